@@ -1,0 +1,245 @@
+"""The student's side of a check: answers requests about the names of one notebook.
+
+It runs where the student's code runs: in the learner's own kernel, or in the sandbox. A request
+and its reply are dictionaries in the codec's bytes; what it replies is the student's claim, and
+nothing that decides a mark is computed here.
+
+    {"do": "call",  "of": handle | None, "path": [names], "args": [...], "kwargs": {...},
+     "limit": seconds}
+    {"do": "get",   "of": handle | None, "path": [names]}
+    {"do": "probe", "source": text, "name": function, "args": [...], "limit": seconds}
+
+    {"value": ..., "mutated": [names of arguments]}
+    {"fault": {"kind": ..., "message": ..., "detail": ...}}
+"""
+
+import inspect
+import linecache
+import signal
+import threading
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from grading.codec import CodecError, Handle, decode, encode
+from grading.fault import Fault
+
+
+class Runner:
+    """Answers requests about `namespace`, the global names of the notebook."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self.objects: list[object] = []
+
+    def answer(self, request: bytes) -> bytes:
+        """One request, one reply. Never raises for what the student's code does."""
+        try:
+            asked = decode(request, resolve=lambda handle: self.objects[handle.number])
+            do = {"call": self._call, "get": self._get, "probe": self._probe}[asked["do"]]
+            return self._encode(do(asked))
+        except Fault as fault:
+            return encode({"fault": {
+                "kind": fault.kind, "message": fault.message, "detail": fault.detail,
+            }})  # fmt: skip
+
+    def _encode(self, reply: dict[str, Any]) -> bytes:
+        try:
+            return encode(reply, refer=self._refer)
+        except CodecError as error:
+            raise Fault("type", f"The result cannot be judged: {error}.") from None
+
+    def _refer(self, thing: object) -> Handle:
+        self.objects.append(thing)
+        return Handle(len(self.objects) - 1, type(thing).__name__)
+
+    def _get(self, asked: dict[str, Any]) -> dict[str, Any]:
+        value, name = self._find(asked), asked["path"][-1]
+        if value is None or value is Ellipsis:
+            raise Fault("not done", f"`{name}` has no value yet.")
+        return {"value": value, "mutated": []}
+
+    def _call(self, asked: dict[str, Any]) -> dict[str, Any]:
+        function, path = self._find(asked), asked["path"]
+        name = path[-1] if path else type(function).__name__
+        if not callable(function):
+            raise Fault(
+                "missing",
+                f"`{name}` is {_a(function)} here, not a function. Was the name used for something"
+                " else? Run the cell that defines it again.",
+            )
+        args, kwargs = asked["args"], asked["kwargs"]
+        arguments = _bind(function, name, args, kwargs)
+        before = {key: _image(value) for key, value in arguments.items()}
+        value = self._guarded(lambda: function(*args, **kwargs), name, asked["limit"])
+        mutated = [key for key, image in before.items() if _image(arguments[key]) != image]
+        return {"value": value, "mutated": mutated}
+
+    def _probe(self, asked: dict[str, Any]) -> dict[str, Any]:
+        inside: dict[str, Any] = {}
+        exec(compile(asked["source"], "<probe>", "exec"), inside)
+        learner = types.SimpleNamespace(**self.namespace)
+        run = lambda: inside[asked["name"]](learner, *asked["args"])  # noqa: E731
+        return {"value": self._guarded(run, asked["name"], asked["limit"]), "mutated": []}
+
+    def _find(self, asked: dict[str, Any]) -> Any:
+        path = list(asked["path"])
+        if asked["of"] is not None:
+            found = asked["of"]
+        else:
+            name = path.pop(0)
+            if name not in self.namespace:
+                message = f"There is no `{name}` yet: run the cell that defines it."
+                raise Fault("missing", message)
+            found = self.namespace[name]
+        for name in path:
+            if not hasattr(found, name):
+                raise Fault("missing", f"{_a(found, True)} has no `{name}`.")
+            found = getattr(found, name)
+        return found
+
+    def _guarded(self, run: Callable[[], Any], name: str, limit: float) -> Any:
+        """Run the student's code; what it raises, and its running too long, become a Fault."""
+        try:
+            with time_limit(limit):
+                return run()
+        except NotImplementedError as error:
+            raise self._not_done(error, name) from None
+        except TimeLimit:
+            raise Fault(
+                "time limit",
+                f"`{name}` was stopped after {limit:g} seconds, the limit for one call. Is there a"
+                " loop that never ends?",
+            ) from None
+        except AttributeError as error:
+            if isinstance(error.obj, types.SimpleNamespace) and error.name not in self.namespace:
+                message = f"There is no `{error.name}` yet: run the cell that defines it."
+                raise Fault("missing", message) from None
+            raise self._raised(error, name) from None
+        except (Exception, SystemExit) as error:
+            raise self._raised(error, name) from None
+
+    def _not_done(self, error: BaseException, name: str) -> Fault:
+        where = self._student_frame(error)
+        inner = where[0] if where else name
+        if inner == name:
+            return Fault("not done", f"`{name}` is not written yet.")
+        return Fault("not done", f"`{name}` uses `{inner}`, which is not written yet.")
+
+    def _raised(self, error: BaseException, name: str) -> Fault:
+        kind, where = type(error).__name__, self._student_frame(error)
+        message = f"`{name}` raised {kind}."
+        if where:
+            function, line, source = where
+            place = f"line {line} of its cell" if function == name else f"`{function}`, line {line}"
+            message = f"`{name}` raised {kind} in {place}:  {source}"
+        return Fault("exception", message, detail=f"{kind}: {_short(error)}")
+
+    def _student_frame(self, error: BaseException) -> tuple[str, int, str] | None:
+        """Function, line number and line of the innermost frame that is the student's own."""
+        found, step = None, error.__traceback__
+        while step is not None:
+            code = step.tb_frame.f_code
+            if step.tb_frame.f_globals is self.namespace:
+                line = linecache.getline(code.co_filename, step.tb_lineno).strip()
+                found = code.co_name, step.tb_lineno, line
+            step = step.tb_next
+        return found
+
+
+class TimeLimit(BaseException):
+    """Raised inside the student's code; a BaseException, so that `except Exception` lets it by."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the block with TimeLimit after `seconds`, and again each second until it ends.
+
+    A timer signal where there is one (it also ends a sleep); elsewhere, on Windows, a thread that
+    interrupts the main one. Off the main thread nothing can be interrupted and nothing is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+    elif hasattr(signal, "setitimer"):
+        before = signal.signal(signal.SIGALRM, _raise_time_limit)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    else:
+        with _interrupting_thread(seconds):
+            yield
+
+
+def _raise_time_limit(*_: object) -> None:
+    raise TimeLimit
+
+
+@contextmanager
+def _interrupting_thread(seconds: float) -> Iterator[None]:
+    import _thread
+
+    over, fired = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        wait = seconds
+        while not over.wait(wait):
+            fired.set()
+            _thread.interrupt_main()
+            wait = 1.0
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise (TimeLimit if fired.is_set() else KeyboardInterrupt) from None
+    finally:
+        over.set()
+
+
+def _bind(
+    function: Callable[..., Any], name: str, args: list[Any], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments by parameter name; a Fault if the function does not take them."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some built-in functions have none
+        return {}
+    try:
+        return dict(signature.bind(*args, **kwargs).arguments)
+    except TypeError as error:
+        call = ", ".join(
+            [f"{len(args)} argument{'s' * (len(args) != 1)}"] * bool(args) + list(kwargs)
+        )
+        raise Fault(
+            "signature",
+            f"`{name}` is called with {call}, but yours is `{name}{_plain(signature)}`: {error}.",
+        ) from None
+
+
+def _plain(signature: inspect.Signature) -> str:
+    """The parameters without their annotations, which would drown the names."""
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
+def _image(value: object) -> bytes | None:
+    """What a value is, to see whether a call changed it; None where the codec cannot say."""
+    try:
+        return encode(value)
+    except CodecError:
+        return None
+
+
+def _a(value: object, capital: bool = False) -> str:
+    kind = type(value).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    return f"{article.capitalize() if capital else article} {kind}"
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -1,0 +1,35 @@
+"""The named wrong answers of each lab, and the diagnosis that each must get.
+
+`tests/mistakes/NN_name.py` has a list `MISTAKES`. A mistake's code replaces the reference's
+definitions of the same names; everything else stays the reference.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong answer to one exercise.
+
+    score: the points it must get, fewer than the exercise has. says: text that its diagnosis must
+    contain. code: what the learner wrote, in full.
+    """
+
+    exercise: str
+    name: str
+    score: float
+    says: str
+    code: str
+
+
+def load(lab: str) -> list[Mistake]:
+    """The mistakes of a lab, such as "01_perceptron"."""
+    path = Path(__file__).parent / f"{lab}.py"
+    spec = importlib.util.spec_from_file_location(f"mistakes_{lab}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.MISTAKES
