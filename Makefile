@@ -1,0 +1,57 @@
+# The doors to the course. What they do is Python: install.py, and `python -m grading`.
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: help install lab test execute release update progress data lint lock clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: ## install what the course needs into .venv
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "$(PYTHON) was not found: install Python 3.11, 3.12 or 3.13, or name yours with \`make PYTHON=/path/to/python3\`." >&2; exit 1; }
+	@"$(PYTHON)" install.py
+
+lab: install ## open the course in JupyterLab (ARGS="--no-browser --port 8899" for a server)
+	@$(RUN) -m grading lab $(ARGS)
+
+test: install ## run every test (ARGS="-k perceptron" for some); the last lines say what did not run
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
+
+execute: install ## run every lab, solved and untouched, through papermill (LAB=02 for one)
+	@$(RUN) -m grading execute $(LAB) $(ARGS)
+
+release: install ## make labs/ and the nbgrader course in build/course from solutions/
+	@$(RUN) -m grading release $(ARGS)
+
+update: install ## carry your answers in my_labs/ over into labs that have changed (LAB=02 for one)
+	@$(RUN) -m grading update $(LAB) $(ARGS)
+
+progress: install ## your points so far
+	@$(RUN) -m grading progress $(ARGS)
+
+data: install ## download the real data sets and check them
+	@$(RUN) -m grading data $(ARGS)
+
+lint: install ## ruff and basedpyright
+	@$(RUN) -m ruff check .
+	@$(RUN) -m basedpyright
+
+# `--no-deps` with the lock as constraints leaves the course's own dependencies at their locked versions.
+COMPILE = .venv/bin/uv pip compile -q --no-emit-index-url pyproject.toml
+lock: install ## write requirements.txt and environment.yml from pyproject.toml (ARGS=--upgrade)
+	@$(COMPILE) --universal --python-version 3.11 --generate-hashes --extra test \
+	  --custom-compile-command "make lock" -o requirements.txt $(ARGS)
+	@mkdir -p build
+	@$(COMPILE) --no-deps --no-header --no-annotate -c requirements.txt \
+	  --python-version 3.12 -o build/environment.txt
+	@{ sed -n '1,/pip:/p' environment.yml; sed 's/^/      - /' build/environment.txt; } > build/environment.yml
+	@mv build/environment.yml environment.yml
+
+# my_labs/ is the learner's work: nothing here deletes it.
+clean: ## delete what was generated (build/ and caches), never my_labs/ nor .venv
+	@rm -rf build .pytest_cache .ruff_cache .hypothesis
+	@find . \( -path ./.venv -o -path ./.git -o -path ./my_labs \) -prune -o -type d \
+	  \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+distclean: clean ## as clean, and .venv too
+	@rm -rf .venv

@@ -1,0 +1,315 @@
+"""Install the course into `.venv`: `python install.py`; every `make` target runs it first.
+
+Standard library only, and no syntax newer than Python 3.6, so that an old Python reaches the
+sentence which says that it is too old. A finished installation is recorded in
+`.venv/course-install.json`; while that record fits, a run does nothing.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+UV = BIN / ("uv.exe" if os.name == "nt" else "uv")
+RECORD = VENV / "course-install.json"
+
+SUPPORTED = ((3, 13), (3, 12), (3, 11))  # the first one found is taken where `python3` is another
+# Measured on Linux, where torch brings CUDA; elsewhere it does not. In GB: installed, wanted free.
+SIZE, ROOM = (6, 9) if sys.platform == "linux" else (2, 3)
+
+NO_ROOM = (
+    f"The disk is full: make room (an installation needs about {ROOM} GB free here and in uv's"
+    " cache, which UV_CACHE_DIR can put elsewhere) and run the same command again; it resumes."
+)
+MACHINE = (
+    f"{platform.system()} {platform.machine()},"
+    f" {platform.python_implementation()} {platform.python_version()}"
+)
+
+# What pip, uv and the system say -> the sentence for it, and whether .venv is still as it was
+# (uv downloads everything before it changes anything).
+FAULTS = (
+    (
+        ("No space left on device", "os error 28)", "os error 112)", "Disk quota exceeded"),
+        NO_ROOM,
+        False,
+    ),
+    (
+        ("invalid peer certificate", "CERTIFICATE_VERIFY_FAILED"),
+        "The package index's certificate is not trusted here, as happens behind a proxy that reads"
+        " traffic: set SSL_CERT_FILE to your organisation's certificates and run the same command"
+        " again.",
+        True,
+    ),
+    (
+        (
+            "error sending request",
+            "Request failed after",
+            "the network was disabled",
+            "Network connectivity is disabled",
+            "Failed to establish a new connection",
+            "Temporary failure in name resolution",
+            "Name or service not known",
+            "operation timed out",
+            "Read timed out",
+        ),
+        "The package index cannot be reached: connect to the network (behind a proxy or a mirror,"
+        " set HTTPS_PROXY or UV_DEFAULT_INDEX) and run the same command again; what was downloaded"
+        " is kept.",
+        True,
+    ),
+    (
+        ("Hash mismatch", "DO NOT MATCH THE HASHES"),
+        "A downloaded package is not the one that requirements.txt locks: run the same command"
+        " again, and if it stays so do not install from this network.",
+        True,
+    ),
+    (
+        ("no wheels with a matching", "doesn't have a source distribution or wheel"),
+        f"The course's packages are not built for this machine ({MACHINE}): use 64-bit Linux,"
+        " Windows or macOS on Apple silicon, with CPython.",
+        True,
+    ),
+)
+
+
+class Failure(Exception):
+    """One sentence for the person at the keyboard: what is wrong and what to do."""
+
+    def __init__(self, sentence: str, untouched: bool = False) -> None:
+        super().__init__(sentence)
+        self.untouched = untouched
+
+
+def main() -> int:
+    try:
+        if sys.version_info[:2] not in SUPPORTED:
+            return hand_over()
+        install()
+    except Failure as failure:
+        say(str(failure))
+        return 1
+    except OSError as error:
+        say(str(diagnosis(str(error))))
+        return 1
+    except KeyboardInterrupt:
+        say("Interrupted: run the same command again; what was downloaded is kept.")
+        return 130
+    if "MAKELEVEL" not in os.environ:  # `make` goes on by itself
+        start = PYTHON.with_suffix("").relative_to(ROOT)
+        say(f"The course is installed. To start it, in {ROOT}: {start} -m grading lab")
+    return 0
+
+
+def hand_over() -> int:
+    """Run this file with a Python that the course supports, where there is one."""
+    names = ["python{}.{}".format(*version) for version in SUPPORTED]
+    commands = [[str(PYTHON)]] + [[name] for name in names]
+    if os.name == "nt":
+        commands += [["py", "-{}.{}".format(*version)] for version in SUPPORTED]
+    for command in commands:
+        if version_of(command) in SUPPORTED:
+            return subprocess.call([*command, str(ROOT / "install.py")])
+    raise Failure(
+        "Python {}.{} is too {}: the course needs Python 3.11, 3.12 or 3.13, and none is on PATH;"
+        " install one, or name it with `make PYTHON=/path/to/python3.12`.".format(
+            *sys.version_info[:2], "old" if sys.version_info[:2] < min(SUPPORTED) else "new"
+        )
+    )
+
+
+def install() -> None:
+    """Bring .venv to what requirements.txt and pyproject.toml say. Raises Failure."""
+    if is_finished():
+        return
+    with one_at_a_time():
+        if is_finished():
+            return
+        started = time.monotonic()
+        say(
+            f"Installing into .venv: a first installation is about {SIZE} GB,"
+            " a minute or two on a fast line."
+        )
+        fresh = not is_usable()
+        if fresh:
+            run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)])
+        get_uv()
+        if fresh:
+            check_room()
+        install_packages()
+        say(f"Installed in {time.monotonic() - started:.0f} s.")
+
+
+def is_finished() -> bool:
+    return RECORD.exists() and record() == goal()
+
+
+def is_usable() -> bool:
+    """Whether .venv can be updated as it stands.
+
+    Not if its Python is gone or unsupported, if an installation into it was cut off (a package may
+    be half there), or if the folder was moved (the scripts in it name the old place).
+    """
+    at = record()
+    return (
+        version_of([str(PYTHON)]) in SUPPORTED
+        and at.get("finished", True) is True
+        and at.get("folder", str(ROOT)) == str(ROOT)
+    )
+
+
+def record() -> "dict[str, object]":
+    """What was last installed into .venv; empty where nothing is recorded."""
+    try:
+        return json.loads(RECORD.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:  # cut off while it was written
+        return {"finished": False}
+
+
+def goal() -> "dict[str, object]":
+    """What the record says when the installation is finished."""
+    import tomllib  # here, because a Python before 3.11 imports this file too
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    parts = project["build-system"], project["project"], project["tool"]["setuptools"]
+    lock = (ROOT / "requirements.txt").read_bytes() + json.dumps(parts, sort_keys=True).encode()
+    return {
+        "folder": str(ROOT),
+        "python": version_of([str(PYTHON)]),
+        "lock": hashlib.sha256(lock).hexdigest(),
+        "finished": True,
+    }
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Let a second run, in another terminal, wait for the first."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which has no `make` to start two
+        yield
+        return
+    (ROOT / "build").mkdir(exist_ok=True)
+    with open(ROOT / "build" / "install.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another installation is running: waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield  # closing the file, or the end of the process, releases it
+
+
+def get_uv() -> None:
+    """Put the locked uv into .venv, with a uv that is on PATH or with Python's own pip."""
+    block = []
+    for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines():
+        if line.startswith("uv==") or (block and line.startswith("    --hash")):
+            block.append(line.rstrip(" \\"))
+    version = block[0].split("==")[1]
+    if (answer([str(UV), "--version"]) or "").split()[1:2] == [version]:
+        return
+    if answer(["uv", "--version"]):
+        command = ["uv", "pip", "install", "--python", str(PYTHON)]
+    elif importlib.util.find_spec("ensurepip"):
+        run([str(PYTHON), "-m", "ensurepip"])
+        command = [str(PYTHON), "-m", "pip", "install"]
+    else:
+        raise Failure(
+            "This Python has neither pip nor uv to start from: install one of them (on Debian and"
+            " Ubuntu `sudo apt install python3-venv`) and run the same command again."
+        )
+    locked = VENV / "uv.txt"
+    locked.write_text(" ".join(block), "utf-8")
+    run([*command, "--no-deps", "--require-hashes", "-r", str(locked)])
+
+
+def check_room() -> None:
+    """Refuse a first installation that the disk cannot hold. What uv has cached needs no room."""
+    cache = Path(answer([str(UV), "cache", "dir"]) or VENV)
+    folders = [VENV, next(folder for folder in (cache, *cache.parents) if folder.exists())]
+    free = min(shutil.disk_usage(folder).free for folder in folders) / 1e9
+    if free < ROOM:
+        free += sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) / 1e9
+    if free < ROOM:
+        raise Failure(NO_ROOM)
+
+
+def install_packages() -> None:
+    before = RECORD.read_bytes() if RECORD.exists() else None
+    RECORD.write_text(json.dumps({**goal(), "finished": False}), "utf-8")
+    command = [str(UV), "pip", "install", "--python", str(PYTHON)]
+    try:
+        run([*command, "--require-hashes", "-r", "requirements.txt"])
+        run([*command, "--no-deps", "--no-build-isolation", "-e", "."])
+    except Failure as failure:
+        if failure.untouched:
+            RECORD.unlink() if before is None else RECORD.write_bytes(before)
+        raise
+    RECORD.write_text(json.dumps(goal(), indent=1), "utf-8")
+
+
+def run(command: "list[str]") -> None:
+    """Run to the end, showing what is downloaded; raises the Failure that its output tells of."""
+    process = subprocess.Popen(
+        command,
+        cwd=str(ROOT),
+        env={**os.environ, "NO_COLOR": "1", "PYTHONUTF8": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Downloading"):
+            say("  " + line.rstrip())
+    if process.wait() != 0:
+        raise diagnosis("".join(lines))
+
+
+def diagnosis(output: str) -> Failure:
+    """The Failure for what a tool or the system said."""
+    for signs, sentence, untouched in FAULTS:
+        if any(sign in output for sign in signs):
+            return Failure(sentence, untouched)
+    return Failure(
+        f"{output[-2000:].strip()}\nThe installation stopped for the reason above: run the same"
+        " command again, and if it stays so, delete the folder .venv first."
+    )
+
+
+def version_of(command: "list[str]") -> "tuple[int, ...] | None":
+    """(3, 12) for a command that starts Python 3.12; None if it starts nothing."""
+    text = answer([*command, "-ISc", "import sys; print(*sys.version_info[:2])"])
+    return tuple(map(int, text.split())) if text else None
+
+
+def answer(command: "list[str]") -> "str | None":
+    """What a command prints; None if it cannot be run or fails."""
+    try:
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

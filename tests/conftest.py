@@ -1,0 +1,51 @@
+"""For every test: nobody's own files are touched, and the run says at its end what it left out."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+# Fresh examples in every run, printed in a form to repeat them; no limit on time, which machines
+# that do other work beside would exceed by chance.
+hypothesis.settings.register_profile("course", deadline=None, derandomize=False, print_blob=True)
+hypothesis.settings.load_profile("course")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobodys_own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Progress, JupyterLab's settings and IPython's history go to a temporary folder."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_PROGRESS", str(folder / "progress.json"))
+        patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "jupyter_config"))
+        patch.setenv("JUPYTER_DATA_DIR", str(folder / "jupyter_data"))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run in which nothing was checked is a failure, even if everything was skipped."""
+    reporter = _reporter(session.config)
+    if reporter is None or session.config.option.collectonly:
+        return
+    checked = any(reporter.stats.get(kind) for kind in ("passed", "failed", "error"))
+    if not checked and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last lines: how many tests did not run, and why."""
+    reporter = _reporter(config)
+    if reporter is None:
+        return
+    reasons = Counter(report.longrepr[2] for report in reporter.stats.get("skipped", ()))
+    for reason, count in sorted(reasons.items()):
+        tests = "1 test" if count == 1 else f"{count} tests"
+        reporter.write_line(f"Not run here: {tests}: {reason.removeprefix('Skipped: ')}")
+
+
+def _reporter(config: pytest.Config) -> pytest.TerminalReporter | None:
+    """What has every test's report; None in a worker of pytest-xdist, which has only its own."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return None if hasattr(config, "workerinput") else reporter

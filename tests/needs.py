@@ -1,0 +1,37 @@
+"""What a test may want of the system beyond Python: `@needs("chromium")`, `@needs("bwrap")`."""
+
+import shutil
+import subprocess
+from functools import cache
+
+import pytest
+
+# name -> (commands that must all succeed, how to get them)
+PROBES = {
+    "chromium": (
+        (("chromium", "--version"), ("chromedriver", "--version")),
+        "Chromium and its driver are not installed (Debian: apt-get install chromium"
+        " chromium-driver)",
+    ),
+    "bwrap": (
+        (("bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"),),
+        "bubblewrap cannot make a sandbox here (Debian: apt-get install bubblewrap; the kernel must"
+        " allow user namespaces)",
+    ),
+}
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    """Mark a test that runs only where `name`, a key of PROBES, works; the skip says why."""
+    commands, remedy = PROBES[name]
+    return pytest.mark.skipif(not all(map(_works, commands)), reason=remedy)
+
+
+@cache
+def _works(command: tuple[str, ...]) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    try:
+        return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
