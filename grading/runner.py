@@ -112,10 +112,11 @@ class Runner:
         except NotImplementedError as error:
             raise self._not_done(error, name) from None
         except TimeLimit:
+            seconds = f"{limit:g} second{'s' * (limit != 1)}"
             raise Fault(
                 "time limit",
-                f"`{name}` was stopped after {limit:g} seconds, the limit for one call. Is there a"
-                " loop that never ends?",
+                f"`{name}` was stopped after {seconds}, the limit for one call."
+                " Is there a loop that never ends?",
             ) from None
         except AttributeError as error:
             if isinstance(error.obj, types.SimpleNamespace) and error.name not in self.namespace:

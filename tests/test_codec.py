@@ -1,6 +1,7 @@
 """The codec under property-based tests: what goes in comes out, and nothing else gets in."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -66,12 +67,11 @@ def test_a_decoded_value_encodes_to_the_same_bytes(value: object) -> None:
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_a_value_or_a_codec_error(data: bytes) -> None:
-    try:
+    with suppress(CodecError):  # the one error that hostile bytes may cause
         decode(data)
-    except CodecError:
-        pass  # the one error that hostile bytes may cause
 
 
+TAGS = st.sampled_from("list tuple dict bytes int float array scalar tensor handle _a".split(" "))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (

@@ -11,23 +11,35 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-SETUP = "from grading.check import checks, progress\ncheck = checks('01_perceptron')"
-RIGHT = """
-def perceptron_update(w, b, x, y, lr):
-    if y * (w @ x + b) > 0:
-        return w, b
-    return w + lr * y * x, b + lr * y
+LAB = """
+from grading import expect
+from grading.exercise import exercise, part
+
+@exercise("double", points=2, time_limit=1)
+def double(student, rng):
+    with part("numbers are doubled", points=1.5):
+        expect.close(student.double(3.0), 6.0, knows={"That is the square.": 9.0})
+    with part("zero stays zero", points=0.5):
+        expect.close(student.double(0.0), 0.0)
 """
-# The label is forgotten, and NumPy writes a warning to stderr.
-WRONG = """
-import numpy as np
-def perceptron_update(w, b, x, y, lr):
-    np.log(-1.0)
-    if y * (w @ x + b) > 0:
-        return w, b
-    return w + lr * x, b + lr
+RIGHT = "def double(x):\n    return 2 * x"
+# A wrong answer for which, besides, NumPy writes a warning to stderr.
+WRONG = "import numpy as np\ndef double(x):\n    np.log(-1.0)\n    return x * x"
+SETUP = """
+import os; from pathlib import Path
+from grading import exercise; exercise.CHECKS = Path(os.environ["TINY_CHECKS"])
+from grading.check import checks, progress
+check = checks("00_tiny")
 """
-CHECK = "check('perceptron_update')"
+CHECK = "check('double')"
+
+
+@pytest.fixture(autouse=True)
+def checks_folder(tmp_path: Path) -> Iterator[None]:
+    """A course of one tiny lab; its folder travels to the kernel in an environment variable."""
+    (tmp_path / "00_tiny.py").write_text(LAB)
+    with mock.patch.dict(os.environ, {"TINY_CHECKS": str(tmp_path)}):
+        yield
 
 
 @pytest.fixture
@@ -52,48 +64,39 @@ def shown(outputs: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
 
 
 def test_a_result_is_displayed_in_both_forms_with_its_points(progress_file: Path) -> None:
-    _, right, _, wrong, missing = run(RIGHT, CHECK, WRONG, CHECK, "check('perceptron_updat')")
-    for outputs, status in ((right, "passed"), (wrong, None)):
+    _, right, _, wrong, missing = run(RIGHT, CHECK, WRONG, CHECK, "check('doubel')")
+    for outputs, score in ((right, 2), (wrong, 0.5)):
         output = shown(outputs)
-        assert "perceptron_update" in output.data["text/plain"]
-        assert "perceptron_update" in output.data["text/html"]
+        assert f"{score:g} of 2 points" in output.data["text/plain"]
+        assert f"{score:g} of 2 points" in output.data["text/html"]
         about = output.metadata["grading"]
-        assert about["lab"] == "01_perceptron"
-        assert (
-            (about["score"] == about["points"])
-            == (status == "passed")
-            == (about["status"] == "passed")
-        )
-    assert "label" in shown(wrong).data["text/plain"]
-    assert "Did you mean 'perceptron_update'?" in missing[0].data["text/plain"]
+        assert (about["lab"], about["exercise"]) == ("00_tiny", "double")
+        assert (about["score"], about["points"]) == (score, 2)
+    assert "That is the square." in shown(wrong).data["text/plain"]
+    assert "Did you mean 'double'?" in missing[0].data["text/plain"]
 
 
 def test_an_error_shows_the_line_of_the_notebooks_cell(progress_file: Path) -> None:
-    broken = "def perceptron_update(w, b, x, y, lr):\n    scale = lr\n    return w + skale * x, b"
-    _, (output,) = run(broken, CHECK)
-    assert (
-        "raised NameError in line 3 of its cell:  return w + skale * x, b"
-        in (output.data["text/plain"])
-    )
+    _, outputs = run("def double(x):\n    y = x\n    return y * factor", CHECK)
+    line = "raised NameError in line 3 of its cell:  return y * factor"
+    assert line in shown(outputs).data["text/plain"]
 
 
 def test_standing_is_kept_and_shown(progress_file: Path) -> None:
     run(WRONG, CHECK, RIGHT, CHECK, CHECK)
     entries = [json.loads(line) for line in progress_file.read_text().split("\n") if line]
-    assert [entry["exercise"] for entry in entries] == ["perceptron_update"] * 2
-    assert entries[0]["score"] < entries[1]["score"]
+    assert [entry["score"] for entry in entries] == [0.5, 2]
     ((table,),) = run("progress()")
-    (line,) = [one for one in table.data["text/plain"].splitlines() if "perceptron_update" in one]
-    assert line.split()[1] == line.split()[3] != "0"
+    assert "double 2 of 2" in " ".join(table.data["text/plain"].split())
 
 
 def test_a_damaged_progress_file_loses_only_the_damaged_line(progress_file: Path) -> None:
     run(RIGHT, CHECK)
     with progress_file.open("a") as stream:
-        stream.write('\n{"lab": "01_perc')
+        stream.write('\n{"lab": "00_ti')
     _, _, (table,) = run(RIGHT, CHECK, "progress()")
-    assert "perceptron_update" in table.data["text/plain"]
-    assert progress_file.read_text().count("perceptron_update") == 1
+    assert "double" in table.data["text/plain"]
+    assert progress_file.read_text().count("double") == 1
 
 
 def test_a_standing_that_cannot_be_saved_is_said_and_the_result_stands(tmp_path: Path) -> None:
@@ -118,19 +121,13 @@ def test_under_nbgrader_the_cell_returns_the_points(progress_file: Path) -> None
     _, right, _, wrong = run(RIGHT, CHECK, WRONG, CHECK, NBGRADER_EXECUTION="autograde")
     assert [output.output_type for output in right] == ["display_data"]
     result = next(output for output in wrong if output.output_type == "execute_result")
-    points = shown(wrong).metadata["grading"]["score"]
-    assert float(result.data["text/plain"]) == points
+    assert result.data["text/plain"] == "0.5"
     assert not [o for o in wrong if o.output_type == "stream" and o.name == "stderr"]
     assert not progress_file.exists()
 
 
 def test_an_endless_loop_leaves_the_kernel_usable(progress_file: Path) -> None:
-    short = (
-        "import dataclasses; from grading import exercise\n"
-        "all = exercise.load('01_perceptron')\n"
-        "all['perceptron_update'] = dataclasses.replace(all['perceptron_update'], time_limit=1)"
-    )
-    loop = "def perceptron_update(w, b, x, y, lr):\n    while True: pass"
-    _, _, stopped, _, right = run(short, loop, CHECK, RIGHT, CHECK)
-    assert "stopped after 1 seconds" in stopped[0].data["text/plain"]
-    assert right[0].metadata["grading"]["status"] == "passed"
+    loop = "def double(x):\n    while True: pass"
+    _, stopped, _, right = run(loop, CHECK, RIGHT, CHECK)
+    assert "stopped after 1 second," in shown(stopped).data["text/plain"]
+    assert shown(right).metadata["grading"]["status"] == "passed"
