@@ -139,7 +139,7 @@ def _faults(
             if not _is(cell, "solution"):
                 found += _check_faults(cell, lab, points)
             elif not _is(cell, "grade"):
-                found += _answer_faults(cell, graded)
+                found += _answer_faults(cell, graded | set(points or {}))
         yield from ((index, fault) for fault in [*found, *_region_faults(cell)])
     if not any(_is_parameters(cell) for cell in cells):
         yield None, 'no parameters cell: add `# %% tags=["parameters"]` with `scale = ""`.'

@@ -1,0 +1,81 @@
+"""A course of one tiny lab in a temporary folder, for tests of release, working copy, execution."""
+
+from pathlib import Path
+
+LAB = "01_tiny"
+POINTS = {"double": 2.0, "guess": 1.0}
+
+SOURCE = '''\
+# %% [markdown]
+# # Lab 1 · Tiny
+#
+# You double a number.
+
+# %% tags=["parameters"]
+scale = ""
+
+# %%
+from IPython.display import display
+
+POINTS = {"double": 2.0, "guess": 1.0}
+
+
+def check(name):
+    """Stands for `grading.check`: full points or none, and says what is not done."""
+    try:
+        right = double(4.0) == 8.0 if name == "double" else guess == "yes"
+        status = "passed" if right else "failed" if name == "double" or guess else "not done"
+    except NotImplementedError:
+        right, status = False, "not done"
+    result = {"exercise": name, "score": POINTS[name] * right, "points": POINTS[name]}
+    metadata = {"grading": {"lab": "01_tiny", **result, "status": status}}
+    display({"text/plain": f"{name} {status}"}, raw=True, metadata=metadata)
+
+# %% [markdown]
+# ## Doubling
+
+# %% nbgrader={"grade_id": "double_code", "solution": true}
+def double(x: float) -> float:
+    """Twice x."""
+    ### BEGIN SOLUTION
+    return x + x
+    ### END SOLUTION
+
+# %% nbgrader={"grade_id": "double", "grade": true, "points": 2}
+check("double")
+
+# %%
+knob = 3
+
+# %% tags=["headline"]
+print("scale", scale)
+
+# %% nbgrader={"grade_id": "guess_code", "solution": true}
+guess = None  # "yes" or "no"
+### BEGIN SOLUTION
+guess = "yes"
+### END SOLUTION
+
+# %% nbgrader={"grade_id": "guess", "grade": true, "points": 1}
+check("guess")
+
+# %% [markdown] nbgrader={"grade_id": "why", "grade": true, "solution": true, "points": 1}
+# Why?
+#
+# ### BEGIN SOLUTION
+# Because addition doubles.
+# ### END SOLUTION
+'''
+
+
+def write_source(root: Path, source: str = SOURCE, lab: str = LAB) -> Path:
+    """Write a lab's source into the course at `root`; returns its path."""
+    file = root / "solutions" / f"{lab}.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source, encoding="utf-8")
+    return file
+
+
+def points_of(lab: str) -> dict[str, float]:
+    """In place of `grading.release.points_of`: what the tiny lab's exercises are worth."""
+    return POINTS
