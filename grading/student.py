@@ -23,6 +23,9 @@ class Transport(Protocol):
     def answer(self, request: bytes) -> bytes: ...
 
 
+_FAULT = ("kind", "message", "detail")
+
+
 class Link:
     """One exercise's connection to the student's code."""
 
@@ -33,13 +36,16 @@ class Link:
 
     def ask(self, **request: Any) -> Any:
         sent = encode({**request, "limit": self.limit}, _refer)
-        reply = decode(self.transport.answer(sent), resolve=lambda handle: Student(self, handle))
-        if not isinstance(reply, dict):
-            raise CodecError("a reply that is not a dictionary")
-        if "fault" in reply:
-            raise Fault(**{key: str(reply["fault"][key]) for key in ("kind", "message", "detail")})
-        self.mutated = [str(name) for name in reply["mutated"]]
-        return reply["value"]
+        answer = self.transport.answer(sent)
+        try:
+            reply = decode(answer, resolve=lambda handle: Student(self, handle))
+            if "fault" in reply:
+                raise Fault(**{key: str(reply["fault"][key]) for key in _FAULT})
+            self.mutated = [str(name) for name in reply["mutated"]]
+            return reply["value"]
+        except (CodecError, KeyError, TypeError) as error:
+            # Only a process that was tampered with replies so.
+            raise Fault("dead", "The reply of the notebook's process makes no sense.") from error
 
 
 class Student:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+FOLDER = Path(__file__).parent
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One wrong answer to one exercise.
@@ -26,7 +29,7 @@ class Mistake:
 
 def load(lab: str) -> list[Mistake]:
     """The mistakes of a lab, such as "01_perceptron"."""
-    path = Path(__file__).parent / f"{lab}.py"
+    path = FOLDER / f"{lab}.py"
     spec = importlib.util.spec_from_file_location(f"mistakes_{lab}", path)
     assert spec is not None
     assert spec.loader is not None
