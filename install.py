@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -24,8 +25,9 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 UV = BIN / ("uv.exe" if os.name == "nt" else "uv")
 RECORD = VENV / "course-install.json"
 
-SUPPORTED = ((3, 13), (3, 12), (3, 11))  # the first one found is taken where `python3` is another
-# Measured on Linux, where torch brings CUDA; elsewhere it does not. In GB: installed, wanted free.
+VERSION = "{}.{}".format(*sys.version_info)
+SUPPORTED = ("3.13", "3.12", "3.11")  # the first one found is taken where `python3` is another
+# In GB: installed, and wanted free. Measured on Linux, where torch brings CUDA; guessed elsewhere.
 SIZE, ROOM = (6, 9) if sys.platform == "linux" else (2, 3)
 
 NO_ROOM = (
@@ -37,20 +39,17 @@ MACHINE = (
     f" {platform.python_implementation()} {platform.python_version()}"
 )
 
-# What pip, uv and the system say -> the sentence for it, and whether .venv is still as it was
-# (uv downloads everything before it changes anything).
+# What pip, uv or the system say, and the sentence for it.
 FAULTS = (
     (
         ("No space left on device", "os error 28)", "os error 112)", "Disk quota exceeded"),
         NO_ROOM,
-        False,
     ),
     (
         ("invalid peer certificate", "CERTIFICATE_VERIFY_FAILED"),
         "The package index's certificate is not trusted here, as happens behind a proxy that reads"
         " traffic: set SSL_CERT_FILE to your organisation's certificates and run the same command"
         " again.",
-        True,
     ),
     (
         (
@@ -67,19 +66,16 @@ FAULTS = (
         "The package index cannot be reached: connect to the network (behind a proxy or a mirror,"
         " set HTTPS_PROXY or UV_DEFAULT_INDEX) and run the same command again; what was downloaded"
         " is kept.",
-        True,
     ),
     (
         ("Hash mismatch", "DO NOT MATCH THE HASHES"),
         "A downloaded package is not the one that requirements.txt locks: run the same command"
         " again, and if it stays so do not install from this network.",
-        True,
     ),
     (
         ("no wheels with a matching", "doesn't have a source distribution or wheel"),
         f"The course's packages are not built for this machine ({MACHINE}): use 64-bit Linux,"
         " Windows or macOS on Apple silicon, with CPython.",
-        True,
     ),
 )
 
@@ -87,14 +83,12 @@ FAULTS = (
 class Failure(Exception):
     """One sentence for the person at the keyboard: what is wrong and what to do."""
 
-    def __init__(self, sentence: str, untouched: bool = False) -> None:
-        super().__init__(sentence)
-        self.untouched = untouched
+    half_done = False  # whether it left packages in .venv that are half there
 
 
 def main() -> int:
     try:
-        if sys.version_info[:2] not in SUPPORTED:
+        if VERSION not in SUPPORTED:
             return hand_over()
         install()
     except Failure as failure:
@@ -114,36 +108,36 @@ def main() -> int:
 
 def hand_over() -> int:
     """Run this file with a Python that the course supports, where there is one."""
-    names = ["python{}.{}".format(*version) for version in SUPPORTED]
-    commands = [[str(PYTHON)]] + [[name] for name in names]
+    commands = [[str(PYTHON)]] + [["python" + version] for version in SUPPORTED]
     if os.name == "nt":
-        commands += [["py", "-{}.{}".format(*version)] for version in SUPPORTED]
+        commands += [["py", "-" + version] for version in SUPPORTED]
     for command in commands:
         if version_of(command) in SUPPORTED:
             return subprocess.call([*command, str(ROOT / "install.py")])
+    age = "old" if sys.version_info[:2] < (3, 11) else "new"
     raise Failure(
-        "Python {}.{} is too {}: the course needs Python 3.11, 3.12 or 3.13, and none is on PATH;"
-        " install one, or name it with `make PYTHON=/path/to/python3.12`.".format(
-            *sys.version_info[:2], "old" if sys.version_info[:2] < min(SUPPORTED) else "new"
-        )
+        f"Python {VERSION} is too {age}: the course needs Python 3.11, 3.12 or 3.13, and none is on"
+        " PATH; install one, or name it with `make PYTHON=/path/to/python3.12`."
     )
 
 
 def install() -> None:
     """Bring .venv to what requirements.txt and pyproject.toml say. Raises Failure."""
     if is_finished():
+        if version_of([str(PYTHON)]) != VERSION:
+            say(f"Note: .venv keeps a Python other than {VERSION}; `make distclean` starts anew.")
         return
     with one_at_a_time():
         if is_finished():
             return
         started = time.monotonic()
-        say(
-            f"Installing into .venv: a first installation is about {SIZE} GB,"
-            " a minute or two on a fast line."
-        )
         fresh = not is_usable()
         if fresh:
+            say(f"Installing into .venv: about {SIZE} GB, a minute or two on a fast line.")
             run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)])
+            write_record(finished=False)
+        else:
+            say("Bringing .venv up to date.")
         get_uv()
         if fresh:
             check_room()
@@ -192,6 +186,10 @@ def goal() -> "dict[str, object]":
         "lock": hashlib.sha256(lock).hexdigest(),
         "finished": True,
     }
+
+
+def write_record(finished: bool) -> None:
+    RECORD.write_text(json.dumps({**goal(), "finished": finished}, indent=1), "utf-8")
 
 
 @contextlib.contextmanager
@@ -249,20 +247,20 @@ def check_room() -> None:
 
 def install_packages() -> None:
     before = RECORD.read_bytes() if RECORD.exists() else None
-    RECORD.write_text(json.dumps({**goal(), "finished": False}), "utf-8")
+    write_record(finished=False)
     command = [str(UV), "pip", "install", "--python", str(PYTHON)]
     try:
         run([*command, "--require-hashes", "-r", "requirements.txt"])
         run([*command, "--no-deps", "--no-build-isolation", "-e", "."])
     except Failure as failure:
-        if failure.untouched:
-            RECORD.unlink() if before is None else RECORD.write_bytes(before)
+        if not failure.half_done:  # what was installed before still works
+            RECORD.write_bytes(before) if before is not None else RECORD.unlink()
         raise
-    RECORD.write_text(json.dumps(goal(), indent=1), "utf-8")
+    write_record(finished=True)
 
 
 def run(command: "list[str]") -> None:
-    """Run to the end, showing what is downloaded; raises the Failure that its output tells of."""
+    """Run to the end, showing large downloads; raises the Failure that its output tells of."""
     process = subprocess.Popen(
         command,
         cwd=str(ROOT),
@@ -276,27 +274,43 @@ def run(command: "list[str]") -> None:
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if line.startswith("Downloading"):
-            say("  " + line.rstrip())
+        show_download(lines)
     if process.wait() != 0:
-        raise diagnosis("".join(lines))
+        output = "".join(lines)
+        failure = diagnosis(output)
+        # uv downloads everything before it changes anything; it exits with 1 or 2 if not killed.
+        changing = re.search("Failed to (un)?install", output)
+        failure.half_done = process.returncode not in (1, 2) or changing is not None
+        raise failure
+
+
+def show_download(lines: "list[str]") -> None:
+    """Say so if the last line tells that a large package is here; uv tells sizes at their start."""
+    if not lines[-1].startswith(" Downloaded "):
+        return
+    output = "".join(lines)
+    arrived = re.findall(r"^ Downloaded (\S+)$", output, re.MULTILINE)
+    told = re.findall(r"^Downloading (\S+) \((\S+)([MG])iB\)$", output, re.MULTILINE)
+    size = {name: float(number) * 2 ** (20 if unit == "M" else 30) for name, number, unit in told}
+    if size.get(arrived[-1], 0) > 5e7:
+        here = sum(size.get(name, 0) for name in arrived)
+        say(f"  {here / 1e9:.1f} of {sum(size.values()) / 1e9:.1f} GB: {arrived[-1]} is here")
 
 
 def diagnosis(output: str) -> Failure:
     """The Failure for what a tool or the system said."""
-    for signs, sentence, untouched in FAULTS:
+    for signs, sentence in FAULTS:
         if any(sign in output for sign in signs):
-            return Failure(sentence, untouched)
+            return Failure(sentence)
     return Failure(
         f"{output[-2000:].strip()}\nThe installation stopped for the reason above: run the same"
         " command again, and if it stays so, delete the folder .venv first."
     )
 
 
-def version_of(command: "list[str]") -> "tuple[int, ...] | None":
-    """(3, 12) for a command that starts Python 3.12; None if it starts nothing."""
-    text = answer([*command, "-ISc", "import sys; print(*sys.version_info[:2])"])
-    return tuple(map(int, text.split())) if text else None
+def version_of(command: "list[str]") -> "str | None":
+    """ "3.12" for a command that starts Python 3.12; None if it starts no Python."""
+    return answer([*command, "-ISc", "import sys; print('{}.{}'.format(*sys.version_info))"])
 
 
 def answer(command: "list[str]") -> "str | None":
