@@ -172,6 +172,13 @@ def test_a_second_run_does_nothing(installed: Course) -> None:
     assert installed.uv_calls() == before
 
 
+def test_asking_for_another_python_says_how_to_get_it(installed: Course) -> None:
+    other = 12 if sys.version_info[1] == 11 else 11
+    done = installed.install(f'sys.version_info = (3, {other}, 0, "final", 0)')
+    assert done.returncode == 0
+    assert f"Note: .venv keeps a Python other than 3.{other}; `make distclean`" in done.stderr
+
+
 @pytest.mark.parametrize("file", ["requirements.txt", "pyproject.toml"])
 def test_a_changed_lock_is_brought_up_to_date(installed: Course, file: str) -> None:
     path = installed.folder / file
