@@ -31,8 +31,8 @@ SUPPORTED = ("3.13", "3.12", "3.11")  # the first one found is taken where `pyth
 SIZE, ROOM = (6, 9) if sys.platform == "linux" else (2, 3)
 
 NO_ROOM = (
-    f"The disk is full: make room (an installation needs about {ROOM} GB free here and in uv's"
-    " cache, which UV_CACHE_DIR can put elsewhere) and run the same command again; it resumes."
+    f"The disk has too little room: free some (an installation takes about {ROOM} GB here and in"
+    " uv's cache, which UV_CACHE_DIR can put elsewhere) and run the same command again."
 )
 MACHINE = (
     f"{platform.system()} {platform.machine()},"

@@ -231,7 +231,9 @@ def test_a_broken_environment_is_made_anew(installed: Course, how: str) -> None:
 
 def test_an_installation_that_failed_halfway_is_made_anew(installed: Course) -> None:
     installed.lock.write_text(installed.lock.read_text() + "numpy==3.0\n")
-    assert one_sentence(installed.install(UV_SAYS=DISK_FULL)).startswith("The disk is full")
+    assert one_sentence(installed.install(UV_SAYS=DISK_FULL)).startswith(
+        "The disk has too little room"
+    )
     half = installed.folder / ".venv/half a package"
     half.touch()
     assert installed.install().returncode == 0
@@ -255,7 +257,7 @@ def test_an_environment_of_ones_own_is_kept(course: Course) -> None:
     ("says", "told"),
     [
         (NO_NETWORK, "The package index cannot be reached: connect to the network"),
-        (DISK_FULL, "The disk is full: make room"),
+        (DISK_FULL, "The disk has too little room"),
         (NO_BUILD, "The course's packages are not built for this machine"),
         ("error: Hash mismatch for `numpy==2.4.6`", "A downloaded package is not the one"),
         ("invalid peer certificate: UnknownIssuer", "The package index's certificate is not"),
@@ -289,7 +291,7 @@ def test_the_real_uv_without_a_network(course: Course) -> None:
 def test_a_disk_too_small_is_told_before_anything_is_downloaded(course: Course) -> None:
     course.command("uv", UV)
     done = course.install("shutil.disk_usage = lambda _: shutil._ntuple_diskusage(9e9, 8e9, 1e9)")
-    assert one_sentence(done).startswith("The disk is full: make room")
+    assert one_sentence(done).startswith("The disk has too little room")
     assert len(course.uv_calls()) == 1, "only uv itself"
 
 
