@@ -20,6 +20,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,31 @@ class Runner:
                 found = code.co_name, step.tb_lineno, line
             step = step.tb_next
         return found
+
+
+class Reply:
+    """A reply whose plain-text form in Jupyter's protocol is its bytes, unquoted."""
+
+    def __init__(self, data: bytes) -> None:
+        self.text = data.decode("ascii")
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/plain": self.text}
+
+
+@cache
+def _kernels_runner() -> Runner:
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        raise RuntimeError("grading.runner.serve answers inside a Jupyter kernel only")
+    return Runner(shell.user_ns)
+
+
+def serve(request: str) -> Reply:
+    """Answer one request about the names of the kernel that this runs in."""
+    return Reply(_kernels_runner().answer(request.encode("ascii")))
 
 
 class TimeLimit(BaseException):
