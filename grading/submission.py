@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 150 * 2**20  # a notebook with 100 MB of outputs is still read: its code is small
@@ -52,24 +51,13 @@ class Submission:
     digest: str
 
 
-def read(path: Path, released: Path, exercises: Sequence[str]) -> Submission:
+def read(content: bytes, released: bytes, exercises: Sequence[str]) -> Submission:
     """Read a submitted notebook against the course's release of the lab.
 
     exercises: the names of the lab's exercises, in order. Raises Unreadable.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise Unreadable(
-                f"The notebook has {size / 2**20:.0f} MB, more than the {MAX_BYTES / 2**20:.0f} MB"
-                " that are read: clear its outputs and hand it in again."
-            )
-        content = path.read_bytes()
-    except OSError as error:
-        raise Unreadable(f"The notebook cannot be opened: {error.strerror}.") from None
     notes: list[str] = []
-    notebook = _parse(content, notes)
-    return plan(notebook, json.loads(released.read_bytes()), exercises, notes)
+    return plan(parse(content, notes), json.loads(released), exercises, notes)
 
 
 def plan(
@@ -102,7 +90,13 @@ def plan(
     return Submission(tuple(steps), tuple(said), hashlib.sha256(text.encode()).hexdigest())
 
 
-def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
+def parse(content: bytes, notes: list[str]) -> dict[str, Any]:
+    """The notebook that the bytes are, with a note for what was odd. Raises Unreadable."""
+    if len(content) > MAX_BYTES:
+        raise Unreadable(
+            f"The notebook has {len(content) / 2**20:.0f} MB, more than the"
+            f" {MAX_BYTES / 2**20:.0f} MB that are read: clear its outputs and hand it in again."
+        )
     try:
         notebook = json.loads(content, parse_constant=lambda name: notes.append(_constant(name)))
     except RecursionError:
