@@ -281,6 +281,8 @@ def curves(
         drawn = np.flatnonzero(np.isfinite(ys))
         if drawn.size:
             ends[name] = float(xs[drawn[-1]]), float(ys[drawn[-1]])
+        else:
+            ends[f"{name} (no finite value)"] = np.nan, np.nan
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.margins(x=0.02)
     if x is None and ax.get_xscale() == "linear":
@@ -294,11 +296,11 @@ def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
         return
     ax.autoscale_view()  # otherwise done only when drawn, and the names need the scales now
     to_axes = ax.transData + ax.transAxes.inverted()
-    heights = np.array([to_axes.transform(end)[1] for end in ends.values()])
+    heights = np.nan_to_num([to_axes.transform(end)[1] for end in ends.values()])
     line = 1.5 * plt.rcParams["font.size"] / 72  # inches
     gap = line * ax.figure.dpi / ax.get_window_extent().height
     for (name, end), height in zip(ends.items(), _spread(heights, gap), strict=True):
-        leader = {"arrowstyle": "-", "color": GREY, "lw": 0.8, "shrinkA": 1, "shrinkB": 4}
+        leader = {"arrowstyle": "-", "color": GREY, "ls": ":", "shrinkA": 1, "shrinkB": 4}
         place = {"xytext": (1.03, height), "textcoords": "axes fraction", "va": "center"}
         ax.annotate(name, end, arrowprops=leader, annotation_clip=False, **place)
 
