@@ -1,0 +1,160 @@
+"""Starting sandboxes: the thread they belong to, bubblewrap, and the zygote that they fork from."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from grading import sandbox_view
+from grading.sandbox_limits import Limits
+from grading.sandbox_view import SandboxUnavailable
+
+T = TypeVar("T")
+FOLDER = Path("/tmp")  # a socket's path has room for about 100 bytes: TMPDIR may be too long
+# What a session's fork should have imported already. A lab's first optimizer imports _dynamo.
+PRELOADED = (
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline",
+    "matplotlib.pyplot", "numpy", "torch", "torch._dynamo", "torch.distributed", "torchvision",
+    "utils", "grading.check",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a sandbox is given: limits, the folder of data it may read, whether it has the GPU."""
+
+    limits: Limits = field(default_factory=Limits)
+    data: Path | None = None
+    gpu: bool = False
+
+
+class Supervisor(threading.Thread):
+    """The thread, with an event loop, on which every sandbox of this program is started and kept.
+
+    bubblewrap ends a sandbox when the *thread* that started it ends: this one lives as long as
+    the program does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="sandboxes", daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self.process = os.getpid()
+        self._zygotes: dict[tuple[Path | None, bool], asyncio.Task[Zygote]] = {}
+        sweep()
+        self.start()
+
+    def run(self) -> None:
+        self.loop.run_forever()
+
+    async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on this thread, from another one's event loop."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
+
+    async def fork(self, setting: Setting, channel: socket.socket) -> None:
+        """Fork a session that listens on `channel`. Raises SandboxUnavailable."""
+        key = (setting.data, setting.gpu)
+        if key not in self._zygotes:
+            self._zygotes[key] = self.loop.create_task(Zygote.start(setting))
+        zygote = await asyncio.shield(self._zygotes[key])
+        try:
+            zygote.fork(channel)
+        except BrokenPipeError:
+            del self._zygotes[key]  # the next one starts another
+            raise SandboxUnavailable("the zygote has ended") from None
+
+
+_supervisor: Supervisor | None = None
+_starting = threading.Lock()
+
+
+def supervisor() -> Supervisor:
+    """This process's supervisor; a fork of the process needs and gets its own."""
+    global _supervisor
+    with _starting:
+        if _supervisor is None or _supervisor.process != os.getpid():
+            _supervisor = Supervisor()
+        return _supervisor
+
+
+class Zygote:
+    """A process in a sandbox that has imported what labs import, and forks sessions."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
+        self._process, self._control = process, control
+
+    @classmethod
+    async def start(cls, setting: Setting) -> "Zygote":
+        """Start one and let it fork a session for trial. Raises SandboxUnavailable."""
+        control, inside = pair()
+        with inside:
+            zygote = cls(launch("zygote", PRELOADED, inside, setting), control)
+        try:
+            await _hear(control, b"ready")
+            trial, inside = pair()
+            with trial, inside:
+                zygote.fork(inside)
+                inside.close()
+                trial.send(json.dumps({"limits": asdict(setting.limits), "gpu": False}).encode())
+                await _hear(trial, b"hello")
+        except SandboxUnavailable:
+            zygote._process.kill()
+            raise
+        return zygote
+
+    def fork(self, channel: socket.socket) -> None:
+        """Fork a session that listens on `channel`. Raises BrokenPipeError if there is none."""
+        socket.send_fds(self._control, [b"fork"], [channel.fileno()])
+
+
+async def _hear(channel: socket.socket, wanted: bytes) -> None:
+    heard = await asyncio.get_running_loop().sock_recv(channel, 4096)
+    if heard != wanted:
+        said = heard.decode().removeprefix("failed ") or "it ended without a word"
+        raise SandboxUnavailable(f"no zygote: {said}")
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The two ends of a channel: the outside's, which never blocks, and the inside's."""
+    ours, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, inside
+
+
+def launch(
+    mode: str, modules: Sequence[str], channel: socket.socket, setting: Setting
+) -> "subprocess.Popen[bytes]":
+    """Start `sandbox_init` under bubblewrap; on the supervisor's thread only."""
+    command, descriptors = sandbox_view.command(
+        mode, modules, data=setting.data, gpu=setting.gpu, disk=setting.limits.disk
+    )
+    try:
+        return subprocess.Popen(
+            command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            pass_fds=descriptors, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def prefix() -> str:
+    """How the names of this process's folders in FOLDER begin."""
+    return f"p2p-{os.getpid()}-"
+
+
+def sweep() -> None:
+    """Remove the folders of programs that were killed. They hold only sockets."""
+    for folder in FOLDER.glob("p2p-*-*"):
+        owner = folder.name.split("-")[1]
+        ours = folder.stat().st_uid == os.geteuid() and not folder.is_symlink()
+        if ours and owner.isdigit() and not Path("/proc", owner).exists():
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)

@@ -1,0 +1,64 @@
+"""What a sandbox may use, and the sentence that says so when it is used up."""
+
+from dataclasses import dataclass
+
+KB, MB, GB = 2**10, 2**20, 2**30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one sandbox may use. Sizes in bytes, times in seconds.
+
+    A limit kept by the system makes the student's own call fail, with an error that names it
+    (file_size, open_files, disk, processes, and memory for one process). Past any of the others
+    the sandbox is ended, and its `stopped_by` says which; a cell is interrupted first.
+    """
+
+    memory: int = 4 * GB  # of all processes together
+    processes: int = 256  # threads count too
+    disk: int = 512 * MB  # all files in the working folder; as much again in /dev/shm
+    file_size: int = 256 * MB
+    open_files: int = 1024  # of one process
+    output: int = 64 * MB  # everything that the kernel sends
+    cpu_seconds: float = 1200  # of all processes together
+    cell_seconds: float = 300  # of one cell
+    wall_seconds: float = 1800  # from start to end
+
+
+@dataclass(frozen=True)
+class LimitReached:
+    """Why a sandbox was ended: the limit's name in Limits, and a sentence for people."""
+
+    limit: str
+    message: str
+
+
+_NAMED = {
+    "memory": "memory, {} for all processes together",
+    "processes": "processes and threads, {}",
+    "disk": "the files of a submission, {} in all",
+    "file_size": "the size of a file, {}",
+    "open_files": "open files, {}",
+    "output": "output, {} in all",
+    "cpu_seconds": "processor time, {} in all",
+    "cell_seconds": "the time of one cell, {}",
+    "wall_seconds": "the time of a whole notebook, {}",
+}
+
+
+def sentence(limit: str, value: float) -> str:
+    """Says that the limit was reached, and what it is."""
+    return f"The sandbox's limit on {_NAMED[limit].format(_amount(limit, value))}, was reached."
+
+
+def reached(limits: Limits, limit: str) -> LimitReached:
+    return LimitReached(limit, sentence(limit, getattr(limits, limit)))
+
+
+def _amount(limit: str, value: float) -> str:
+    if limit.endswith("seconds"):
+        return f"{value:g} seconds"
+    if limit in ("processes", "open_files"):
+        return f"{value:g}"
+    size, unit = next(((s, u) for s, u in ((GB, "GB"), (MB, "MB")) if value >= s), (KB, "KB"))
+    return f"{value / size:.3g} {unit}"

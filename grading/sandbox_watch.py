@@ -1,0 +1,85 @@
+"""What a sandbox uses, read from outside in its own /proc, which shows its processes and no other.
+
+Memory is what its processes hold for themselves or share among themselves; files and libraries
+that the system can drop again do not count. Pages that a fork still shares with its parent are
+counted once for each at first, and exactly (which is slower) when that sum is over the limit.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+
+TICKS = os.sysconf("SC_CLK_TCK")
+_SMALLEST_FILE = 4096  # what a file counts at least: an empty one takes memory too
+
+
+@dataclass(frozen=True)
+class Used:
+    memory: int  # bytes
+    processes: int  # with threads
+    cpu_seconds: float
+    disk: int  # bytes; the number of files where that is more
+
+
+class Usage:
+    """root: a descriptor of the sandbox's root folder; kept open by the caller."""
+
+    def __init__(self, root: int) -> None:
+        folder = os.O_RDONLY | os.O_DIRECTORY
+        self._proc = os.open("proc", folder, dir_fd=root)
+        self._written = [os.open(each, folder, dir_fd=root) for each in ("sandbox", "dev/shm")]
+        self._ticks: dict[tuple[str, str], int] = {}
+
+    def close(self) -> None:
+        for descriptor in (self._proc, *self._written):
+            os.close(descriptor)
+
+    def read(self, memory_limit: int) -> Used:
+        memory = processes = 0
+        pids = [name for name in os.listdir(self._proc) if name.isdigit()]
+        for pid in pids:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                status = _fields(self._read(f"{pid}/status"))
+                memory += status.get("RssAnon", 0) + status.get("RssShmem", 0)
+                processes += status["Threads"]
+                self._count_ticks(pid)
+        if memory > memory_limit:
+            memory = self._shared_once(pids)
+        return Used(memory, processes, sum(self._ticks.values()) / TICKS, self._disk())
+
+    def _count_ticks(self, pid: str) -> None:
+        # The name, in parentheses, may hold anything; after it, from the state on (proc(5)):
+        # 11 and 12 are user and system time, 19 is when it started.
+        values = self._read(f"{pid}/stat").rpartition(")")[2].split()
+        self._ticks[pid, values[19]] = int(values[11]) + int(values[12])
+
+    def _shared_once(self, pids: list[str]) -> int:
+        memory = 0
+        for pid in pids:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                rollup = _fields(self._read(f"{pid}/smaps_rollup"))
+                memory += rollup.get("Pss_Anon", 0) + rollup.get("Pss_Shmem", 0)
+        return memory
+
+    def _disk(self) -> int:
+        most = 0
+        for descriptor in self._written:
+            found = os.fstatvfs(descriptor)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            most = max(most, used, (found.f_files - found.f_ffree) * _SMALLEST_FILE)
+        return most
+
+    def _read(self, path: str) -> str:
+        with os.fdopen(os.open(path, os.O_RDONLY, dir_fd=self._proc), "rb") as file:
+            return file.read().decode(errors="replace")
+
+
+def _fields(text: str) -> dict[str, int]:
+    """The numbers in a file of `Name:  number kB` lines; sizes in bytes."""
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        words = value.split()
+        if words and words[0].isdigit():
+            found[name] = int(words[0]) * (1024 if words[-1] == "kB" else 1)
+    return found
