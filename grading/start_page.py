@@ -75,7 +75,7 @@ def _map(files: Sequence[Path], points: dict[str, tuple[float, float]]) -> list[
 
 def _standing(points: tuple[float, float]) -> str:
     score, of = points
-    return f"{score:g} of {of:g}" if of else "–"
+    return f"{score:g}\u00a0of\u00a0{of:g}" if of else "–"  # on one line
 
 
 def _title(file: Path) -> str:

@@ -94,7 +94,8 @@ def serve(
     arguments: passed on to JupyterLab, such as --no-browser --port 8899.
     """
     filled = fill(root)
-    print("\n".join(filled.sentences()), flush=True)
+    opening = "JupyterLab opens the course; Ctrl-C here stops it."
+    print("\n".join([*filled.sentences(), opening]), flush=True)
     page = start_page(root / "my_labs", filled.newer, standing())
     write_atomically(root / "my_labs" / START_PAGE, page.encode())
     if os.environ.get("LAB_DATA"):
@@ -102,25 +103,32 @@ def serve(
         os.environ["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance(argv=[*_options(root), *arguments])
+    LabApp.launch_instance(argv=[*_options(root, arguments), *arguments])
     return 0
 
 
-def _options(root: Path) -> list[str]:
+def _options(root: Path, arguments: Sequence[str]) -> list[str]:
+    """The course's options to JupyterLab; one that is among the arguments gives way to them."""
+    import zmq
+
     folder = (root / "my_labs").resolve()
     options = {
+        "KernelManager.transport_encryption": "auto" if zmq.has("curve") else "disabled",
         "LabApp.app_settings_dir": _JUPYTERLAB,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.default_url": f"/lab/tree/{START_PAGE}",
+        "LabApp.extension_manager": "readonly",
         "LabApp.news_url": "None",
         "LabApp.workspaces_dir": folder / ".jupyterlab",
         "ServerApp.answer_yes": True,  # Ctrl-C stops without a question
-        "ServerApp.log_level": "WARN",
         "ServerApp.root_dir": folder,
+        "log-level": "ERROR",
     }
+    given = {argument.partition("=")[0] for argument in arguments}
+    ours = [f"--{name}={value}" for name, value in options.items() if f"--{name}" not in given]
     off = [f"--ServerApp.jpserver_extensions={name}=False" for name in _SERVER_EXTENSIONS_OFF]
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return [*(f"--{name}={value}" for name, value in options.items()), *off, *as_root]
+    return [*ours, *off, *as_root]
 
 
 def _update(root: Path, lab: str) -> str:
