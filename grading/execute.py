@@ -47,7 +47,7 @@ class Execution:
 
 
 class _Engine(Engine):
-    """As papermill's own engine, with a deadline, and the kernel's environment, folder and stderr."""
+    """papermill's, with a deadline, and the kernel's environment, folder and stderr given."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> NotebookNode:
