@@ -76,8 +76,7 @@ def _neuron_given(x, w, b):
 def predict(student, rng):
     with part("each row of X gets the class of its side of the line", points=0.7):
         for size in (2, 4):
-            X, _, w, b = _clouds(rng, 7, size, gap=0.2)
-            X[0] += w * (b / 2 - (X[0] @ w + b)) / (w @ w)  # so that the bias decides its class
+            X, w, b = _points(rng, 7, size)
             z = X @ w + b
             expect.close(
                 student.predict(X, w, b),
@@ -104,10 +103,18 @@ def predict(student, rng):
             },
         )
     with part("a batch of one row gives an array of one class", points=0.1):
-        X, _, w, b = _clouds(rng, 2, 3, gap=0.2)
+        X, w, b = _points(rng, 2, 3)
         for row in (X[:1], X[1:]):
             expected, given = np.where(row @ w + b > 0, 1, -1), {"X": row, "w": w, "b": b}
             expect.close(student.predict(row, w, b), expected, given=given)
+
+
+def _points(rng, count, size):
+    """Points X (count, size), w and b; the first two differ in class, and need the bias for it."""
+    X, _, w, b = _clouds(rng, count, size, gap=0.2)
+    for i, score in ((0, b / 2), (1, -b / 2)):
+        X[i] += w * (score - (X[i] @ w + b)) / (w @ w)
+    return X, w, b
 
 
 @exercise("perceptron_update", points=2)
