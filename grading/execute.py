@@ -125,7 +125,7 @@ def execute_all(
         return 2
     print(f"{'scale ' + scale:<22}{'solution':>19}{'untouched notebook':>31}", flush=True)
     problems = [problem for lab in labs for problem in _execute_lab(root, lab, scale, points_of)]
-    sys.stdout.flush()
+    print("The executed notebooks are in build/executed.", flush=True)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -55,7 +55,7 @@ def _next(files: Sequence[Path], points: dict[str, tuple[float, float]]) -> str:
     file = open_ones[0] if open_ones else files[-1 if any(of for _, of in points.values()) else 0]
     begun = any(score for score, _ in points.values())
     word = "Go on with" if begun else "Begin with"
-    return f"## [{word} lab {_title(file)} →]({file.name})\n\n{_promise(file)}"
+    return f"## [{word} lab {_title(file)} →]({file.name})\n\n{_first_paragraph(file)}"
 
 
 def _map(files: Sequence[Path], points: dict[str, tuple[float, float]]) -> list[str]:
@@ -63,12 +63,13 @@ def _map(files: Sequence[Path], points: dict[str, tuple[float, float]]) -> list[
     for file in files:
         part = _PARTS.get(int(file.stem[:2]))
         if part or not rows:
-            rows = ["| lab | what you do | points |", "|:--|:--|--:|"]
+            rows = ["| lab | | points |", "|:--|:--|--:|"]
             blocks += [f"### {part}"] if part else []
             blocks.append(rows)
-        promise = _promise(file).replace("|", r"\|")
+        sentence = re.split(r"(?<=[.?])\s", _first_paragraph(file), maxsplit=1)[0]
+        sentence = sentence.replace("|", r"\|")
         rows.append(
-            f"| [{_title(file)}]({file.name}) | {promise} | {_standing(points[file.stem])} |"
+            f"| [{_title(file)}]({file.name}) | {sentence} | {_standing(points[file.stem])} |"
         )
     return [block if isinstance(block, str) else "\n".join(block) for block in blocks]
 
@@ -85,14 +86,14 @@ def _title(file: Path) -> str:
     return f"{file.stem[:2]} · {bare}"
 
 
-def _promise(file: Path) -> str:
-    """The first sentence under the notebook's title."""
+def _first_paragraph(file: Path) -> str:
+    """What the notebook says right under its title, on one line, without references."""
     lines = _opening(file)
     start = next((i for i, line in enumerate(lines) if line.startswith("# ")), -1) + 1
-    body = "\n".join(lines[start:]).strip().split("\n\n")[0]
-    if not body or body[0] in "!<#|-":
-        return ""
-    return re.split(r"(?<=[.?])\s", " ".join(body.split()), maxsplit=1)[0]
+    paragraph = "\n".join(lines[start:]).strip().split("\n\n")[0]
+    if not paragraph or paragraph[0] in "!<#|-":
+        return ""  # a picture, a list: nothing that would stand on one line
+    return re.sub(r"\s*\[\d+\]", "", " ".join(paragraph.split()))
 
 
 def _opening(file: Path) -> list[str]:
