@@ -7,17 +7,37 @@ check cells count for nothing either: what is judged comes from the course.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 MAX_BYTES = 150 * 2**20  # a notebook with 100 MB of outputs is still read: its code is small
+MAX_MARKS = 12_000_000  # strings, commas, brackets: each costs far more memory than its bytes
 MAX_SOURCE = 2 * 2**20
 MAX_CELLS = 2000
+
+_MARK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[,{[]', re.DOTALL)
 
 
 class Unreadable(ValueError):
     """The submission cannot be graded at all; the message says why, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a submitted notebook: its place in the file, and all of it that is looked at.
+
+    kind: code, markdown or raw; attachments: as the file has them, of any form.
+    """
+
+    index: int
+    kind: str
+    source: str
+    id: str | None
+    grade_id: str | None
+    attachments: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,46 +77,47 @@ def read(content: bytes, released: bytes, exercises: Sequence[str]) -> Submissio
     exercises: the names of the lab's exercises, in order. Raises Unreadable.
     """
     notes: list[str] = []
-    return plan(parse(content, notes), json.loads(released), exercises, notes)
+    cells = [cell for cell in read_cells(content, notes) if cell.kind == "code"]
+    return plan(cells, json.loads(released), exercises, notes)
 
 
 def plan(
-    notebook: dict[str, Any],
-    released: dict[str, Any],
-    exercises: Sequence[str],
-    notes: Sequence[str] = (),
+    cells: Sequence[Cell], released: dict[str, Any], exercises: Sequence[str], notes: Sequence[str]
 ) -> Submission:
-    """The steps that grade a parsed notebook: its code cells in order, each exercise judged where
-    its check cell stands, and at the end where that is missing."""
-    said = list(notes)
-    cells = list(_cells(notebook, said))
+    """The steps that grade a notebook's code cells: they run in order, each exercise is judged
+    where its check cell stands (the last, if it is there twice), or at the end if it is missing."""
+    said = [*notes, *_about(cells, [*_answers(released), *exercises])]
     ungraded, parameters = _sources(released, "ungraded"), _parameters(released)
+    judged_at = {cell.grade_id: cell.index for cell in cells if cell.grade_id in exercises}
     steps: list[Step] = []
-    due = list(exercises)
     for cell in cells:
-        if cell.grade_id in exercises:
-            if cell.grade_id in due:
-                due.remove(cell.grade_id)
+        if cell.grade_id is not None and cell.grade_id in judged_at:
+            if judged_at[cell.grade_id] == cell.index:
                 steps.append(Judge(cell.grade_id))
         elif cell.source not in ungraded and cell.source.strip():
             # The scale is the grader's choice, so the parameters are the course's.
             source = parameters.get(cell.id, cell.source)
             steps.append(Run(source, cell.index, cell.grade_id))
-    if due:
-        said.append(f"Check cells are missing: {', '.join(due)}; judged at the end.")
-        steps += [Judge(name) for name in due]
-    said += _about_answers(cells, _answer_ids(released))
-    text = json.dumps([repr(step) for step in steps])
-    return Submission(tuple(steps), tuple(said), hashlib.sha256(text.encode()).hexdigest())
+    steps += [Judge(name) for name in exercises if name not in judged_at]
+    # Not the cells' places: what is run is what decides.
+    done = [step.source if isinstance(step, Run) else [step.exercise] for step in steps]
+    digest = hashlib.sha256(json.dumps(done).encode()).hexdigest()
+    return Submission(tuple(steps), tuple(said), digest)
 
 
-def parse(content: bytes, notes: list[str]) -> dict[str, Any]:
-    """The notebook that the bytes are, with a note for what was odd. Raises Unreadable."""
-    if len(content) > MAX_BYTES:
-        raise Unreadable(
-            f"The notebook has {len(content) / 2**20:.0f} MB, more than the"
-            f" {MAX_BYTES / 2**20:.0f} MB that are read: clear its outputs and hand it in again."
-        )
+def read_cells(content: bytes, notes: list[str]) -> list[Cell]:
+    """The cells of a submitted notebook, with a note for what was odd. Raises Unreadable."""
+    cells = _parse(content, notes)["cells"]
+    if len(cells) > MAX_CELLS:
+        raise Unreadable(f"The notebook has {len(cells)} cells; the limit is {MAX_CELLS}.")
+    found = list(_cells(cells, notes))
+    if sum(len(cell.source) for cell in found) > MAX_SOURCE:
+        raise Unreadable(f"The notebook's cells exceed {MAX_SOURCE // 2**20} MB without outputs.")
+    return found
+
+
+def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
+    _measure(content)
     try:
         notebook = json.loads(content, parse_constant=lambda name: notes.append(_constant(name)))
     except RecursionError:
@@ -105,16 +126,26 @@ def parse(content: bytes, notes: list[str]) -> dict[str, Any]:
         if not content.strip():
             raise Unreadable("The file is empty.") from None
         if content.lstrip()[:1] == b"{":
-            raise Unreadable(
-                f"The notebook is cut off or damaged ({error}): save it and hand it in again."
-            ) from None
+            where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+            message = f"The notebook is cut off or damaged{where}: save it and hand it in again."
+            raise Unreadable(message) from None
         raise Unreadable("The file is not a notebook: it is not JSON.") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise Unreadable("The file is JSON but not a notebook of format 4: it has no cells.")
     language = _language(notebook)
     if language not in ("", "python"):
-        raise Unreadable(f"The notebook is written in {language[:40]}, not in Python.")
+        raise Unreadable(f"The notebook is written in {language[:40]!a}, not in Python.")
     return notebook
+
+
+def _measure(content: bytes) -> None:
+    """Refuse what would take too much memory to read."""
+    remedy = "clear the notebook's outputs and hand it in again."
+    if len(content) > MAX_BYTES:
+        size, most = (f"{count / 2**20:.0f} MB" for count in (len(content), MAX_BYTES))
+        raise Unreadable(f"The file has {size}, more than the {most} that are read: {remedy}")
+    if len(content) > MAX_MARKS and any(islice(_MARK.finditer(content), MAX_MARKS, None)):
+        raise Unreadable(f"The file holds more values than are read: {remedy}")
 
 
 def _constant(name: str) -> str:
@@ -128,24 +159,12 @@ def _language(notebook: dict[str, Any]) -> str:
     return name.lower() if isinstance(name, str) else ""
 
 
-@dataclass(frozen=True)
-class _Cell:
-    index: int
-    id: str | None
-    source: str
-    grade_id: str | None
-
-
-def _cells(notebook: dict[str, Any], notes: list[str]) -> Iterator[_Cell]:
-    """The code cells that can be read."""
-    cells, total = notebook["cells"], 0
-    if len(cells) > MAX_CELLS:
-        raise Unreadable(f"The notebook has {len(cells)} cells; the limit is {MAX_CELLS}.")
+def _cells(cells: Sequence[Any], notes: list[str]) -> Iterator[Cell]:
+    """The cells that can be read."""
     for index, cell in enumerate(cells):
-        if not isinstance(cell, dict):
+        kind = cell.get("cell_type") if isinstance(cell, dict) else None
+        if kind not in ("code", "markdown", "raw"):
             notes.append(f"Cell {index + 1} is not a cell; it was left out.")
-            continue
-        if cell.get("cell_type") != "code":
             continue
         source = cell.get("source", "")
         if isinstance(source, list) and all(isinstance(line, str) for line in source):
@@ -153,11 +172,13 @@ def _cells(notebook: dict[str, Any], notes: list[str]) -> Iterator[_Cell]:
         if not isinstance(source, str):
             notes.append(f"Cell {index + 1} has no readable source; it was left out.")
             continue
-        total += len(source)
-        if total > MAX_SOURCE:
-            raise Unreadable(f"The notebook's code exceeds {MAX_SOURCE // 2**20} MB.")
-        name = cell.get("id")
-        yield _Cell(index, name if isinstance(name, str) else None, source, _grade_id(cell))
+        # JSON may hold halves of characters, which no encoding has.
+        source = source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        name, pictures = cell.get("id"), cell.get("attachments")
+        yield Cell(
+            index, kind, source, name if isinstance(name, str) else None, _grade_id(cell),
+            pictures if isinstance(pictures, dict) else {},
+        )  # fmt: skip
 
 
 def _grade_id(cell: dict[str, Any]) -> str | None:
@@ -184,16 +205,17 @@ def _tagged(released: dict[str, Any], tag: str) -> list[dict[str, Any]]:
     return [cell for cell in released["cells"] if tag in cell["metadata"].get("tags", [])]
 
 
-def _answer_ids(released: dict[str, Any]) -> list[str]:
+def _answers(released: dict[str, Any]) -> list[str]:
     code = [cell for cell in released["cells"] if cell["cell_type"] == "code"]
     about = [cell["metadata"].get("nbgrader", {}) for cell in code]
     return [one["grade_id"] for one in about if one.get("solution")]
 
 
-def _about_answers(cells: Sequence[_Cell], answers: Sequence[str]) -> Iterator[str]:
+def _about(cells: Sequence[Cell], wanted: Sequence[str]) -> Iterator[str]:
+    """What is odd about the cells that should be there once each."""
     found = [cell.grade_id for cell in cells]
-    for answer in answers:
-        if (times := found.count(answer)) == 0:
-            yield f"The answer cell {answer} is missing."
+    for name in wanted:
+        if (times := found.count(name)) == 0:
+            yield f"The cell {name} is missing."
         elif times > 1:
-            yield f"The answer cell {answer} is there {times} times; they were run in order."
+            yield f"The cell {name} is there {times} times."
