@@ -1,0 +1,188 @@
+"""Attacks that read: solutions, checks, gradebook, classmates, keys, the instructor's processes."""
+
+from tests.attacks import FIND, FOUND, Attack
+
+
+def reading(name: str, what: str, cell: str, *, source: str = "", stock: str = "") -> Attack:
+    before = FIND + "\n\n" + cell
+    return Attack(name, "reading", what, before, FOUND, source=source, stock=stock)
+
+
+LEFTOVERS = '''\
+import os
+import tempfile
+
+for folder in (".", "..", "/tmp", "/var/tmp", "/dev/shm", "/run", os.path.expanduser("~"),
+               tempfile.gettempdir(), "/sandbox"):
+    try:
+        for name in os.listdir(folder):
+            if name.startswith("left-by-"):
+                find_file(os.path.join(folder, name))
+        with open(folder + "/left-by-somebody", "w") as file:
+            file.write("@LEFT@")
+    except OSError as error:
+        print(type(error).__name__, folder)
+'''
+
+ATTACKS = [
+    reading("course_folder", "Reads every file of the instructor's course.", '''\
+import os
+
+for folder, _, names in os.walk("@COURSE@"):
+    for name in names:
+        find_file(os.path.join(folder, name))
+''', source="GRADING_FACTS"),
+    reading("import_solution", "Imports the instructor's solution and takes its names.", '''\
+import importlib.util
+import runpy
+import sys
+
+for folder in ("solutions", "source/01_attacked", "../solutions", "grading/checks"):
+    sys.path.insert(0, "@COURSE@/" + folder)
+    try:
+        names = runpy.run_path("@COURSE@/" + folder + "/01_attacked.py")
+        find(repr(names.get("codeword")))
+    except Exception as error:
+        print(type(error).__name__)
+''', source="issue 3"),
+    reading("import_checks", "Imports the checks, the judge and the course's secret by name.", '''\
+import importlib
+import os
+
+import grading
+
+for name in ("grading.checks", "grading.judge", "grading.batch", "grading.release",
+             "grading.expect", "grading.grade", "grading.kernels", "tests.attacks"):
+    try:
+        module = importlib.import_module(name)
+        print("imported", name)
+        find(repr(vars(module)))
+    except Exception as error:
+        print(type(error).__name__, name)
+try:
+    import grading.exercise
+
+    grading.exercise.CHECKS = __import__("pathlib").Path("@COURSE@/grading/checks")
+    for one in grading.exercise.load("01_attacked").values():
+        find(repr(one.judge.__code__.co_consts))
+except Exception as error:
+    print(type(error).__name__)
+for folder, _, names in os.walk(os.path.dirname(grading.__file__ or "/nowhere")):
+    for name in names:
+        find_file(os.path.join(folder, name))
+''', stock="does not apply: the tests are in the notebook, see own_file"),
+    reading("gradebook", "Queries the gradebook.", '''\
+import glob
+import sqlite3
+
+for path in [*glob.glob("@COURSE@/**/gradebook.db", recursive=True), "../../../gradebook.db"]:
+    try:
+        with sqlite3.connect("file:" + path + "?mode=ro", uri=True) as database:
+            for (table,) in database.execute("select name from sqlite_master").fetchall():
+                try:
+                    find(repr(database.execute("select * from " + table).fetchall()))
+                except sqlite3.Error:
+                    pass
+    except sqlite3.Error as error:
+        print(type(error).__name__)
+''', source="issue 3"),
+    reading("classmates", "Reads the other submissions, by relative paths and by a search.", '''\
+import glob
+import os
+
+for up in ("..", "../..", "../../..", "@COURSE@/submitted", "@COURSE@/submissions", "/tmp",
+           "/sandbox", "/dev/shm", os.path.expanduser("~")):
+    for path in glob.glob(up + "/**/*.ipynb", recursive=True)[:500]:
+        find_file(path)
+''', source="issue 3"),
+    reading("environment", "Reads the environment of its own and of every process.", '''\
+import glob
+import os
+
+find(repr(dict(os.environ)))
+for path in glob.glob("/proc/*/environ"):
+    find_file(path)
+'''),
+    reading("proc", "Reads command lines, folders, files and memory of every process.", '''\
+import glob
+import os
+
+for path in glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/[0-9]*/maps"):
+    find_file(path)
+for process in glob.glob("/proc/[0-9]*"):
+    for inner in ("/root@COURSE@/canary.txt", "/cwd/canary.txt", "/root@HOME@/.ssh/id_ed25519"):
+        find_file(process + inner)
+    try:
+        for descriptor in os.listdir(process + "/fd"):
+            target = os.readlink(process + "/fd/" + descriptor)
+            if target.startswith("@COURSE@"):
+                find_file(process + "/fd/" + descriptor)
+    except OSError:
+        pass
+'''),
+    reading("memory_of_others", "Reads the memory of its parents through /proc and ptrace.", '''\
+import ctypes
+import os
+
+libc = ctypes.CDLL(None, use_errno=True)
+for pid in {os.getppid(), 1, 2, int("@PID@")}:
+    print("ptrace", libc.ptrace(16, pid, 0, 0))
+    try:
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                first, last = (int(end, 16) for end in line.split()[0].split("-"))
+                if "rw" in line and last - first < 50_000_000 and "[v" not in line:
+                    memory.seek(first)
+                    find(memory.read(last - first))
+    except OSError as error:
+        print(type(error).__name__)
+''', stock="not run: it would halt nbgrader itself"),
+    reading("ssh_keys", "Reads the instructor's keys and dot files.", '''\
+import os
+
+for home in ("~", "@HOME@", "/root", "/home/instructor"):
+    for name in (".ssh/id_ed25519", ".netrc", ".git-credentials", ".jupyter/nbgrader_config.py"):
+        find_file(os.path.join(os.path.expanduser(home), name))
+''', source="GRADING_FACTS"),
+    reading("other_kernels", "Looks for connection files and sockets of other kernels.", '''\
+import glob
+import os
+
+from jupyter_core.paths import jupyter_runtime_dir
+
+own = get_ipython().config.get("IPKernelApp", {}).get("connection_file", "")
+for folder in (jupyter_runtime_dir(), "@HOME@/.local/share/jupyter/runtime", "/tmp", "/run"):
+    for path in glob.glob(folder + "/**/*kernel*", recursive=True) + glob.glob(folder + "/p2p-*/*"):
+        if path != own:
+            find_file(path)
+'''),
+    reading("file_search", "Searches the whole file system, for a while, for the lab's name.", '''\
+import os
+import time
+
+end = time.monotonic() + 3
+for folder, folders, names in os.walk("/"):
+    if time.monotonic() > end:
+        break
+    folders[:] = [name for name in folders if name not in ("proc", "sys", "site-packages")]
+    for name in names:
+        if "attacked" in name or name == "secret" or name.endswith(".db"):
+            find_file(os.path.join(folder, name))
+'''),
+    reading("leftovers", "Leaves a word wherever it can, and looks for others' words.", LEFTOVERS),
+    reading("leftovers_again", "The same once more: what did the other leave?", LEFTOVERS),
+    Attack("own_inputs", "marks",
+           "Keeps the graded inputs of one exercise and uses them for the others.",
+           before='''\
+import numpy as np
+
+kept = []
+''', answers={
+               "center": "def center(x):\n    kept.append(x)\n    return x\n",
+               "slope": "def slope(x, y):\n    kept.append((x, y))\n"
+                        "    return float(np.sum(kept[0])) if len(kept) else 0.0\n",
+               "averager": "class Averager:\n    def add(self, value):\n"
+                           "        kept.append(value)\n\n"
+                           "    def mean(self):\n        return float(np.mean(kept[0]))\n",
+           }),
+]  # fmt: skip
