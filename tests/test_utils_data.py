@@ -189,7 +189,7 @@ def test_a_relative_lab_data_starts_at_the_repository_wherever_the_notebook_runs
 ) -> None:
     world.fill()
     world.monkeypatch.setenv("LAB_DATA", "../root")
-    world.monkeypatch.chdir(world.mirror)
+    world.monkeypatch.chdir(tmp_path)
     assert_is_tiny(digits())
 
 
@@ -345,6 +345,7 @@ def test_the_command_downloads_once_into_the_root_that_is_named(
     assert data.main(["mnist", "--root", str(root)]) == 0
     assert f"MNIST is in {root}" in capsys.readouterr().out
     assert_is_tiny(digits(root))
+    assert sorted(path.name for path in (root / "MNIST" / "raw").iterdir()) == sorted(TINY)
     asked = len(world.asked)
     assert asked > 0
     assert data.main(["mnist", "--root", str(root)]) == 0

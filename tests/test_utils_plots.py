@@ -331,6 +331,16 @@ def test_names_of_curves_that_end_together_do_not_overlap(ax: Axes, scale: str) 
     assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(boxes))
 
 
+def test_names_with_room_stand_level_with_the_ends_of_their_curves(ax: Axes) -> None:
+    ends = {"high": 9.0, "low": 1.0}
+    plots.curves(ax, {name: [5.0, end] for name, end in ends.items()}, "x", "y")
+    ax.figure.draw_without_rendering()  # pyright: ignore[reportAttributeAccessIssue]
+    for name in ax.texts:
+        box = Text.get_window_extent(name)
+        _, end = ax.transData.transform((2, ends[name.get_text()]))
+        assert (box.y0 + box.y1) / 2 == pytest.approx(end, abs=3)  # pixels
+
+
 def test_a_curve_that_diverges_is_named_where_it_was_last_finite(ax: Axes) -> None:
     plots.curves(ax, {"too fast": [1, 5, np.inf, np.nan], "lost": [np.nan]}, "epoch", "loss")
     ends = named_ends(ax)
