@@ -51,7 +51,9 @@ def is_labelled(ax: Axes) -> bool:
 def displayed_by(source: str) -> list[nbformat.NotebookNode]:
     """The outputs of a cell in a real kernel."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    nbclient.NotebookClient(
+        notebook, timeout=300, startup_timeout=300, kernel_name="python3"
+    ).execute()
     return notebook.cells[0].outputs
 
 
