@@ -1,7 +1,7 @@
 """What nbgrader does differently in this course; the generated course's own file calls `configure`.
 
 The stock commands (`nbgrader generate_assignment`, `autograde`, `generate_feedback`, formgrader)
-read this in `build/course`, and `make release` runs nbgrader with the same settings.
+read this in `course`, and `make release` runs nbgrader with the same settings.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""solutions/NN_name.py -> labs/NN_name.ipynb, and an nbgrader course in build/course.
+"""solutions/NN_name.py -> labs/NN_name.ipynb, and an nbgrader course in course.
 
 nbgrader's own GenerateAssignment makes the learner's version, so that an instructor's
 `nbgrader generate_assignment` in the course gives the same.
@@ -52,14 +52,14 @@ def points_of(lab: str) -> dict[str, float]:
 def release(
     root: Path, names: Sequence[str] | None = None, points_of: PointsOf = points_of
 ) -> list[Path]:
-    """Generate labs/*.ipynb and the nbgrader course in build/course; returns the notebooks' paths.
+    """Generate labs/*.ipynb and the nbgrader course in course; returns the notebooks' paths.
 
     names: labs by number or name; None for all, which also removes a notebook without a source.
     Raises ReleaseError (a source is malformed) or CourseError (no such lab), labs/ untouched.
     """
     known = labs_in(root / "solutions", ".py")
     chosen = known if names is None else [lab for name in names for lab in select(known, name)]
-    generated = _generate(root, chosen, root / "build" / "course", points_of)
+    generated = _generate(root, chosen, root / "course", points_of)
     for file, content in generated.items():
         if _differs(file, content):
             write_atomically(file, content)
@@ -146,8 +146,10 @@ def _generate_assignment(course: Path, lab: str, record: bool) -> None:
         # nbgrader logs the traceback of what went wrong, whose last line is the reason.
         reasons = [line for line in said.getvalue().splitlines() if "Error: " in line]
         reason = reasons[-1].partition("Error: ")[2] if reasons else str(error)
-        message = f"nbgrader would not generate {lab} in {course}: {reason}"
-        raise ReleaseError(message) from error
+        raise ReleaseError(
+            f"nbgrader would not generate {lab} in {course}: {reason.rstrip('.')}; mend that, or move"
+            " the course away and `make release` begins a new one."
+        ) from error
 
 
 @contextmanager

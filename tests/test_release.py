@@ -18,6 +18,9 @@ from grading.source import BEGIN, END, content_id, read
 from tests.labs import LABS, ROOT
 from tests.tiny_course import LAB, POINTS, SOURCE, points_of, write_source
 
+# Its fixtures are dear: one worker of pytest-xdist has them all.
+pytestmark = pytest.mark.xdist_group("release")
+
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -124,7 +127,7 @@ def test_an_edited_a_missing_and_a_sourceless_notebook_are_reported(copy: Path) 
 
 
 def test_stock_nbgrader_works_on_the_course(course: Path) -> None:
-    folder, scripts = course / "build" / "course", sysconfig.get_path("scripts")
+    folder, scripts = course / "course", sysconfig.get_path("scripts")
     environment = {**os.environ, "PATH": os.pathsep.join([scripts, os.environ["PATH"]])}
 
     def nbgrader(*arguments: str) -> str:
