@@ -1,31 +1,37 @@
-"""A Jupyter kernel that student code cannot get out of, by the name of its kernel alone.
+"""A Jupyter kernel that student code cannot get out of.
 
-    python -m papermill --kernel p2p-sandbox notebook.ipynb out.ipynb
+By the name of its kernel, once `install_kernelspec` has made it known:
 
-`install_kernelspec` makes the name known to nbgrader, nbclient and papermill. A program uses
-`kernel_manager`, which needs no name, and reads from its provisioner what came of the kernel:
+    papermill --kernel p2p-sandbox notebook.ipynb out.ipynb
+    nbgrader autograde 01_perceptron --Execute.kernel_name=p2p-sandbox
 
-    manager = kernel_manager(Limits(memory=2 * GB), fast=True)
-    await manager.start_kernel(cwd=folder)  # or NotebookClient(notebook, km=manager)
-    ...
-    manager.provisioner.stopped_by       # LimitReached, or None
-    manager.provisioner.isolation        # "bubblewrap, kernels forked from a zygote"
+From a program:
+
+    kernel = open_kernel(Limits(memory=2 * GB), files=submission, fast=True)
+    kernel.client.execute_interactive("1 + 1")
+    kernel.stopped_by    # LimitReached, or None
+    kernel.close()
 
 What it isolates, and what it does not: docs/sandbox.md.
 """
 
+import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
+import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Bool, Dict, Unicode
 
@@ -33,12 +39,12 @@ from grading import sandbox_launch, sandbox_view
 from grading.sandbox_init import PORTS
 from grading.sandbox_launch import Setting
 from grading.sandbox_limits import GB, KB, MB, LimitReached, Limits
-from grading.sandbox_session import Session
+from grading.sandbox_session import START_SECONDS, Session
 from grading.sandbox_view import SandboxUnavailable
 
 __all__ = [
-    "GB", "KB", "KERNEL_NAME", "MB", "LimitReached", "Limits", "Problem", "SandboxProvisioner",
-    "SandboxUnavailable", "install_kernelspec", "kernel_manager", "probe",
+    "GB", "KB", "KERNEL_NAME", "MB", "LimitReached", "Limits", "Problem", "SandboxKernel",
+    "SandboxProvisioner", "SandboxUnavailable", "install_kernelspec", "open_kernel", "probe",
 ]  # fmt: skip
 
 KERNEL_NAME = "p2p-sandbox"
@@ -67,6 +73,120 @@ def probe() -> Problem | None:
     return None if found is None else Problem(found)
 
 
+class SandboxKernel:
+    """A running kernel in a sandbox, with a client that is connected to it. Everything blocks."""
+
+    def __init__(self, socket: "_Socket", session: Session) -> None:
+        self._socket, self._session = socket, session
+        self.client = BlockingKernelClient(context=zmq.Context())  # one of its own, to end
+        self.client.load_connection_info(socket.info)
+        self.client.start_channels(hb=False)  # `alive` knows better
+
+    @property
+    def isolation(self) -> str:
+        """How it is isolated, in words."""
+        return self._session.isolation
+
+    @property
+    def stopped_by(self) -> LimitReached | None:
+        """The limit that ended it, if one did."""
+        return self._session.stopped_by
+
+    def alive(self) -> bool:
+        return self._session.exit_code is None
+
+    def reason(self) -> str:
+        """The sentence that names the limit that ended it; empty if none did."""
+        return self.stopped_by.message if self.stopped_by else ""
+
+    def interrupt(self) -> None:
+        """Interrupt what it is running, as Ctrl-C would."""
+        self._session.interrupt()
+
+    def close(self) -> None:
+        """End it, with everything that it started, and wait until nothing is left."""
+        self.client.stop_channels()
+        self.client.context.destroy(linger=0)
+        self._session.kill()
+        self._session.wait().result()
+        self._socket.remove()
+
+
+def open_kernel(
+    limits: Limits | None = None,
+    *,
+    files: Path | None = None,
+    data: Path | None = None,
+    gpu: bool = False,
+    fast: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> SandboxKernel:
+    """Start a kernel in a sandbox.
+
+    files: a folder whose plain files are put into the notebook's working folder.
+    data: a folder that the notebook may read, its LAB_DATA.
+    fast: fork it from a process that has imported what labs import, where that is safe.
+    environment: of this, the notebook sees the few variables that a lab needs.
+
+    Raises SandboxUnavailable, ValueError (the files exceed the limit) or RuntimeError.
+    """
+    socket = _Socket(secrets.token_hex().encode())
+    setting = Setting(limits or Limits(), data, gpu)
+    session = socket.session(setting, files, fast, environment)
+    session.start().result()
+    kernel = SandboxKernel(socket, session)
+    _greet(kernel)
+    return kernel
+
+
+def _greet(kernel: SandboxKernel) -> None:
+    """Wait until the kernel's answers and its outputs both arrive."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and kernel.alive():
+        request = kernel.client.kernel_info()
+        try:
+            kernel.client.get_shell_msg(timeout=5)
+            while _parent(kernel.client.get_iopub_msg(timeout=0.2)) != request:
+                pass
+        except Empty:
+            continue  # outputs are not subscribed to yet: ask again
+        return
+    kernel.close()
+    raise RuntimeError(f"The sandboxed kernel does not answer. {kernel.reason()}".rstrip())
+
+
+def _parent(message: Any) -> str | None:
+    return message["parent_header"].get("msg_id")
+
+
+class _Socket:
+    """The private folder in which clients find one kernel, also after a restart."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=sandbox_launch.prefix(), dir=sandbox_launch.FOLDER
+        )
+        self.info: Any = {
+            **PORTS, "transport": "ipc", "ip": f"{self._folder.name}/k", "key": key,
+            "signature_scheme": "hmac-sha256",
+        }  # fmt: skip
+
+    def session(
+        self, setting: Setting, files: Path | None, fast: bool, environment: Mapping[str, str]
+    ) -> Session:
+        """A new session behind these sockets. Raises SandboxUnavailable and ValueError."""
+        if problem := probe():
+            raise SandboxUnavailable(str(problem))
+        return Session(
+            setting, self.info["ip"], key=self._key, files=files, fast=fast,
+            environment=sandbox_view.session_environment(setting.data, environment),
+        )  # fmt: skip
+
+    def remove(self) -> None:
+        self._folder.cleanup()
+
+
 class SandboxProvisioner(KernelProvisionerBase):
     """Runs this environment's Python kernel in a sandbox, whatever command the kernelspec names."""
 
@@ -80,16 +200,16 @@ class SandboxProvisioner(KernelProvisionerBase):
     fast: Any = Bool(
         False,
         help="Fork kernels from a process that has imported what labs import, where that is safe."
-        " Pays from the second kernel on.",
+        " Pays from the second kernel of a process on.",
     ).tag(config=True)
 
+    _socket: _Socket | None = None
     _session: Session | None = None
     _waited = _told = False
-    _folder: "tempfile.TemporaryDirectory[str] | None" = None
 
     @property
     def stopped_by(self) -> LimitReached | None:
-        """The limit that ended the kernel, if one did."""
+        """The limit that ended the kernel, if one did; it is also written to the log."""
         return self._session.stopped_by if self._session else None
 
     @property
@@ -105,43 +225,27 @@ class SandboxProvisioner(KernelProvisionerBase):
         return await super().pre_launch(cmd=[], **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start the kernel; the files in `cwd`, if that is given, become its working folder's.
+        """Start the kernel; the files in `cwd`, if that is given, go into its working folder.
 
-        Raises SandboxUnavailable, ValueError (bad limits, too many files) or RuntimeError.
+        Raises SandboxUnavailable, ValueError (a limit that is none, or exceeded) or RuntimeError.
         """
-        if problem := probe():
-            raise SandboxUnavailable(str(problem))
-        if self._folder is None:  # a restart keeps the paths that clients are connected to
-            self._folder = tempfile.TemporaryDirectory(
-                prefix=sandbox_launch.prefix(), dir=sandbox_launch.FOLDER
-            )
-        setting = self._setting()
-        assert self.parent is not None
-        key: bytes = self.parent.session.key
-        cwd = kwargs.get("cwd")
+        if self._socket is None:  # a restart keeps the paths that clients are connected to
+            assert self.parent is not None
+            self._socket = _Socket(self.parent.session.key)
+        files = Path(kwargs["cwd"]) if kwargs.get("cwd") else None
+        self._session = self._socket.session(self._setting(), files, self.fast, kwargs["env"])
         self._waited = self._told = False
-        self._session = Session(
-            setting, Path(self._folder.name), key=key, fast=self.fast,
-            environment=sandbox_view.session_environment(setting.data, kwargs["env"]),
-            files=Path(cwd) if cwd else None,
-        )  # fmt: skip
-        await self._session.start()
-        self.log.debug("Sandbox: %s", self._session.isolation)
-        info: Any = {
-            **PORTS, "transport": "ipc", "ip": self._session.ip, "key": key,
-            "signature_scheme": "hmac-sha256",
-        }  # fmt: skip
-        self.connection_info = info
-        return info
+        await asyncio.wrap_future(self._session.start())
+        self.log.debug("Sandbox: %s", self.isolation)
+        self.connection_info = self._socket.info
+        return self.connection_info
 
     def _setting(self) -> Setting:
-        try:
-            limits = replace(Limits(), **self.limits)
-        except TypeError:
-            unknown = sorted(set(self.limits) - set(Limits.__dataclass_fields__))
-            known = ", ".join(Limits.__dataclass_fields__)
-            raise ValueError(f"The sandbox has no limit {unknown}; it has {known}.") from None
+        known = [field.name for field in fields(Limits)]
+        if unknown := set(self.limits) - set(known):
+            raise ValueError(f"The sandbox has no limit {unknown}; it has {', '.join(known)}.")
         data = self.data or os.environ.get("LAB_DATA")
+        limits = replace(Limits(), **self.limits)
         return Setting(limits, Path(data).resolve() if data else None, self.gpu)
 
     async def poll(self) -> int | None:
@@ -154,7 +258,7 @@ class SandboxProvisioner(KernelProvisionerBase):
 
     async def wait(self) -> int | None:
         assert self._session is not None
-        await self._session.wait()
+        await asyncio.wrap_future(self._session.wait())
         self._waited = True
         return await self.poll()
 
@@ -173,39 +277,12 @@ class SandboxProvisioner(KernelProvisionerBase):
         await self.kill()
 
     async def shutdown_requested(self, restart: bool = False) -> None:
-        await self.kill()  # student code has no last word
+        await self.kill()  # a submission has no last word
 
     async def cleanup(self, restart: bool = False) -> None:
-        if self._folder is not None and not restart:
-            self._folder.cleanup()
-            self._folder = None
-
-
-class _OneSpec(KernelSpecManager):
-    """Knows the sandbox's kernel, installed or not."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(**_SPEC)
-
-
-def kernel_manager(
-    limits: Limits | None = None,
-    *,
-    data: Path | None = None,
-    gpu: bool = False,
-    fast: bool = False,
-) -> AsyncKernelManager:
-    """A manager for one sandboxed kernel; start it with the submission's folder as `cwd`.
-
-    Its `provisioner`, a SandboxProvisioner, has `stopped_by` and `isolation`.
-    """
-    specs = _OneSpec()
-    manager = AsyncKernelManager(kernel_name=KERNEL_NAME, kernel_spec_manager=specs)
-    manager.provisioner = SandboxProvisioner(
-        parent=manager, kernel_spec=specs.get_kernel_spec(KERNEL_NAME),
-        limits=asdict(limits or Limits()), data=str(data or ""), gpu=gpu, fast=fast,
-    )  # fmt: skip
-    return manager
+        if self._socket is not None and not restart:
+            self._socket.remove()
+            self._socket = None
 
 
 def install_kernelspec(prefix: Path = Path(sys.prefix)) -> Path:

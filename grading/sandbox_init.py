@@ -279,9 +279,15 @@ def limit_resources(limits: Limits, gpu: bool) -> None:
         resource.RLIMIT_CPU: int(limits.cpu_seconds) + 2,
     }
     if not gpu:  # the GPU's driver reserves far more address space than it uses
-        settings[resource.RLIMIT_DATA] = limits.memory
+        settings[resource.RLIMIT_DATA] = inherited_memory() + limits.memory
     for kind, value in settings.items():
         resource.setrlimit(kind, (value, value))
+
+
+def inherited_memory() -> int:
+    """Bytes of data that this process has already, from the zygote if there is one."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[5]) * resource.getpagesize()
 
 
 def unpack(file: int) -> None:

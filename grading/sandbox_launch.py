@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,8 @@ T = TypeVar("T")
 FOLDER = Path("/tmp")  # a socket's path has room for about 100 bytes: TMPDIR may be too long
 # What a session's fork should have imported already. A lab's first optimizer imports _dynamo.
 PRELOADED = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger",
+    "IPython.extensions.storemagic", "sqlite3", "matplotlib_inline.backend_inline",
     "matplotlib.pyplot", "numpy", "torch", "torch._dynamo", "torch.distributed", "torchvision",
     "utils", "grading.check",
 )  # fmt: skip
@@ -54,9 +56,9 @@ class Supervisor(threading.Thread):
     def run(self) -> None:
         self.loop.run_forever()
 
-    async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on this thread, from another one's event loop."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on this thread, from any other."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     async def fork(self, setting: Setting, channel: socket.socket) -> None:
         """Fork a session that listens on `channel`. Raises SandboxUnavailable."""

@@ -12,6 +12,8 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from grading.sandbox_limits import LimitReached, reached
 from grading.sandbox_view import SandboxUnavailable
 from grading.sandbox_watch import Usage
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0  # the zygote imports torch, on a machine that may be busy
 WATCH_SECONDS = 0.05  # between two looks at what the sandbox uses
 GRACE_SECONDS = 3.0  # from interrupting a cell that is over its time to ending the sandbox
 _MESSAGE_COST = 256  # what a message on the channel counts as output, so that none can flood it
@@ -34,7 +36,7 @@ _CREDENTIALS, _SCM_CREDENTIALS = struct.Struct("3i"), 2  # struct ucred: pid, ui
 class Session:
     """One sandbox with one kernel, whose clients connect to `ip` and PORTS (transport ipc).
 
-    folder: a private folder, with a short path, for the sockets.
+    ip: the beginning of the sockets' paths, which must be short, in a private folder.
     files: a folder whose plain files go into the working folder, or None for an empty one.
     fast: fork it from the zygote where there can be one; `isolation` says what it became.
 
@@ -43,10 +45,10 @@ class Session:
     """
 
     def __init__(
-        self, setting: Setting, folder: Path, *, key: bytes, environment: dict[str, str],
+        self, setting: Setting, ip: str, *, key: bytes, environment: dict[str, str],
         files: Path | None, fast: bool,
     ) -> None:  # fmt: skip
-        self.ip = str(folder / "k")
+        self.ip = ip
         self.isolation = ""
         self.stopped_by: LimitReached | None = None
         self.exit_code: int | None = None  # None while it runs
@@ -72,12 +74,12 @@ class Session:
 
     # From any thread
 
-    async def start(self) -> None:
-        """Start it and wait until its kernel's sockets are there.
+    def start(self) -> Future[None]:
+        """Start it; done when its kernel's sockets are there.
 
         Raises SandboxUnavailable if there can be none, RuntimeError if the kernel does not start.
         """
-        await self._supervisor.call(self._start())
+        return self._supervisor.call(self._start())
 
     def interrupt(self) -> None:
         """Interrupt the kernel, and only the kernel, as Ctrl-C would."""
@@ -87,13 +89,16 @@ class Session:
         """End it, with everything that it started. Returns at once; `wait` waits."""
         self._supervisor.loop.call_soon_threadsafe(self._kill)
 
-    async def wait(self) -> int:
-        """Wait until nothing of it is left; the kernel's exit code, -9 if it was killed."""
-        await self._supervisor.call(self._ended.wait())
-        assert self.exit_code is not None
-        return self.exit_code
+    def wait(self) -> Future[int]:
+        """Done when nothing of it is left; the kernel's exit code, -9 if it was killed."""
+        return self._supervisor.call(self._wait())
 
     # The rest is on the supervisor's thread. Start:
+
+    async def _wait(self) -> int:
+        await self._ended.wait()
+        assert self.exit_code is not None
+        return self.exit_code
 
     async def _start(self) -> None:
         try:
@@ -258,7 +263,8 @@ class Session:
         if self._ended.is_set():
             return
         if self._first >= 0:
-            signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ends already
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
         else:  # it never said hello
             if self._process is not None:
                 self._process.kill()
@@ -295,12 +301,10 @@ class Session:
     def _hear_last_words(self) -> None:
         """The kernel's exit code may still wait on the channel."""
         assert self._channel is not None
-        try:
+        with suppress(BlockingIOError, ConnectionResetError):
             while message := self._channel.recv(4096):
                 if message.startswith(b"exit "):
                     self._said_exit = int(message[5:])
-        except (BlockingIOError, ConnectionResetError):
-            pass
 
 
 def pack(folder: Path, limit: int) -> IO[bytes]:
@@ -308,7 +312,7 @@ def pack(folder: Path, limit: int) -> IO[bytes]:
 
     Raises ValueError if they are larger than `limit` bytes together.
     """
-    archive = tempfile.TemporaryFile()
+    archive = tempfile.TemporaryFile()  # noqa: SIM115 (the caller's to close)
     size = 0
 
     def take(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from grading import sandbox_seccomp
@@ -97,7 +97,7 @@ def command(
     return [_bubblewrap(), *options, "--", *program], descriptors
 
 
-def session_environment(data: Path | None, caller: dict[str, str]) -> dict[str, str]:
+def session_environment(data: Path | None, caller: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a kernel; of the caller's, only what a lab needs."""
     passed_on = {name: caller[name] for name in _PASSED_ON if name in caller}
     return _environment(data) | passed_on
