@@ -20,7 +20,7 @@ test: install ## run every test (ARGS="-k perceptron" for some); the last lines 
 execute: install ## run every lab, solved and untouched, through papermill (LAB=02 for one)
 	@$(RUN) -m grading execute $(LAB) $(ARGS)
 
-release: install ## make labs/ and the nbgrader course in course from solutions/
+release: install ## make labs/ and the nbgrader course in course/ from solutions/
 	@$(RUN) -m grading release $(ARGS)
 
 update: install ## carry your answers in my_labs/ over into labs that have changed (LAB=02 for one)

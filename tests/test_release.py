@@ -48,6 +48,7 @@ def source_of(nb: nbformat.NotebookNode, grade_id: str) -> str:
 
 
 def test_the_labs_are_what_their_sources_give() -> None:
+    assert LABS
     assert check_release(ROOT) == []
 
 
@@ -250,7 +251,7 @@ def test_a_marker_within_a_string_is_no_cell(tmp_path: Path) -> None:
 def test_the_gradebook_holds_the_exercises_and_their_points(course: Path) -> None:
     from nbgrader.api import Gradebook
 
-    with Gradebook(f"sqlite:///{course / 'build' / 'course' / 'gradebook.db'}") as gradebook:
+    with Gradebook(f"sqlite:///{course / 'course' / 'gradebook.db'}") as gradebook:
         cells = gradebook.find_notebook(LAB, LAB).grade_cells
         assert {cell.name: cell.max_score for cell in cells} == {**POINTS, "why": 1.0}
 
