@@ -15,42 +15,38 @@ def neuron(student, rng):
     inputs = [_neuron_input(rng, side) for side in (1, -1, -1, 1)]
     given = [_neuron_given(*one) for one in inputs]
 
-    def outputs(function):
+    def of(function):
         return [float(function(w @ x + b, b)) for x, w, b in inputs]
 
     with part("relu: w·x + b where that is positive, else 0", points=0.4):
-        _each(
-            [student.neuron(x, w, b, "relu") for x, w, b in inputs],
-            outputs(lambda z, b: max(z, 0)),
-            given=given,
-            knows={
-                "That is relu of w·x: the bias b is missing.": outputs(lambda z, b: max(z - b, 0)),
-                "That is relu of w·x − b: the bias is added.": outputs(
-                    lambda z, b: max(z - 2 * b, 0)
-                ),
-                "That is w·x + b: relu turns what is negative into 0.": outputs(lambda z, b: z),
-                "That is the step; with relu, a positive w·x + b is itself the output.": outputs(
-                    lambda z, b: z >= 0
-                ),
-                "It is the positive part that relu lets pass.": outputs(lambda z, b: min(z, 0)),
-            },
-        )
+        got = [student.neuron(x, w, b, "relu") for x, w, b in inputs]
+        known = {
+            "That is relu of w·x: the bias b is missing.": of(lambda z, b: max(z - b, 0)),
+            "That is relu of w·x − b: the bias is added.": of(lambda z, b: max(z - 2 * b, 0)),
+            "That is w·x + b: relu turns what is negative into 0.": of(lambda z, b: z),
+            "That is the step; relu gives a positive w·x + b itself.": of(lambda z, b: z >= 0),
+            "It is the positive part that relu lets pass.": of(lambda z, b: min(z, 0)),
+            "The bias is added once, after the sum, not to each product.": [
+                max((w * x + b).sum(), 0.0) for x, w, b in inputs
+            ],
+            "The products are not added up: w·x is one number.": [
+                np.maximum(w * x + b, 0) for x, w, b in inputs
+            ],
+        }
+        _each(got, of(lambda z, b: max(z, 0)), given=given, knows=known)
         expect.unchanged(student)
     with part("step: 1 where w·x + b is positive, 0 where it is negative", points=0.4):
-        _each(
-            [student.neuron(x, w, b, "step") for x, w, b in inputs],
-            outputs(lambda z, b: z > 0),
-            given=given,
-            knows={
-                "A silent neuron gives 0. The classes −1 and +1 come in exercise 2.": outputs(
-                    lambda z, b: 1 if z > 0 else -1
-                ),
-                "That is the step of w·x: the bias b is missing.": outputs(lambda z, b: z > b),
-                "That is w·x + b, before the step.": outputs(lambda z, b: z),
-                "That is relu: the step gives only 0 or 1.": outputs(lambda z, b: max(z, 0)),
-                "It is the wrong way round.": outputs(lambda z, b: z < 0),
-            },
-        )
+        got = [student.neuron(x, w, b, "step") for x, w, b in inputs]
+        known = {
+            "Below the threshold it gives 0; the class −1 is exercise 2's.": of(
+                lambda z, b: 1 if z > 0 else -1
+            ),
+            "That is the step of w·x: the bias b is missing.": of(lambda z, b: z > b),
+            "That is w·x + b, before the step.": of(lambda z, b: z),
+            "That is relu: the step gives only 0 or 1.": of(lambda z, b: max(z, 0)),
+            "It is the wrong way round.": of(lambda z, b: z < 0),
+        }
+        _each(got, of(lambda z, b: z > 0), given=given, knows=known)
     with part("step: it fires exactly at w·x + b = 0, too", points=0.2):
         w = rng.integers(1, 9, size=3).astype(float)
         x = rng.integers(1, 9, size=3).astype(float)
@@ -171,12 +167,16 @@ def perceptron_update(student, rng):
             )
     with part("prediction_3: far, close, or the same", points=0.5):
         value = student["prediction_3"]
-        known = {
-            "Look at the step again: which factor knows how far x is from the line?": "far",
-            "Look at the step again: does a factor grow as x comes closer to the line?": "close",
-        }
         value = value.strip().lower() if type(value) is str else value
-        expect.equal(value, "same", what="prediction_3", knows=known)
+        known = {
+            "far": "Look at the step again: which factor knows how far x is from the line?",
+            "close": "Look at the step again: does a factor grow as x comes closer to the line?",
+        }
+        wanted = '`prediction_3` should be "far", "close" or "same".'
+        expect.that(type(value) is str and value in (*known, "same"), wanted, kind="type")
+        expect.that(
+            value == "same", "That is not what the rule does.", diagnosis=known.get(value, "")
+        )
 
 
 def _mistake(rng, y):
@@ -223,8 +223,10 @@ def perceptron_train(student, rng):
             "The weights stand still during an epoch: a mistake must move them at once, for the"
             " very next point.": _train_by_epoch(X, y, lr),
             "It goes over the points only once.": mistakes[:1],
+            "Is the order of the points kept? Are w and b zero at first? Is a mistake counted when"
+            " it is made, before the step?": counted,
         }
-        expect.equal(counted, mistakes, what="the list of mistakes", given=given, knows=known)
+        expect.equal(counted, mistakes, what="mistakes", given=given, knows=known)
         known = {"Those are the weights for lr = 1: lr is not used.": (w / lr, b / lr)}
         expect.close(line, [w, b], what=("w", "b"), given=given, knows=known)
     with part("clouds that overlap: it stops after max_epochs", points=0.5):
@@ -254,6 +256,8 @@ def _trained(got, size, given):
 
 
 def _why_not_separated(w, b, mistakes):
+    if not w.any() and b == 0 and sum(mistakes) > 0:
+        return "w and b are still zero: is what `perceptron_update` returns kept?"
     if not w.any() and b == 0:
         return (
             "w and b are still zero. From w = 0 every point is on the line, which `predict` calls"
@@ -263,40 +267,39 @@ def _why_not_separated(w, b, mistakes):
         return "All epochs have equally many mistakes: do w and b begin at zero again in each?"
     if not mistakes or mistakes[-1] > 0:
         return "Its last epoch had mistakes: go on until an epoch has none, or to max_epochs."
-    return "Its last epoch counts no mistake. Are the w and b it returns those that it ended with?"
+    return (
+        "Its last epoch counts no mistake. Is a mistake counted before the step, and are these the"
+        " w and b that it ended with?"
+    )
 
 
 @exercise("mistake_bound", points=1)
 def mistake_bound(student, rng):
-    X, y, w, b = _clouds(rng, 12, 2, gap=rng.uniform(0.3, 0.6))
+    X, y, w, b, known = _telling_clouds(rng)
+    bound, given = _bound(X, y, w, b), {"X": X, "y": y, "w": w, "b": b}
     with part("(R/γ)² of a line that separates, within 1 %", points=0.6):
-        got, given = student.mistake_bound(X, y, w, b), {"X": X, "y": y, "w": w, "b": b}
-        known = _wrong_bounds(X, y, w, b)
-        bound = _bound(X, y, w, b)
+        got = student.mistake_bound(X, y, w, b)
         expect.close(got, bound, what="the bound", given=given, knows=known, rtol=0.01)
         expect.unchanged(student)
     with part("a line that does not separate has no bound: infinity", points=0.15):
+        flipped = np.append(-y[0], y[1:])
+        squared = _bound(X, flipped, w, b, signed=False)
         known = {
-            "A point on the wrong side makes γ negative, and the square hides it.": _bound(
-                X, y * _flip_first(y), w, b, signed=False
-            ),
-            "A point is on the wrong side, and the absolute value hides it.": _bound(X, y, w, b),
+            "A point on the wrong side makes γ negative, and the square hides it.": squared,
+            "A point is on the wrong side, and the absolute value hides it.": bound,
         }
-        y = y * _flip_first(y)
-        got, given = student.mistake_bound(X, y, w, b), {"X": X, "y": y, "w": w, "b": b}
+        got, given = student.mistake_bound(X, flipped, w, b), {**given, "y": flipped}
         expect.close(got, math.inf, what="the bound", given=given, knows=known, rtol=0.01)
     with part("prediction_5: the bound when the margin doubles", points=0.25):
+        value = expect.number(student["prediction_5"], what="prediction_5")
         known = {
-            "Where does γ stand in (R/γ)²? Put 2γ there.": 0.5,
-            "Asked is the new bound divided by the old one.": 4.0,
-            "A wider gap makes the bound smaller, not larger.": 2.0,
-            "Only R stays as it was.": 1.0,
+            0.5: "Where does γ stand in (R/γ)²? Put 2γ there.",
+            4.0: "Asked is the new bound divided by the old one.",
+            2.0: "A wider gap makes the bound smaller, not larger.",
+            1.0: "Only R stays as it was.",
         }
-        expect.close(student["prediction_5"], 0.25, what="prediction_5", knows=known, rtol=0.01)
-
-
-def _flip_first(y):
-    return np.where(np.arange(len(y)) == 0, -1, 1)
+        right = math.isclose(value, 0.25, rel_tol=0.01)
+        expect.that(right, "The bound does not change by this.", diagnosis=known.get(value, ""))
 
 
 def _bound(X, y, w, b, *, signed=True):
@@ -308,26 +311,29 @@ def _bound(X, y, w, b, *, signed=True):
     return float((np.linalg.norm(points, axis=1).max() / margin) ** 2)
 
 
-def _wrong_bounds(X, y, w, b):
-    z, lengths = y * (X @ w + b), np.linalg.norm(X, axis=1)
-    line, normal = np.linalg.norm([*w, b]), np.linalg.norm(w)
-    R, R_short = np.hypot(lengths, 1).max(), lengths.max()
-    margin, margin_wide = z.min() / line, z.min() / normal
-    return {
-        "That is R/γ: the square is missing.": R / margin,
-        "That is (γ/R)²: it is upside down.": (margin / R) ** 2,
-        "The scores are not divided by the length of (w, b).": (R / z.min()) ** 2,
-        "R is too short: the points are (x, 1), with the 1 for the bias.": (R_short / margin) ** 2,
-        "Divide by the length of (w, b), not of w alone.": (R / margin_wide) ** 2,
-        "The bias is left out: the points are (x, 1), the weights (w, b).": (
-            R_short / margin_wide
-        ) ** 2,
-        "γ belongs to the closest point, not to the average one.": (R / (z.mean() / line)) ** 2,
-        "γ belongs to the closest point, not to the farthest.": (R / (z.max() / line)) ** 2,
-        "R belongs to the longest (x, 1), not to the average one.": (
-            np.hypot(lengths, 1).mean() / margin
-        ) ** 2,
-    }  # fmt: skip
+def _telling_clouds(rng):
+    """X, y, w, b, and the misconceptions of their bound, of which no two give the same."""
+    while True:
+        X, y, w, b = _clouds(rng, 5, 2, gap=rng.uniform(0.3, 0.6))
+        z, lengths = y * (X @ w + b), np.linalg.norm(X, axis=1)
+        line, normal = np.linalg.norm([*w, b]), np.linalg.norm(w)
+        tilde = np.hypot(lengths, 1)  # the lengths of the points (x, 1)
+        R, R_short = tilde.max(), lengths.max()
+        margin, margin_wide = z.min() / line, z.min() / normal
+        known = {
+            "That is R/γ: the square is missing.": R / margin,
+            "That is (γ/R)²: it is upside down.": (margin / R) ** 2,
+            "The scores are not divided by the length of (w, b).": (R / z.min()) ** 2,
+            "R is too short: a point is (x, 1), with the 1 for the bias.": (R_short / margin) ** 2,
+            "Divide by the length of (w, b), not of w alone.": (R / margin_wide) ** 2,
+            "The bias is left out: (x, 1) and (w, b).": (R_short / margin_wide) ** 2,
+            "γ belongs to the closest point, not to the average one.": (R / z.mean() * line) ** 2,
+            "γ belongs to the closest point, not to the farthest.": (R / z.max() * line) ** 2,
+            "R is the length of one (x, 1), not of the table.": tilde @ tilde / margin**2,
+        }
+        values = np.sort([_bound(X, y, w, b), *known.values()])
+        if (values[1:] > 1.03 * values[:-1]).all():
+            return X, y, w, b, known
 
 
 @exercise("xor_network", points=1)
@@ -361,7 +367,7 @@ def _why_not_near(got, expected):
     if any(one not in (0.0, 1.0) for one in got):
         return "The output is not 0 or 1: the last neuron needs its step."
     if expected not in got:
-        return "It is wrong all around this corner."
+        return "Right at the corner itself, wrong all around it: the inputs are not exact."
     return (
         "Around this corner some points are right and some are wrong: one of your lines passes"
         " too close. By its bias, shift it halfway between the corners that it separates."
@@ -391,6 +397,10 @@ def multiclass_train(student, rng):
 def _ten(got, given):
     """(W, b) of ten neurons for 64 pixels."""
     W, b = expect.items(got, 2, what="the result (W, b)", given=given)
+    if type(W) is np.ndarray and W.dtype.kind == "f":
+        hint = "A sum that starts as `W_sum = W` is the same array as W: start it from new zeros."
+        message = "W holds values that are not finite (NaN or infinity)."
+        expect.that(np.isfinite(W).all(), message, given=given, diagnosis=hint)
     return (
         expect.array(W, (10, 64), what="W", given=given),
         expect.array(b, (10,), what="b", given=given),

@@ -130,7 +130,7 @@ MISTAKES = [
     _neuron("no rectifier", 0.6, "relu turns what is negative into 0", relu="z"),
     _neuron("step for relu", 0.6, "That is the step", relu="1.0 if z >= 0 else 0.0"),
     _neuron("silent below", 0.8, "`>=`, not `>`", step="1.0 if z > 0 else 0.0"),
-    _neuron("minus one", 0.6, "A silent neuron gives 0", step="1.0 if z >= 0 else -1.0"),
+    _neuron("minus one", 0.6, "Below the threshold it gives 0", step="1.0 if z >= 0 else -1.0"),
     _predict("zero and one", 0.0, "not 0 and 1", "np.where(X @ w + b >= 0, 1, 0)"),
     _predict("the scores", 0.0, "Those are the scores", "X @ w + b"),
     _predict("sign of zero", 0.8, "np.sign(0) is 0", "np.sign(X @ w + b)"),
