@@ -39,7 +39,7 @@ lint: install ## ruff and basedpyright
 # `--no-deps` with the lock as constraints leaves the course's own dependencies at their locked versions.
 COMPILE = .venv/bin/uv pip compile -q --no-emit-index-url pyproject.toml
 lock: install ## write requirements.txt and environment.yml from pyproject.toml (ARGS=--upgrade)
-	@$(COMPILE) --universal --python-version 3.11 --generate-hashes --extra test \
+	@$(COMPILE) --universal --python-version 3.11 --generate-hashes --all-extras \
 	  --custom-compile-command "make lock" -o requirements.txt $(ARGS)
 	@mkdir -p build
 	@$(COMPILE) --no-deps --no-header --no-annotate -c requirements.txt \

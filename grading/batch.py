@@ -2,48 +2,68 @@
 
     SUBMISSIONS/<student>/NN_name.ipynb  ->  DIR/<student>/NN_name.json
 
-A result whose key still holds (same notebook, release, checks, secret, isolation, versions) is
+A result whose inputs still hold (same notebook, release, checks, secret, isolation, versions) is
 kept, so that a run which was killed goes on where it was. It is written against
 `concurrent.futures.Executor`: processes of this machine, or Dask's executor for a cluster.
 """
 
 import json
-import multiprocessing
 import os
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager, closing, suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from grading import exercise, kernels
 from grading.course import CourseError, labs_in, select, write_atomically
-from grading.grade import Job, grade
-from grading.judge import Limits
+from grading.grade import Job, Setting, grade
 
 TRIES = 3  # of a submission whose worker died, as a machine's may; then it is reported, not graded
 MakeExecutor = Callable[[], AbstractContextManager[Executor]]
+Outcome = dict[str, Any] | str  # a result, or why there is none
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """One student's submission of a lab. folder: the student's; file: the notebook in it."""
+
+    student: str
+    folder: Path
+    file: Path
+
+    def content(self) -> bytes:
+        """Its bytes; none of what is no file of this student's own, such as a link to another's."""
+        try:
+            own = self.folder.resolve() / self.file.relative_to(self.folder)
+            is_own = self.file.resolve() == own and own.is_file()
+            return self.file.read_bytes() if is_own else b""
+        except OSError:
+            return b""
 
 
 @dataclass
 class Tally:
-    """How a run went."""
+    """How a run went: results without their long parts, and why some are missing, by student."""
 
-    graded: list[dict[str, Any]]
-    kept: list[dict[str, Any]]
-    failed: dict[str, str]  # by student: why there is no result
+    graded: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        return sorted([*self.graded, *self.kept], key=lambda one: one["student"])
+
+
+def lab_of(root: Path, lab: str) -> str:
+    """The name of the lab that is meant by a number or a name. Raises CourseError."""
+    (name,) = select(labs_in(root / "labs", ".ipynb"), lab)
+    return name
 
 
 def course_secret(root: Path) -> bytes:
@@ -51,154 +71,174 @@ def course_secret(root: Path) -> bytes:
     file = root / "course" / "secret"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, secrets.token_hex(32).encode())
-        file.chmod(0o600)
+        handle, name = tempfile.mkstemp(dir=file.parent)  # readable by its owner only
+        with os.fdopen(handle, "w") as stream:
+            stream.write(secrets.token_hex(32))
+        with suppress(FileExistsError):  # another process was first
+            os.link(name, file)
+        os.unlink(name)
     return file.read_bytes()
 
 
-def jobs(root: Path, lab: str, folder: Path, isolation: str, limits: Limits) -> Iterator[Job]:
-    """A job for each submission of `lab` in `folder`, by student. CourseError if there is none."""
-    (name,) = select(labs_in(root / "labs", ".ipynb"), lab)
-    released = (root / "labs" / f"{name}.ipynb").read_bytes()
-    secret, checks = course_secret(root), str(root / "grading" / "checks")
-    files = sorted(folder.glob(f"*/{name}.ipynb"))
-    if not files:
-        raise CourseError(f"There is nothing to grade: no {folder}/<student>/{name}.ipynb.")
-    for file in files:
-        yield Job(file.parent.name, name, _bytes(file), released, checks, secret, isolation, limits)
+def handed_in(folder: Path, lab: str) -> list[HandedIn]:
+    """The submissions of a lab: <student>/NN_name.ipynb, or nbgrader's <student>/NN_name/ with it.
+
+    Raises CourseError if there is none.
+    """
+    found = []
+    for student in sorted(folder.iterdir()) if folder.is_dir() else []:
+        files = (student / f"{lab}.ipynb", student / lab / f"{lab}.ipynb")
+        file = next(filter(os.path.lexists, files), None)
+        if file is not None and not student.name.startswith("."):
+            found.append(HandedIn(student.name, student, file))
+    if not found:
+        raise CourseError(f"There is nothing to grade: no {folder}/<student>/{lab}.ipynb.")
+    return found
+
+
+def result_file(results: Path, student: str, lab: str) -> Path:
+    return results / student / f"{lab}.json"
 
 
 def autograde(
-    work: Iterable[Job], results: Path, make_executor: MakeExecutor, jobs_at_once: int
+    submissions: Sequence[HandedIn],
+    setting: Setting,
+    results: Path,
+    make_executor: MakeExecutor,
+    in_flight: int,
 ) -> Tally:
-    """Grade what has no result yet; the results of all. Killed and called again, it goes on."""
-    tally, todo = Tally([], [], {}), []
-    for job in work:
-        found = _kept(result_file(results, job), job.key)
-        if found is None:
-            todo.append(job)
-        else:
-            tally.kept.append(found)
-    with tqdm(total=len(todo), unit="submission", disable=None) as bar:
-        for job, result in _graded(todo, make_executor, jobs_at_once):
-            if isinstance(result, dict):
-                content = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-                write_atomically(result_file(results, job), content.encode("utf-8", "replace"))
-                tally.graded.append(result)
-            else:
-                tally.failed[job.student] = result
-            bar.update()
+    """Grade what has no result yet. Killed and called again, it goes on.
+
+    in_flight: the most submissions that are given to the executor at a time. Raises CourseError
+    where the results cannot be written.
+    """
+    tally = Tally()
+    with tqdm(total=len(submissions), unit="submission", disable=None) as bar:
+
+        def jobs() -> Iterator[Job]:
+            for one in submissions:
+                job = Job(one.student, one.content(), setting)
+                kept = _kept(result_file(results, one.student, setting.lab), job.inputs)
+                if kept is None:
+                    yield job
+                else:
+                    tally.kept.append(_brief(kept))
+                    bar.update()
+
+        with closing(_graded(jobs(), make_executor, in_flight)) as outcomes:  # also on an error
+            for job, outcome in outcomes:
+                if isinstance(outcome, str):
+                    tally.failed[job.student] = outcome
+                else:
+                    write_result(result_file(results, job.student, setting.lab), outcome)
+                    tally.graded.append(_brief(outcome))
+                bar.update()
     return tally
 
 
-def result_file(results: Path, job: Job) -> Path:
-    return results / job.student / f"{job.lab}.json"
+def write_result(file: Path, result: dict[str, Any]) -> None:
+    """Write a result whole or not at all. Raises CourseError where that is not possible."""
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        write_atomically(file, text.encode("utf-8", "replace"))
+        for leftover in file.parent.glob(f".{file.name}.*"):  # of a process that was killed
+            leftover.unlink()
+    except OSError as error:
+        raise CourseError(
+            f"{file} cannot be written ({error.strerror}): put that right and give the same command"
+            " again; the results that are there are whole, and are kept."
+        ) from None
 
 
-def processes(count: int) -> MakeExecutor:
-    """An executor of `count` processes on this machine."""
-    context = multiprocessing.get_context("spawn")
-    return lambda: ProcessPoolExecutor(count, mp_context=context)
+def read_result(file: Path) -> dict[str, Any] | None:
+    """The result that is there, if it is whole."""
+    try:
+        result = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) and "inputs" in result else None
 
 
-def dask(address: str) -> MakeExecutor:
-    """An executor on the Dask cluster whose scheduler listens at `address`."""
-    from distributed import Client
+def _kept(file: Path, inputs: dict[str, str]) -> dict[str, Any] | None:
+    result = read_result(file)
+    return result if result is not None and result["inputs"] == inputs else None
 
-    def make() -> AbstractContextManager[Executor]:
-        try:
-            client = Client(address, timeout=20)
-        except OSError as error:
-            raise CourseError(f"No Dask scheduler answers at {address}: {error}.") from None
-        return client.get_executor(pure=False)
 
-    return make
+def _brief(result: dict[str, Any]) -> dict[str, Any]:
+    """What the summary wants of a result; the rest is long, and in its file."""
+    return {key: value for key, value in result.items() if key not in ("cells", "transcripts")}
 
 
 def _graded(
-    todo: Sequence[Job], make_executor: MakeExecutor, at_once: int
-) -> Iterator[tuple[Job, dict[str, Any] | str]]:
-    """Each job with its result, or with why there is none, as they come in."""
-    waiting, tries = list(reversed(todo)), Counter[str]()
-    while waiting:
+    jobs: Iterator[Job], make_executor: MakeExecutor, in_flight: int
+) -> Generator[tuple[Job, Outcome]]:
+    """Each job with its outcome, as they come in.
+
+    A worker that dies takes its pool with it: the jobs that were in flight are tried again by
+    themselves afterwards, so that one which kills its worker harms no other.
+    """
+    lost: list[Job] = []
+    yield from _in_parallel(jobs, make_executor, in_flight, lost)
+    for job in lost:
+        for _ in range(TRIES):
+            again: list[Job] = []
+            yield from _in_parallel(iter([job]), make_executor, 1, again)
+            if not again:
+                break
+        else:
+            yield job, f"the worker died {TRIES} times while grading it"
+
+
+def _in_parallel(
+    jobs: Iterator[Job], make_executor: MakeExecutor, in_flight: int, lost: list[Job]
+) -> Iterator[tuple[Job, Outcome]]:
+    """Each job with its outcome, but for those that were in flight when a worker died: `lost`."""
+    more = True
+    while more:
+        held: dict[str, Job] = {}
         running: dict[Future[dict[str, Any]], Job] = {}
         try:
             with make_executor() as executor:
-                while waiting or running:
-                    # A bounded number in flight: each job holds its notebook in memory.
-                    while waiting and len(running) < 2 * at_once:
-                        job = waiting.pop()
+                while more or running:
+                    # A bounded number at a time: each job holds its notebook in memory.
+                    for job in islice(jobs, in_flight - len(running)):
+                        held[job.student] = job
                         running[executor.submit(grade, job)] = job
+                    more = len(running) == in_flight
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         error = future.exception()
                         if isinstance(error, BrokenExecutor):
                             raise error
                         job = running.pop(future)
-                        yield job, future.result() if error is None else _why(error)
-        except BrokenExecutor as error:
-            # A worker died and took the pool with it: its jobs go into a new one, each with a
-            # limited number of tries.
-            for job in running.values():
-                tries[job.student] += 1
-                if tries[job.student] < TRIES:
-                    waiting.append(job)
-                else:
-                    yield job, f"the worker died {TRIES} times while grading it ({error})"
+                        del held[job.student]
+                        yield job, _checked(job, future.result()) if error is None else _why(error)
+        except BrokenExecutor:
+            lost += held.values()
+            more = True
+
+
+def _checked(job: Job, result: dict[str, Any]) -> Outcome:
+    """A result, unless its worker worked with something else than this machine has."""
+    if result["inputs"] == job.inputs:
+        return result
+    return (
+        f"its worker has another installation of the course ({result['versions']}) or other checks:"
+        " install the same there"
+    )
 
 
 def _why(error: BaseException) -> str:
     """What kept a submission from being graded: a fault of ours or of a machine, never its own."""
-    return f"grading it failed with {type(error).__name__}: {error}"
+    return f"grading it failed: {type(error).__name__}: {error}"
 
 
-def _kept(file: Path, key: str) -> dict[str, Any] | None:
-    """The result that is there, if it is whole and was made from the same inputs."""
-    try:
-        result = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.get("key") == key else None
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""  # a link to nowhere, a folder: read as an empty file, which is its verdict
-
-
-def summary(tally: Tally) -> str:
-    """The run as a table: how many got how many points, and how it was isolated."""
-    results = [*tally.graded, *tally.kept]
-    lines = [f"{len(tally.graded)} graded, {len(tally.kept)} kept from before"]
-    for result in sorted(results, key=lambda one: one["student"]):
-        status = (
-            "" if result["status"] == "graded" else f"   {result['status']}: {result['notes'][0]}"
-        )
-        score = f"{result['score']:g} of {result['max_score']:g}"
-        lines.append(f"  {result['student']:<28} {score:>10}{status}")
-    lines += [f"  {student:<28} not graded: {why}" for student, why in tally.failed.items()]
-    for isolation, count in Counter(one["isolation"] for one in results).items():
-        lines.append(f"isolation of {count}: {isolation}")
-    return "\n".join(lines)
-
-
-def run(
-    root: Path,
-    lab: str,
-    folder: Path,
-    results: Path,
-    *,
-    at_once: int | None,
-    scheduler: str | None,
-    trust: bool,
-) -> int:
-    """`python -m grading autograde`; 0 if every submission has a result."""
-    isolation = kernels.TRUSTED if trust else kernels.isolation()
-    count = at_once or len(os.sched_getaffinity(0))
-    exercise.CHECKS = root / "grading" / "checks"
-    work = jobs(root, lab, folder, isolation, Limits())
-    make = dask(scheduler) if scheduler else processes(count)
-    tally = autograde(work, results, make, count)
-    print(summary(tally))
-    return 1 if tally.failed else 0
+def attention(results: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What the instructor should look at."""
+    for result in results:
+        if result["status"] == "unreadable":
+            yield f"{result['student']}: unreadable: {result['notes'][0]}"
+            continue
+        unjudged = [one["name"] for one in result["exercises"] if one["status"] == "not judged"]
+        if unjudged:
+            yield f"{result['student']}: a person must judge {', '.join(unjudged)}"
+        yield from (f"{result['student']}: {note}" for note in result["notes"])

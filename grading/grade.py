@@ -1,6 +1,6 @@
 """Grading one submission from its bytes: the unit of work that processes and clusters run.
 
-A job carries everything it needs but the code itself, so that any worker with this package
+A job carries everything it needs but the code itself, so that any worker with this course
 installed can do it, here or on another machine; the sandbox is the isolation, never the worker.
 """
 
@@ -8,86 +8,101 @@ import hashlib
 import importlib.metadata
 import platform
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from grading import exercise, judge, kernels, submission
-from grading.judge import Limits, Verdict
+from grading import exercise, judge, kernels, submission, verdict
+from grading.exercise import Exercise
+from grading.judge import Limits
 from grading.submission import Unreadable
 
-_PACKAGES = ("ipykernel", "nbgrader", "numpy", "torch")
+_PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch")
+_JUDGING = ("codec", "exercise", "expect", "fault", "student")  # what decides, beside the checks
 
 
 @dataclass(frozen=True)
-class Job:
-    """One submission to grade.
+class Setting:
+    """What all submissions of one run have in common.
 
-    notebook: its bytes; released: the bytes of the course's labs/NN_name.ipynb; checks: the folder
-    of the checks; secret: the course's; isolation: as `grading.kernels` has it.
+    released: the bytes of the course's labs/NN_name.ipynb; checks: the folder of the checks;
+    secret: the course's; isolation: as `grading.kernels` has it; scale: as LAB_SCALE has it.
     """
 
-    student: str
     lab: str
-    notebook: bytes
     released: bytes
     checks: str
     secret: bytes
     isolation: str
-    limits: Limits
+    scale: str = "smoke"
+    gpu: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission to grade. notebook: its bytes."""
+
+    student: str
+    notebook: bytes
+    setting: Setting
 
     @property
-    def key(self) -> str:
-        """Names what goes into the grading: the same key gives the same marks."""
-        parts = [
-            self.lab.encode(),
-            self.notebook,
-            self.released,
-            checks_digest(self.checks, self.lab).encode(),
-            judge.seed_id(self.secret).encode(),
-            repr((judge.SCHEMA, self.isolation, self.limits, sorted(versions().items()))).encode(),
-        ]
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    def inputs(self) -> dict[str, str]:
+        """Digests of what goes into the grading: the same inputs give the same marks."""
+        given = self.setting
+        of_run = (given.lab, given.released, given.isolation, given.scale, given.gpu, given.limits)
+        run = [repr((verdict.SCHEMA, *of_run, sorted(versions().items()))).encode(), given.secret]
+        return {
+            "notebook": hashlib.sha256(self.notebook).hexdigest(),
+            "run": hashlib.sha256(b"".join(run)).hexdigest(),
+            "checks": checks_digest(given.checks, given.lab),
+        }
 
 
 def grade(job: Job) -> dict[str, Any]:
-    """The result of one submission, as its result file has it (docs/results.md)."""
-    exercise.CHECKS = Path(job.checks)
-    exercises = exercise.load(job.lab)
-    start = time.perf_counter()
+    """The result of one submission, as its result file has it (docs/results.md).
+
+    Raises grading.judge.NoSession where no kernel can be started.
+    """
+    given, start = job.setting, time.perf_counter()
+    exercises = exercises_of(given.checks, given.lab)
     try:
-        work = submission.read(job.notebook, job.released, list(exercises))
+        work = submission.read(job.notebook, given.released, list(exercises))
     except Unreadable as reason:
-        digest, verdict, outcome = (
-            "",
-            judge.unreadable(str(reason), exercises.values()),
-            "unreadable",
-        )
+        status, digest = "unreadable", ""
+        found = verdict.unreadable(str(reason), exercises.values(), given.isolation)
     else:
-        kernel = kernels.opener(job.isolation)
-        verdict = judge.judge_submission(work, exercises, kernel, job.secret, job.limits)
-        digest, outcome = work.digest, "graded"
+        status, digest = "graded", work.digest
+        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu)
+        found = judge.judge_submission(work, exercises, kernel, given.secret, given.limits)
     return {
         "student": job.student,
-        "lab": job.lab,
-        "status": outcome,
-        **judge.as_dict(verdict),
-        "cells": _cells(verdict),
+        "lab": given.lab,
+        "status": status,
+        **verdict.as_dict(found),
         "seconds": round(time.perf_counter() - start, 3),
-        "isolation": job.isolation,
         "versions": versions(),
-        "seed_id": judge.seed_id(job.secret),
+        "seed_id": judge.seed_id(given.secret),
         "digest": digest,
-        "checks": checks_digest(job.checks, job.lab),
-        "key": job.key,
+        "inputs": job.inputs,
     }
 
 
-@cache
+def exercises_of(checks: str, lab: str) -> Mapping[str, Exercise]:
+    """The exercises of a lab by the checks in this folder, as they are now."""
+    exercise.CHECKS = Path(checks)
+    exercise.load.cache_clear()
+    return exercise.load(lab)
+
+
 def checks_digest(checks: str, lab: str) -> str:
-    """SHA-256 of the file that judges a lab."""
-    return hashlib.sha256((Path(checks) / f"{lab}.py").read_bytes()).hexdigest()
+    """SHA-256 of what judges a lab."""
+    here = Path(__file__).parent
+    files = [Path(checks) / f"{lab}.py", *(here / f"{name}.py" for name in _JUDGING)]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @cache
@@ -95,7 +110,3 @@ def versions() -> dict[str, str]:
     """What the marks may depend on."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {"python": platform.python_version(), **found}
-
-
-def _cells(verdict: Verdict) -> dict[str, dict[str, Any]]:
-    return {str(index): asdict(outcome) for index, outcome in verdict.cells.items()}

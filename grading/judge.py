@@ -13,30 +13,38 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from grading import exercise
-from grading.exercise import Exercise, Result
+from grading.exercise import Exercise
 from grading.fault import Fault
+from grading.runner import TimeLimit, time_limit
 from grading.submission import Run, Submission
+from grading.verdict import ExerciseVerdict, Outcome, Verdict, of_result, plain
 
-SCHEMA = 1
-KEPT_BYTES = (
-    64 * 1024
-)  # a reply up to this size is kept, so that a changed check can judge it again
+# Replies are kept, so that a changed check can judge them again.
+KEPT_REPLY = 64 * 1024  # bytes of one reply
+KEPT_REPLIES = 2 * 2**20  # of all replies of a submission
+KEPT_OUTPUT = 8 * 2**20  # characters of all outputs of a submission
 
 
 class SessionLost(Exception):
     """The session is gone; the message names the limit that it met, or says that it died."""
 
 
-class Session(Protocol):
-    """A kernel in which one submission runs."""
+class NoSession(RuntimeError):
+    """A kernel could not be started. That is this machine's fault, and costs nobody marks."""
 
-    def execute(self, source: str, seconds: float) -> "Outcome":
+
+class Session(Protocol):
+    """A kernel in which one submission runs. isolation: what keeps it apart, in words."""
+
+    isolation: str
+
+    def execute(self, source: str, seconds: float) -> Outcome:
         """Run one cell for at most `seconds`. Raises SessionLost."""
         ...
 
@@ -48,52 +56,12 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one cell ended: ok, error, interrupted or lost; its outputs as nbformat has them."""
-
-    status: str
-    message: str = ""
-    outputs: tuple[dict[str, Any], ...] = ()
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
 class Limits:
-    """Seconds that one cell may take, and the whole submission with its judging."""
+    """Seconds that one cell may take, the judging of one exercise, and the whole submission."""
 
     cell_seconds: float = 120.0
+    exercise_seconds: float = 120.0
     total_seconds: float = 900.0
-
-
-@dataclass
-class ExerciseVerdict:
-    """What one exercise is worth, and why. `message` is fit for the student: it holds no inputs,
-    no expected values and nothing of the check's source."""
-
-    name: str
-    score: float
-    max_score: float
-    status: str
-    message: str
-    seconds: float
-
-
-@dataclass
-class Verdict:
-    """What one submission is worth."""
-
-    exercises: list[ExerciseVerdict]
-    notes: list[str] = field(default_factory=list)
-    cells: dict[int, Outcome] = field(default_factory=dict)
-    transcripts: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-
-    @property
-    def score(self) -> float:
-        return round(sum(one.score for one in self.exercises), 6)
-
-    @property
-    def max_score(self) -> float:
-        return round(sum(one.max_score for one in self.exercises), 6)
 
 
 def seed_for(secret: bytes, digest: str, name: str) -> int:
@@ -115,20 +83,13 @@ def judge_submission(
     secret: bytes,
     limits: Limits | None = None,
 ) -> Verdict:
-    """Run a submission and judge its exercises. Nothing that the submission does raises here."""
+    """Run a submission and judge its exercises. Raises NoSession, and for nothing that the
+    submission does."""
     grader = _Grader(submission, exercises, open_session, secret, limits or Limits())
     try:
         return grader.grade()
     finally:
         grader.close()
-
-
-def unreadable(reason: str, exercises: Iterable[Exercise]) -> Verdict:
-    """The verdict on a file that cannot be graded: no points, and the reason."""
-    rows = [
-        ExerciseVerdict(one.name, 0.0, one.points, "unreadable", reason, 0.0) for one in exercises
-    ]
-    return Verdict(rows, notes=[reason])
 
 
 class _Grader:
@@ -146,6 +107,7 @@ class _Grader:
         self.session: Session | None = None
         self.ran: list[Run] = []  # the cells that a new session has to replay
         self.verdict = Verdict([], list(submission.notes))
+        self.kept_output = self.kept_replies = 0
 
     def grade(self) -> Verdict:
         rows = {}
@@ -164,35 +126,47 @@ class _Grader:
 
     def _run(self, step: Run) -> None:
         try:
-            outcome = self._ready().execute(step.source, self._seconds(self.limits.cell_seconds))
-            self.ran.append(step)
+            outcome = self.ready().execute(step.source, self.seconds(self.limits.cell_seconds))
+            if outcome.status != "interrupted":
+                self.ran.append(step)
         except SessionLost as lost:
             self.close()
-            outcome = Outcome("lost", str(lost))
-        self.verdict.cells[step.index] = outcome
+            outcome = Outcome("lost", plain(str(lost)))
+        self.verdict.cells[step.index] = self._within_budget(outcome)
+
+    def _within_budget(self, outcome: Outcome) -> Outcome:
+        self.kept_output += sum(len(repr(output)) for output in outcome.outputs)
+        if self.kept_output <= KEPT_OUTPUT:
+            return outcome
+        message = outcome.message or "Its output is left out: the notebook printed too much."
+        return Outcome(outcome.status, message, (), outcome.seconds)
 
     def _judge(self, one: Exercise) -> ExerciseVerdict:
         seed = seed_for(self.secret, self.submission.digest, one.name)
         transport = _Transport(self, one.time_limit)
-        result = exercise.judge(one, transport, np.random.default_rng(seed))
         self.verdict.transcripts[one.name] = transport.transcript
-        return verdict_on(result)
+        verdict = _judged(one, transport, seed, self.limits.exercise_seconds)
+        if verdict.status == "not judged":
+            self.close()  # it may have been left in the midst of an answer
+        return verdict
 
-    def _ready(self) -> Session:
-        """The session, opened anew and brought up to where it was if it was lost."""
+    def ready(self) -> Session:
+        """The session, opened anew and brought up to where it was if it was lost. SessionLost."""
         if self.session is None:
-            self._seconds(1)
+            self.seconds(1)
             session = self.open_session()
+            self.verdict.isolation = session.isolation
             try:
                 for step in self.ran:
-                    session.execute(step.source, self._seconds(self.limits.cell_seconds))
+                    session.execute(step.source, self.seconds(self.limits.cell_seconds))
             except SessionLost:
                 session.close()
                 raise
             self.session = session
         return self.session
 
-    def _seconds(self, wanted: float) -> float:
+    def seconds(self, wanted: float) -> float:
+        """As many as are left of the whole, at most `wanted`. Raises SessionLost at its end."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             total = self.limits.total_seconds
@@ -205,25 +179,34 @@ class _Transport:
 
     def __init__(self, grader: _Grader, limit: float) -> None:
         self.grader, self.limit = grader, limit
+        self.spent = 0.0  # seconds that the student's code took
         self.transcript: list[dict[str, str]] = []
 
     def answer(self, request: bytes) -> bytes:
+        start, asked = time.monotonic(), hashlib.sha256(request).hexdigest()
         try:
-            session = self.grader._ready()
-            # The runner stops the call at the limit; a process that will not is given up on.
-            reply = session.answer(request, self.grader._seconds(self.limit + 5.0))
+            reply = self._ask(request)
         except SessionLost as lost:
             self.grader.close()
-            raise Fault("dead", str(lost)) from None
-        self.transcript.append(_entry(request, reply))
+            why = plain(str(lost))
+            self.transcript.append({"request": asked, "lost": why})
+            raise Fault("dead", why) from None
+        finally:
+            self.spent += time.monotonic() - start
+        entry = {"request": asked}
+        if len(reply) <= min(KEPT_REPLY, KEPT_REPLIES - self.grader.kept_replies):
+            self.grader.kept_replies += len(reply)
+            entry["reply"] = base64.b64encode(reply).decode("ascii")
+        self.transcript.append(entry)
         return reply
 
-
-def _entry(request: bytes, reply: bytes) -> dict[str, str]:
-    entry = {"request": hashlib.sha256(request).hexdigest()}
-    if len(reply) <= KEPT_BYTES:
-        entry["reply"] = base64.b64encode(reply).decode("ascii")
-    return entry
+    def _ask(self, request: bytes) -> bytes:
+        most = self.grader.limits.exercise_seconds
+        if self.spent > most:
+            raise SessionLost(f"Judging it took longer than {most:g} seconds, the limit.")
+        session = self.grader.ready()
+        # The runner stops the call at the limit; a process that will not is given up on.
+        return session.answer(request, self.grader.seconds(self.limit + 5.0))
 
 
 class NotKept(LookupError):
@@ -234,14 +217,16 @@ class Replay:
     """Answers a check from a kept transcript, without the student's code."""
 
     def __init__(self, transcript: Iterable[Mapping[str, str]]) -> None:
-        self.entries = list(transcript)
-        self.next = 0
+        self.entries = iter(transcript)
 
     def answer(self, request: bytes) -> bytes:
-        entry = self.entries[self.next] if self.next < len(self.entries) else {}
-        if entry.get("request") != hashlib.sha256(request).hexdigest() or "reply" not in entry:
+        entry = next(self.entries, {})
+        if entry.get("request") != hashlib.sha256(request).hexdigest():
             raise NotKept
-        self.next += 1
+        if "lost" in entry:
+            raise Fault("dead", entry["lost"])
+        if "reply" not in entry:
+            raise NotKept
         return base64.b64decode(entry["reply"])
 
 
@@ -249,30 +234,17 @@ def rejudge(
     one: Exercise, transcript: Iterable[Mapping[str, str]], secret: bytes, digest: str
 ) -> ExerciseVerdict:
     """Judge kept replies with the check as it is now. Raises NotKept where that is not possible."""
-    rng = np.random.default_rng(seed_for(secret, digest, one.name))
-    return verdict_on(exercise.judge(one, Replay(transcript), rng))
+    return _judged(one, Replay(transcript), seed_for(secret, digest, one.name), 60.0)
 
 
-def verdict_on(result: Result) -> ExerciseVerdict:
-    """A result as the student's feedback has it."""
-    lines: list[str] = []
-    for part in result.parts:
-        if part.fault is not None:
-            why = " ".join(part.fault.lines(practice=False))
-            lines.append(f"{part.title}: {why}" if part.title else why)
-    message = "\n".join(lines)
-    return ExerciseVerdict(
-        result.exercise, result.score, result.points, result.status, message, result.seconds
-    )
-
-
-def as_dict(verdict: Verdict) -> dict[str, Any]:
-    """The part of a result file that the judge answers for."""
-    return {
-        "schema": SCHEMA,
-        "score": verdict.score,
-        "max_score": verdict.max_score,
-        "exercises": [asdict(one) for one in verdict.exercises],
-        "notes": verdict.notes,
-        "transcripts": verdict.transcripts,
-    }
+def _judged(one: Exercise, transport: Any, seed: int, seconds: float) -> ExerciseVerdict:
+    try:
+        # The student's time is counted elsewhere; this ends a check that a value keeps busy.
+        with time_limit(2 * seconds):
+            return of_result(exercise.judge(one, transport, np.random.default_rng(seed)))
+    except (NotKept, NoSession):
+        raise
+    except (Exception, TimeLimit) as error:
+        # This is the border: whatever a value does to a check, the other exercises go on.
+        why = f"The check could not judge this answer ({type(error).__name__}); a person must."
+        return ExerciseVerdict(one.name, 0.0, one.points, "not judged", why, 0.0)

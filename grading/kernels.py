@@ -3,39 +3,89 @@
 Every result records under which isolation it was made.
 """
 
+import os
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 from jupyter_client.manager import KernelManager
 
-from grading.judge import SessionLost
-from grading.session import KernelSession
+from grading import sandbox
+from grading.course import CourseError
+from grading.judge import Limits, NoSession
+from grading.session import KernelSession, connect, disconnect
 
+SANDBOX = "bubblewrap"
 TRUSTED = "none: the submissions were trusted"
+START_SECONDS = 120
+_SPARE = 60.0  # seconds by which the sandbox's own limits exceed ours, which spare the kernel
 
 
-def opener(isolation: str) -> Callable[[], KernelSession]:
-    """What opens a session under the named isolation."""
+def isolation() -> str:
+    """The isolation that this machine can give. Raises CourseError where there is none."""
+    problem = sandbox.probe()
+    if problem is not None:
+        raise CourseError(
+            f"{problem} Or grade without any protection, submissions that you trust only, with"
+            " --trust-submissions."
+        )
+    return SANDBOX
+
+
+def opener(
+    isolation: str, limits: Limits, scale: str, gpu: bool = False
+) -> Callable[[], KernelSession]:
+    """What opens a session under the named isolation. It raises NoSession.
+
+    scale: the labs' scale, as LAB_SCALE has it; gpu: whether the sandbox shows NVIDIA GPUs.
+    """
+    environment = {
+        **os.environ,
+        "LAB_SCALE": scale,
+        "NBGRADER_EXECUTION": "autograde",
+        "OMP_NUM_THREADS": "1",  # submissions run beside each other
+    }
     if isolation == TRUSTED:
-        return lambda: KernelSession(TrustedKernel())
+        return lambda: KernelSession(TrustedKernel(environment))
+    if isolation == SANDBOX:
+        return lambda: _sandboxed(environment, limits, gpu)
     raise ValueError(f"no isolation is called {isolation!r}")
+
+
+def _sandboxed(environment: dict[str, str], limits: Limits, gpu: bool) -> KernelSession:
+    most = sandbox.Limits(
+        cell_seconds=max(limits.cell_seconds, limits.exercise_seconds) + _SPARE,
+        wall_seconds=limits.total_seconds + _SPARE,
+    )
+    data = os.environ.get("LAB_DATA")
+    try:
+        kernel = sandbox.open_kernel(
+            most,
+            data=Path(data).resolve() if data else None,
+            gpu=gpu,
+            fast=True,
+            environment=environment,
+        )
+    except RuntimeError as error:  # a SandboxUnavailable, too
+        raise NoSession(str(error)) from None
+    return KernelSession(kernel)
 
 
 class TrustedKernel:
     """A kernel without any isolation, for submissions that are trusted."""
 
-    def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="submission-")
+    isolation = TRUSTED
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=self.folder.name)
-        self.client: Any = self.manager.blocking_client()
-        self.client.start_channels()
+        self.manager.start_kernel(cwd=self.folder.name, env=environment)
+        self.client = connect(self.manager)
         try:
-            self.client.wait_for_ready(timeout=60)
+            self.client.wait_for_ready(timeout=START_SECONDS)
         except RuntimeError as error:
             self.close()
-            raise SessionLost(f"The kernel did not start: {error}") from None
+            raise NoSession(f"The kernel did not start: {error}") from None
 
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
@@ -47,6 +97,6 @@ class TrustedKernel:
         return ""
 
     def close(self) -> None:
-        self.client.stop_channels()
+        disconnect(self.client)
         self.manager.shutdown_kernel(now=True)
         self.folder.cleanup()

@@ -13,21 +13,32 @@ from typing import Any, Protocol
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from grading.judge import Outcome, SessionLost
+from grading.judge import SessionLost
+from grading.safe import image
+from grading.verdict import Outcome, plain
 
 MAX_OUTPUT = 10 * 2**20  # bytes that one cell, or one call of a check, may print
+KEPT_OUTPUT = 2**20  # bytes of a cell's output that feedback shows
+MAX_MESSAGE = 100 * 2**20  # bytes; a longer one is not even received
 GRACE = 3.0  # seconds that an interrupted kernel has to stop
 
-# What a student's cell may put into the instructor's browser: no HTML, no scripts, no widgets.
-SAFE_TYPES = ("text/plain", "image/png", "image/jpeg")
-
 _ASK = "__import__('grading.runner').runner.serve({text!r})"
+# What the student's process can send that is not a message: each is raised by some way to be none.
+_NONSENSE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 class Kernel(Protocol):
-    """A running kernel: a client that is connected to it, and power over its process."""
+    """A running kernel: a client that is connected to it, and power over its process.
+
+    isolation: what keeps it apart, in words.
+    """
 
     client: BlockingKernelClient
+
+    @property
+    def isolation(self) -> str: ...
 
     def interrupt(self) -> None: ...
 
@@ -42,11 +53,21 @@ class Kernel(Protocol):
         ...
 
 
-@dataclass
+@dataclass(frozen=True)
+class Message:
+    """One message of the kernel about one request, by Jupyter's protocol. size: bytes printed."""
+
+    about: str
+    kind: str
+    content: dict[str, Any]
+    size: int
+
+
 class KernelSession:
     """A `grading.judge.Session` over a Jupyter kernel."""
 
-    kernel: Kernel
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel, self.isolation = kernel, kernel.isolation
 
     def execute(self, source: str, seconds: float) -> Outcome:
         start = time.monotonic()
@@ -54,119 +75,147 @@ class KernelSession:
         request = client.execute(source, store_history=True, allow_stdin=False, stop_on_error=False)
         cell = _Cell()
         stopped = self._exchange(request, seconds, cell.take)
-        spent = time.monotonic() - start
-        if stopped is None:
-            return Outcome(cell.status, cell.error, tuple(cell.outputs), spent)
-        return Outcome("interrupted", stopped, tuple(cell.outputs), spent)
+        spent = round(time.monotonic() - start, 3)
+        status, why = ("interrupted", stopped) if stopped else (cell.status, cell.error)
+        return Outcome(status, plain(why), tuple(cell.outputs()), spent)
 
     def answer(self, request: bytes, seconds: float) -> bytes:
         expression = _ASK.format(text=request.decode("ascii"))
         sent = self.kernel.client.execute(
             "", silent=True, user_expressions={"reply": expression}, allow_stdin=False
         )
-        replies: list[dict[str, Any]] = []
-        stopped = self._exchange(sent, seconds, replies.append)
+        replies: list[Message] = []
+        stopped = self._exchange(
+            sent, seconds, lambda message: replies.append(message) if not message.size else None
+        )
         if stopped is not None:
             raise SessionLost(stopped)
         for message in replies:
-            if message["msg_type"] == "execute_reply":
-                return _reply(message["content"])
+            if message.kind == "execute_reply":
+                return _reply(message.content)
         raise SessionLost("The notebook's process did not answer.")
 
     def close(self) -> None:
         self.kernel.close()
 
-    def _exchange(
-        self, request: str, seconds: float, take: Callable[[dict[str, Any]], None]
-    ) -> str | None:
+    def _exchange(self, request: str, seconds: float, take: Callable[[Message], None]) -> str:
         """Take the messages about one request until it is done.
 
-        Returns why it was interrupted, None if it was not. Raises SessionLost.
+        Returns why it was interrupted, or nothing. Raises SessionLost.
         """
-        deadline, stopped, printed = time.monotonic() + seconds, None, 0
+        deadline, stopped, printed = time.monotonic() + seconds, "", 0
         pending = {"execute_reply", "idle"}
         while pending:
-            for message, size in self._messages():
-                if message["parent_header"].get("msg_id") != request:
-                    continue
-                printed += size
-                pending -= {message["msg_type"], message["content"].get("execution_state")}
-                if printed <= MAX_OUTPUT:
-                    take(message)
-            if pending and not self.kernel.alive():
+            message = None
+            for message in self._messages():
+                if message.about == request:
+                    printed += message.size
+                    pending -= {message.kind, str(message.content.get("execution_state"))}
+                    if printed <= MAX_OUTPUT:
+                        take(message)
+            if pending and message is None and not self.kernel.alive():
                 raise SessionLost(self.kernel.reason() or "The notebook's process died.")
-            over = _over(seconds, printed, deadline) if pending else None
-            if stopped is None and over is not None:
+            over = _over(seconds, printed, deadline) if pending else ""
+            if over and not stopped:
                 stopped, deadline = over, time.monotonic() + GRACE
                 self.kernel.interrupt()
-            elif stopped is not None and time.monotonic() > deadline:
+            elif stopped and time.monotonic() > deadline:
                 raise SessionLost(stopped)
         return stopped
 
-    def _messages(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """What arrives on the shell and output channels next, and the bytes of output it is."""
+    def _messages(self) -> Iterator[Message]:
+        """What arrives on the shell and output channels next; may be nothing."""
         client, poller = self.kernel.client, zmq.Poller()
         for channel in (client.shell_channel, client.iopub_channel):
             poller.register(channel.socket, zmq.POLLIN)
         for socket, _ in poller.poll(200):
             frames = socket.recv_multipart()
-            try:
-                message = client.session.deserialize(client.session.feed_identities(frames)[1])
-            except (ValueError, TypeError, KeyError, RecursionError):
-                continue  # not Jupyter's protocol: the student's process may send anything
             printed = socket is client.iopub_channel.socket
-            yield message, sum(map(len, frames)) if printed else 0
+            size = sum(map(len, frames)) if printed else 0
+            try:
+                said = client.session.deserialize(client.session.feed_identities(frames)[1])
+                about, kind = str(said["parent_header"]["msg_id"]), str(said["msg_type"])
+                yield Message(about, kind, dict(said["content"]), size)
+            except _NONSENSE:
+                continue
 
 
-def _over(seconds: float, printed: int, deadline: float) -> str | None:
+def connect(manager: Any) -> BlockingKernelClient:
+    """A client of a started kernel that receives no message longer than MAX_MESSAGE."""
+    context = zmq.Context()
+    context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+    client = BlockingKernelClient(context=context)
+    client.load_connection_info(manager.get_connection_info(session=True))
+    client.start_channels(stdin=False, control=False)
+    return client
+
+
+def disconnect(client: BlockingKernelClient) -> None:
+    """Let go of what `connect` gave."""
+    client.stop_channels()
+    client.context.destroy(linger=0)
+
+
+def _over(seconds: float, printed: int, deadline: float) -> str:
     """The limit that is exceeded, in a sentence."""
     if time.monotonic() > deadline:
         return f"It was stopped after {seconds:.3g} seconds, the limit."
     if printed > MAX_OUTPUT:
         return f"It printed more than {MAX_OUTPUT / 2**20:g} MB, the limit."
-    return None
+    return ""
 
 
 class _Cell:
     """Collects the outputs of one cell, in nbformat's form."""
 
     def __init__(self) -> None:
-        self.status, self.error = "ok", ""
-        self.outputs: list[dict[str, Any]] = []
+        self.status, self.error, self.size = "ok", "", 0
+        self.taken: list[dict[str, Any]] = []
 
-    def take(self, message: dict[str, Any]) -> None:
-        kind, content = message["msg_type"], message["content"]
-        if kind == "stream":
-            self._stream(str(content.get("name")), str(content.get("text")))
-        elif kind in ("display_data", "execute_result"):
-            data = content.get("data")
-            self._display(data if isinstance(data, dict) else {})
-        elif kind == "error":
-            self.status, name = "error", str(content.get("ename"))
-            self.error = f"{name}: {content.get('evalue')}"
-            trace = content.get("traceback")
-            lines = [str(line) for line in trace] if isinstance(trace, list) else []
-            self.outputs.append(
-                {
-                    "output_type": "error",
-                    "ename": name,
-                    "evalue": str(content.get("evalue")),
-                    "traceback": lines,
-                }
-            )
+    def take(self, message: Message) -> None:
+        content = message.content
+        if message.kind == "error":
+            self.status = "error"
+            self.error = f"{content.get('ename')}: {content.get('evalue')}"
+        output = _output(message.kind, content)
+        if output is not None and self.size <= KEPT_OUTPUT:
+            self.size += message.size
+            self.taken.append(output if self.size <= KEPT_OUTPUT else _stream("[and more]\n"))
 
-    def _stream(self, name: str, text: str) -> None:
-        name = name if name in ("stdout", "stderr") else "stdout"
-        last = self.outputs[-1] if self.outputs else {}
-        if last.get("output_type") == "stream" and last["name"] == name:
-            last["text"] += text
-        else:
-            self.outputs.append({"output_type": "stream", "name": name, "text": text})
+    def outputs(self) -> Iterator[dict[str, Any]]:
+        """What was taken, with the pieces of a stream put together."""
+        pieces: list[str] = []
+        for output, following in zip(self.taken, [*self.taken[1:], {}], strict=True):
+            if output["output_type"] != "stream":
+                yield output
+                continue
+            pieces.append(output["text"])
+            if following.get("name") != output["name"]:
+                yield _stream("".join(pieces), output["name"])
+                pieces.clear()
 
-    def _display(self, data: dict[str, Any]) -> None:
-        safe = {key: data[key] for key in SAFE_TYPES if isinstance(data.get(key), str)}
-        if safe:
-            self.outputs.append({"output_type": "display_data", "data": safe, "metadata": {}})
+
+def _output(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
+    """A message as an output of a notebook, if it is one and harmless in a browser."""
+    if kind == "stream":
+        name = "stderr" if content.get("name") == "stderr" else "stdout"
+        return _stream(str(content.get("text")), name)
+    if kind == "error":
+        trace = content.get("traceback")
+        lines = [str(line) for line in trace] if isinstance(trace, list) else []
+        ename, evalue = str(content.get("ename")), str(content.get("evalue"))
+        return {"output_type": "error", "ename": ename, "evalue": evalue, "traceback": lines}
+    if kind in ("display_data", "execute_result"):
+        data = content.get("data")
+        data = data if isinstance(data, dict) else {}
+        shown = {"text/plain": data["text/plain"]} if type(data.get("text/plain")) is str else {}
+        shown |= {key: found for key in ("image/png", "image/jpeg") if (found := image(data, key))}
+        return {"output_type": "display_data", "data": shown, "metadata": {}} if shown else None
+    return None
+
+
+def _stream(text: str, name: str = "stdout") -> dict[str, Any]:
+    return {"output_type": "stream", "name": name, "text": text}
 
 
 def _reply(content: dict[str, Any]) -> bytes:

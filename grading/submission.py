@@ -124,7 +124,7 @@ def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
         raise Unreadable("The file is nested too deep to be a notebook.") from None
     except ValueError as error:
         if not content.strip():
-            raise Unreadable("The file is empty.") from None
+            raise Unreadable("The file is empty, or is no file but a link or a folder.") from None
         if content.lstrip()[:1] == b"{":
             where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
             message = f"The notebook is cut off or damaged{where}: save it and hand it in again."
