@@ -29,7 +29,7 @@ def copy(tmp_path: Path) -> Path:
 def test_papermill_executes_the_lab(
     lab: str, copy: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Full marks for the solution; each exercise of the untouched lab "not done", nothing broken."""
+    """Full marks for the solution; "not done" for the untouched lab, and nothing in it breaks."""
     status = execute_all(copy, lab)
     printed = capfd.readouterr()
     assert status == 0, printed.out + printed.err
