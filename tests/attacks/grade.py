@@ -4,20 +4,31 @@
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
-from grading import batch
+from grading import batch, kernels
+from grading.executors import processes
+from grading.grade import Setting
 from grading.judge import Limits
 from tests.attacks import LAB
 
 
 def main(course: str, cell: str, total: str, *options: str) -> int:
-    batch.Limits = lambda: Limits(float(cell), float(total))  # type: ignore[assignment]
     root = Path(course)
-    trust = "--trust-submissions" in options
-    return batch.run(
-        root, LAB, root / "submissions", root / "results", at_once=2, scheduler=None, trust=trust
+    setting = Setting(
+        lab=LAB,
+        released=(root / "labs" / f"{LAB}.ipynb").read_bytes(),
+        checks=str(root / "grading" / "checks"),
+        secret=batch.course_secret(root),
+        isolation=kernels.TRUSTED if "--trust-submissions" in options else kernels.isolation(),
+        limits=Limits(float(cell), float(cell), float(total)),
     )
+    submissions = batch.handed_in(root / "submissions", LAB)
+    tally = batch.autograde(submissions, setting, root / "results", partial(processes, 2), 4)
+    for student, why in tally.failed.items():
+        print(f"{student}: {why}")
+    return 1 if tally.failed else 0
 
 
 if __name__ == "__main__":

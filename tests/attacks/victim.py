@@ -161,7 +161,7 @@ def our_course(world: World) -> None:
     _write(checks, world.fill((SOURCES / "checks.py").read_text()))
     _write(course / "course" / "secret", world.secrets["course"])
     release.release(course, None, lambda lab: POINTS)
-    _plant_student(course / "build" / "course", world)
+    _plant_student(course / "course", world)
 
 
 def stock_course(world: World) -> None:

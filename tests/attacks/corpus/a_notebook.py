@@ -3,7 +3,6 @@
 import copy
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ from tests.attacks import FIND, FOUND, Attack, Notebook, Victim, returning
 ONES = returning("1.0")
 
 
-def graded(notebook: Notebook) -> Iterator[dict[str, Any]]:
+def graded(notebook: Notebook) -> list[dict[str, Any]]:
     """The check cells."""
-    for cell in notebook["cells"]:
-        if cell["metadata"].get("nbgrader", {}).get("grade"):
-            yield cell
+    return [cell for cell in notebook["cells"] if cell["metadata"].get("nbgrader", {}).get("grade")]
 
 
 def skip_execution(notebook: Notebook) -> None:
@@ -59,7 +56,7 @@ def checks_as_text(notebook: Notebook) -> None:
 
 def easier_twins(notebook: Notebook) -> None:
     """A second cell with each check's id, which nbgrader's deduplication would prefer."""
-    for cell in list(graded(notebook)):
+    for cell in graded(notebook):
         twin = copy.deepcopy(cell)
         twin["id"], twin["source"] = f"{cell['id']}-twin", "None"
         twin["metadata"]["nbgrader"] |= {"locked": False}

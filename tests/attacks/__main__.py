@@ -1,0 +1,110 @@
+"""The table of attacks: what each gets from stock nbgrader, and what from this course's grading.
+
+    python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tests.attacks import Attack, corpus
+from tests.attacks.ours import Graded, attack_ours
+from tests.attacks.outcome import Outcome
+from tests.attacks.stock import attack_stock, template
+from tests.attacks.victim import World
+
+GAINS = {"marks": "marks", "reading": "reading secrets", "escape": "escaping", "denial": "denial"}
+SECONDS = 1800.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
+    parser.add_argument("--table", action="store_true", required=True, help="print Markdown")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="attacks; default: all")
+    options = parser.parse_args(arguments)
+    known = corpus()
+    if unknown := set(options.names) - set(known):
+        parser.error(f"there is no attack {', '.join(sorted(unknown))}")
+    attacks = [attack for name, attack in known.items() if name in (options.names or known)]
+    with tempfile.TemporaryDirectory() as folder:
+        stock = against_stock(attacks, Path(folder, "stock"))
+        world = World(Path(folder, "ours"))
+        try:
+            ours = attack_ours(world, attacks, SECONDS)
+        finally:
+            world.close()
+    print(table(attacks, stock, ours))
+    return 0 if held(ours) else 1
+
+
+def against_stock(attacks: Sequence[Attack], folder: Path) -> dict[str, Outcome]:
+    """What stock nbgrader makes of the attacks that can be run on it."""
+    source = template(folder / "template")
+    try:
+        run = [attack for attack in attacks if not attack.stock]
+        return {attack.name: attack_stock(source, attack, folder / attack.name)
+                for attack in tqdm(run, unit="attack", desc="stock")}  # fmt: skip
+    finally:
+        source.close()
+
+
+def held(ours: Graded) -> bool:
+    """No marks, nothing read, nothing touched, and honest people got theirs."""
+    attacked = any(one.score != 0 or one.succeeded for one in ours.outcomes.values())
+    return not attacked and not ours.harm and all(
+        one is not None and one["score"] == one["max_score"] for one in ours.honest
+    )
+
+
+def table(attacks: Sequence[Attack], stock: Mapping[str, Outcome], ours: Graded) -> str:
+    """The table and its summary, in Markdown."""
+    lines = [
+        "| attack | after | what it does | stock nbgrader | this course |",
+        "|---|---|---|---|---|",
+    ]
+    for one in attacks:
+        what = one.what.replace("|", "\\|") + (f" ({one.source})" if one.source else "")
+        there = str(stock[one.name]) if one.name in stock else one.stock
+        here = str(ours.outcomes[one.name])
+        lines.append(f"| `{one.name}` | {GAINS[one.gain]} | {what} | {there} | {here} |")
+    worked = sum(outcome.succeeded for outcome in stock.values())
+    marks = sum(bool(outcome.score) for outcome in stock.values())
+    failed = [name for name, outcome in ours.outcomes.items() if outcome.succeeded]
+    ungraded = [name for name, outcome in ours.outcomes.items() if outcome.score is None]
+    honest = ", ".join("none" if one is None else f"{one['score']:g}" for one in ours.honest)
+    isolations = sorted({str(one["isolation"]) for one in ours.results.values()})
+    summary = [
+        f"{machine()}; {datetime.date.today().isoformat()};"
+        f" nbgrader {importlib.metadata.version('nbgrader')}.",
+        "",
+        f"Stock nbgrader: of {len(stock)} attacks that were run, {worked} worked; {marks} of them"
+        " gained marks.",
+        "",
+        f"This course: of {len(ours.outcomes)} attacks, {len(failed)} worked"
+        f"{': ' if failed else ''}{', '.join(failed)}; {len(ungraded)} left without a verdict"
+        f"{': ' if ungraded else ''}{', '.join(ungraded)}; touched outside:"
+        f" {'; '.join(ours.harm) or 'nothing'}; honest submissions among them: {honest}"
+        f" of 7 points; {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a time;"
+        f" isolation: {'; '.join(isolations)}.",
+        "",
+    ]
+    return "\n".join([*summary, *lines])
+
+
+def machine() -> str:
+    """This machine in a few words."""
+    described = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in described if "model name" in line), "CPU")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return f"{len(os.sched_getaffinity(0))} cores ({model}), {memory:.0f} GB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Dishonest notebooks gain nothing here: no mark, no secret, no harm; and the class goes on.
+
+`python -m tests.attacks --table` runs all of them against stock nbgrader, too.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.attacks import corpus
+from tests.attacks.ours import Graded, attack_ours
+from tests.attacks.stock import attack_stock, template
+from tests.attacks.victim import World
+from tests.needs import needs
+
+ATTACKS = corpus()
+SECONDS = 900.0  # by when a class of attackers is done, or never will be
+RESULT_BYTES = 20_000_000
+# Harmless ones that show on stock nbgrader, one by one, what this course keeps from happening.
+ON_STOCK = ("skip_execution_tag", "always_equal", "course_folder")
+UNBOUND = ("course_folder", "environment", "network", "write_outside")
+
+pytestmark = pytest.mark.xdist_group("attacks")  # one class, graded once
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    found = World(tmp_path / "world")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
+    """All attacks, graded as one class with a few honest people in it."""
+    world = World(tmp_path_factory.mktemp("attacks") / "world")
+    try:
+        yield attack_ours(world, ATTACKS.values(), SECONDS)
+    finally:
+        world.close()
+
+
+@needs("bwrap")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_gains_nothing(graded: Graded, name: str) -> None:
+    outcome = graded.outcomes[name]
+    assert outcome.score == 0, f"{outcome}\n{graded.said[-2000:]}"
+    assert outcome.read == ()
+
+
+@needs("bwrap")
+def test_nothing_outside_is_touched(graded: Graded) -> None:
+    assert graded.harm == []
+
+
+@needs("bwrap")
+def test_honest_submissions_among_them_get_their_marks(graded: Graded) -> None:
+    assert [one and one["score"] for one in graded.honest] == [7.0, 7.0, 7.0]
+
+
+@needs("bwrap")
+def test_every_submission_has_a_verdict_made_in_the_sandbox(graded: Graded) -> None:
+    assert graded.status == 0, graded.said[-2000:]
+    isolations = {str(one["isolation"]) for one in graded.results.values()}
+    assert all("bubblewrap" in isolation for isolation in isolations), isolations
+
+
+@needs("bwrap")
+def test_no_result_grows_without_bound(graded: Graded) -> None:
+    assert {name: size for name, size in graded.sizes.items() if size > RESULT_BYTES} == {}
+
+
+def test_without_the_sandbox_they_reach_out(world: World) -> None:
+    """What the tests above look for can be seen where nothing keeps it from happening."""
+    unbound = attack_ours(
+        world, [ATTACKS[name] for name in UNBOUND], SECONDS, "--trust-submissions"
+    )
+    assert {name: outcome.score for name, outcome in unbound.outcomes.items()} == {
+        "course_folder": 1.0, "environment": 0.0, "network": 0.0, "write_outside": 0.0,
+    }  # fmt: skip
+    assert {"checks", "solution", "gradebook"} <= set(unbound.outcomes["course_folder"].read)
+    assert unbound.outcomes["environment"].read == ("environment",)
+    assert unbound.outcomes["network"].read == ("service",)
+    assert {"wrote owned-write_outside", "changed canary.txt"} <= set(unbound.harm)
+
+
+def test_on_stock_nbgrader_they_work(tmp_path: Path) -> None:
+    source = template(tmp_path / "template")
+    try:
+        got = {name: attack_stock(source, ATTACKS[name], tmp_path / name) for name in ON_STOCK}
+    finally:
+        source.close()
+    assert [outcome.score for outcome in got.values()] == [7.0, 7.0, 1.0]
+    assert {"checks", "classmate", "gradebook"} <= set(got["course_folder"].read)
+
+
+def test_an_attack_is_told_in_one_sentence() -> None:
+    assert [name for name, one in ATTACKS.items() if not one.what.endswith(".")] == []
