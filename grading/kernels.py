@@ -4,9 +4,11 @@ Every result records under which isolation it was made.
 """
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.manager import KernelManager
 
@@ -79,7 +81,8 @@ class TrustedKernel:
     def __init__(self, environment: dict[str, str]) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=self.folder.name, env=environment)
+        quiet: Any = subprocess.DEVNULL  # for what does not go to the notebook
+        self.manager.start_kernel(cwd=self.folder.name, env=environment, stdout=quiet, stderr=quiet)
         self.client = connect(self.manager)
         try:
             self.client.wait_for_ready(timeout=START_SECONDS)

@@ -8,6 +8,7 @@ not answer in time is interrupted, then given up.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import zmq
@@ -88,7 +89,7 @@ class KernelSession:
         stopped = self._exchange(
             sent, seconds, lambda message: replies.append(message) if not message.size else None
         )
-        if stopped is not None:
+        if stopped:
             raise SessionLost(stopped)
         for message in replies:
             if message.kind == "execute_reply":
@@ -145,7 +146,7 @@ def connect(manager: Any) -> BlockingKernelClient:
     context = zmq.Context()
     context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
     client = BlockingKernelClient(context=context)
-    client.load_connection_info(manager.get_connection_info(session=True))
+    client.load_connection_info(manager.get_connection_info())
     client.start_channels(stdin=False, control=False)
     return client
 
@@ -185,7 +186,7 @@ class _Cell:
     def outputs(self) -> Iterator[dict[str, Any]]:
         """What was taken, with the pieces of a stream put together."""
         pieces: list[str] = []
-        for output, following in zip(self.taken, [*self.taken[1:], {}], strict=True):
+        for output, following in pairwise([*self.taken, {}]):
             if output["output_type"] != "stream":
                 yield output
                 continue

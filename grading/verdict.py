@@ -87,10 +87,10 @@ def unreadable(reason: str, exercises: Iterable[Exercise], isolation: str) -> Ve
 
 def plain(text: str) -> str:
     """Text that may have come from a student's process, without what moves a terminal's cursor."""
-    shown = "".join(
-        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:
