@@ -70,9 +70,12 @@ draw_weights(W_ten, whose)
 #
 # **This lab is not about** gradients (lab 02), PyTorch (lab 04), or how brains work.
 #
-# **You need** NumPy's `@` and `np.where`, and no calculus. The seven exercises take 45 to 60 minutes,
-# the machine about 20 seconds. Where a cell says `# your code here`, replace that and the line below
-# it, run the cell, then run the check under it, as often as you like.
+# **You need** NumPy's `@` and `np.where`, no calculus, any laptop. The data is MNIST or, where that is
+# not at hand, scikit-learn's 8×8 digits. The seven exercises take 45 to 60 minutes; running all cells
+# takes half a minute on two cores.
+#
+# Where a cell says `# your code here`, put your code in place of that and of the line below it. Run
+# the cell, then the check that follows, as often as you like.
 
 # %% [markdown]
 # ## 1 · A neuron
@@ -370,8 +373,8 @@ with check.needs("perceptron_update"):
     plots.show(fig, alt=f"The line before and after each of {len(moves)} mistakes, as it turns.")
 
 # %% [markdown]
-# The line starts by jumping, since the first steps are as long as $w$ itself. Each later step has the
-# same reach, but $w$ has grown, so the same step turns it less. And your prediction:
+# At first the line jumps: a step is as long as $w$ itself. Later steps are no shorter, but $w$ has
+# grown, and they turn it less and less. And your prediction? Here are the two missed points:
 
 # %%
 with check.needs("perceptron_update"):
@@ -415,7 +418,7 @@ def perceptron_train(
                 mistakes[-1] += 1
         if mistakes[-1] == 0:
             break
-    return w, b, mistakes
+    return w, float(b), mistakes
     ### END SOLUTION
 
 
@@ -512,7 +515,7 @@ def mistake_bound(X: Array, y: Array, w: Array, b: float) -> float:
     margin = (y * (points @ line)).min() / np.linalg.norm(line)
     if margin <= 0:
         return math.inf
-    return float((np.linalg.norm(points, axis=1).max() / margin) ** 2)
+    return float((points**2).sum(axis=1).max() / margin**2)
     ### END SOLUTION
 
 
@@ -544,6 +547,7 @@ tilde = np.column_stack([X_cards, np.ones(len(X_cards))])  # the points (x, 1)
 widest = LinearSVC(C=1e4, loss="hinge", fit_intercept=False, max_iter=1_000_000, random_state=0)
 *w_best, b_best = widest.fit(tilde, y_cards).coef_[0]
 
+# %%
 with check.needs("perceptron_update", "perceptron_train", "mistake_bound"):
     w, b, mistakes = perceptron_train(X_cards, y_cards)
     own = mistake_bound(X_cards, y_cards, w, b)
@@ -601,9 +605,10 @@ with check.needs("perceptron_train", "mistake_bound"):
 # that has both on its + side has the centre there too. It is also halfway between the two points of
 # class 0. No line can have it on both sides.
 #
-# In 1969 Marvin Minsky and Seymour Papert showed how much lies beyond a perceptron whose first layer
-# is not learned; XOR is the smallest case of one of their theorems, on parity [6]. On the right, as a
-# cross-check: 100,000 lines drawn at random.
+# Rosenblatt's machine had a first layer before this neuron, but a fixed one, wired at random. In 1969
+# Marvin Minsky and Seymour Papert worked out how much stays beyond such machines; parity is one of
+# their examples, and XOR is its smallest case [6]. On the right, as a cross-check: 100,000 lines drawn
+# at random.
 
 # %%
 corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -645,8 +650,8 @@ with check.needs("perceptron_train"):
 # draws a line; the last one sees only their answers, and it can be content with a line again.
 #
 # Choose the weights by hand. The inputs are not exact: they lie within 0.2 of a corner in $x_1$ and in
-# $x_2$, and the answer must be that of the corner. (McCulloch and Pitts built such nets in 1943. What
-# was missing for decades was a rule that *learns* the first layer: lab 02.)
+# $x_2$, and the answer must be that of the corner. (McCulloch and Pitts drew such nets in 1943. What
+# was long missing is a rule that *learns* the first layer: lab 02.)
 
 
 # %% nbgrader={"grade_id": "xor_network_code", "solution": true}
