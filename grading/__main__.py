@@ -4,8 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from grading import progress
+from grading.course import CourseError
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,8 +35,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     execute.add_argument("--scale", default="smoke", help="smoke (default), cpu, gpu or multi")
     execute.set_defaults(run=_execute)
 
+    _add_grading(commands)
+
     options = parser.parse_args(arguments)
-    return options.run(options)
+    try:
+        return options.run(options)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _add_grading(commands: Any) -> None:
+    """The commands of an instructor who grades; docs/grading.md is their guide."""
+    results = argparse.ArgumentParser(add_help=False)
+    results.add_argument("lab", help="such as 02")
+    results.add_argument("--results", type=Path, required=True, help="DIR/<student>/NN_name.json")
+    results.add_argument(
+        "--course", type=Path, default=ROOT, help="a folder with labs/ and grading/checks/"
+    )
+    handed_in = argparse.ArgumentParser(add_help=False)
+    handed_in.add_argument("submissions", type=Path, help="SUBMISSIONS/<student>/NN_name.ipynb")
+
+    autograde = commands.add_parser(
+        "autograde", parents=[results, handed_in], help="grade every submission of a lab"
+    )
+    autograde.add_argument("--jobs", type=int, help="submissions at a time; default: the cores")
+    autograde.add_argument("--scheduler", help="the address of a Dask cluster's scheduler")
+    autograde.add_argument(
+        "--trust-submissions", action="store_true", help="run them without any protection"
+    )
+    autograde.add_argument("--gpu", action="store_true", help="let submissions use the GPUs")
+    autograde.set_defaults(run=_autograde)
+
+    record = commands.add_parser(
+        "record", parents=[results, handed_in], help="put results into nbgrader's gradebook"
+    )
+    record.add_argument("--db", help="the gradebook's URL; default: the course's gradebook.db")
+    record.set_defaults(run=_record)
+
+    report = commands.add_parser("report", parents=[results], help="results as CSV and HTML")
+    report.set_defaults(run=_report)
+
+    rejudge = commands.add_parser(
+        "rejudge", parents=[results], help="apply changed checks to the values that were kept"
+    )
+    rejudge.set_defaults(run=_rejudge)
 
 
 # Each command imports its own modules, so that none waits for another's.
@@ -73,6 +118,39 @@ def _execute(options: argparse.Namespace) -> int:
     from grading import execute
 
     return execute.execute_all(ROOT, options.lab, options.scale)
+
+
+def _autograde(options: argparse.Namespace) -> int:
+    from grading import autograde
+
+    return autograde.run(
+        options.course,
+        options.lab,
+        options.submissions,
+        options.results,
+        jobs=options.jobs,
+        scheduler=options.scheduler,
+        trust=options.trust_submissions,
+        gpu=options.gpu,
+    )
+
+
+def _record(options: argparse.Namespace) -> int:
+    from grading import record
+
+    return record.run(options.course, options.lab, options.submissions, options.results, options.db)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from grading import report
+
+    return report.run(options.course, options.lab, options.results)
+
+
+def _rejudge(options: argparse.Namespace) -> int:
+    from grading import rejudge
+
+    return rejudge.run(options.course, options.lab, options.results)
 
 
 if __name__ == "__main__":

@@ -1,85 +1,88 @@
-"""Our judge inside `nbgrader autograde`: a subclass of nbgrader's Execute.
+"""`python -m grading autograde`: grade every submission of a lab, and say how it went."""
 
-nbgrader sanitises the submission as always and then calls this in place of its own Execute. It runs
-the notebook and judges it (`grading.grade`), or takes a result that `python -m grading autograde`
-made, and writes each verdict into its check cell as the outputs from which nbgrader reads marks: no
-more than a display for full marks, a number for partial credit, an error for none. SaveAutoGrades,
-late penalties, feedback, formgrader and exports go on from there, unchanged.
-"""
-
-import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat import NotebookNode
-from nbformat.v4 import new_output
-from nbgrader.preprocessors import Execute
-from traitlets import Unicode
+from grading import executors, kernels
+from grading.batch import Tally, attention, autograde, course_secret, handed_in, lab_of
+from grading.course import CourseError
+from grading.grade import Setting, exercises_of
 
-from grading import exercise, kernels
-from grading.batch import course_secret
-from grading.grade import Job, grade
-from grading.judge import Limits
+AT_A_TIME = 256  # submissions that a cluster is given, if nobody says how many
 
 
-class Judged(Execute):
-    """Runs a submission in the sandbox and fills in what the judge says of it."""
-
-    root = Unicode(
-        str(Path(__file__).parents[1]), help="The course: the folder with labs/ and grading/."
-    ).tag(config=True)
-    results = Unicode(
-        "", help="A folder of results of `python -m grading autograde` to take marks from."
-    ).tag(config=True)
-    isolation = Unicode("", help="How to isolate; empty: the sandbox.").tag(config=True)
-
-    def preprocess(
-        self, nb: NotebookNode, resources: dict[str, Any], retries: int | None = None
-    ) -> tuple[NotebookNode, dict[str, Any]]:
-        about = resources["nbgrader"]
-        result = self._result(nb, about["student"], about["notebook"])
-        verdicts = {one["name"]: one for one in result["exercises"]}
-        for index, cell in enumerate(nb.cells):
-            if cell.cell_type != "code":
-                continue
-            name = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if name in verdicts:
-                cell.outputs = outputs(verdicts[name])
-            else:
-                ran = result["cells"].get(str(index), {})
-                cell.outputs = [nbformat.from_dict(one) for one in ran.get("outputs", [])]
-        return nb, resources
-
-    def _result(self, nb: NotebookNode, student: str, lab: str) -> dict[str, Any]:
-        if self.results:
-            file = Path(self.results) / student / f"{lab}.json"
-            return json.loads(file.read_bytes())
-        root = Path(self.root)
-        job = Job(
-            student,
-            lab,
-            nbformat.writes(nb).encode(),
-            (root / "labs" / f"{lab}.ipynb").read_bytes(),
-            str(exercise.CHECKS),
-            course_secret(root),
-            self.isolation or kernels.isolation(),
-            Limits(),
-        )
-        return grade(job)
+def run(
+    root: Path,
+    lab: str,
+    submissions: Path,
+    results: Path,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    trust: bool = False,
+    gpu: bool = False,
+) -> int:
+    """Grade the submissions of a lab; 0 if each has a result. Raises CourseError."""
+    setting = setting_of(root, lab, kernels.TRUSTED if trust else kernels.isolation(), gpu)
+    work = handed_in(submissions, setting.lab)
+    if scheduler is not None:
+        make, in_flight = partial(executors.dask, scheduler), jobs or AT_A_TIME
+    else:
+        count = jobs or len(os.sched_getaffinity(0))
+        # One more for each process, so that none waits for this one.
+        make, in_flight = partial(executors.processes, min(count, len(work))), 2 * count
+    tally = autograde(work, setting, results, make, in_flight)
+    print("\n".join(summary(setting.lab, tally)))
+    return 1 if tally.failed else 0
 
 
-def outputs(verdict: dict[str, Any]) -> list[NotebookNode]:
-    """The outputs of a check cell from which nbgrader reads the verdict's score."""
-    score, of, message = verdict["score"], verdict["max_score"], verdict["message"]
-    title = f"{verdict['name']}: {score:g} of {of:g} points"
-    text = "\n".join(filter(None, [title, message]))
-    shown = new_output("display_data", {"text/plain": text})
-    if score >= of:
-        return [shown]
-    if score > 0:
-        return [
-            shown,
-            new_output("execute_result", {"text/plain": f"{score!r}"}, execution_count=1),
-        ]
-    return [new_output("error", ename="NoPoints", evalue=title, traceback=[text])]
+def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setting:
+    """What the submissions of a lab of this course have in common. Raises CourseError."""
+    name = lab_of(root, lab)
+    checks = root / "grading" / "checks"
+    if not (checks / f"{name}.py").exists():
+        raise CourseError(f"{checks / name}.py is not there: without it {name} cannot be judged.")
+    exercises_of(str(checks), name)
+    return Setting(
+        name,
+        (root / "labs" / f"{name}.ipynb").read_bytes(),
+        str(checks.resolve()),
+        course_secret(root),
+        isolation,
+        os.environ.get("LAB_SCALE") or "smoke",
+        gpu,
+    )
+
+
+def summary(lab: str, tally: Tally) -> Iterator[str]:
+    """The run in a few lines: the exercises, what wants a look, and the isolation."""
+    results = tally.results
+    yield f"{lab}: {len(tally.graded)} graded, {len(tally.kept)} kept from before"
+    yield from _table(results)
+    looks = list(attention(results))
+    if looks:
+        yield "to look at:"
+        yield from (f"  {line}" for line in looks)
+    if tally.failed:
+        yield "not graded; give the same command again for them:"
+        yield from (f"  {student}: {why}" for student, why in sorted(tally.failed.items()))
+    for isolation, count in Counter(one["isolation"] for one in results).items():
+        yield f"isolation of {count}: {isolation}"
+
+
+def _table(results: list[dict[str, Any]]) -> Iterator[str]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        for one in [*result["exercises"], {**result, "name": "together"}]:
+            rows.setdefault(one["name"], []).append(one)
+    if rows:
+        yield f"  {'exercise':<24}{'mean':>14}{'full marks':>13}{'no marks':>11}"
+    for name, ones in rows.items():
+        scores, most = [one["score"] for one in ones], ones[0]["max_score"]
+        mean = f"{sum(scores) / len(scores):.2f} of {most:g}"
+        full, none = sum(score >= most for score in scores), sum(score == 0 for score in scores)
+        yield f"  {name:<24}{mean:>14}{full:>13}{none:>11}"
