@@ -1,4 +1,4 @@
-"""solutions/NN_name.py -> labs/NN_name.ipynb, and an nbgrader course in course.
+"""solutions/NN_name.py -> labs/NN_name.ipynb, and an nbgrader course in course/.
 
 nbgrader's own GenerateAssignment makes the learner's version, so that an instructor's
 `nbgrader generate_assignment` in the course gives the same.
@@ -30,11 +30,13 @@ PointsOf = Callable[[str], Mapping[str, float]]
 _COURSE_CONFIG = """\
 # Written once by `make release`; yours to add to.
 import os
+from pathlib import Path
 
 from grading.nbgrader_config import configure
 
 c = get_config()  # noqa: F821
 configure(c)
+c.Judged.root = str(Path(__file__).parents[1])
 # Grading runs the labs at the small scale; set LAB_SCALE for another.
 os.environ.setdefault("LAB_SCALE", "smoke")
 """
@@ -52,7 +54,7 @@ def points_of(lab: str) -> dict[str, float]:
 def release(
     root: Path, names: Sequence[str] | None = None, points_of: PointsOf = points_of
 ) -> list[Path]:
-    """Generate labs/*.ipynb and the nbgrader course in course; returns the notebooks' paths.
+    """Generate labs/*.ipynb and the nbgrader course in course/; returns the notebooks' paths.
 
     names: labs by number or name; None for all, which also removes a notebook without a source.
     Raises ReleaseError (a source is malformed) or CourseError (no such lab), labs/ untouched.
@@ -108,7 +110,7 @@ def _generate(
     if not config.exists():
         write_atomically(config, _COURSE_CONFIG.encode())
     generated = {}
-    with _scripts_on_path():
+    with scripts_on_path():
         for lab, nb in sources.items():
             write_atomically(course / "source" / lab / f"{lab}.ipynb", _dump(nb))
             _generate_assignment(course, lab, record)
@@ -145,15 +147,15 @@ def _generate_assignment(course: Path, lab: str, record: bool) -> None:
     except NbGraderException as error:
         # nbgrader logs the traceback of what went wrong, whose last line is the reason.
         reasons = [line for line in said.getvalue().splitlines() if "Error: " in line]
-        reason = reasons[-1].partition("Error: ")[2] if reasons else str(error)
+        reason = (reasons[-1].partition("Error: ")[2] if reasons else str(error)).rstrip(".")
         raise ReleaseError(
-            f"nbgrader would not generate {lab} in {course}: {reason.rstrip('.')}; mend that, or move"
-            " the course away and `make release` begins a new one."
+            f"nbgrader would not generate {lab} in {course}: {reason}; mend that, or move the"
+            " course away and `make release` begins a new one."
         ) from error
 
 
 @contextmanager
-def _scripts_on_path() -> Iterator[None]:
+def scripts_on_path() -> Iterator[None]:
     """A new gradebook makes nbgrader call `alembic`, which an unactivated .venv has not on PATH."""
     path = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), path])

@@ -32,6 +32,9 @@ FLAGS = (
     " --disable-component-update --disable-sync --no-first-run --window-size=1400,1000"
 )
 
+# Its fixtures are dear: one worker of pytest-xdist has them all.
+pytestmark = pytest.mark.xdist_group("serve")
+
 
 @dataclass
 class Served:

@@ -19,6 +19,9 @@ from tests.tiny_course import LAB, SOURCE, points_of, write_source
 ANSWER = "def double(x: float) -> float:\n    return 2 * x"
 Say = pytest.CaptureFixture[str]
 
+# Its fixtures are dear: one worker of pytest-xdist has them all.
+pytestmark = pytest.mark.xdist_group("workspace")
+
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
