@@ -73,7 +73,8 @@ draw_weights(W_ten, whose)
 # **You need** NumPy's `@` and `np.where`, no calculus, any laptop. The data is MNIST or, where that is
 # not at hand, scikit-learn's 8×8 digits. The seven exercises take 45 to 60 minutes; running all cells
 # takes half a minute on two cores.
-#
+
+# %% [markdown]
 # Where a cell says `# your code here`, put your code in place of that and of the line below it. Run
 # the cell, then the check that follows, as often as you like.
 
@@ -374,14 +375,29 @@ with check.needs("perceptron_update"):
 
 # %% [markdown]
 # At first the line jumps: a step is as long as $w$ itself. Later steps are no shorter, but $w$ has
-# grown, and they turn it less and less. And your prediction? Here are the two missed points:
+# grown, and they turn it less and less.
+#
+# And your prediction? Here is what your rule does on the two missed points. The weights are drawn as
+# an arrow from the origin; the step is added at its tip, and points the way of $x$.
 
 # %%
 with check.needs("perceptron_update"):
-    for name, point in zip(("far", "close"), missed, strict=True):
-        w_new, _ = perceptron_update(w_line, b_line, point, 1, lr=0.1)
-        before, length = w_line @ point + b_line, np.linalg.norm(w_new - w_line)
-        print(f"{name:>5}: score {before:5.1f} before, w moves by {length:.3f}")
+    steps = [perceptron_update(w_line, b_line, point, 1, lr=0.5)[0] for point in missed]
+    fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), sharex=True, sharey=True)
+    for ax, name, point, w_new in zip(axes, ("far", "close"), missed, steps, strict=True):
+        for label, start, tip, colour, aside in (
+            ("old w", np.zeros(2), w_line, plots.GREY, (-1.6, -0.6)),
+            ("step", w_line, w_new, plots.VERMILLION, (-1.2, 0.3)),
+            ("new w", np.zeros(2), w_new, plots.INK, (0.2, 0.1)),
+        ):
+            ax.annotate("", tip, start, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2})
+            ax.text(*(start + tip) / 2 + aside, label, color=colour)
+        ax.plot(*point, "o", color=plots.BLUE)
+        ax.annotate("x", point, (6, 4), textcoords="offset points")
+        ax.set(xlim=(-5, 6), ylim=(-1, 6), aspect="equal", xlabel="first number of w and of x")
+        ax.set_title(f"{name}: the step is {np.linalg.norm(w_new - w_line):.1f} long")
+    axes[0].set_ylabel("second number")
+    plots.show(fig, alt="For both points: the old w, the step added at its tip, and the new w.")
 
 # %% [markdown]
 # ## 4 · Again and again
