@@ -39,6 +39,12 @@ from grading.check import checks
 exercise.CHECKS = Path(os.environ["TINY_CHECKS"])
 check = checks("01_tiny")
 """
+# The course's own autograding runs in the sandbox; here it is nbgrader's.
+STOCK = """
+from nbgrader.converters import Autograde
+
+c.Autograde.autograde_preprocessors = Autograde().autograde_preprocessors
+"""
 # What each student hands in: changes to the source, and the points by nbgrader.
 SUBMISSIONS = {
     "right": ((), 3.0),
@@ -70,6 +76,9 @@ def test_stock_nbgrader_releases_grades_and_gives_feedback(
     write_source(tmp_path, source)
     release(tmp_path, None, points_of)
     course, name = tmp_path / "course", f"{LAB}.ipynb"
+
+    with (course / "nbgrader_config.py").open("a", encoding="utf-8") as config:
+        config.write(STOCK)
 
     assert LAB in nbgrader(course, "db", "assignment", "list")
     nbgrader(course, "generate_assignment", LAB, "--force")
