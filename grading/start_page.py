@@ -68,15 +68,15 @@ def _map(files: Sequence[Path], points: dict[str, tuple[float, float]]) -> list[
             blocks.append(rows)
         sentence = re.split(r"(?<=[.?])\s", _first_paragraph(file), maxsplit=1)[0]
         sentence = sentence.replace("|", r"\|")
-        rows.append(
-            f"| [{_title(file)}]({file.name}) | {sentence} | {_standing(points[file.stem])} |"
-        )
+        cells = (f"[{_title(file)}]({file.name})", _standing(points[file.stem]))
+        title, standing = (cell.replace(" ", "\u00a0") for cell in cells)  # each on one line
+        rows.append(f"| {title} | {sentence} | {standing} |")
     return [block if isinstance(block, str) else "\n".join(block) for block in blocks]
 
 
 def _standing(points: tuple[float, float]) -> str:
     score, of = points
-    return f"{score:g}\u00a0of\u00a0{of:g}" if of else "–"  # on one line
+    return f"{score:g} of {of:g}" if of else "–"
 
 
 def _title(file: Path) -> str:

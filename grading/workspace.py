@@ -113,6 +113,7 @@ def _options(root: Path, arguments: Sequence[str]) -> list[str]:
 
     folder = (root / "my_labs").resolve()
     options = {
+        "Application.log_level": "ERROR",
         "KernelManager.transport_encryption": "auto" if zmq.has("curve") else "disabled",
         "LabApp.app_settings_dir": _JUPYTERLAB,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -122,7 +123,6 @@ def _options(root: Path, arguments: Sequence[str]) -> list[str]:
         "LabApp.workspaces_dir": folder / ".jupyterlab",
         "ServerApp.answer_yes": True,  # Ctrl-C stops without a question
         "ServerApp.root_dir": folder,
-        "log-level": "ERROR",
     }
     given = {argument.partition("=")[0] for argument in arguments}
     ours = [f"--{name}={value}" for name, value in options.items() if f"--{name}" not in given]
