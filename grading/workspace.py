@@ -96,7 +96,7 @@ def serve(
     filled = fill(root)
     opening = "JupyterLab opens the course; Ctrl-C here stops it."
     print("\n".join([*filled.sentences(), opening]), flush=True)
-    page = start_page(root / "my_labs", filled.newer, standing())
+    page = start_page(root / "labs", filled.newer, standing())
     write_atomically(root / "my_labs" / START_PAGE, page.encode())
     if os.environ.get("LAB_DATA"):
         # The kernels run in my_labs: a relative path would mean another place there.

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,6 +59,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("served")
     write_source(root)
     release(root, None, points_of)
+    shutil.copy(root / "labs" / f"{LAB}.ipynb", root / "labs" / "02_broken.ipynb")
+    (root / "my_labs").mkdir()
+    (root / "my_labs" / "02_broken.ipynb").write_text("{")
     command = [sys.executable, "-c", SERVE, str(root), "--no-browser", "--ServerApp.port=0"]
     terminal, stdin = os.openpty()  # Jupyter listens for Ctrl-C where there is a terminal
     with (root / "output").open("wb") as output:
@@ -83,8 +87,10 @@ def _url(process: subprocess.Popen[bytes], output: Path) -> str:
 
 def test_the_server_opens_on_the_working_copy(served: Served) -> None:
     listed = json.loads(served.get("/api/contents"))["content"]
-    assert {entry["name"] for entry in listed} == {f"{LAB}.ipynb", "start.md"}
+    names = {entry["name"] for entry in listed}
+    assert names == {f"{LAB}.ipynb", "02_broken.ipynb", "start.md"}
     assert served.output().startswith("New in my_labs: 01_tiny.\n")
+    assert "my_labs/02_broken.ipynb cannot be read" in served.output()
     assert not re.search("WARN|ERROR|Traceback", served.output())
     assert "[Go on with lab 01 · Tiny →](01_tiny.ipynb)" in served.get("/files/start.md")
 
