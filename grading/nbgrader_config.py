@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 from nbformat import NotebookNode
-from nbgrader.converters import GenerateAssignment
-from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
+from nbgrader.converters import Autograde, GenerateAssignment
+from nbgrader.preprocessors import ClearSolutions, Execute, NbGraderPreprocessor
 from traitlets.config import Config
 
 COURSE_ID = "perceptron-to-pipeline"
@@ -57,4 +57,9 @@ def configure(c: Config) -> None:
     stock = GenerateAssignment().preprocessors
     ours = [StubSolutions if each is ClearSolutions else each for each in stock]
     c.GenerateAssignment.preprocessors = [*ours, Fingerprint]
-    c.Execute.timeout = 300  # seconds a cell: nbgrader's 30 are too few to train a network
+    # Submissions run in the sandbox and are judged apart from their code (grading/judged.py).
+    stock = Autograde().autograde_preprocessors
+    ours = ["grading.judged.Judged" if each is Execute else each for each in stock]
+    c.Autograde.autograde_preprocessors = ours
+    c.HTMLExporter.sanitize_html = True
+    c.Execute.timeout = 300  # for `nbgrader validate`: its 30 seconds a cell are too few to train

@@ -10,14 +10,55 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# What begins a tag or a comment in HTML; a bare `a < b` does not.
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+from nbconvert.filters.markdown_mistune import (
+    InvalidNotebook,
+    IPythonRenderer,
+    MarkdownWithMath,
+)
+
+LONGEST = 50_000  # characters of a cell that are rendered as Markdown
+
 _BEGINNINGS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 
-def markdown(source: str) -> str:
-    """Markdown without HTML; what would have been HTML is shown as text."""
-    return _TAG.sub("&lt;", source)
+def markdown(source: str, pictures: dict[str, dict[str, str]]) -> str:
+    """Markdown that is harmless when nbconvert renders it; what would not be is shown as it is.
+
+    pictures: the cell's `attachments`.
+    """
+    escaped = source.replace("&", "&amp;").replace("<", "&lt;")
+    for safe in (source, escaped) if len(source) <= LONGEST else ():
+        try:
+            MarkdownWithMath(renderer=_Strict(pictures)).render(safe)
+        except (InvalidNotebook, RecursionError):
+            continue
+        return safe
+    return verbatim(source)
+
+
+class _Strict(IPythonRenderer):
+    """nbconvert's renderer, but for what it passes into the page as it is: that is refused."""
+
+    def __init__(self, pictures: dict[str, dict[str, str]]) -> None:
+        super().__init__(escape=True, allow_harmful_protocols=False, attachments=pictures)
+
+    def block_html(self, html: str) -> str:
+        raise InvalidNotebook("HTML")
+
+    inline_html = block_html
+
+    def block_mermaidjs(self, code: str) -> str:
+        raise InvalidNotebook("a diagram, whose text nbconvert does not escape")
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        if self.sanitize_url(url) != url:
+            raise InvalidNotebook("a link that may run a script")
+        return super().link(text, url, title)
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        if not url.startswith("attachment:"):
+            raise InvalidNotebook("a picture from elsewhere, which would tell who looks at it")
+        return super().image(text, url, title)
 
 
 def verbatim(source: str) -> str:
@@ -39,7 +80,7 @@ def attachments(given: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The pictures that are attached to a cell, by their names."""
     found = {}
     for name, bundle in given.items():
-        if isinstance(bundle, dict) and re.fullmatch(r"[\w. -]{1,100}", name):
+        if isinstance(bundle, Mapping) and re.fullmatch(r"[\w. -]{1,100}", name):
             kept = {kind: shown for kind in _BEGINNINGS if (shown := image(bundle, kind))}
             if kept:
                 found[name] = kept
