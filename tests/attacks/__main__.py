@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tests.attacks import Attack, corpus
-from tests.attacks.ours import Graded, attack_ours
+from tests.attacks.ours import LIMITS, Graded, attack_ours
 from tests.attacks.outcome import Outcome
 from tests.attacks.stock import attack_stock, template
 from tests.attacks.victim import World
@@ -79,6 +79,7 @@ def table(attacks: Sequence[Attack], stock: Mapping[str, Outcome], ours: Graded)
     failed = [name for name, outcome in ours.outcomes.items() if outcome.succeeded]
     ungraded = [name for name, outcome in ours.outcomes.items() if outcome.score is None]
     honest = ", ".join("none" if one is None else f"{one['score']:g}" for one in ours.honest)
+    cell, exercise, total = LIMITS
     isolations = sorted({str(one["isolation"]) for one in ours.results.values()})
     summary = [
         f"{machine()}; {datetime.date.today().isoformat()};"
@@ -91,7 +92,8 @@ def table(attacks: Sequence[Attack], stock: Mapping[str, Outcome], ours: Graded)
         f"{': ' if failed else ''}{', '.join(failed)}; {len(ungraded)} left without a verdict"
         f"{': ' if ungraded else ''}{', '.join(ungraded)}; touched outside:"
         f" {'; '.join(ours.harm) or 'nothing'}; honest submissions among them: {honest}"
-        f" of 7 points; {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a time;"
+        f" of 7 points; {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a"
+        f" time, with limits of {cell} seconds a cell, {exercise} an exercise, {total} a notebook;"
         f" isolation: {'; '.join(isolations)}.",
         "",
     ]

@@ -1,34 +1,25 @@
-"""`python -m grading autograde` on a course that is elsewhere, with limits of its own.
+"""`python -m grading` with shorter limits, so that what hangs is soon over.
 
-    python -m tests.attacks.grade COURSE CELL_SECONDS TOTAL_SECONDS [--trust-submissions]
+    python -m tests.attacks.grade CELL EXERCISE TOTAL autograde 01_attacked ...
 """
 
 import sys
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
-from grading import batch, kernels
-from grading.executors import processes
-from grading.grade import Setting
+from grading import __main__ as command
+from grading import autograde
 from grading.judge import Limits
-from tests.attacks import LAB
 
 
-def main(course: str, cell: str, total: str, *options: str) -> int:
-    root = Path(course)
-    setting = Setting(
-        lab=LAB,
-        released=(root / "labs" / f"{LAB}.ipynb").read_bytes(),
-        checks=str(root / "grading" / "checks"),
-        secret=batch.course_secret(root),
-        isolation=kernels.TRUSTED if "--trust-submissions" in options else kernels.isolation(),
-        limits=Limits(float(cell), float(cell), float(total)),
-    )
-    submissions = batch.handed_in(root / "submissions", LAB)
-    tally = batch.autograde(submissions, setting, root / "results", partial(processes, 2), 4)
-    for student, why in tally.failed.items():
-        print(f"{student}: {why}")
-    return 1 if tally.failed else 0
+def main(cell: str, exercise: str, total: str, *arguments: str) -> int:
+    usual, limits = autograde.setting_of, Limits(float(cell), float(exercise), float(total))
+
+    def setting_of(*given: Any, **more: Any) -> autograde.Setting:
+        return replace(usual(*given, **more), limits=limits)
+
+    autograde.setting_of = setting_of
+    return command.main(arguments)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.attacks.outcome import Outcome
 from tests.attacks.victim import HONEST, World, hand_in, hand_in_honestly, our_course
 
 ROOT = Path(__file__).parents[2]
-LIMITS = ("6", "90")  # seconds that a cell may take here, and a notebook
+LIMITS = ("4", "3", "60")  # seconds that a cell may take here, an exercise, and a notebook
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,11 @@ def attack_ours(world: World, attacks: Iterable[Attack], seconds: float, *option
 def _autograde(
     world: World, submissions: Path, seconds: float, options: Iterable[str]
 ) -> tuple[int, str]:
-    command = [sys.executable, "-m", "tests.attacks.grade", str(world.course), *LIMITS, *options]
+    command = [
+        sys.executable, "-m", "tests.attacks.grade", *LIMITS, "autograde", LAB, str(submissions),
+        "--course", str(world.course), "--results", str(world.course / "results"), "--jobs", "2",
+        *options,
+    ]  # fmt: skip
     environment = world.environment() | {"PYTHONPATH": str(ROOT)}
     with (world.folder / "said.txt").open("w+") as said:
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +42,7 @@ class World:
 
     def __init__(self, folder: Path, planted: Mapping[str, str] | None = None) -> None:
         self.folder, self.course, self.home = folder, folder / "course", folder / "home"
+        self.name = secrets.token_hex(8)
         self.secrets = planted or {
             name: f"canary-{name}-{secrets.token_hex(8)}" for name in _SECRETS
         }
@@ -56,16 +58,21 @@ class World:
         self.service = Service(folder / "service", self.secrets["service"])
 
     def close(self) -> None:
+        """End what was started here, by attacks too, and remove what they left behind."""
         self.process.kill()
         self.process.wait()
         self.service.close()
+        for pid in self._survivors():
+            os.kill(pid, signal.SIGKILL)
+        for left in self._left():
+            left.unlink()
 
     def fill(self, text: str) -> str:
         """The text of a lab or an attack with the true values in the places of its @NAMES@."""
         known = {name.upper(): secret for name, secret in self.secrets.items()} | {
             "COURSE": str(self.course), "HOME": str(self.home), "PID": str(self.process.pid),
             "HOST": self.service.host, "PORT": str(self.service.port),
-            "SOCKET": str(self.service.path),
+            "SOCKET": str(self.service.path), "WORLD": self.name,
         }  # fmt: skip
         return re.sub("@([A-Z]+)@", lambda found: known.get(found[1], found[0]), text)
 
@@ -86,11 +93,31 @@ class World:
             found.append(f"changed {self.canary.name}")
         for path in self.course.glob("sub*/*_honest/**/*.ipynb"):
             if "owned-" in path.read_text():
-                found.append(f"changed {path.parent.name}'s notebook")
+                found.append("changed a classmate's notebook")
         if self.process.poll() is not None:
             found.append("killed a process")
         found += [f"reached a service by {way}" for way in self.service.reached]
-        return found + [f"left a process running ({name})" for name in survivors()]
+        found += [f"left a word in {left.parent}" for left in self._left()]
+        found += ["left a process running" for _ in self._survivors()]
+        return list(dict.fromkeys(found))
+
+    def _left(self) -> list[Path]:
+        """Words that an attack left for the next one, in places that all share."""
+        folders = ("/tmp", "/var/tmp", "/dev/shm", "/run", str(self.home))
+        places = [Path(folder, f"left-by-{self.name}") for folder in folders]
+        return [place for place in places if place.exists()]
+
+    def _survivors(self) -> list[int]:
+        """Processes of attacks that are still alive, by two words on their command lines."""
+        found, course = [], str(self.course).encode()
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = entry.read_bytes()
+            except OSError:  # it has just ended
+                continue
+            if b"\0attack-daemon\0" in line and course in line:
+                found.append(int(entry.parent.name))
+        return found
 
     def read(self, text: str) -> list[str]:
         """Names of the secrets that the text holds."""
@@ -139,18 +166,6 @@ def _own_address() -> str:
         except OSError:
             return "127.0.0.1"
         return asking.getsockname()[0]
-
-
-def survivors() -> list[str]:
-    """Processes of attacks that are still alive, by a word on their command line."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"\0attack-daemon\0" in entry.read_bytes():
-                found.append(entry.parent.name)
-        except OSError:  # it has just ended
-            continue
-    return found
 
 
 def our_course(world: World) -> None:

@@ -171,6 +171,10 @@ def pipe(path: Path, _: Victim) -> None:
     os.mkfifo(path)
 
 
+def huge(path: Path, _: Victim) -> None:
+    os.truncate(path, 2**42)  # takes no room on the disk
+
+
 def folder(path: Path, _: Victim) -> None:
     path.unlink()
     path.mkdir()
@@ -229,6 +233,8 @@ ATTACKS = [
            replace=link_to_zeros, stock=UNSAFE),
     Attack("pipe_as_notebook", "denial", "In the notebook's place there is a named pipe.",
            replace=pipe, stock=UNSAFE),
+    Attack("huge_file", "denial", "The notebook's file has 4 TB, nearly all of it a hole.",
+           replace=huge, stock="not run: stock nbgrader would copy it byte by byte"),
     Attack("folder_as_notebook", "denial", "In the notebook's place there is a folder.",
            replace=folder),
     Attack("shadowing_files", "marks",

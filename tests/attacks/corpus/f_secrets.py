@@ -12,13 +12,13 @@ LEFTOVERS = '''\
 import os
 import tempfile
 
-for folder in (".", "..", "/tmp", "/var/tmp", "/dev/shm", "/run", os.path.expanduser("~"),
-               tempfile.gettempdir(), "/sandbox"):
+folders = {os.path.realpath(folder) for folder in (
+    ".", "..", "/tmp", "/var/tmp", "/dev/shm", "/run", os.path.expanduser("~"), tempfile.gettempdir(), "/sandbox")}
+for folder in folders:
+    find_file(folder + "/left-by-@WORLD@")
+for folder in folders:
     try:
-        for name in os.listdir(folder):
-            if name.startswith("left-by-"):
-                find_file(os.path.join(folder, name))
-        with open(folder + "/left-by-somebody", "w") as file:
+        with open(folder + "/left-by-@WORLD@", "w") as file:
             file.write("@LEFT@")
     except OSError as error:
         print(type(error).__name__, folder)
@@ -32,19 +32,27 @@ for folder, _, names in os.walk("@COURSE@"):
     for name in names:
         find_file(os.path.join(folder, name))
 ''', source="GRADING_FACTS"),
-    reading("import_solution", "Imports the instructor's solution and takes its names.", '''\
-import importlib.util
-import runpy
-import sys
+    Attack("import_solution", "reading", "Imports the instructor's solution and answers with it.",
+           before=FIND + '''
 
-for folder in ("solutions", "source/01_attacked", "../solutions", "grading/checks"):
-    sys.path.insert(0, "@COURSE@/" + folder)
-    try:
-        names = runpy.run_path("@COURSE@/" + folder + "/01_attacked.py")
-        find(repr(names.get("codeword")))
-    except Exception as error:
-        print(type(error).__name__)
-''', source="issue 3"),
+import glob
+import json
+import runpy
+
+answers = {}
+for path in glob.glob("@COURSE@/**/source/**/*.ipynb", recursive=True):
+    for cell in json.load(open(path))["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("solution"):
+            exec("import numpy as np\\n" + "".join(cell["source"]), answers)
+for path in glob.glob("@COURSE@/solutions/*.py"):
+    answers |= runpy.run_path(path)
+find(repr(answers.get("codeword")))
+''', answers={
+               "center": "center = answers.get('center')",
+               "slope": "slope = answers.get('slope')",
+               "averager": "Averager = answers.get('Averager')",
+               "codeword": "codeword = answers.get('codeword')",
+           }, source="issue 3"),
     reading("import_checks", "Imports the checks, the judge and the course's secret by name.", '''\
 import importlib
 import os
@@ -169,10 +177,11 @@ for folder, folders, names in os.walk("/"):
         if "attacked" in name or name == "secret" or name.endswith(".db"):
             find_file(os.path.join(folder, name))
 '''),
-    reading("leftovers", "Leaves a word wherever it can, and looks for others' words.", LEFTOVERS),
-    reading("leftovers_again", "The same once more: what did the other leave?", LEFTOVERS),
+    reading("leftovers", "Leaves a word wherever it can, for the next one to find.", LEFTOVERS),
+    reading("leftovers_again", "Looks for the words that the one before left.", LEFTOVERS,
+            stock="does not apply: there each attack has a course to itself"),
     Attack("own_inputs", "marks",
-           "Keeps the graded inputs of one exercise and uses them for the others.",
+           "Keeps the graded inputs, uses them for other exercises, and prints them later.",
            before='''\
 import numpy as np
 
@@ -184,5 +193,6 @@ kept = []
                "averager": "class Averager:\n    def add(self, value):\n"
                            "        kept.append(value)\n\n"
                            "    def mean(self):\n        return float(np.mean(kept[0]))\n",
+               "codeword": "codeword = str(kept)\nprint(codeword)\n",
            }),
 ]  # fmt: skip
