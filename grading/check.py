@@ -57,6 +57,7 @@ class Checks:
         try:
             yield
         except NotImplementedError:
+            _close_figures()  # one that the block began would else be drawn, empty
             listed = " and ".join(f"`{name}`" for name in names)
             print(f"This cell shows your {listed}: run it again once the exercise is done.")
 
@@ -111,6 +112,12 @@ def _remember(result: Result) -> None:
         standings.record(result)
     except OSError as error:
         print(f"Your standing could not be saved ({error}); the result above stands all the same.")
+
+
+def _close_figures() -> None:
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
 
 
 def _in_notebook() -> bool:

@@ -164,7 +164,7 @@ def _close(
     got: Any, expected: Any, what: What, rtol: float, atol: float, dtype: str | None
 ) -> None:
     if isinstance(expected, tuple | list):
-        whole = what if isinstance(what, str) else "the result"
+        whole = what if isinstance(what, str) else f"the result ({', '.join(what)})"
         items(got, len(expected), what=whole, kind=type(expected).__name__)
         for i, (one, other) in enumerate(zip(got, expected, strict=True)):
             name = f"{what}[{i}]" if isinstance(what, str) else what[i]

@@ -232,7 +232,7 @@ def test_regions_show_what_is_predicted(ax: Axes) -> None:
         return np.where(points[:, 0] > 1, 1, -1)
 
     plots.decision_regions(ax, predict, (0, 4), (-2, 2))
-    assert asked == [(90_000, 2)]
+    assert asked == [(32_400, 2)]
     assert (ax.get_xlim(), ax.get_ylim()) == ((0, 4), (-2, 2))
     assert is_labelled(ax)
     assert legend_of(ax) == ["predicted −1", "predicted +1"]
@@ -251,7 +251,7 @@ def test_a_region_has_the_colour_and_hatching_of_its_label_even_alone(ax: Axes) 
 
 
 def test_a_predict_of_the_wrong_shape_is_refused(ax: Axes) -> None:
-    with pytest.raises(ValueError, match=r"one label for each point.*returned shape \(90000, 1\)"):
+    with pytest.raises(ValueError, match=r"one label for each point.*returned shape \(32400, 1\)"):
         plots.decision_regions(ax, lambda points: points[:, :1], (0, 1), (0, 1))
 
 

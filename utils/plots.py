@@ -174,13 +174,23 @@ def decision_line(
         ax.plot([], [], label=f"{label} ({why})", **style)
     else:
         ax.plot(ends[:, 0], ends[:, 1], label=label, scalex=False, scaley=False, **style)
-        start = 0.25 * ends[0] + 0.75 * ends[1]  # not the middle, where the points crowd
         step = 0.14 * np.ptp(limits, axis=1).min() * weights / np.linalg.norm(weights)
+        start = _arrow_start(ends, 1.5 * step, limits)
         arrow = {"arrowstyle": "-|>", "color": style["color"], "lw": 1.6, "shrinkA": 0}
         ax.annotate("", tuple(start + step), tuple(start), arrowprops=arrow, zorder=5)
         x, y = start + 1.3 * step
         ax.text(x, y, "w", ha="center", va="center", weight="bold", bbox=_halo(), zorder=5)
     _legend(ax)
+
+
+def _arrow_start(
+    ends: NDArray[np.float64], reach: NDArray[np.float64], limits: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Where on the line an arrow of this reach stays in the axes; off the middle, if it can."""
+    starts = [(1 - share) * ends[0] + share * ends[1] for share in (0.75, 0.25, 0.6, 0.4, 0.5)]
+    low, high = limits.min(axis=1), limits.max(axis=1)
+    inside = [one for one in starts if ((one + reach >= low) & (one + reach <= high)).all()]
+    return (inside or starts)[0]
 
 
 def decision_regions(
@@ -192,9 +202,9 @@ def decision_regions(
     """Draw which label `predict` gives to each point of a rectangle.
 
     predict: takes points (N, 2) float64 and returns their labels (N,), whole numbers. It is called
-    once, with 90,000 points.
+    once, with 32,400 points.
     """
-    steps = 300
+    steps = 180
     xs, ys = np.linspace(*xlim, steps), np.linspace(*ylim, steps)
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     labels = np.asarray(predict(points))
