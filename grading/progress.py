@@ -24,8 +24,8 @@ class Standing:
 
 
 def progress_file() -> Path:
-    """`my_labs/progress.jsonl`, unless LAB_PROGRESS names another file."""
-    default = Path(__file__).parents[1] / "my_labs" / "progress.jsonl"
+    """`my_labs/.progress.jsonl`, unless LAB_PROGRESS names another file."""
+    default = Path(__file__).parents[1] / "my_labs" / ".progress.jsonl"
     return Path(os.environ.get("LAB_PROGRESS") or default)
 
 
