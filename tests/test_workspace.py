@@ -209,8 +209,8 @@ def test_an_edited_cell_is_kept_where_the_lab_still_has_it(course: Path, capsys:
 def test_of_copies_of_an_answer_the_last_counts(course: Path) -> None:
     def copy(nb: NotebookNode) -> None:
         answer(nb)
-        first = nbformat.from_dict({**cell(nb, "double_code"), "id": "first"})
-        first.source = "def double(x):\n    return x * 2  # first try"
+        source = "def double(x):\n    return x * 2  # first try"
+        first = NotebookNode({**cell(nb, "double_code"), "id": "first", "source": source})
         nb.cells.insert(nb.cells.index(cell(nb, "double_code")), first)
 
     work(course, copy)
