@@ -9,6 +9,7 @@ kept, so that a run which was killed goes on where it was. It is written against
 
 import json
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from grading.course import CourseError, labs_in, select, write_atomically
 from grading.grade import Job, Setting, grade
 
 TRIES = 3  # of a submission whose worker died, as a machine's may; then it is reported, not graded
+_UNFIT = re.compile(r"[<>&\"\\\x00-\x1f\x7f]")
 MakeExecutor = Callable[[], AbstractContextManager[Executor]]
 Outcome = dict[str, Any] | str  # a result, or why there is none
 
@@ -89,8 +91,13 @@ def handed_in(folder: Path, lab: str) -> list[HandedIn]:
     for student in sorted(folder.iterdir()) if folder.is_dir() else []:
         files = (student / f"{lab}.ipynb", student / lab / f"{lab}.ipynb")
         file = next(filter(os.path.lexists, files), None)
-        if file is not None and not student.name.startswith("."):
-            found.append(HandedIn(student.name, student, file))
+        if file is None or student.name.startswith("."):
+            continue
+        if _UNFIT.search(student.name):
+            raise CourseError(
+                f"The name of the folder {student.name!a} is not fit for web pages: rename it."
+            )
+        found.append(HandedIn(student.name, student, file))
     if not found:
         raise CourseError(f"There is nothing to grade: no {folder}/<student>/{lab}.ipynb.")
     return found
