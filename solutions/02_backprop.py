@@ -12,6 +12,7 @@ scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the mac
 # %%
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,13 +25,13 @@ from grading.check import checks, progress
 from utils import data, plots, settings
 
 Array = NDArray[np.floating]
+threadpool_limits(1)  # matrices as small as this lab's are multiplied fastest by one core
 check = checks("02_backprop")
 sizes = settings.choose(
     scale,
     smoke={"mnist_epochs": 5, "small_epochs": 30},
     cpu={"mnist_epochs": 10, "small_epochs": 30},
 )
-threadpool_limits(1)  # matrices as small as this lab's are multiplied fastest by one core
 
 # %%
 rng = np.random.default_rng(0)
@@ -41,19 +42,24 @@ xor_X, xor_y = corners + rng.normal(scale=0.13, size=(200, 2)), np.repeat([0, 1,
 def draw_xor(ax: plt.Axes, predict: Callable[[Array], Array], step: int) -> None:
     plots.decision_regions(ax, predict, (-0.6, 1.6), (-0.6, 1.6))
     plots.scatter_classes(ax, xor_X, xor_y)
-    ax.legend().set_visible(False)
-    right = np.mean(predict(xor_X) == xor_y)
-    ax.set(title=f"step {step}: {right:.0%} right", aspect="equal")
+    ax.get_legend().remove()
+    ax.set(title=f"step {step}: {np.mean(predict(xor_X) == xor_y):.0%} right", aspect="equal")
+    ax.label_outer()
 
 
 # %%
 torch.manual_seed(3)
 network = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
 optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+
+
+def predict(X: Array) -> Array:
+    return network(torch.tensor(X).float()).argmax(dim=1).numpy()
+
+
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
 for step in range(501):
     if step in (0, 50, 500):
-        predict = lambda X: network(torch.tensor(X).float()).argmax(dim=1).numpy()
         draw_xor(axes[(0, 50, 500).index(step)], predict, step)
     optimizer.zero_grad()
     F.cross_entropy(network(torch.tensor(xor_X).float()), torch.tensor(xor_y)).backward()
@@ -85,23 +91,26 @@ plots.show(fig, alt="XOR points; the regions a network predicts become the right
 
 # %%
 def xor_error(w: float, squash: Callable[[Array], Array]) -> float:
-    """Mean squared error of lab 01's XOR network, the first hidden weight being w."""
+    """Mean squared error of lab 01's XOR network, one weight of its second hidden unit being w."""
     X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    hidden = squash(X @ np.array([[w, 1.0], [1.0, 1.0]]) + np.array([-0.5, -1.5]))
-    output = squash(hidden @ np.array([1.0, -2.0]) - 0.5)
+    hidden = squash(X @ np.array([[1.0, w], [1.0, 1.0]]) + np.array([-0.5, -1.5]))
+    output = squash(hidden @ np.array([1.0, -1.0]) - 0.5)
     return float(np.mean((output - [0, 1, 1, 0]) ** 2))
 
 
 weights = np.linspace(-3, 3, 400)
 fig, ax = plt.subplots(figsize=(6.4, 3))
-steps = {"steps": lambda z: (z > 0).astype(float), "sigmoids": lambda z: 1 / (1 + np.exp(-5 * z))}
-errors = {name: [xor_error(w, squash) for w in weights] for name, squash in steps.items()}
+neurons = {
+    "steps": lambda z: (z >= 0).astype(float),
+    "sigmoids": lambda z: 1 / (1 + np.exp(-8 * z)),
+}
+errors = {name: [xor_error(w, squash) for w in weights] for name, squash in neurons.items()}
 plots.curves(ax, errors, "one hidden weight", "mean squared error", x=weights)
-plots.show(fig, alt="With steps the error is a staircase; with sigmoids it is a smooth slope.")
+plots.show(fig, alt="With steps the error jumps between plateaus; with sigmoids it bends.")
 
 # %% [markdown]
-# With steps the error is a staircase: its slope is 0 nearly everywhere, so a small move tells
-# nothing. With a smooth neuron the curve has a **slope** that says which way is down. The collection
+# With steps the error is all plateaus and cliffs: its slope is 0 nearly everywhere, so a small move
+# tells nothing. With smooth neurons the curve has a **slope**, which says where down is. The collection
 # of slopes of the loss $L$, one for each weight, is the **gradient**; going a little against it is
 # **gradient descent**.
 #
@@ -147,12 +156,14 @@ check("softmax")
 # %%
 with check.needs("softmax"):
     scores = np.array([2.0, 1.0, 0.0, -1.0])
+    S = np.stack([scores, scores + 100, scores * 3])
+    P = softmax(S)
     fig, axes = plt.subplots(1, 3, figsize=(9, 2.4), sharey=True)
-    changed = {"the scores": scores, "plus 100": scores + 100, "times 3": scores * 3}
-    for ax, (name, row) in zip(axes, changed.items(), strict=True):
-        bars = ax.bar([f"{s:g}" for s in row], softmax(row[None])[0], color=plots.BLUE)
+    titles = ("the scores", "plus 100", "times 3")
+    for n, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        bars = ax.bar([f"{s:g}".replace("-", "−") for s in S[n]], P[n], color=plots.BLUE)
         ax.bar_label(bars, fmt="%.2f")
-        ax.set(title=name, xlabel="score", ylim=(0, 1.15))
+        ax.set(title=title, xlabel="score", ylim=(0, 1.15))
     axes[0].set_ylabel("probability")
     plots.show(fig, alt="Adding 100 to all scores changes nothing; times 3 sharpens the choice.")
 
@@ -220,18 +231,19 @@ check("cross_entropy")
 with check.needs("cross_entropy"):
     S, y = np.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [1.0, 1.0, 1.0]]), np.array([0, 2, 1])
     loss, dS = cross_entropy(S, y)
-    fig, ax = plt.subplots(figsize=(5.2, 2.6))
-    image = ax.imshow(dS, cmap=plots.SIGNED, vmin=-1 / 3, vmax=1 / 3, aspect="auto")
-    for (n, c), value in np.ndenumerate(dS):
-        mark = "  right class" if c == y[n] else ""
-        ax.text(c, n, f"{value:+.2f}{mark}", ha="center", va="center", color="white" if value < -0.15 else "black")
-    ax.set(xticks=range(3), xlabel="class", yticks=range(3), yticklabels=["sure, right", "sure, wrong", "no idea"])
-    ax.grid(False)
-    fig.colorbar(image, label="dS")
-    plots.show(fig, alt="Gradients near 0 where sure and right; large where sure and wrong.")
+    fig, axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True)
+    titles = ("sure, right", "sure, wrong", "no idea")
+    for n, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        names = [f"{c}\n(right)" if c == y[n] else str(c) for c in range(3)]
+        bars = ax.bar(names, dS[n], color=plots.VERMILLION)
+        ax.bar_label(bars, fmt="%+.2f", padding=2)
+        ax.axhline(0, color=plots.INK, linewidth=1)
+        ax.set(title=title, xlabel="class", ylim=(-0.48, 0.48))
+    axes[0].set_ylabel("dS")
+    plots.show(fig, alt="Slopes near 0 where sure and right, large where sure and wrong.")
 
 # %% [markdown]
-# Each row sums to 0. The image that was sure and right teaches almost nothing, the one that was sure
+# Each image's slopes sum to 0. The one that was sure and right teaches almost nothing, the one that was sure
 # and wrong pulls hardest: the perceptron's "move only on a mistake", made smooth.
 #
 # ## 4 · Can you trust a gradient?
@@ -293,13 +305,12 @@ def relative_error(a: Array, b: Array) -> float:
 
 
 with check.needs("numerical_gradient"):
-    x, f = np.linspace(0.5, 2, 7), lambda x: np.sum(np.exp(x))  # whose gradient is exp(x)
-    epsilons = np.logspace(-13, 0, 40)
-    one_sided = lambda e: np.array([(np.exp(v + e) - np.exp(v)) / e for v in x])
-    errors = {
-        "one-sided": [relative_error(one_sided(e), np.exp(x)) for e in epsilons],
-        "central (yours)": [relative_error(numerical_gradient(f, x, e), np.exp(x)) for e in epsilons],
+    x, epsilons = np.linspace(0.5, 2, 7), np.logspace(-13, 0, 40)
+    slopes = {  # of sum(exp(x)), of which the exact gradient is exp(x)
+        "one-sided": [(np.exp(x + e) - np.exp(x)) / e for e in epsilons],
+        "central (yours)": [numerical_gradient(lambda v: np.exp(v).sum(), x, e) for e in epsilons],
     }
+    errors = {name: [relative_error(one, np.exp(x)) for one in s] for name, s in slopes.items()}
     fig, ax = plt.subplots(figsize=(6.4, 3.4))
     ax.set(xscale="log", yscale="log")
     plots.curves(ax, errors, "ε", "relative error of the slope", x=epsilons)
@@ -309,10 +320,9 @@ with check.needs("numerical_gradient"):
 # Read it from both ends. On the right, ε is too long: the curve bends under the line, an error that
 # falls like ε (one-sided) or ε² (central). On the left, f(x + ε) and f(x − ε) agree in nearly all
 # their 16 digits, the difference keeps the last, noisy ones, and dividing by ε enlarges the noise.
-# The best ε lies between, and the central difference is ten thousand times more exact there.
+# The best ε lies between. In float32, with 7 digits, there is hardly a good one: check in float64.
 #
-# A right gradient shows a relative error of about 1e-7 or less in float64. 1e-3 is a bug. Try it on
-# what you have:
+# A right gradient then shows a relative error of 1e-7 or less; 1e-3 is a bug. Try it on what you have:
 
 # %%
 with check.needs("numerical_gradient", "cross_entropy"):
@@ -324,40 +334,50 @@ with check.needs("numerical_gradient", "cross_entropy"):
 # %% [markdown]
 # ## 5 · The chain rule
 # One neuron, one input, one target: $z = wx + b$, $a = \sigma(z)$, $L = (a - y)^2$. The picture is
-# its **computation graph**. Above each arrow: the number that flows forward. Below it: the **local
-# slope**, how much the arrow's end moves when its start moves by 1, at these numbers.
-#
-# If moving $w$ by a little moves $z$ twice as much, and that moves $a$ by 0.197 times as much, and so
-# on, then the slope of $L$ in $w$ is the product of the local slopes on the way. That is the **chain
-# rule**. **Backpropagation** computes the products from the loss backwards, so that what paths share
-# is computed once: all slopes for about the price of two forward passes.
+# its **computation graph**. In the boxes: the numbers that flow forward. At each arrow: the **local
+# slope**, how much the arrow's end moves when its start moves a little, at these numbers.
 
 # %%
-x, w, b, y = 2.0, -1.0, 3.0, 1.0
+x, y, w, b = 2.0, 1.0, -1.0, 3.0
 z = w * x + b
 a = 1 / (1 + np.exp(-z))
 L = (a - y) ** 2
-nodes = {"w": (0, 1), "b": (0, -1), "z": (1.7, 0), "a": (3.4, 0), "L": (5.1, 0)}
-values = {"w": w, "b": b, "z": z, "a": a, "L": L}
+boxes = {  # name: (place, what it says)
+    "w": ((0, 0.9), "w\n−1"),
+    "b": ((0, -0.9), "b\n3"),
+    "z": ((2, 0), f"z = w·x + b\n{z:g}"),
+    "a": ((4, 0), f"a = σ(z)\n{a:.3f}"),
+    "L": ((6, 0), f"L = (a − y)²\n{L:.4f}"),
+}
 slopes = {"wz": x, "bz": 1.0, "za": a * (1 - a), "aL": 2 * (a - y)}
-fig, ax = plt.subplots(figsize=(8.4, 3))
-for name, (left, top) in nodes.items():
-    text = f"{name} = {values[name]:.3g}"
-    ax.text(left, top, text, ha="center", va="center", bbox={"boxstyle": "round,pad=0.5", "fc": "white", "ec": plots.INK})
+
+# %%
+fig, ax = plt.subplots(figsize=(9, 3))
+for place, text in boxes.values():
+    frame = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": plots.INK}
+    ax.text(*place, text, ha="center", va="center", bbox=frame, zorder=3)
 for (start, end), slope in slopes.items():
-    (x0, y0), (x1, y1) = nodes[start], nodes[end]
-    ax.annotate("", (x1 - 0.42, y1), (x0 + 0.42, y0), arrowprops={"arrowstyle": "-|>", "color": plots.INK})
-    ax.text((x0 + x1) / 2, (y0 + y1) / 2 - 0.25, f"× {slope:.3g}", color=plots.VERMILLION, ha="center", va="top")
-ax.set(xlim=(-0.6, 5.7), ylim=(-1.5, 1.5))
+    (x0, y0), (x1, y1) = boxes[start][0], boxes[end][0]
+    arrow = {"arrowstyle": "-|>", "color": plots.INK, "shrinkA": 20, "shrinkB": 48}
+    ax.annotate("", (x1, y1), (x0, y0), arrowprops=arrow, zorder=1)
+    middle = 0.45 * x0 + 0.55 * x1 - 0.15, 0.5 * y0 + 0.5 * y1 + (0.25 if y0 >= 0 else -0.25)
+    label = f"× {slope:.3g}".replace("-", "−")
+    ax.text(*middle, label, color=plots.VERMILLION, ha="center", va="center", weight="bold")
+ax.set(xlim=(-0.5, 6.8), ylim=(-1.4, 1.4), title="x = 2, y = 1")
 ax.axis("off")
-plots.show(fig, alt="w = -1 and b = 3 lead to z = 1, a = 0.731, L = 0.0723, with local slopes.")
+plots.show(fig, alt="w = −1 and b = 3 lead to z = 1, a = 0.731, L = 0.0723, with local slopes.")
+
+# %% [markdown]
+# If moving $w$ a little moves $z$ twice as far, and that moves $a$ 0.197 times as far, and so on, then
+# the slope of $L$ in $w$ is the product of the local slopes on the way. That is the **chain rule**.
+# **Backpropagation** multiplies from the loss backwards, so that what paths share is computed once:
+# all slopes together cost about two more forward passes, however many weights there are.
 
 # %% [markdown]
 # ### Exercise 4 · Back through an activation — 1 point, 10 minutes, ●●○
 # By hand, from the picture: the slope of the loss in $w$. Put it into `dL_dw`, to three digits.
 #
-# Then for arrays. An activation works on each number by itself, so going back through it is one
-# multiplication for each number, with the slope at that number:
+# Then for arrays. An activation works on each number by itself; so does the way back:
 #
 # | `kind` | activation of z | slope at z |
 # |---|---|---|
@@ -409,13 +429,12 @@ check("activation_backward")
 
 # %%
 with check.needs("activation_backward"):
-    Z = np.linspace(-5, 5, 201)
+    Z = np.linspace(-4, 4, 201)
     kinds = ("sigmoid", "tanh", "relu")
+    slopes = {kind: activation_backward(np.ones_like(Z), Z, kind) for kind in kinds}
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     plots.curves(left, {kind: activation(Z, kind) for kind in kinds}, "z", "activation", x=Z)
-    slopes = {kind: activation_backward(np.ones_like(Z), Z, kind) for kind in kinds}
     plots.curves(right, slopes, "z", "slope (yours)", x=Z)
-    left.set_ylim(-1.2, 2.5)
     plots.show(fig, alt="The sigmoid's slope is at most 0.25; tanh's 1 at 0; relu's 0, then 1.")
 
 # %% [markdown]
@@ -498,8 +517,8 @@ with check.needs("numerical_gradient", "linear"):
 # - **forward**: layer by layer; keep what each backward function will ask for (the **cache**).
 # - **backward**: the same way back. Each layer takes the gradient of its output, leaves `dW` and
 #   `db`, and hands on the gradient of its input.
-# - **step**: every `W` and `b` moves by minus the **learning rate** times its gradient. Only now:
-#   a backward pass that met half-moved weights would not be the gradient of anything.
+# - **step**: every `W` and `b` moves by minus the **learning rate** times its gradient. Only now: with
+#   half of the weights moved, backward would give the gradient of nothing.
 #
 # The weights start as random numbers with variance 2/D for a layer with D inputs (He et al. 2015).
 # Section 9 shows what that is good for.
@@ -529,7 +548,7 @@ class MLP:
 
     def __init__(self, sizes: Sequence[int], kind: str, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        shapes = list(zip(sizes[:-1], sizes[1:], strict=True))
+        shapes = list(pairwise(sizes))
         self.kind = kind
         self.W = [rng.normal(0, np.sqrt(2 / m), (m, n)).astype(np.float32) for m, n in shapes]
         self.b = [np.zeros(n, np.float32) for _, n in shapes]
@@ -575,15 +594,16 @@ check("MLP")
 
 # %%
 with check.needs("MLP", "cross_entropy"):
-    model = MLP([2, 8, 2], "tanh", seed=0)
-    predict = lambda X: np.argmax(model.forward(X), axis=1)
+    models = {}
+    for steps in (0, 50, 500):
+        model = models[steps] = MLP([2, 8, 2], "tanh", seed=0)
+        for _ in range(steps):
+            loss, dS = cross_entropy(model.forward(xor_X), xor_y)
+            model.backward(dS)
+            model.step(0.5)
     fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
-    for step in range(501):
-        if step in (0, 50, 500):
-            draw_xor(axes[(0, 50, 500).index(step)], predict, step)
-        loss, dS = cross_entropy(model.forward(xor_X), xor_y)
-        model.backward(dS)
-        model.step(0.5)
+    for ax, (steps, model) in zip(axes, models.items(), strict=True):
+        draw_xor(ax, lambda X, model=model: np.argmax(model.forward(X), axis=1), steps)
     plots.show(fig, alt="Your network's regions of XOR after 0, 50 and 500 steps.")
 
 # %% [markdown]
@@ -599,8 +619,8 @@ fig = plots.image_grid(digits.train_x[:20], digits.train_y[:20])
 plots.show(fig, alt="Twenty training images with their labels.")
 
 # %% [markdown]
-# **Mini-batches.** The gradient over all images is exact and slow; over 32 it is noisy, and 2,000
-# times cheaper. One pass over the training set in batches is an **epoch**. Each epoch takes the
+# **Mini-batches.** The gradient over all images is exact and slow; over 32 of MNIST's 60,000 it is
+# noisy and almost 2,000 times cheaper. One pass over the training set in batches is an **epoch**. Each epoch takes the
 # images in a new random order, or the batches would come round in the same sequence each time.
 #
 # **Learning rates.** Large at first, to get near; small at the end, to settle. We pass a list with
@@ -662,7 +682,10 @@ with check.needs("train_mlp", "MLP", "cross_entropy"):
     seconds = time.perf_counter() - start
     accuracy = np.mean(np.argmax(model.forward(test_X), axis=1) == test_y)
     target = 0.975 if is_mnist else 0.95
-    print(f"{digits.name}: {accuracy:.2%} of {len(test_y):,} test images right after {epochs} epochs, {seconds:.1f} s (target {target:.1%})")
+    print(
+        f"{digits.name}: {accuracy:.2%} of {len(test_y):,} test images right after {epochs} epochs,"
+        f" {seconds:.1f} s (target {target:.1%})"
+    )
     digit_model = model
 
 # %% [markdown]
@@ -708,7 +731,8 @@ if digit_model is not None:
 #
 # Going back through a layer multiplies by its weights and by the slope of its activation. You saw
 # those slopes in section 5.
-#
+
+# %% [markdown]
 # ### Exercise 8 · Gradient by depth — 1 point, 10 minutes, ●●○
 # **Predict first:** if a network of 20 sigmoid layers is trained, which layers will hardly move:
 # those next to the data (`"first"`), those next to the loss (`"last"`), or `"all"` alike? Put it
@@ -726,7 +750,7 @@ def deep_network(depth: int, kind: type[torch.nn.Module], width: int = 64) -> to
     """`depth` linear layers with an activation between each two, and He's initial weights."""
     units = [train_X.shape[1], *[width] * (depth - 1), 10]
     layers: list[torch.nn.Module] = []
-    for inputs, outputs in zip(units[:-1], units[1:], strict=True):
+    for inputs, outputs in pairwise(units):
         linear = torch.nn.Linear(inputs, outputs)
         torch.nn.init.kaiming_normal_(linear.weight)
         torch.nn.init.zeros_(linear.bias)
@@ -744,13 +768,18 @@ def gradient_lengths(network: torch.nn.Sequential) -> list[float]:
 # %%
 torch.manual_seed(0)
 depths, kinds = range(2, 21, 2), {"sigmoid": torch.nn.Sigmoid, "ReLU": torch.nn.ReLU}
-by_depth = {
-    name: [np.median([gradient_lengths(deep_network(depth, kind))[0] for _ in range(5)]) for depth in depths]
-    for name, kind in kinds.items()
-}
+
+
+def in_first_layer(depth: int, kind: type[torch.nn.Module]) -> float:
+    """The median of 15 networks' gradients."""
+    return np.median([gradient_lengths(deep_network(depth, kind))[0] for _ in range(15)])
+
+
+by_depth = {name: [in_first_layer(depth, kind) for depth in depths] for name, kind in kinds.items()}
 fig, ax = plt.subplots(figsize=(6.4, 3.4))
 ax.set_yscale("log")
 plots.curves(ax, by_depth, "layers", "gradient in the first layer", x=list(depths))
+ax.set_xticks(depths)
 plots.show(fig, alt="Straight down on a log axis for sigmoid; level for ReLU.")
 for depth, sigmoid, relu in zip(depths, *by_depth.values(), strict=True):
     print(f"{depth:2} layers   sigmoid {sigmoid:8.2e}   ReLU {relu:8.2e}")
@@ -785,7 +814,7 @@ def train_deep(kind: type[torch.nn.Module], depth: int = 10, steps: int = 300) -
     torch.manual_seed(0)
     X, y = torch.tensor(train_X[:256]), torch.tensor(train_y[:256])
     network, losses = deep_network(depth, kind), []
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.02)
     for _ in range(steps):
         optimizer.zero_grad()
         loss = F.cross_entropy(network(X), y)
@@ -800,16 +829,18 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
 left.set_yscale("log")
 by_layer = {name: gradient_lengths(deep_network(20, kind)) for name, kind in kinds.items()}
 plots.curves(left, by_layer, "layer, of 20", "gradient")
-plots.curves(right, {name: train_deep(kind) for name, kind in kinds.items()}, "step, 10 layers", "loss")
-plots.show(fig, alt="Left: by layer; right: ReLU learns, the sigmoid network stays at 2.30.")
+losses = {name: train_deep(kind) for name, kind in kinds.items()}
+plots.curves(right, losses, "step, 10 layers", "loss")
+plots.show(fig, alt="Left: by layer; right: ReLU learns, the sigmoid network stays at 2.3.")
 
 # %% [markdown]
-# Left, one network of 20 layers: the loss's voice is loud in the last layer and, with sigmoids, a
-# billion times fainter in the first. Right, what that does: ten sigmoid layers stay at 2.30, the loss
-# of a guess from exercise 2. Hochreiter described this in 1991, Bengio and others in 1994; it kept
-# networks shallow until initial weights (Glorot and Bengio 2010, He and others 2015) and ReLU (Nair
-# and Hinton 2010, Glorot and others 2011) were understood.
-#
+# Left, networks of 20 layers: with sigmoids, the loss is heard a billion times more faintly in the
+# first layer than in the last. Right, what that does: ten sigmoid layers stay at about 2.3, the loss
+# of a guess from exercise 2. Hochreiter described this in 1991, Bengio and others in 1994. It is one
+# reason why networks stayed shallow until initial weights (Glorot and Bengio 2010, He and others
+# 2015) and ReLU (Nair and Hinton 2010, Glorot and others 2011) were understood.
+
+# %% [markdown]
 # ## 10 · Experiments
 # Change the knobs and run again; nothing here is graded.
 #
@@ -818,6 +849,7 @@ plots.show(fig, alt="Left: by layer; right: ReLU learns, the sigmoid network sta
 # - `hidden=(32, 32, 32, 32, 32)`, with each `kind`.
 # - What if all weights start equal? Set every `model.W[i][:] = 0.01` after the network is made, train,
 #   and look at the columns of `model.W[0]`. (Why are they alike?)
+# - In `deep_network`, put `xavier_normal_` in the place of `kaiming_normal_`. What becomes of ReLU?
 
 
 # %%
@@ -833,8 +865,8 @@ def experiment(
 
 
 with check.needs("train_mlp", "MLP", "cross_entropy"):
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
     runs = {f"rate {rate:g}": experiment(rate=rate) for rate in (0.001, 0.01, 0.1, 1.0)}
+    fig, ax = plt.subplots(figsize=(6.4, 3.4))
     plots.curves(ax, runs, "batches seen", "loss")
     plots.show(fig, alt="The loss of four learning rates: the small ones hardly fall.")
 
@@ -860,14 +892,15 @@ with check.needs("MLP", "cross_entropy"):
     loss, dS = cross_entropy(model.forward(X), y)
     model.backward(dS)
 
-    parameters = [torch.tensor(p, requires_grad=True) for p in (*model.W, *model.b)]
-    W0, W1, b0, b1 = parameters
+    W0, W1, b0, b1 = (torch.tensor(p, requires_grad=True) for p in (*model.W, *model.b))
     scores = F.relu(torch.tensor(X) @ W0 + b0) @ W1 + b1
     their_loss = F.cross_entropy(scores, torch.tensor(y))
     their_loss.backward()
     print(f"loss: yours {loss:.6f}, PyTorch's {their_loss.item():.6f}")
-    for name, mine, theirs in zip(("W[0]", "W[1]", "b[0]", "b[1]"), (*model.dW, *model.db), parameters, strict=True):
-        print(f"d{name}: relative error {relative_error(mine, theirs.grad.numpy()):.1e}")
+    for i, (W, b) in enumerate(((W0, b0), (W1, b1))):
+        error_W = relative_error(model.dW[i], W.grad.numpy())
+        error_b = relative_error(model.db[i], b.grad.numpy())
+        print(f"layer {i}: relative error of dW {error_W:.1e}, of db {error_b:.1e}")
 
 # %% [markdown]
 # In float32 an error of 1e-7 is agreement to the last digit.

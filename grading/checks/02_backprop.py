@@ -22,21 +22,21 @@ def judge_softmax(student, rng):
 
     with part("each row becomes probabilities of its own", points=0.5):
         for shape in ((3, 3), (2, 4)):
-            S = rng.normal(scale=1.5, size=shape)
+            S = answers.numbers(rng, *shape)
             judge(S, *answers.softmax(S))
     with part("scores of a thousand are no trouble", points=0.35):
-        S = rng.normal(size=(3, 4)) + np.array([[1000.0], [-1000.0], [0.0]])
+        S = answers.numbers(rng, 3, 4) + np.array([[1000.0], [-1000.0], [0.0]])
         judge(S, *answers.softmax_of_thousands(S))
     with part("one image alone is a batch of one", points=0.15):
-        S = rng.normal(size=(1, 5))
+        S = answers.numbers(rng, 1, 5)
         judge(S, *answers.softmax(S))
 
 
 @exercise("cross_entropy", points=1.5)
 def judge_cross_entropy(student, rng):
     # Positive, so that they have logarithms; in no row does the right class have the best score.
-    S, y = rng.uniform(0.2, 2.5, size=(5, 4)), np.array([2, 0, 0, 3, 1])
-    S[np.arange(5), (y + 1) % 4] = rng.uniform(2.6, 3.0, size=5)
+    S, y = rng.uniform(0.2, 2.5, size=(3, 4)), np.array([2, 0, 0])
+    S[np.arange(3), (y + 1) % 4] = rng.uniform(2.6, 3.0, size=3)
 
     def answer(S, y, which):
         got = student.cross_entropy(S, y)
@@ -66,18 +66,23 @@ def judge_cross_entropy(student, rng):
 
 def _judge_hopeless(loss, S, y):
     given, right = {"S": S, "y": y}, answers.loss(S, y)[0]
-    no_number = (
-        "A probability that rounds to 0 has the logarithm −∞, an exponential that overflows makes"
-        " NaN. Write the logarithm out: the score, minus the row's largest, minus log of the sum."
-    )
-    with _else(no_number):
-        loss = expect.number(loss, what="the loss", given=given)
+    what = "the loss for such scores"
+    try:
+        loss = expect.number(loss, what=what, given=given)
+    except Fault as fault:
+        if fault.kind == "value":
+            fault.diagnosis = (
+                "A probability that rounds to 0 has the logarithm −∞, an exponential that overflows"
+                " makes NaN. Write the logarithm out: the score, minus the row's largest, minus the"
+                " logarithm of the sum."
+            )
+        raise
     hidden = (
-        "A small number added inside the logarithm, or a clipped probability, hides how wrong the"
-        " network is. A difference of scores needs neither."
+        "Is a small number added inside the logarithm, or a probability clipped? That hides how"
+        " wrong the network is. A difference of scores needs neither."
     )
     with _else(hidden if 0 < loss < 0.9 * right else ""):
-        expect.close(loss, right, what="the loss", given=given)
+        expect.close(loss, right, what=what, given=given)
 
 
 @probe
@@ -93,13 +98,15 @@ def numerical_gradient(learner, x, A, eps):
 @exercise("numerical_gradient", points=1)
 def judge_numerical_gradient(student, rng):
     eps = 0.1  # so long that a one-sided difference is quite another number
-    inputs = [(rng.normal(size=size), rng.uniform(0.5, 2, size=size)) for size in ((3,), (2, 3))]
+    shapes = ((3,), (2, 3))
+    inputs = [(answers.numbers(rng, *size), abs(answers.numbers(rng, *size))) for size in shapes]
 
     def judge(x, A):
         """Returns what x holds after the call."""
         right, known = answers.central_difference(x, A, eps)
         got, after = expect.items(numerical_gradient(student, x, A, eps), 2)
-        given = {"f(x)": "sum(A·x³) + sum(x)²", "A": A, "x": x, "eps": eps}
+        inputs = f"A = {expect.show(A)}, x = {expect.show(x)}, eps = {eps}"
+        given = f"For f(x) = sum(A·x³) + sum(x)², {inputs}."
         expect.close(got, right, what="the gradient", given=given, knows=known)
         return after
 
@@ -125,12 +132,12 @@ def judge_numerical_gradient(student, rng):
 def judge_activation_backward(student, rng):
     for kind in answers.ACTIVATIONS:
         with part(f"back through {kind}", points=0.25):
-            dA, Z = rng.normal(size=(2, 3)), rng.uniform(0.2, 2, size=(2, 3))
-            Z *= np.array([[1, -1, 1], [-1, 1, -1]])
+            dA, Z = abs(answers.numbers(rng, 2, 3)), abs(answers.numbers(rng, 2, 3))
+            dA, Z = dA * [[1, 1, -1], [-1, 1, 1]], Z * [[1, -1, 1], [-1, 1, -1]]
             right, known = answers.through_activation(dA, Z, kind)
             given = {"dA": dA, "Z": Z, "kind": kind}
             got = student.activation_backward(dA, Z, kind)
-            expect.close(got, right, what="dZ", given=given, knows=known)
+            expect.close(got, right, what=f"dZ for {kind}", given=given, knows=known)
             expect.unchanged(student)
     with part("dL_dw, by hand", points=0.25):
         how = "Follow the arrows from w to L and multiply the local slopes."
@@ -140,8 +147,8 @@ def judge_activation_backward(student, rng):
 @exercise("linear", points=1.5)
 def judge_linear(student, rng):
     batches = [
-        [rng.normal(size=shape) for shape in ((n, d), (d, h), (h,), (n, h))]
-        for n, d, h in ((3, 3, 3), (4, 3, 2))
+        [answers.numbers(rng, *shape) for shape in ((n, d), (d, h), (h,), (n, h))]
+        for n, d, h in ((2, 2, 2), (4, 3, 2))
     ]
     with part("forward: Y = X W + b", points=0.3):
         for X, W, b, _ in batches:
@@ -296,10 +303,12 @@ def judge_train_mlp(student, rng):
     def epochs():
         """For each epoch: the rows in their order, their labels, and the steps."""
         steps = _noted_steps(noted, that)
-        right, known = answers.steps(n, batch_size, len(rates))
-        why = next((why for why, wrong in known.items() if wrong == len(steps)), "")
+        (right, _), known = answers.steps(n, batch_size, len(rates))
+        got = len(steps), sum(len(step["rows"]) for step in steps)
+        why = "Each batch has batch_size examples; only the last of an epoch may have fewer."
+        why = next((why for why, wrong in known.items() if wrong == got), why)
         message = "The number of steps is not the number of batches in all epochs."
-        that(len(steps) == right, message, why, f"expected {right} steps   yours {len(steps)}")
+        that(got[0] == right, message, why, f"expected {right} steps   yours {got[0]}")
         for epoch in np.split(np.array(steps), len(rates)):
             rows, labels = (np.concatenate([step[key] for step in epoch]) for key in ("rows", "y"))
             yield rows, labels, epoch
@@ -413,10 +422,10 @@ def _number(student, name, right, known, how, *, rtol):
 
 def _choice(student, name, right, wrong):
     """The answer that the student chose; each wrong one has a reply."""
-    got, choices = student[name], sorted([right, *wrong])
-    got = got.strip().lower() if type(got) is str else got
-    if type(got) is not str or got not in choices:
+    given, choices = student[name], sorted([right, *wrong])
+    got = given.strip().lower() if type(given) is str else ""
+    if got not in choices:
         listed = ", ".join(f'"{choice}"' for choice in choices)
-        raise Fault("value", f"`{name}` should be one of {listed}.", got=expect.show(got))
+        raise Fault("value", f"`{name}` should be one of {listed}.", got=expect.show(given))
     if got != right:
         raise Fault("value", f"`{name}` is not right yet.", wrong[got], got=f'"{got}"')

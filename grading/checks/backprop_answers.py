@@ -37,10 +37,16 @@ def softmax(S):
         "That is the logarithm of the probabilities.": np.log(P),
         "Each score went through a sigmoid: in softmax a row shares a sum of 1.": _sigmoid(S),
         "It is upside down: the largest score gets the smallest probability.": _softmax(-S),
+        "The largest scores are taken down the columns: each row has its own.":
+            _softmax(S - S.max(axis=0)),
     }
     if len(S) == S.shape[1]:
-        why = "Sums of shape (N,) divide the columns: keepdims=True keeps them (N, 1)."
-        known[why] = E / E.sum(axis=1)
+        shifted = np.exp(S - S.max(axis=1))
+        sums = "Sums of shape (N,) divide the columns: keepdims=True keeps them (N, 1)."
+        tops = "Maxima of shape (N,) shift the columns: keepdims=True keeps them (N, 1)."
+        both = "Maxima and sums of shape (N,) act on the columns: keepdims=True keeps them (N, 1)."
+        known |= {sums: E / E.sum(axis=1), tops: _rows_to_one(shifted)}
+        known[both] = shifted / shifted.sum(axis=1)
     return P, {why: wrong for why, wrong in known.items() if not np.allclose(wrong, P)}
 
 
@@ -53,9 +59,11 @@ def softmax_of_thousands(S):
         "One shift for the whole batch is not enough, rows far below it round to 0: subtract from"
         " each row its own largest score."
     )
-    with np.errstate(all="ignore"):
+    with np.errstate(over="ignore"):
         naive, shifted = _rows_to_one(np.exp(S)), _rows_to_one(np.exp(S - S.max()))
-    return _softmax(S), {overflow: naive, together: shifted}
+    clipped = "Clipping makes all large scores equal: subtract each row's largest score instead."
+    alike = np.where(abs(S).max(axis=1, keepdims=True) > 500, 1 / S.shape[1], _softmax(S))
+    return _softmax(S), {overflow: naive, together: shifted, clipped: alike}
 
 
 def loss(S, y):
@@ -79,6 +87,8 @@ def loss(S, y):
             "All classes are counted: only the right one is.": -logs.sum(axis=1).mean(),
             "P[:, y] takes whole columns: one entry of each row has two indices.":
                 -logs[:, y].mean(),
+            "Those are the losses of the single images: return their mean.": -own,
+            "That is a squared error.": ((P - np.eye(c)[y]) ** 2).mean(),
         }
 
 
@@ -242,7 +252,12 @@ def linear_backward(name, dY, X, W):
 def scores(kind, W, b, X):
     act, no_b = ACTIVATIONS[kind][0], [0 * one for one in b]
     S = _layers(act, W, b, X)[-1][1]
-    return S, {
+    others = {
+        f"Between the layers it is {other}, whatever `kind` says.":
+            _layers(ACTIVATIONS[other][0], W, b, X)[-1][1]
+        for other in ACTIVATIONS if other != kind
+    }
+    return S, others | {
         "The last layer's scores went through the activation: they go out as they are.": act(S),
         "They are probabilities already: softmax belongs to the loss.": _softmax(S),
         "The activations between the layers are missing.": _layers(lambda z: z, W, b, X)[-1][1],
@@ -307,13 +322,16 @@ def losses(made, epochs, batch_size):
 
 
 def steps(n, batch_size, epochs):
-    """How many steps there are."""
+    """How many steps there are, and how many examples in them together."""
+    full, examples = n // batch_size, n * epochs
     batches = -(-n // batch_size)
-    return batches * epochs, {
-        "That is one epoch: there is one for each learning rate.": batches,
-        "The last, shorter batch of each epoch is missing.": (batches - 1) * epochs,
-        "That is one step for each epoch, not for each batch.": epochs,
-        "That is one step for each example, not for each batch.": n * epochs,
+    return (batches * epochs, examples), {
+        "That is one epoch: there is one for each learning rate.": (batches, n),
+        "The last, shorter batch of each epoch is missing.":
+            (full * epochs, full * batch_size * epochs),
+        "That is one step for each epoch, not for each batch.": (epochs, batch_size * epochs),
+        "Each step has all examples: it takes batch_size of them.": (epochs, examples),
+        "That is one step for each example, not for each batch.": (examples, examples),
     }
 
 
@@ -327,6 +345,11 @@ def shrink_per_layer():
         "That is ReLU's factor.": 0.98,
     }
 # fmt: on
+
+
+def numbers(rng, *shape):
+    """Numbers to read easily, with one decimal, no two the same, from −3 to 3 without 0."""
+    return rng.choice(np.r_[-30:0, 1:31] / 10, size=shape, replace=False)
 
 
 def parameters(rng, sizes):
@@ -344,7 +367,8 @@ def plus(some, others, factor=1.0):
 
 
 def _rows_to_one(E):
-    return E / E.sum(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        return E / E.sum(axis=1, keepdims=True)
 
 
 def _softmax(S):

@@ -67,7 +67,7 @@ _CROSS_ENTROPY = [
     _cross_entropy(
         "small number in the log",
         1.15,
-        "hides how wrong",
+        "That hides how wrong",
         loss="-np.log(P[rows, y] + 1e-12).mean()",
     ),
     _cross_entropy("gradient of the sum", 0.65, "its gradient has the 1/N", dS="P - due"),
