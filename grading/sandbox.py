@@ -29,7 +29,6 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
@@ -78,7 +77,7 @@ class SandboxKernel:
 
     def __init__(self, socket: "_Socket", session: Session) -> None:
         self._socket, self._session = socket, session
-        self.client = BlockingKernelClient(context=zmq.Context())  # one of its own, to end
+        self.client = BlockingKernelClient()
         self.client.load_connection_info(socket.info)
         self.client.start_channels(hb=False)  # `alive` knows better
 

@@ -182,6 +182,8 @@ def start_afresh() -> None:
         sys.modules["random"].seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # it was read at the import
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def report_cells(kernel: Any, channel: socket.socket) -> None:

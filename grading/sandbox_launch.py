@@ -1,6 +1,7 @@
 """Starting sandboxes: the thread they belong to, bubblewrap, and the zygote that they fork from."""
 
 import asyncio
+import atexit
 import json
 import os
 import shutil
@@ -49,12 +50,19 @@ class Supervisor(threading.Thread):
         super().__init__(name="sandboxes", daemon=True)
         self.loop = asyncio.new_event_loop()
         self.process = os.getpid()
-        self._zygotes: dict[tuple[Path | None, bool], asyncio.Task[Zygote]] = {}
+        self._zygotes: dict[tuple[Any, ...], asyncio.Task[Zygote]] = {}
         sweep()
         self.start()
+        atexit.register(self._end)
 
     def run(self) -> None:
         self.loop.run_forever()
+
+    def _end(self) -> None:
+        """At the program's exit: with the thread, whatever still runs in a sandbox ends."""
+        if self.process == os.getpid():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.join()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on this thread, from any other."""
@@ -62,7 +70,7 @@ class Supervisor(threading.Thread):
 
     async def fork(self, setting: Setting, channel: socket.socket) -> None:
         """Fork a session that listens on `channel`. Raises SandboxUnavailable."""
-        key = (setting.data, setting.gpu)
+        key = (setting.data, setting.gpu, PRELOADED)
         if key not in self._zygotes:
             self._zygotes[key] = self.loop.create_task(Zygote.start(setting))
         zygote = await asyncio.shield(self._zygotes[key])

@@ -1,0 +1,276 @@
+"""What ends a sandbox, or a call in it, and what is left; its use by the kernel's name."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+
+from grading import sandbox, sandbox_launch, sandbox_limits
+from grading.sandbox import MB, Limits
+from tests.needs import needs
+from tests.sandboxes import NAMESPACE, PATIENCE, Open, members, run, until
+
+pytest_plugins = ("tests.sandbox_fixtures",)
+pytestmark = needs("bwrap")
+ROOT = Path(__file__).parents[1]
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"memory": 700 * MB}, "x = bytearray(2 * 2**30)"),
+        ({"file_size": MB}, "open('x', 'wb').write(bytes(2 * 2**20))"),
+        ({"disk": 2 * MB}, "for n in range(9): open(str(n), 'wb').write(bytes(2**20))"),
+        ({"open_files": 64}, "files = [open('/dev/null') for _ in range(99)]"),
+        (
+            {"processes": 40},
+            "import threading, time\nfor _ in range(60):\n"
+            "  threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        ),
+        ({"processes": 40}, "import os, time\nfor _ in range(60):\n  os.fork() or time.sleep(60)"),
+        ({"cell_seconds": 1}, "import time; time.sleep(60)"),
+        ({"cell_seconds": 1}, "while True: pass"),
+    ],
+)
+def test_limits_that_leave_the_kernel(
+    open_sandbox: Open, limits: dict[str, Any], code: str
+) -> None:
+    """The student's own call fails, with an error that names the limit."""
+    kernel = open_sandbox(Limits(**limits))
+    answer = run(kernel, code)
+    ((name, value),) = limits.items()
+    assert sandbox_limits.sentence(name, value) in answer.error
+    assert run(kernel, "print(6 * 7)").ok().endswith("42")
+    assert kernel.stopped_by is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (
+            {"memory": 700 * MB},
+            "import os, time\nfor _ in range(3): os.fork()\n"
+            "x = bytearray(200 * 2**20); time.sleep(60)",
+        ),
+        ({"disk": MB}, "for n in range(900): open(str(n), 'w')\nimport time; time.sleep(60)"),
+        ({"output": MB}, "while True: print('x' * 1000)"),
+        ({"output": MB}, "import os\nwhile True: os.write(1, b'x' * 1000)"),
+        ({"cpu_seconds": 2}, "while True: pass"),
+        (
+            {"cpu_seconds": 2},
+            "import os\nos.fork(); os.fork()\nwhile True: pass",
+        ),
+        (
+            {"cell_seconds": 1},
+            "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\nwhile True: pass",
+        ),
+        ({"wall_seconds": 2}, "import time; time.sleep(60)"),
+    ],
+)
+def test_limits_that_end_the_kernel(open_sandbox: Open, limits: dict[str, Any], code: str) -> None:
+    kernel = open_sandbox(Limits(**limits))
+    assert not run(kernel, code).alive
+    ((name, value),) = limits.items()
+    assert kernel.stopped_by is not None
+    assert kernel.stopped_by.limit == name
+    assert kernel.reason() == sandbox_limits.sentence(name, value)
+
+
+def test_raw_flood_on_the_output_socket_is_counted(open_sandbox: Open) -> None:
+    """Output that bypasses the kernel's own code, and is no message, counts as well."""
+    kernel = open_sandbox(Limits(output=MB))
+    garbage = "[b'x' * 100_000]"
+    kernel.client.execute(
+        f"while True: get_ipython().kernel.iopub_socket.send_multipart({garbage})"
+    )
+    until(lambda: not kernel.alive())
+    assert kernel.stopped_by is not None
+    assert kernel.stopped_by.limit == "output"
+
+
+def test_sentences_name_the_limit_and_its_size() -> None:
+    said = sandbox_limits.sentence("memory", 1536 * MB)
+    assert said == "The sandbox's limit on memory, 1.5 GB for all processes together, was reached."
+    assert "300 seconds" in sandbox_limits.sentence("cell_seconds", 300)
+    assert "256 MB" in sandbox_limits.sentence("file_size", 256 * MB)
+    assert ", 64, " in sandbox_limits.sentence("open_files", 64)
+
+
+# Its end
+
+
+def test_interrupt_reaches_the_kernel_and_only_the_kernel(open_sandbox: Open) -> None:
+    kernel = open_sandbox()
+    run(kernel, "import subprocess; other = subprocess.Popen(['sleep', '60'])").ok()
+    request = kernel.client.execute("print('busy', flush=True)\nwhile True: pass")
+    until(lambda: kernel.client.get_iopub_msg(timeout=PATIENCE)["content"].get("text") == "busy\n")
+    kernel.interrupt()
+    reply = kernel.client.get_shell_msg(timeout=PATIENCE)
+    while reply["parent_header"]["msg_id"] != request:
+        reply = kernel.client.get_shell_msg(timeout=PATIENCE)
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert run(kernel, "print(other.poll())").ok() == "None"
+
+
+def test_nothing_outlives_it(open_sandbox: Open) -> None:
+    kernel = open_sandbox()
+    namespace = run(kernel, NAMESPACE).ok()
+    daemon = (
+        "import subprocess; p = subprocess.Popen('setsid sleep 600 & setsid sleep 600', shell=True)"
+    )
+    run(kernel, daemon).ok()
+    until(lambda: len(members(namespace)) >= 4)
+    kernel.close()
+    assert members(namespace) == []
+    assert not os.path.exists(os.path.dirname(kernel.client.ip))
+
+
+def test_fork_bomb(open_sandbox: Open) -> None:
+    kernel = open_sandbox(Limits(processes=60, cell_seconds=2))
+    namespace = run(kernel, NAMESPACE).ok()
+    bomb = "while True:\n  try: os.fork()\n  except OSError: pass"
+    assert not run(kernel, bomb).alive
+    assert kernel.stopped_by is not None
+    assert members(namespace) == []
+
+
+def test_kernel_that_ends_itself(open_sandbox: Open) -> None:
+    kernel = open_sandbox()
+    assert not run(kernel, "import os; os._exit(3)").alive
+    assert kernel.stopped_by is None
+    assert kernel.reason() == ""
+
+
+LAUNCHER = """
+import sys, time
+from grading import sandbox, sandbox_launch
+sandbox_launch.PRELOADED = ("ipykernel.kernelapp",)
+kernel = sandbox.open_kernel(fast=sys.argv[1] == "True")
+kernel.client.execute("open('/sandbox/work/x', 'w').write('x'); import time; time.sleep(600)")
+print(kernel._session._first, kernel.client.ip, flush=True)
+time.sleep(600)
+"""
+
+
+def test_launcher_killed(forked: bool) -> None:
+    """What a killed program leaves is one folder with sockets, which the next one removes."""
+    command = [sys.executable, "-c", LAUNCHER, str(forked)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as launcher:
+        assert launcher.stdout is not None
+        descriptor, ip = launcher.stdout.readline().split()
+        described = Path(f"/proc/{launcher.pid}/fdinfo/{descriptor}").read_text()
+        found = re.search(r"^Pid:\s*(\d+)", described, re.MULTILINE)
+        assert found is not None
+        namespace = os.readlink(f"/proc/{found[1]}/ns/pid")
+        assert members(namespace)
+        launcher.kill()
+    until(lambda: members(namespace) == [])
+    assert os.path.exists(os.path.dirname(ip))
+    sandbox_launch.sweep()
+    assert not os.path.exists(os.path.dirname(ip))
+
+
+# By the kernel's name
+
+
+@pytest.fixture
+def by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a submission, where Jupyter knows the sandbox's kernel."""
+    sandbox.install_kernelspec(tmp_path / "prefix")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "prefix" / "share" / "jupyter"))
+    submission = tmp_path / "submission"
+    submission.mkdir()
+    (submission / "beside.txt").write_text("beside")
+    cell = nbformat.v4.new_code_cell("import os; print(os.getcwd(), os.listdir())")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), submission / "lab.ipynb")
+    return submission
+
+
+def test_nbclient_by_name(by_name: Path) -> None:
+    notebook = nbformat.read(by_name / "lab.ipynb", 4)
+    client = NotebookClient(
+        notebook, kernel_name="p2p-sandbox", resources={"metadata": {"path": str(by_name)}}
+    )
+    client.execute()
+    printed = notebook.cells[0].outputs[0].text
+    assert printed.startswith("/sandbox/work")
+    assert "beside.txt" in printed
+
+
+def test_papermill_by_name(by_name: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "--kernel",
+        "p2p-sandbox",
+        "lab.ipynb",
+        "out.ipynb",
+    ]
+    subprocess.run(command, cwd=by_name, check=True, capture_output=True)
+    printed = nbformat.read(by_name / "out.ipynb", 4).cells[0].outputs[0].text
+    assert printed == "/sandbox/work []\n"  # papermill says nothing of a folder: it gets none
+
+
+def test_restart_and_limits_by_name(by_name: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = KernelManager(kernel_name="p2p-sandbox")
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=PATIENCE)
+    client.execute_interactive("x = 1", timeout=PATIENCE)
+    provisioner: Any = manager.provisioner
+    provisioner.limits = {"wall_seconds": 5}
+    manager.restart_kernel()
+    client.wait_for_ready(timeout=PATIENCE)
+    reply: Any = client.execute_interactive("x", timeout=PATIENCE, output_hook=lambda _: None)
+    assert reply["content"]["ename"] == "NameError"
+    until(lambda: not manager.is_alive())
+    client.stop_channels()
+    assert provisioner.stopped_by.limit == "wall_seconds"
+    assert "the time of a whole notebook, 5 seconds" in caplog.text
+    manager.shutdown_kernel()
+
+
+def test_nbgrader_by_name(by_name: Path, tmp_path: Path) -> None:
+    def cell(source: str, **metadata: Any) -> Any:
+        usual = {"grade": False, "solution": False, "locked": False, "schema_version": 3}
+        return nbformat.v4.new_code_cell(source, metadata={"nbgrader": {**usual, **metadata}})
+
+    cells = [
+        cell("### BEGIN SOLUTION\nx = 1\n### END SOLUTION", grade_id="x", solution=True),
+        cell(
+            "import os\nassert os.getcwd() == '/sandbox/work'", grade_id="t", grade=True,
+            locked=True, points=2,
+        ),
+    ]  # fmt: skip
+    course = tmp_path / "course"
+    (course / "source" / "ps1").mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), course / "source" / "ps1" / "p.ipynb")
+
+    def nbgrader(*arguments: str) -> None:
+        command = [sys.executable, "-m", "nbgrader", *arguments]
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # it calls alembic
+        done = subprocess.run(
+            command, cwd=course, capture_output=True, text=True, check=False,
+            env={**os.environ, "PATH": path},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    nbgrader("generate_assignment", "ps1", "--ClearSolutions.code_stub={'python': 'x = 0'}")
+    shutil.copytree(course / "release" / "ps1", course / "submitted" / "ann" / "ps1")
+    nbgrader("autograde", "ps1", "--Execute.kernel_name=p2p-sandbox")
+    nbgrader("export")
+    assert ",ann,," in (course / "grades.csv").read_text()
+    assert ",2.0,2.0" in (course / "grades.csv").read_text()
