@@ -30,6 +30,8 @@ KEPT_REPLY = 64 * 1024  # bytes of one reply
 KEPT_REPLIES = 2 * 2**20  # of all replies of a submission
 KEPT_OUTPUT = 8 * 2**20  # characters of all outputs of a submission
 
+SLACK = 5.0  # seconds beyond its limit that a call has to come back
+
 
 class SessionLost(Exception):
     """The session is gone; the message names the limit that it met, or says that it died."""
@@ -206,7 +208,7 @@ class _Transport:
             raise SessionLost(f"Judging it took longer than {most:g} seconds, the limit.")
         session = self.grader.ready()
         # The runner stops the call at the limit; a process that will not is given up on.
-        return session.answer(request, self.grader.seconds(self.limit + 5.0))
+        return session.answer(request, self.grader.seconds(self.limit + SLACK))
 
 
 class NotKept(LookupError):

@@ -1,8 +1,8 @@
 """A kernel in which one submission runs: cells go in, outputs come out, checks ask for values.
 
 What isolates the kernel is the kernel's own affair (`grading.sandbox`); this module speaks to it
-by Jupyter's protocol and believes nothing it says: what it sends is counted, and a kernel that does
-not answer in time is interrupted, then given up.
+by Jupyter's protocol and believes nothing it says: what it sends is counted, a kernel that does
+not answer in time is interrupted, then given up, and one that floods is given up.
 """
 
 import time
@@ -112,16 +112,18 @@ class KernelSession:
                 if message.about == request:
                     printed += message.size
                     pending -= {message.kind, str(message.content.get("execution_state"))}
-                    if printed <= MAX_OUTPUT:
-                        take(message)
+                    take(message)
+            if printed > MAX_OUTPUT:
+                # Whether it is still running by now is chance, so it is as if it had never run.
+                raise SessionLost(f"It printed more than {MAX_OUTPUT / 2**20:g} MB, the limit.")
             if pending and message is None and not self.kernel.alive():
                 raise SessionLost(self.kernel.reason() or "The notebook's process died.")
-            over = _over(seconds, printed, deadline) if pending else ""
-            if over and not stopped:
-                stopped, deadline = over, time.monotonic() + GRACE
+            if pending and time.monotonic() > deadline:
+                if stopped:
+                    raise SessionLost(stopped)
+                stopped = f"It was stopped after {seconds:.3g} seconds, the limit."
+                deadline = time.monotonic() + GRACE
                 self.kernel.interrupt()
-            elif stopped and time.monotonic() > deadline:
-                raise SessionLost(stopped)
         return stopped
 
     def _messages(self) -> Iterator[Message]:
@@ -147,7 +149,7 @@ def connect(manager: Any) -> BlockingKernelClient:
     context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
     client = BlockingKernelClient(context=context)
     client.load_connection_info(manager.get_connection_info())
-    client.start_channels(stdin=False, control=False)
+    client.start_channels(stdin=False, control=False, hb=False)
     return client
 
 
@@ -155,15 +157,6 @@ def disconnect(client: BlockingKernelClient) -> None:
     """Let go of what `connect` gave."""
     client.stop_channels()
     client.context.destroy(linger=0)
-
-
-def _over(seconds: float, printed: int, deadline: float) -> str:
-    """The limit that is exceeded, in a sentence."""
-    if time.monotonic() > deadline:
-        return f"It was stopped after {seconds:.3g} seconds, the limit."
-    if printed > MAX_OUTPUT:
-        return f"It printed more than {MAX_OUTPUT / 2**20:g} MB, the limit."
-    return ""
 
 
 class _Cell:

@@ -91,7 +91,7 @@ def guess(student, rng):
         expect.equal(student["guess"], "yes", what="guess")
 
 
-@exercise("average", points=2, time_limit=2)
+@exercise("average", points=2, time_limit=1)
 def average(student, rng):
     values = [float(value) for value in rng.uniform(1, 9, size=3)]
     with part("the mean of three numbers", points=2):
