@@ -10,9 +10,10 @@ other end beside the student's code, `codec` what passes between. `check` is the
 share, `nbgrader_config` what nbgrader does differently here.
 
 **Grading many.** `submission` reads what was handed in, `judge` decides what it is worth, in a
-`session` with a kernel (`kernels`; `sandbox*` isolates it), `grade` does one submission, `autograde`
-many (`batch`, `executors`). `record` writes results (`verdict`) into nbgrader's gradebook, through
-`judged`, nbgrader's Execute replaced; `report` and `rejudge` use kept results again.
+`session` with a kernel (`kernels`; `sandbox*` isolates it), `grade` does one submission,
+`autograde` many (`batch`, `executors`). `record` writes results (`verdict`) into nbgrader's
+gradebook through `judged`, which stands in for nbgrader's Execute; `report` and `rejudge` use kept
+results again.
 
-Imports run one way: labs import `grading.check` and nothing else here; `utils` imports nothing here.
+Imports run one way: labs import `grading.check` and nothing else of this; `utils` imports none.
 """
