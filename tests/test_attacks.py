@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks import corpus
-from tests.attacks.ours import Graded, attack_ours
+from tests.attacks import Attack, corpus
+from tests.attacks.ours import Graded, Recorded, attack_ours, record
+from tests.attacks.pages import live_scripts
 from tests.attacks.stock import attack_stock, template
-from tests.attacks.victim import World
+from tests.attacks.victim import HONEST, World
 from tests.needs import needs
 
 ATTACKS = corpus()
@@ -39,6 +40,21 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
         yield attack_ours(world, ATTACKS.values(), SECONDS)
     finally:
         world.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """Attacks on the file and on the browser, through nbgrader's gradebook to the pages."""
+    world = World(tmp_path_factory.mktemp("recorded") / "world")
+    try:
+        attack_ours(world, [one for one in ATTACKS.values() if _reaches_pages(one)], SECONDS)
+        yield record(world, SECONDS)
+    finally:
+        world.close()
+
+
+def _reaches_pages(attack: Attack) -> bool:
+    return attack.gain == "browser" or attack.tamper is not None
 
 
 @needs("bwrap")
@@ -69,6 +85,24 @@ def test_every_submission_has_a_verdict_made_in_the_sandbox(graded: Graded) -> N
 @needs("bwrap")
 def test_no_result_grows_without_bound(graded: Graded) -> None:
     assert {name: size for name, size in graded.sizes.items() if size > RESULT_BYTES} == {}
+
+
+@needs("bwrap")
+def test_the_gradebook_has_marks_for_the_honest_only(recorded: Recorded) -> None:
+    assert recorded.said == ""
+    assert len(recorded.scores) > len(HONEST)
+    assert {name for name, score in recorded.scores.items() if score} == set(HONEST)
+
+
+@needs("bwrap")
+def test_nothing_of_a_student_would_run_on_the_pages(recorded: Recorded) -> None:
+    assert recorded.live == {}
+
+
+def test_what_would_run_on_a_page_is_seen() -> None:
+    page = "<p>owned</p><script>owned()</script><img src=x onerror='owned()'><a href='owned'>"
+    assert live_scripts(page) == ["<script>", "<img onerror>", "<a href>"]
+    assert live_scripts("<p>&lt;script&gt;owned()&lt;/script&gt;</p><script>ours()</script>") == []
 
 
 def test_without_the_sandbox_they_reach_out(world: World) -> None:

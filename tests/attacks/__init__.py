@@ -35,7 +35,7 @@ LAB = "01_attacked"
 MAX_SCORE = 7.0
 
 Notebook = dict[str, Any]
-Gain = Literal["marks", "reading", "escape", "denial"]
+Gain = Literal["marks", "reading", "escape", "denial", "browser"]
 
 # What an attack's cells begin with if they look for secrets: never anything but planted ones.
 FIND = '''\

@@ -15,12 +15,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tests.attacks import Attack, corpus
-from tests.attacks.ours import LIMITS, Graded, attack_ours
+from tests.attacks.ours import LIMITS, Graded, Recorded, attack_ours, record
 from tests.attacks.outcome import Outcome
 from tests.attacks.stock import attack_stock, template
-from tests.attacks.victim import World
+from tests.attacks.victim import HONEST, World
 
-GAINS = {"marks": "marks", "reading": "reading secrets", "escape": "escaping", "denial": "denial"}
+GAINS = {
+    "marks": "marks", "reading": "secrets", "escape": "a way out", "denial": "denial of service",
+    "browser": "the instructor's browser",
+}  # fmt: skip
 SECONDS = 1800.0
 
 
@@ -38,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         world = World(Path(folder, "ours"))
         try:
             ours = attack_ours(world, attacks, SECONDS)
+            recorded = record(world, SECONDS)
         finally:
             world.close()
-    print(table(attacks, stock, ours))
-    return 0 if held(ours) else 1
+    print(table(attacks, stock, ours, recorded))
+    return 0 if held(ours, recorded) else 1
 
 
 def against_stock(attacks: Sequence[Attack], folder: Path) -> dict[str, Outcome]:
@@ -55,15 +59,16 @@ def against_stock(attacks: Sequence[Attack], folder: Path) -> dict[str, Outcome]
         source.close()
 
 
-def held(ours: Graded) -> bool:
-    """No marks, nothing read, nothing touched, and honest people got theirs."""
+def held(ours: Graded, recorded: Recorded) -> bool:
+    """No marks, nothing read, touched or run, and honest people got theirs."""
     attacked = any(one.score != 0 or one.succeeded for one in ours.outcomes.values())
-    return not attacked and not ours.harm and all(
-        one is not None and one["score"] == one["max_score"] for one in ours.honest
-    )
+    marks = {name for name, score in recorded.scores.items() if score}
+    return not attacked and not ours.harm and not recorded.live and marks == set(HONEST)
 
 
-def table(attacks: Sequence[Attack], stock: Mapping[str, Outcome], ours: Graded) -> str:
+def table(
+    attacks: Sequence[Attack], stock: Mapping[str, Outcome], ours: Graded, recorded: Recorded
+) -> str:
     """The table and its summary, in Markdown."""
     lines = [
         "| attack | after | what it does | stock nbgrader | this course |",
@@ -94,7 +99,10 @@ def table(attacks: Sequence[Attack], stock: Mapping[str, Outcome], ours: Graded)
         f" {'; '.join(ours.harm) or 'nothing'}; honest submissions among them: {honest}"
         f" of 7 points; {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a"
         f" time, with limits of {cell} seconds a cell, {exercise} an exercise, {total} a notebook;"
-        f" isolation: {'; '.join(isolations)}.",
+        f" isolation: {'; '.join(isolations)}. In nbgrader's gradebook, marks for:"
+        f" {', '.join(sorted(n for n, score in recorded.scores.items() if score)) or 'nobody'};"
+        " what would run in a browser on the pages of report and feedback:"
+        f" {', '.join(sorted(recorded.live)) or 'nothing'}.",
         "",
     ]
     return "\n".join([*summary, *lines])

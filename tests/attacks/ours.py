@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbgrader.api import Gradebook
+
 from tests.attacks import LAB, Attack
 from tests.attacks.outcome import Outcome
+from tests.attacks.pages import live_scripts
 from tests.attacks.victim import HONEST, World, hand_in, hand_in_honestly, our_course
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +69,42 @@ def attack_ours(world: World, attacks: Iterable[Attack], seconds: float, *option
              for name in results}  # fmt: skip
     outcomes = {name: _outcome(world, results.get(name)) for name in names}
     return Graded(results, sizes, outcomes, harm, spent, status, said)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of the results in nbgrader's gradebook and on the pages people look at.
+
+    scores: the gradebook's, by student; live: what would run in a browser, by page; said: what the
+    commands printed that failed.
+    """
+
+    scores: dict[str, float]
+    live: dict[str, list[str]]
+    said: str
+
+
+def record(world: World, seconds: float) -> Recorded:
+    """Record the results that `attack_ours` left, and write the report and the feedback."""
+    grading, said = [sys.executable, "-m", "grading"], ""
+    where = ["--course", str(world.course), "--results", "results"]
+    course = world.course / "course"
+    for folder, command in (
+        (world.course, [*grading, "record", LAB, "submissions", *where]),
+        (world.course, [*grading, "report", LAB, *where]),
+        (course, ["nbgrader", "generate_feedback", LAB]),
+    ):
+        done = subprocess.run(
+            command, cwd=folder, env=world.environment(), timeout=seconds, check=False,
+            capture_output=True, text=True, errors="replace",
+        )  # fmt: skip
+        said += f"{done.stdout}\n{done.stderr}" if done.returncode else ""
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        handed_in: list[Any] = gradebook.assignment_submissions(LAB)
+        scores = {one.student_id: float(one.score) for one in handed_in}
+    pages = [*course.glob("feedback/*/**/*.html"), *world.course.glob("results/report/*.html")]
+    live = {f"{page.parts[-3]}/{page.name}": live_scripts(page.read_text()) for page in pages}
+    return Recorded(scores, {page: found for page, found in live.items() if found}, said)
 
 
 def _autograde(

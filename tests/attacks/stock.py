@@ -10,6 +10,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from grading import nbgrader_config
 from tests.attacks import LAB, Attack
 from tests.attacks.outcome import Outcome
+from tests.attacks.pages import live_scripts
 from tests.attacks.victim import World, copy_course, hand_in, hand_in_honestly, run, stock_course
 
 SECONDS = 150.0
@@ -44,8 +45,16 @@ def _graded(world: World, attack: Attack) -> Outcome:
             note = "nbgrader fails"
     except subprocess.TimeoutExpired:
         note = f"nbgrader is not done after {SECONDS:g} seconds"
+    harm = world.harm()
+    if attack.gain == "browser":
+        command = ["nbgrader", "generate_feedback", LAB, f"--student={attack.name}"]
+        if run(world, command, SECONDS).returncode:
+            note = note or "its feedback cannot be made"
+        for page in (world.course / "feedback" / attack.name).rglob("*.html"):
+            scripts = dict.fromkeys(live_scripts(page.read_text()))
+            harm += [f"in the feedback page: {', '.join(scripts)}"] if scripts else []
     read = world.read(_printed(world.course / "autograded" / attack.name / LAB / f"{LAB}.ipynb"))
-    return Outcome(_score(world, attack.name), tuple(read), tuple(world.harm()), note)
+    return Outcome(_score(world, attack.name), tuple(read), tuple(harm), note)
 
 
 def _score(world: World, student: str) -> float | None:

@@ -107,12 +107,10 @@ ATTACKS = [
     forged("forged_text", "denial", "The replies are no ASCII, no JSON, half characters, empty.",
            '''[
     "\\u0661", "", "null", '"text"', "[]", '["dict"]', value('"\\\\ud800"'), "\\x00", "{" * 9,
-    fault('"\\\\ud800"'), fault('"<script>alert(1)</script>"'), fault('["list",[]]'),
+    fault('"\\\\ud800"'), fault('["list",[]]'),
 ]'''),
-    forged("forged_html", "escape",
-           "Messages, names and types are HTML with scripts, for the instructor's browser.",
-           '''[
-    fault('"<img src=x onerror=alert(1)>"'), value('["handle",0,"<script>alert(1)</script>"]'),
+    forged("forged_html", "browser", "Messages, names and types are HTML with scripts.", '''[
+    fault('"<img src=x onerror=owned()>"'), value('["handle",0,"<script>owned()</script>"]'),
 ]'''),
     forged("deep_reply", "denial", "The replies are nested a million deep.", '''[
     "[" * 1_000_000, value('["list",[' * 50_000 + "]]" * 50_000),

@@ -12,8 +12,8 @@ LEFTOVERS = '''\
 import os
 import tempfile
 
-folders = {os.path.realpath(folder) for folder in (
-    ".", "..", "/tmp", "/var/tmp", "/dev/shm", "/run", os.path.expanduser("~"), tempfile.gettempdir(), "/sandbox")}
+folders = {os.path.realpath(os.path.expanduser(folder)) for folder in (
+    ".", "..", "/tmp", "/var/tmp", "/dev/shm", "/run", "/sandbox", "~", tempfile.gettempdir())}
 for folder in folders:
     find_file(folder + "/left-by-@WORLD@")
 for folder in folders:
