@@ -10,6 +10,8 @@ from multiprocessing.connection import wait
 
 from grading.course import CourseError
 
+SECONDS = 20.0  # until a scheduler that does not answer is taken for not there
+
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
@@ -41,7 +43,7 @@ def dask(address: str) -> Iterator[Executor]:
             " `pip install distributed`."
         ) from None
     try:
-        client = Client(address, timeout=20)
+        client = Client(address, timeout=SECONDS)
     except (OSError, ValueError) as error:
         raise CourseError(f"No Dask scheduler answers at {address}: {error}.") from None
     with client, client.get_executor(pure=False) as executor:
