@@ -120,6 +120,33 @@ def items(
     return got
 
 
+def answer(
+    student: Student, name: str, right: float, known: Mapping[str, float], how: str, *, rtol: float
+) -> None:
+    """The number that the student wrote down under `name` is `right`, within rtol.
+
+    A wrong one is not told the right one: it is told what leads to the number given (`known`, by
+    diagnosis), or how to find the right one.
+    """
+    got = number(student[name], what=f"`{name}`")
+    if abs(got - right) > rtol * abs(right):
+        near = [why for why, wrong in known.items() if abs(got - wrong) <= rtol * abs(wrong)]
+        raise Fault(
+            "value", f"`{name}` is not right yet.", near[0] if near else how, got=f"{got:g}"
+        )
+
+
+def choice(student: Student, name: str, right: str, wrong: Mapping[str, str]) -> None:
+    """The word that the student chose under `name` is `right`; each wrong one has a reply."""
+    given, choices = student[name], sorted([right, *wrong])
+    got = given.strip().lower() if type(given) is str else ""
+    if got not in choices:
+        listed = ", ".join(f'"{one}"' for one in choices)
+        raise Fault("value", f"`{name}` should be one of {listed}.", got=show(given))
+    if got != right:
+        raise Fault("value", f"`{name}` is not right yet.", wrong[got], got=f'"{got}"')
+
+
 def unchanged(student: Student, *, given: Given = "") -> None:
     """The student's last call left its arguments as they were."""
     names = mutated_arguments(student)

@@ -49,12 +49,14 @@ def html(result: Result) -> str:
 
 def _parts(result: Result) -> Iterator[tuple[Part, list[str]]]:
     """Each part with the lines that say what is wrong with it; nothing is said twice."""
-    said: set[str] = set()
+    said = set()
     for part in result.parts:
         lines = part.fault.lines() if part.fault else []
-        if lines and lines[0] in said:
+        reason = part.fault and (part.fault.message, part.fault.diagnosis)
+        if reason in said:
             lines = ["For the same reason."]
-        said.update(lines[:1])
+        elif reason is not None:
+            said.add(reason)
         yield part, lines
 
 

@@ -101,7 +101,7 @@ class Runner:
             found = self.namespace[name]
         for name in path:
             if not hasattr(found, name):
-                raise Fault("missing", f"{_a(found, True)} has no `{name}`.")
+                raise Fault("missing", f"The {type(found).__name__} has no `{name}`.")
             found = getattr(found, name)
         return found
 
@@ -266,10 +266,9 @@ def _image(value: object) -> bytes | None:
         return None
 
 
-def _a(value: object, capital: bool = False) -> str:
+def _a(value: object) -> str:
     kind = type(value).__name__
-    article = "an" if kind[0].lower() in "aeiou" else "a"
-    return f"{article.capitalize() if capital else article} {kind}"
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def _short(error: BaseException) -> str:

@@ -166,17 +166,11 @@ def perceptron_update(student, rng):
                 knows={says[y]: other},
             )
     with part("prediction_3: far, close, or the same", points=0.5):
-        value = student["prediction_3"]
-        value = value.strip().lower() if type(value) is str else value
-        known = {
+        wrong = {
             "far": "Look at the step again: which factor knows how far x is from the line?",
             "close": "Look at the step again: does a factor grow as x comes closer to the line?",
         }
-        wanted = '`prediction_3` should be "far", "close" or "same".'
-        expect.that(type(value) is str and value in (*known, "same"), wanted, kind="type")
-        expect.that(
-            value == "same", "That is not what the rule does.", diagnosis=known.get(value, "")
-        )
+        expect.choice(student, "prediction_3", "same", wrong)
 
 
 def _mistake(rng, y):
@@ -291,15 +285,14 @@ def mistake_bound(student, rng):
         got, given = student.mistake_bound(X, flipped, w, b), {**given, "y": flipped}
         expect.close(got, math.inf, what="the bound", given=given, knows=known, rtol=0.01)
     with part("prediction_5: the bound when the margin doubles", points=0.25):
-        value = expect.number(student["prediction_5"], what="prediction_5")
         known = {
-            0.5: "Where does γ stand in (R/γ)²? Put 2γ there.",
-            4.0: "Asked is the new bound divided by the old one.",
-            2.0: "A wider gap makes the bound smaller, not larger.",
-            1.0: "Only R stays as it was.",
+            "Where does γ stand in (R/γ)²? Put 2γ there.": 0.5,
+            "Asked is the new bound divided by the old one.": 4.0,
+            "A wider gap makes the bound smaller, not larger.": 2.0,
+            "Only R stays as it was.": 1.0,
         }
-        right = math.isclose(value, 0.25, rel_tol=0.01)
-        expect.that(right, "The bound does not change by this.", diagnosis=known.get(value, ""))
+        how = "Write down (R/γ)² for both margins and divide."
+        expect.answer(student, "prediction_5", 0.25, known, how, rtol=0.01)
 
 
 def _bound(X, y, w, b, *, signed=True):

@@ -61,7 +61,7 @@ def judge_cross_entropy(student, rng):
             "Put the probability that the right class gets into the formula of the loss, or give"
             " your cross_entropy ten equal scores."
         )
-        _number(student, "loss_of_a_guess", *answers.loss_of_a_guess(), how, rtol=0.003)
+        expect.answer(student, "loss_of_a_guess", *answers.loss_of_a_guess(), how, rtol=0.003)
 
 
 def _judge_hopeless(loss, S, y):
@@ -125,7 +125,7 @@ def judge_numerical_gradient(student, rng):
             )
     with part("best_eps", points=0.25):
         how = "Run the picture below this check: where is the central curve lowest?"
-        _number(student, "best_eps", *answers.best_eps(), how, rtol=0.01)
+        expect.answer(student, "best_eps", *answers.best_eps(), how, rtol=0.01)
 
 
 @exercise("activation_backward", points=1)
@@ -141,7 +141,7 @@ def judge_activation_backward(student, rng):
             expect.unchanged(student)
     with part("dL_dw, by hand", points=0.25):
         how = "Follow the arrows from w to L and multiply the local slopes."
-        _number(student, "dL_dw", *answers.slope_by_hand(), how, rtol=0.005)
+        expect.answer(student, "dL_dw", *answers.slope_by_hand(), how, rtol=0.005)
 
 
 @exercise("linear", points=1.5)
@@ -384,20 +384,20 @@ def judge_gradient_by_depth(student, rng):
     with part("stuck_layers", points=0.3):
         near = "Next to the loss the gradient has gone back through no layer yet." + picture
         alike = "Each layer that the gradient goes back through multiplies it once more." + picture
-        _choice(student, "stuck_layers", "first", {"last": near, "all": alike})
+        expect.choice(student, "stuck_layers", "first", {"last": near, "all": alike})
     with part("shrink_per_layer", points=0.4):
         how = (
             "Divide the last number in the sigmoid's column by the first. How often was the factor"
             " applied between the two?"
         )
-        _number(student, "shrink_per_layer", *answers.shrink_per_layer(), how, rtol=0.1)
+        expect.answer(student, "shrink_per_layer", *answers.shrink_per_layer(), how, rtol=0.1)
     with part("why_relu", points=0.3):
         wrong = {
             "b": "The outputs are not what the gradient is multiplied by on its way back. What is?",
             "c": "An activation has no parameters, neither the sigmoid nor ReLU.",
             "d": "Look at your picture of the slopes, after exercise 4.",
         }
-        _choice(student, "why_relu", "a", wrong)
+        expect.choice(student, "why_relu", "a", wrong)
 
 
 @contextmanager
@@ -408,24 +408,3 @@ def _else(diagnosis: str) -> Iterator[None]:
     except Fault as fault:
         fault.diagnosis = fault.diagnosis or diagnosis
         raise
-
-
-def _number(student, name, right, known, how, *, rtol):
-    """The number that the student wrote down; a wrong one is told how to find the right one."""
-    got = expect.number(student[name], what=f"`{name}`")
-    if abs(got - right) > rtol * abs(right):
-        near = [why for why, wrong in known.items() if abs(got - wrong) <= rtol * abs(wrong)]
-        raise Fault(
-            "value", f"`{name}` is not right yet.", near[0] if near else how, got=f"{got:g}"
-        )
-
-
-def _choice(student, name, right, wrong):
-    """The answer that the student chose; each wrong one has a reply."""
-    given, choices = student[name], sorted([right, *wrong])
-    got = given.strip().lower() if type(given) is str else ""
-    if got not in choices:
-        listed = ", ".join(f'"{choice}"' for choice in choices)
-        raise Fault("value", f"`{name}` should be one of {listed}.", got=expect.show(given))
-    if got != right:
-        raise Fault("value", f"`{name}` is not right yet.", wrong[got], got=f'"{got}"')
