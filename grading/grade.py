@@ -101,7 +101,8 @@ def exercises_of(checks: str, lab: str) -> Mapping[str, Exercise]:
 def checks_digest(checks: str, lab: str) -> str:
     """SHA-256 of what judges a lab."""
     here = Path(__file__).parent
-    files = [Path(checks) / f"{lab}.py", *(here / f"{name}.py" for name in _JUDGING)]
+    shared = sorted(Path(checks).glob("[!0-9]*.py"))  # what the labs' checks have beside them
+    files = [Path(checks) / f"{lab}.py", *shared, *(here / f"{name}.py" for name in _JUDGING)]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
