@@ -129,8 +129,8 @@ def open_kernel(
 
     Raises SandboxUnavailable, ValueError (the files exceed the limit) or RuntimeError.
     """
+    setting = Setting(limits or Limits(), data.resolve() if data else None, gpu)
     socket = _Socket(secrets.token_hex().encode())
-    setting = Setting(limits or Limits(), data, gpu)
     session = socket.session(setting, files, fast, environment)
     session.start().result()
     kernel = SandboxKernel(socket, session)

@@ -341,7 +341,6 @@ def fork_session(channel: socket.socket) -> NoReturn:
         give_up_privileges(os.getuid())
         session(channel, settings, files)
     except BaseException as error:
-        traceback.print_exc()
         channel.send(f"failed {type(error).__name__}: {error}".encode()[:4000])
         os._exit(1)
 

@@ -32,11 +32,18 @@ PRELOADED = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What a sandbox is given: limits, the folder of data it may read, whether it has the GPU."""
+    """What a sandbox is given: limits, the folder of data it may read, whether it has the GPU.
+
+    Raises SandboxUnavailable if there is no such folder.
+    """
 
     limits: Limits = field(default_factory=Limits)
     data: Path | None = None
     gpu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.data is not None and not self.data.is_dir():
+            raise SandboxUnavailable(f"There is no folder {self.data} to show as LAB_DATA.")
 
 
 class Supervisor(threading.Thread):
@@ -106,17 +113,18 @@ class Zygote:
         control, inside = pair()
         with inside:
             zygote = cls(launch("zygote", PRELOADED, inside, setting), control)
-        try:
-            await _hear(control, b"ready")
+        said = await _hear(control, b"ready")
+        if said is None:
             trial, inside = pair()
             with trial, inside:
                 zygote.fork(inside)
                 inside.close()
                 trial.send(json.dumps({"limits": asdict(setting.limits), "gpu": False}).encode())
-                await _hear(trial, b"hello")
-        except SandboxUnavailable:
+                said = await _hear(trial, b"hello")
+        if said is not None:
             zygote._process.kill()
-            raise
+            _, stderr = zygote._process.communicate()
+            raise SandboxUnavailable(f"no zygote: {said or sandbox_view.said(stderr)}")
         return zygote
 
     def fork(self, channel: socket.socket) -> None:
@@ -124,11 +132,10 @@ class Zygote:
         socket.send_fds(self._control, [b"fork"], [channel.fileno()])
 
 
-async def _hear(channel: socket.socket, wanted: bytes) -> None:
+async def _hear(channel: socket.socket, wanted: bytes) -> str | None:
+    """None if the next message is the one wanted, else what it says: nothing if there is none."""
     heard = await asyncio.get_running_loop().sock_recv(channel, 4096)
-    if heard != wanted:
-        said = heard.decode().removeprefix("failed ") or "it ended without a word"
-        raise SandboxUnavailable(f"no zygote: {said}")
+    return None if heard == wanted else heard.decode(errors="replace").removeprefix("failed ")
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -164,7 +171,7 @@ def sweep() -> None:
     """Remove the folders of programs that were killed. They hold only sockets."""
     for folder in FOLDER.glob("p2p-*-*"):
         owner = folder.name.split("-")[1]
-        ours = folder.stat().st_uid == os.geteuid() and not folder.is_symlink()
-        if ours and owner.isdigit() and not Path("/proc", owner).exists():
-            with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # another program sweeps too
+            ours = folder.lstat().st_uid == os.geteuid() and not folder.is_symlink()
+            if ours and owner.isdigit() and not Path("/proc", owner).exists():
                 shutil.rmtree(folder)

@@ -144,15 +144,16 @@ class Session:
             return
         if not heard and self._process is not None:
             _, stderr = self._process.communicate(timeout=10)
-            raise SandboxUnavailable(sandbox_view.diagnosis(stderr.decode(errors="replace")))
+            raise SandboxUnavailable(sandbox_view.diagnosis(stderr))
         said = heard.decode(errors="replace").removeprefix("failed ") or "it ended without a word"
         raise RuntimeError(f"The sandboxed kernel did not start: {said}")
 
     def _listen(self) -> None:
         """Take one message from inside."""
         assert self._channel is not None
+        room = socket.CMSG_SPACE(_CREDENTIALS.size)  # no room for descriptors: they are discarded
         try:
-            message, extra, _, _ = self._channel.recvmsg(4096, socket.CMSG_SPACE(64))
+            message, extra, _, _ = self._channel.recvmsg(4096, room)
         except ConnectionResetError:
             message, extra = b"", []
         if message == b"hello" and self._first < 0:
@@ -217,7 +218,15 @@ class Session:
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A sandbox that is not watched, or not relayed, must not go on."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._kill()
+            context = {"message": "A sandbox was ended: its watch failed.", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     # Limits
 

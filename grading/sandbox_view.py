@@ -22,7 +22,7 @@ PUBLIC = (
 _SYSTEM = ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 _LINKED = ("/bin", "/lib", "/lib64")
 _FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
-_GPU_DEVICES = "nvidia"
+_GPU_DEVICES, _GPU_FILES = "nvidia*", ("/sys", "/usr/local/nvidia")
 # matplotlib brings its own fonts, but asks for the system's, and a complaint is output.
 _NO_FONTS = '<fontconfig><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>\n'
 # What of the caller's environment a notebook may know.
@@ -44,12 +44,14 @@ def command(
 
     Run by root, the sandbox is made by root and its process then becomes a user that nobody else
     is; run by an ordinary user, it is made in a user namespace and is that user outside, so the
-    limit on processes counts for each sandbox alone in either case.
+    limit on processes counts for each sandbox alone in either case. Raises SandboxUnavailable.
     """
     uid = _uid()
     package = Path(__file__).parent
     utils = package.parent / "utils"
     shown = [*_interpreter(), str(utils), *([str(data)] if data else [])]
+    if (package.parent / "solutions").is_dir():  # a checkout of the course, not an installation
+        _keep_apart(package.parent, shown)
     passwd = f"learner:x:{uid}:{uid}::{HOME}:/bin/sh\n"
     texts = {
         "/etc/passwd": passwd, "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
@@ -79,9 +81,7 @@ def command(
         options += _bind(path)
     for path in _LINKED:
         options += ["--symlink", os.readlink(path), path] if os.path.islink(path) else _bind(path)
-    for path in _FILES:
-        options += _bind(path)
-    for path in shown:
+    for path in (*_FILES, *shown, *(_GPU_FILES if gpu else ())):
         options += _bind(path)
     if not any(path.startswith("/tmp/") for path in [*shown, str(package)]):
         options += ["--symlink", TEMPORARY, "/tmp"]
@@ -95,6 +95,16 @@ def command(
     script = str(package / "sandbox_init.py")
     program = [sys.executable, script, mode, str(uid), *modules]
     return [_bubblewrap(), *options, "--", *program], descriptors
+
+
+def _keep_apart(course: Path, shown: Iterable[str]) -> None:
+    """Raises SandboxUnavailable if the course, with its solutions, lies in a folder shown."""
+    for folder in shown:
+        if course.resolve().is_relative_to(Path(folder).resolve()):
+            raise SandboxUnavailable(
+                f"The course in {course} lies inside {folder}, which submissions may read, and with"
+                " it the solutions: move the course or that folder."
+            )
 
 
 def session_environment(data: Path | None, caller: Mapping[str, str]) -> dict[str, str]:
@@ -132,11 +142,14 @@ def problem() -> str | None:
 
 def _failure() -> str | None:
     """Make a sandbox for nothing, and say what it dies of."""
-    options, descriptors = command("probe", (), data=None, gpu=False, disk=1 << 20)
+    try:
+        options, descriptors = command("probe", (), data=None, gpu=False, disk=1 << 20)
+    except SandboxUnavailable as error:
+        return str(error)
     try:
         tried = subprocess.run(
             options, pass_fds=descriptors, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=60, check=False,
+            timeout=60, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "The sandbox needs bubblewrap, which did not answer within a minute: try it by hand."
@@ -148,20 +161,25 @@ def _failure() -> str | None:
     return diagnosis(tried.stderr)
 
 
-def diagnosis(stderr: str) -> str:
+def said(stderr: bytes) -> str:
+    """The end of what a program wrote, on one line."""
+    return " ".join(stderr.decode(errors="replace").split())[-300:] or "nothing"
+
+
+def diagnosis(stderr: bytes) -> str:
     """Why bubblewrap or the interpreter failed, and what to do, from what they wrote."""
-    said = " ".join(stderr.split())[-300:] or "nothing"
-    if re.search(r"execvp|can't open file|ModuleNotFoundError|PermissionError", stderr):
+    words = said(stderr)
+    if re.search(r"execvp|can't open file|ModuleNotFoundError|PermissionError", words):
         return (
             f"The sandbox cannot run {sys.executable}: its user must be able to read the"
-            f" interpreter and its packages (`chmod -R a+rX {sys.prefix}`); it said: {said}."
+            f" interpreter and its packages (`chmod -R a+rX {sys.prefix}`); it said: {words}."
         )
-    if "proc" in stderr and "mount" in stderr:
+    if "proc" in words and "mount" in words:
         return (
             "The sandbox cannot mount /proc, which this container masks: start the container with"
-            f" --security-opt systempaths=unconfined; bubblewrap said: {said}."
+            f" --security-opt systempaths=unconfined; bubblewrap said: {words}."
         )
-    return f"The sandbox cannot be made: {_remedy()}; bubblewrap said: {said}."
+    return f"The sandbox cannot be made: {_remedy()}; bubblewrap said: {words}."
 
 
 def _remedy() -> str:
@@ -252,7 +270,7 @@ def _environment(data: Path | None) -> dict[str, str]:
 
 
 def _devices() -> list[str]:
-    found = sorted(Path("/dev").glob(f"{_GPU_DEVICES}*"))
+    found = sorted(Path("/dev").glob(_GPU_DEVICES))
     return [part for path in found for part in ("--dev-bind", str(path), str(path))]
 
 

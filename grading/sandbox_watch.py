@@ -1,8 +1,9 @@
 """What a sandbox uses, read from outside in its own /proc, which shows its processes and no other.
 
-Memory is what its processes hold for themselves or share among themselves; files and libraries
-that the system can drop again do not count. Pages that a fork still shares with its parent are
-counted once for each at first, and exactly (which is slower) when that sum is over the limit.
+Memory is what its processes hold for themselves or share among themselves, with their page tables
+and the most that their sockets can hold; files and libraries that the system can drop again do not
+count. Pages that a fork still shares with its parent are counted once for each at first, and
+exactly (which is slower) when that sum is over the limit.
 """
 
 import os
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 TICKS = os.sysconf("SC_CLK_TCK")
 _SMALLEST_FILE = 4096  # what a file counts at least: an empty one takes memory too
+_SOCKET = 2 * 212_992  # what a socket's buffer holds at most (net.core.wmem_max, which is doubled)
+_OWN = ("VmPTE", "VmSwap")  # in a process's status: what no other process shares
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,16 @@ class Usage:
             os.close(descriptor)
 
     def read(self, memory_limit: int) -> Used:
-        memory = processes = 0
+        memory, processes = self._sockets() * _SOCKET, 0
         pids = [name for name in os.listdir(self._proc) if name.isdigit()]
         for pid in pids:
             with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 status = _fields(self._read(f"{pid}/status"))
-                memory += status.get("RssAnon", 0) + status.get("RssShmem", 0)
+                memory += sum(status.get(name, 0) for name in ("RssAnon", "RssShmem", *_OWN))
                 processes += status["Threads"]
                 self._count_ticks(pid)
         if memory > memory_limit:
-            memory = self._shared_once(pids)
+            memory = self._sockets() * _SOCKET + self._shared_once(pids)
         return Used(memory, processes, sum(self._ticks.values()) / TICKS, self._disk())
 
     def _count_ticks(self, pid: str) -> None:
@@ -57,9 +60,12 @@ class Usage:
         memory = 0
         for pid in pids:
             with suppress(FileNotFoundError, ProcessLookupError):
-                rollup = _fields(self._read(f"{pid}/smaps_rollup"))
-                memory += rollup.get("Pss_Anon", 0) + rollup.get("Pss_Shmem", 0)
+                found = _fields(self._read(f"{pid}/smaps_rollup") + self._read(f"{pid}/status"))
+                memory += sum(found.get(name, 0) for name in ("Pss_Anon", "Pss_Shmem", *_OWN))
         return memory
+
+    def _sockets(self) -> int:
+        return int(self._read("1/net/sockstat").split()[2])  # sockets: used N
 
     def _disk(self) -> int:
         most = 0

@@ -377,6 +377,13 @@ def test_problems_have_a_remedy(
         open_kernel()
 
 
+def test_the_solutions_are_never_shown() -> None:
+    with pytest.raises(SandboxUnavailable, match="and with it the solutions"):
+        open_kernel(data=ROOT)
+    with pytest.raises(SandboxUnavailable, match="no folder /nowhere"):
+        open_kernel(data=Path("/nowhere"))
+
+
 # As somebody else
 
 

@@ -120,7 +120,7 @@ def test_interrupt_reaches_the_kernel_and_only_the_kernel(open_sandbox: Open) ->
     while reply["parent_header"]["msg_id"] != request:
         reply = kernel.client.get_shell_msg(timeout=PATIENCE)
     assert reply["content"]["ename"] == "KeyboardInterrupt"
-    assert run(kernel, "print(other.poll())").ok() == "None"
+    assert run(kernel, "other.poll() is None").ok() == "True"
 
 
 def test_nothing_outlives_it(open_sandbox: Open) -> None:
@@ -143,6 +143,42 @@ def test_fork_bomb(open_sandbox: Open) -> None:
     assert not run(kernel, bomb).alive
     assert kernel.stopped_by is not None
     assert members(namespace) == []
+
+
+def test_what_one_starts_leaves_room_for_another(open_sandbox: Open) -> None:
+    """The limit on processes is each sandbox's own."""
+    one, other = open_sandbox(Limits(processes=60)), open_sandbox(Limits(processes=60))
+    fill = """
+    import os, time
+    try:
+        while os.fork(): pass
+        time.sleep(60)
+    except OSError:
+        print('full')
+    """
+    assert run(one, fill).ok() == "full"
+    twenty = "import subprocess; subprocess.call('true' + ' | true' * 20, shell=True)"
+    assert run(other, twenty).ok() == "0"
+
+
+TABLES = """
+import mmap
+private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+areas = [mmap.mmap(-1, 2**30, prot=mmap.PROT_READ, flags=private) for _ in range(400)]
+for area in areas:
+    for start in range(0, 2**30, 2**21):
+        area[start]
+"""
+SOCKETS = "import socket, time; many = [socket.socketpair() for _ in range(450)]; time.sleep(60)"
+
+
+@pytest.mark.parametrize("code", [TABLES, SOCKETS])
+def test_memory_that_is_in_no_process_counts(open_sandbox: Open, code: str) -> None:
+    """Page tables and sockets hold it."""
+    kernel = open_sandbox(Limits(memory=300 * MB))
+    assert not run(kernel, code).alive
+    assert kernel.stopped_by is not None
+    assert kernel.stopped_by.limit == "memory"
 
 
 def test_kernel_that_ends_itself(open_sandbox: Open) -> None:
