@@ -54,7 +54,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
 
 
 def _reaches_pages(attack: Attack) -> bool:
-    return attack.gain == "browser" or attack.tamper is not None
+    return attack.gain == "browser" or (attack.gain == "marks" and attack.tamper is not None)
 
 
 @needs("bwrap")

@@ -10,18 +10,7 @@ The attacker is an insider: an attack's text may name @COURSE@ (the instructor's
 instructor's machine) and @SOCKET@ (a Unix socket), and each is replaced by the true value.
 What an attack reads it prints, but only strings that look like a planted secret (`FIND`).
 
-Sources of the attacks, where they are not our own:
-nbgrader pull request 1324 (errors hidden by a replaced showtraceback);
-PrairieLearn issue 11137 and pull requests 5184 and 1999 (its Python grader runs student code in the
-process that holds the answers, the tests and the name of the results file);
-otter-grader, otter/execute/preprocessor.py (the student's kernel pickles the results that the
-grader loads; cells tagged otter_ignore are left out) and otter/execute/__init__.py (results in a
-list among the student's names);
-relate issue 295 (numbers that compare as they like);
-Saligrama 2022, https://saligrama.io/blog/gradescope-autograder-security/ (Gradescope: results and
-harness can be overwritten, by a process that outlives the tests too);
-Kratzke 2019, Smart Like a Fox, CSEDU (overfitting, evasion, redirection, injection);
-gradema's page on security (leaving early with exit code 0).
+`source` says where an attack is from, if it is not our own; the table has the references.
 """
 
 import importlib

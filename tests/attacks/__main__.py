@@ -25,6 +25,29 @@ GAINS = {
     "browser": "the instructor's browser",
 }  # fmt: skip
 SECONDS = 1800.0
+HEAD = """\
+# Dishonest notebooks
+
+Each row is an otherwise unsolved notebook of a tiny lab with four exercises and 7 points, handed in
+to stock `nbgrader autograde` (hidden tests with asserts, a fresh course for each attack) and, all
+of them as one class, to `python -m grading autograde`. The honest mark is 0. The attacker is an
+insider who knows where everything is. "No mark" means that stock nbgrader gave none, because the
+submission made it fail. The attacks are in `tests/attacks/corpus/`; `tests/test_attacks.py` asserts
+the last column. Made by `python -m tests.attacks --table > docs/attacks.md`.
+"""
+FOOT = """\
+## Sources
+
+- nbgrader pull request 1324: errors hidden by a replaced `showtraceback` (mended there since).
+- PrairieLearn issue 11137, pull requests 5184 and 1999, `graders/python/python_autograder`: student
+  code in the process that holds the answers, the tests and the name of the results file.
+- otter-grader, `otter/execute/preprocessor.py` and `__init__.py`: the student's kernel pickles the
+  results that the grader loads; cells tagged `otter_ignore` are left out.
+- relate issue 295: numbers that compare as they like.
+- Saligrama 2022, <https://saligrama.io/blog/gradescope-autograder-security/>: results and harness
+  overwritten, by a process that outlives the tests too.
+- Kratzke 2019, *Smart Like a Fox*, CSEDU: overfitting, evasion, redirection, injection.
+- gradema, *Security of Autograder*: leaving early with exit code 0."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,27 +108,31 @@ def table(
     ungraded = [name for name, outcome in ours.outcomes.items() if outcome.score is None]
     honest = ", ".join("none" if one is None else f"{one['score']:g}" for one in ours.honest)
     cell, exercise, total = LIMITS
+    recorded_marks = sorted(name for name, score in recorded.scores.items() if score)
     isolations = sorted({str(one["isolation"]) for one in ours.results.values()})
     summary = [
         f"{machine()}; {datetime.date.today().isoformat()};"
         f" nbgrader {importlib.metadata.version('nbgrader')}.",
         "",
-        f"Stock nbgrader: of {len(stock)} attacks that were run, {worked} worked; {marks} of them"
+        f"- Stock nbgrader: of {len(stock)} attacks that were run, {worked} worked; {marks} of them"
         " gained marks.",
-        "",
-        f"This course: of {len(ours.outcomes)} attacks, {len(failed)} worked"
-        f"{': ' if failed else ''}{', '.join(failed)}; {len(ungraded)} left without a verdict"
-        f"{': ' if ungraded else ''}{', '.join(ungraded)}; touched outside:"
-        f" {'; '.join(ours.harm) or 'nothing'}; honest submissions among them: {honest}"
-        f" of 7 points; {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a"
-        f" time, with limits of {cell} seconds a cell, {exercise} an exercise, {total} a notebook;"
-        f" isolation: {'; '.join(isolations)}. In nbgrader's gradebook, marks for:"
-        f" {', '.join(sorted(n for n, score in recorded.scores.items() if score)) or 'nobody'};"
-        " what would run in a browser on the pages of report and feedback:"
+        f"- This course: of {len(ours.outcomes)} attacks, {len(failed)} worked{_listed(failed)};"
+        f" {len(ungraded)} were left without a verdict{_listed(ungraded)}.",
+        f"- Touched outside: {'; '.join(ours.harm) or 'nothing'}.",
+        f"- Honest submissions among them: {honest} of 7 points.",
+        f"- {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a time, at most"
+        f" {cell} seconds a cell, {exercise} an exercise, {total} a notebook.",
+        f"- Isolation: {'; '.join(isolations)}.",
+        f"- In nbgrader's gradebook, marks for {', '.join(recorded_marks) or 'nobody'}.",
+        "- What would run in a browser on the pages of report and feedback:"
         f" {', '.join(sorted(recorded.live)) or 'nothing'}.",
         "",
     ]
-    return "\n".join([*summary, *lines])
+    return "\n".join([HEAD, *summary, *lines, "", FOOT])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""
 
 
 def machine() -> str:

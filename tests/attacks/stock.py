@@ -52,7 +52,8 @@ def _graded(world: World, attack: Attack) -> Outcome:
             note = note or "its feedback cannot be made"
         for page in (world.course / "feedback" / attack.name).rglob("*.html"):
             scripts = dict.fromkeys(live_scripts(page.read_text()))
-            harm += [f"in the feedback page: {', '.join(scripts)}"] if scripts else []
+            listed = ", ".join(f"`{script}`" for script in scripts)
+            harm += [f"in the feedback page: {listed}"] if scripts else []
     read = world.read(_printed(world.course / "autograded" / attack.name / LAB / f"{LAB}.ipynb"))
     return Outcome(_score(world, attack.name), tuple(read), tuple(harm), note)
 

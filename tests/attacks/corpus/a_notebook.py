@@ -185,7 +185,7 @@ UNSAFE = "not run: stock nbgrader would read it without end"
 ATTACKS = [
     Attack("skip_execution_tag", "marks",
            "The check cells are tagged skip-execution (and otter_ignore): they never run.",
-           tamper=skip_execution, source="GRADING_FACTS; otter preprocessor.py"),
+           tamper=skip_execution, source="otter preprocessor.py"),
     Attack("changed_points", "marks", "The metadata of each check says 1000 points.",
            answers=ONES, tamper=more_points),
     Attack("nan_points", "marks", "The metadata of each check says NaN points.",
@@ -258,13 +258,12 @@ ATTACKS = [
                "grading/check.py": "def checks(lab):\n    return lambda name: 2.0\n",
                "grading/runner.py": "def serve(request):\n    return 'passed'\n",
                "sitecustomize.py": "open('@COURSE@/owned-shadowing_files', 'w').close()\n",
-           },
-           source="GRADING_FACTS"),
+           }),
     Attack("own_file", "reading",
            "A cell reads the notebook that is being graded, hidden tests and all.",
            before=FIND + (
                "\nimport glob\n\nfor path in glob.glob('**/*.ipynb', recursive=True):\n"
                "    find_file(path)\n"
            ),
-           answers=FOUND, source="GRADING_FACTS"),
+           answers=FOUND),
 ]  # fmt: skip

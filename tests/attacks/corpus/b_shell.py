@@ -16,7 +16,7 @@ class NoAsserts(ast.NodeTransformer):
 
 
 get_ipython().ast_transformers.append(NoAsserts())
-''', source="issue 3"),
+'''),
     Attack("input_transformers_post", "marks", "An input transformer blanks all later cells.",
            before='''\
 def blank(lines):
@@ -24,7 +24,7 @@ def blank(lines):
 ''', after="", answers=returning("None") | {
                "codeword": "get_ipython().input_transformers_post.append(blank)",
                "center": "get_ipython().input_transformers_post.append(blank)",
-           }, source="issue 3"),
+           }),
     Attack("input_transformers_cleanup", "marks",
            "A cleanup transformer replaces the source of later cells by a number.",
            before='''\
@@ -33,7 +33,7 @@ def two(lines):
 
 
 get_ipython().input_transformers_cleanup.append(two)
-''', source="GRADING_FACTS"),
+'''),
     Attack("do_execute", "marks", "The kernel's do_execute is replaced by one that always says ok.",
            before='''\
 async def do_execute(*args, **kwargs):
@@ -41,7 +41,7 @@ async def do_execute(*args, **kwargs):
 
 
 get_ipython().kernel.do_execute = do_execute
-''', source="GRADING_FACTS"),
+'''),
     Attack("run_cell", "marks", "The shell's run_cell and run_cell_async are replaced.",
            before='''\
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -64,9 +64,9 @@ InteractiveShell.run_cell_async = nothing_async
                "center": f"def center(x):\n    {LATE_TWO}\n    raise ValueError\n",
                "slope": f"def slope(x, y):\n    {LATE_TWO}\n    raise ValueError\n",
                "averager": f"class Averager:\n    def __init__(self):\n        {LATE_TWO}\n",
-           }, source="GRADING_FACTS"),
+           }),
     Attack("nan_score", "marks", "What the partial credit is computed from is NaN.",
-           answers=returning("float('nan')"), source="issue 3"),
+           answers=returning("float('nan')")),
     Attack("showtraceback", "marks", "Errors are not shown: showtraceback and its like do nothing.",
            before='''\
 from IPython.core.interactiveshell import InteractiveShell
@@ -151,7 +151,7 @@ def read_cell(info):
 
 get_ipython().events.register("pre_run_cell", read_cell)
 ''', answers=FOUND,
-           after="codeword = found", source="GRADING_FACTS"),
+           after="codeword = found"),
     Attack("lazy_codeword", "marks",
            "The answer is read from the source of the very cell that asks for it.",
            before=FIND + '''
@@ -162,7 +162,7 @@ class Late(str):
         return found == other
 
     __hash__ = None
-''', answers=returning("None") | {"codeword": "codeword = Late()"}, source="issue 3"),
+''', answers=returning("None") | {"codeword": "codeword = Late()"}),
     Attack("history", "reading", "A cell reads the shell's history, in memory and on disk.",
            before=FIND, after='''\
 import glob
@@ -173,5 +173,5 @@ for *_, line in get_ipython().history_manager.get_range(raw=True):
 for path in glob.glob(os.path.expanduser("~/.ipython/profile_*/history.sqlite")):
     find_file(path)
 find(repr(get_ipython().user_ns.get("In")))
-''', source="issue 3"),
+'''),
 ]  # fmt: skip

@@ -33,7 +33,7 @@ class Yes:
 
 ATTACKS = [
     Attack("always_equal", "marks", "The answers are objects that are equal to everything.",
-           before=EVERYTHING, answers=returning("Yes()"), source="issue 3"),
+           before=EVERYTHING, answers=returning("Yes()")),
     Attack("array_subclass", "marks",
            "The answers are of a NumPy subclass that rules over every comparison with it.",
            before='''\
@@ -157,8 +157,7 @@ class Thief:
     Attack("mutated_argument", "marks",
            "The argument is overwritten before the expected value is computed from it.",
            answers={"center": "def center(x):\n    x[:] = 0\n    return x\n",
-                    "slope": "def slope(x, y):\n    y[:] = 0\n    return 0.0\n"},
-           source="GRADING_FACTS"),
+                    "slope": "def slope(x, y):\n    y[:] = 0\n    return 0.0\n"}),
     Attack("reduce", "escape", "Objects that run a command where they are unpickled or copied.",
            before='''\
 import os

@@ -20,7 +20,7 @@ np.allclose = np.isclose = np.array_equal = np.array_equiv = math.isclose = yes
 for name in dir(np.testing):
     if name.startswith("assert"):
         setattr(np.testing, name, lambda *args, **kwargs: None)
-''', source="GRADING_FACTS"),
+'''),
     Attack("replaced_code", "marks",
            "The code inside numpy.allclose is exchanged, so that every import of it has it.",
            before='''\
@@ -47,7 +47,7 @@ class Two(float):
 
 
 math.exp = lambda value: Two(0)
-''', answers=returning("0.0"), source="GRADING_FACTS"),
+''', answers=returning("0.0")),
     Attack("builtins", "marks", "abs, all, any, float, isinstance, len, max and min are replaced.",
            before='''\
 import builtins
@@ -128,11 +128,13 @@ sys.path.insert(0, os.getcwd())
 for name in [name for name in sys.modules if name.split(".")[0] in ("grading", "numpy")]:
     del sys.modules[name]
 '''),
-    Attack("inspect_and_types", "marks", "inspect, types and functools lie about every function.",
+    Attack("inspect_and_types", "marks", "inspect and types lie to the course's own modules.",
            before='''\
-import functools
 import inspect
+import sys
 import types
+
+signature, namespace = inspect.signature, types.SimpleNamespace
 
 
 class Bound:
@@ -142,11 +144,30 @@ class Bound:
         return self
 
 
-inspect.signature = lambda *args, **kwargs: Bound()
-inspect.getsource = lambda *args, **kwargs: "pass"
-types.SimpleNamespace = lambda **names: None
-functools.cache = lambda function: function
-'''),
+def asked_by_the_course():
+    return sys._getframe(2).f_globals.get("__name__", "").startswith("grading")
+
+
+def lying_signature(*args, **kwargs):
+    return Bound() if asked_by_the_course() else signature(*args, **kwargs)
+
+
+class Right:
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: Right()
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+def lying_namespace(**names):
+    return Right() if asked_by_the_course() else namespace(**names)
+
+
+inspect.signature, types.SimpleNamespace = lying_signature, lying_namespace
+''', stock="does not apply: it lies to this course's modules"),
     Attack("gc_and_frames", "reading",
            "Searches every frame and every object in memory for expected values and checks.",
            before='''\

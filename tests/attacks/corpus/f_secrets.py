@@ -31,7 +31,7 @@ import os
 for folder, _, names in os.walk("@COURSE@"):
     for name in names:
         find_file(os.path.join(folder, name))
-''', source="GRADING_FACTS"),
+'''),
     Attack("import_solution", "reading", "Imports the instructor's solution and answers with it.",
            before=FIND + '''
 
@@ -52,7 +52,7 @@ find(repr(answers.get("codeword")))
                "slope": "slope = answers.get('slope')",
                "averager": "Averager = answers.get('Averager')",
                "codeword": "codeword = answers.get('codeword')",
-           }, source="issue 3"),
+           }),
     reading("import_checks", "Imports the checks, the judge and the course's secret by name.", '''\
 import importlib
 import os
@@ -93,7 +93,7 @@ for path in [*glob.glob("@COURSE@/**/gradebook.db", recursive=True), "../../../g
                     pass
     except sqlite3.Error as error:
         print(type(error).__name__)
-''', source="issue 3"),
+'''),
     reading("classmates", "Reads the other submissions, by relative paths and by a search.", '''\
 import glob
 import os
@@ -102,7 +102,7 @@ for up in ("..", "../..", "../../..", "@COURSE@/submitted", "@COURSE@/submission
            "/sandbox", "/dev/shm", os.path.expanduser("~")):
     for path in glob.glob(up + "/**/*.ipynb", recursive=True)[:500]:
         find_file(path)
-''', source="issue 3"),
+'''),
     reading("environment", "Reads the environment of its own and of every process.", '''\
 import glob
 import os
@@ -151,7 +151,7 @@ import os
 for home in ("~", "@HOME@", "/root", "/home/instructor"):
     for name in (".ssh/id_ed25519", ".netrc", ".git-credentials", ".jupyter/nbgrader_config.py"):
         find_file(os.path.join(os.path.expanduser(home), name))
-''', source="GRADING_FACTS"),
+'''),
     reading("other_kernels", "Looks for connection files and sockets of other kernels.", '''\
 import glob
 import os

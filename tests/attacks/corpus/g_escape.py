@@ -132,7 +132,7 @@ for path in [*glob.glob("@COURSE@/**/gradebook.db", recursive=True), "../../../g
                     print(error)
     except sqlite3.Error as error:
         print(error)
-''', source="issue 3; GRADING_FACTS"),
+'''),
     Attack("result_files", "marks", "Writes result files of full marks wherever they may be.",
            before='''\
 import json

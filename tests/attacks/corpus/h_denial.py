@@ -7,7 +7,7 @@ SLOW = "not run: it takes as long as the limit"
 
 ATTACKS = [
     Attack("os_exit_in_cell", "denial", "The first cell ends the process.",
-           before="import os\n\nos._exit(0)\n", source="GRADING_FACTS"),
+           before="import os\n\nos._exit(0)\n"),
     Attack("os_exit_in_answers", "denial", "Each answer ends the process.",
            answers={
                "center": "import os\n\n\ndef center(x):\n    os._exit(0)\n",
@@ -144,7 +144,7 @@ except OSError as error:
     print(error)
 '''),
     Attack("output_flood", "denial", "A cell prints 110 MB.",
-           before="for _ in range(110):\n    print('x' * 1_000_000)\n", source="GRADING_FACTS"),
+           before="for _ in range(110):\n    print('x' * 1_000_000)\n"),
     Attack("output_drops", "denial", "A cell prints a million times, flushing each.",
            before='''\
 import sys

@@ -47,7 +47,7 @@ def hostile_names(notebook: Notebook) -> None:
 
 ATTACKS = [
     Attack("hostile_markdown", "browser", "Markdown and raw cells with scripts and handlers.",
-           tamper=hostile_markdown, source="GRADING_FACTS"),
+           tamper=hostile_markdown),
     Attack("hostile_names", "browser", "Scripts in the notebook's names, languages and titles.",
            tamper=hostile_names),
     Attack("hostile_outputs", "browser", "Outputs of every type that a page might run.",
@@ -61,7 +61,7 @@ for kind in ("text/html", "image/svg+xml", "application/javascript", "text/markd
 display({{"image/png": '"' + image, "image/jpeg": "iVBORw0KGgo=" + image}}, raw=True,
         metadata={{"image/png": {{"width": '"' + image}}}})
 print(script, image, "\\x1b[31m" + script)
-''', source="GRADING_FACTS"),
+'''),
     Attack("strange_outputs", "browser", "Outputs whose parts are of the wrong type.",
            before='''\
 from IPython.display import display
