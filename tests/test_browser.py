@@ -1,0 +1,71 @@
+"""The labs in JupyterLab, in a browser: found by a click, run, answered, and told at once."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from tests.browser import JupyterLab, chromium, served
+from tests.needs import needs
+
+pytestmark = needs("chromium")
+
+CHECK = 'check("perceptron_update")'
+ANSWER = "def perceptron_update("
+RIGHT = """\
+def perceptron_update(w, b, x, y, lr):
+    if (w @ x + b >= 0) == (y == 1):
+        return w, b
+    return w + lr * y * x, b + lr * y"""
+LABEL_FORGOTTEN = RIGHT.replace(" * y", "")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[JupyterLab]:
+    """JupyterLab at the start page of a course not yet begun; its console stays without errors."""
+    with served(tmp_path / "course") as address, chromium(tmp_path / "profile") as driver:
+        lab = JupyterLab(driver, address)
+        yield lab
+        assert lab.console_errors() == []
+
+
+def test_lab_01_is_one_click_away_and_says_what_is_wrong_and_what_is_right(lab: JupyterLab) -> None:
+    lab.open("lab 01")
+    assert "The perceptron" in lab.find(By.CSS_SELECTOR, ".jp-Notebook h1").text
+    lab.cell(CHECK).click()
+    lab.run_by_menu("Run All Above Selected Cell", lab.cells_above(CHECK))
+    assert lab.faults() == []
+    untouched = lab.run(CHECK)
+    assert untouched.startswith("perceptron_update   0 of 2 points   not done yet")
+
+    lab.write("prediction_3 = None", 'prediction_3 = "same"')
+    lab.run("prediction_3")
+    lab.write(ANSWER, LABEL_FORGOTTEN)
+    lab.run(ANSWER)
+    wrong = lab.run(CHECK)
+    assert re.match(r"perceptron_update   [\d.]+ of 2 points   partly done", wrong)
+    assert re.search(r"failed\s*a mistake moves the line\n", wrong)
+    assert re.search(r"\nFor w = \[.*\nexpected +w = .*\s+yours +w = ", wrong)
+    assert "That is w + lr·x: the label y is missing from the step." in wrong
+    assert re.search(r"passed\s*a correctly classified point changes nothing", wrong)
+
+    lab.write(ANSWER, RIGHT)
+    lab.run(ANSWER)
+    right = lab.run(CHECK)
+    assert right.startswith("perceptron_update   2 of 2 points   passed")
+    assert "failed" not in right
+    assert re.search(r"perceptron_update +2 of 2\n", lab.run("progress()"))
+
+
+def test_lab_02_untouched_says_so_at_each_check_and_describes_its_pictures(lab: JupyterLab) -> None:
+    lab.open("02 ·")
+    lab.run_by_menu("Run All Cells", lab.cells())
+    assert lab.faults() == []
+    results = lab.results()
+    assert len(results) == len(lab.cells("check("))
+    assert [one for one in results if "not done yet" not in one] == []
+    descriptions = lab.alternative_texts()
+    assert descriptions
+    assert "" not in descriptions
