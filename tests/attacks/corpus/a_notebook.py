@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,11 @@ def link_to_solution(path: Path, victim: Victim) -> None:
     path.symlink_to(victim.solution)
 
 
+def folder_of_classmate(path: Path, victim: Victim) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.symlink_to(victim.classmate.parent)
+
+
 def link_to_zeros(path: Path, _: Victim) -> None:
     path.unlink()
     path.symlink_to("/dev/zero")
@@ -226,6 +232,9 @@ ATTACKS = [
     Attack("link_to_classmate", "marks",
            "In the notebook's place there is a symbolic link to a classmate's.",
            replace=link_to_classmate),
+    Attack("folder_of_classmate", "marks",
+           "In the student's folder's place there is a link to a classmate's.",
+           replace=folder_of_classmate),
     Attack("link_to_solution", "marks",
            "In the notebook's place there is a symbolic link to the instructor's.",
            replace=link_to_solution),
