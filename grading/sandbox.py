@@ -131,8 +131,12 @@ def open_kernel(
     """
     setting = Setting(limits or Limits(), data.resolve() if data else None, gpu)
     socket = _Socket(secrets.token_hex().encode())
-    session = socket.session(setting, files, fast, environment)
-    session.start().result()
+    try:
+        session = socket.session(setting, files, fast, environment)
+        session.start().result()
+    except BaseException:
+        socket.remove()
+        raise
     kernel = SandboxKernel(socket, session)
     _greet(kernel)
     return kernel

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -142,7 +143,7 @@ class Session:
         heard = await self._heard.get()
         if heard == message:
             return
-        if not heard and self._process is not None:
+        if self._first < 0 and not heard and self._process is not None:
             _, stderr = self._process.communicate(timeout=10)
             raise SandboxUnavailable(sandbox_view.diagnosis(stderr))
         said = heard.decode(errors="replace").removeprefix("failed ") or "it ended without a word"
@@ -158,17 +159,20 @@ class Session:
             message, extra = b"", []
         if message == b"hello" and self._first < 0:
             self._adopt(extra)
-        if message.startswith(b"exit "):
-            self._said_exit = int(message[5:])
-        elif message in (b"busy", b"idle"):
-            self._cell_since = time.monotonic() if message == b"busy" else None
-            self._spend(_MESSAGE_COST)
-        else:
-            self._spend(_MESSAGE_COST)
-            self._heard.put_nowait(message)
+        self._take(message)
+        self._spend(_MESSAGE_COST)
         if not message:
             asyncio.get_running_loop().remove_reader(self._channel)
             self._kill()
+
+    def _take(self, message: bytes) -> None:
+        """Note what a message says, which may be the student's invention."""
+        if code := re.fullmatch(rb"exit (-?\d{1,3})", message):
+            self._said_exit = int(code[1])
+        elif message in (b"busy", b"idle"):
+            self._cell_since = time.monotonic() if message == b"busy" else None
+        else:
+            self._heard.put_nowait(message)
 
     def _adopt(self, extra: list[tuple[int, int, bytes]]) -> None:
         """Take hold of the sandbox's process 1, by the number that the system vouches for."""
@@ -308,12 +312,12 @@ class Session:
         self._ended.set()
 
     def _hear_last_words(self) -> None:
-        """The kernel's exit code may still wait on the channel."""
+        """The kernel's exit code, or why it failed to start, may still wait on the channel."""
         assert self._channel is not None
         with suppress(BlockingIOError, ConnectionResetError):
             while message := self._channel.recv(4096):
-                if message.startswith(b"exit "):
-                    self._said_exit = int(message[5:])
+                self._take(message)
+        self._heard.put_nowait(b"")
 
 
 def pack(folder: Path, limit: int) -> IO[bytes]:

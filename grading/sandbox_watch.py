@@ -65,7 +65,9 @@ class Usage:
         return memory
 
     def _sockets(self) -> int:
-        return int(self._read("1/net/sockstat").split()[2])  # sockets: used N
+        with suppress(FileNotFoundError, ProcessLookupError):  # the sandbox ends
+            return int(self._read("1/net/sockstat").split()[2])  # sockets: used N
+        return 0
 
     def _disk(self) -> int:
         most = 0

@@ -99,6 +99,12 @@ def test_raw_flood_on_the_output_socket_is_counted(open_sandbox: Open) -> None:
     assert kernel.stopped_by.limit == "output"
 
 
+@pytest.mark.parametrize("limits", [{"processes": 3}, {"open_files": 12}, {"disk": 1}])
+def test_too_little_to_start_with(open_sandbox: Open, limits: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match="The sandboxed kernel did not start: "):
+        open_sandbox(Limits(**limits))
+
+
 def test_sentences_name_the_limit_and_its_size() -> None:
     said = sandbox_limits.sentence("memory", 1536 * MB)
     assert said == "The sandbox's limit on memory, 1.5 GB for all processes together, was reached."
@@ -186,6 +192,45 @@ def test_kernel_that_ends_itself(open_sandbox: Open) -> None:
     assert not run(kernel, "import os; os._exit(3)").alive
     assert kernel.stopped_by is None
     assert kernel.reason() == ""
+
+
+def test_forged_messages_to_the_outside(open_sandbox: Open) -> None:
+    """The channel that tells of cells is within reach: what it says must break nothing outside."""
+    kernel = open_sandbox(Limits(cell_seconds=1, output=MB))
+    find = """
+    import os, socket, stat, threading, time
+    channels = [n for n in map(int, os.listdir('/proc/self/fd'))
+                if os.path.exists(f'/proc/self/fd/{n}') and stat.S_ISSOCK(os.fstat(n).st_mode)]
+    channels = [socket.socket(fileno=os.dup(n)) for n in channels]
+    channel, = [c for c in channels if c.type == socket.SOCK_SEQPACKET]
+    for message in (b'exit nonsense', b'hello', b'ready', b'failed', b'x' * 4000):
+        channel.send(message)
+    socket.send_fds(channel, [b'busy'], [0, 1, 2])
+    """
+    before = len(os.listdir("/proc/self/fd"))
+    assert run(kernel, find).alive
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert not run(kernel, "while True: channel.send(b'idle')").alive
+    assert kernel.stopped_by is not None
+    kernel.close()
+
+
+@pytest.mark.parametrize("last", ["b'exit nonsense'", "b'exit 99999999999'", "b''"])
+def test_forged_last_words(open_sandbox: Open, last: str) -> None:
+    kernel = open_sandbox()
+    forge = f"""
+    import os, socket, stat
+    for n in range(3, 99):
+        try:
+            if stat.S_ISSOCK(os.fstat(n).st_mode):
+                found = socket.socket(fileno=n)
+                if found.type == socket.SOCK_SEQPACKET:
+                    found.send({last})
+        except OSError: pass
+    os._exit(0)
+    """
+    assert not run(kernel, forge).alive
+    assert kernel.stopped_by is None
 
 
 LAUNCHER = """
