@@ -79,7 +79,8 @@ class Supervisor(threading.Thread):
         """Fork a session that listens on `channel`. Raises SandboxUnavailable."""
         key = (setting.data, setting.gpu, PRELOADED)
         if key not in self._zygotes:
-            self._zygotes[key] = self.loop.create_task(Zygote.start(setting))
+            usual = Setting(data=setting.data, gpu=setting.gpu)  # each session has its own limits
+            self._zygotes[key] = self.loop.create_task(Zygote.start(usual))
         zygote = await asyncio.shield(self._zygotes[key])
         try:
             zygote.fork(channel)
