@@ -10,7 +10,7 @@ from typing import Any
 from grading import executors, kernels
 from grading.batch import Tally, attention, autograde, course_secret, handed_in, lab_of
 from grading.course import CourseError
-from grading.grade import Setting, exercises_of
+from grading.grade import Setting
 
 AT_A_TIME = 256  # submissions that a cluster is given, if nobody says how many
 
@@ -46,7 +46,6 @@ def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setti
     checks = root / "grading" / "checks"
     if not (checks / f"{name}.py").exists():
         raise CourseError(f"{checks / name}.py is not there: without it {name} cannot be judged.")
-    exercises_of(str(checks), name)
     return Setting(
         name,
         (root / "labs" / f"{name}.ipynb").read_bytes(),

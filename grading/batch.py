@@ -41,10 +41,16 @@ class HandedIn:
 
     def content(self) -> bytes:
         """Its bytes; none of what is no file of this student's own, such as a link to another's."""
+        return self._own(self.file)
+
+    def timestamp(self) -> bytes:
+        """When it was handed in, as who collected it wrote beside it in nbgrader's form; or none"""
+        return self._own(self.file.with_name("timestamp.txt"))[:100]
+
+    def _own(self, file: Path) -> bytes:
         try:
-            own = self.folder.resolve() / self.file.relative_to(self.folder)
-            is_own = self.file.resolve() == own and own.is_file()
-            return self.file.read_bytes() if is_own else b""
+            own = self.folder.resolve() / file.relative_to(self.folder)
+            return file.read_bytes() if file.resolve() == own and own.is_file() else b""
         except OSError:
             return b""
 

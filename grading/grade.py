@@ -8,14 +8,12 @@ import hashlib
 import importlib.metadata
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from grading import exercise, judge, kernels, submission, verdict
-from grading.exercise import Exercise
 from grading.judge import Limits
 from grading.submission import Unreadable
 
@@ -68,7 +66,7 @@ def grade(job: Job) -> dict[str, Any]:
     Raises grading.judge.NoSession where no kernel can be started.
     """
     given, start = job.setting, time.perf_counter()
-    exercises = exercises_of(given.checks, given.lab)
+    exercises = exercise.load(given.lab, Path(given.checks))
     try:
         work = submission.read(job.notebook, given.released, list(exercises))
     except Unreadable as reason:
@@ -89,13 +87,6 @@ def grade(job: Job) -> dict[str, Any]:
         "digest": digest,
         "inputs": job.inputs,
     }
-
-
-def exercises_of(checks: str, lab: str) -> Mapping[str, Exercise]:
-    """The exercises of a lab by the checks in this folder, as they are now."""
-    exercise.CHECKS = Path(checks)
-    exercise.load.cache_clear()
-    return exercise.load(lab)
 
 
 def checks_digest(checks: str, lab: str) -> str:

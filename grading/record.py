@@ -71,6 +71,7 @@ class _Book:
         self.config.CourseDirectory.root = str(self.course)
         self.config.CourseDirectory.submitted_directory = STAND_INS
         self.config.Judged.root, self.config.Judged.results = str(root.resolve()), str(results)
+        self.db = db and hashlib.sha256(db.encode()).hexdigest()  # it may hold a password
         if db is not None:
             self.config.CourseDirectory.db_url = _with_driver(db)
         self.url = str(CourseDirectory(config=self.config).db_url)
@@ -86,11 +87,8 @@ class _Book:
         if result["inputs"]["notebook"] != hashlib.sha256(content).hexdigest():
             return "it has changed since it was graded: run `python -m grading autograde` again"
         files = self.course / STAND_INS / one.student / self.lab
-        timestamp = one.file.parent / "timestamp.txt"
-        when = timestamp.read_bytes() if timestamp.is_file() else b""
-        state = json.dumps(
-            [result["inputs"], result["score"], when.decode(errors="replace"), self.url]
-        )
+        when = one.timestamp()
+        state = json.dumps([result["inputs"], when.decode(errors="replace"), self.db])
         marker = files.parent / f"{self.lab}.recorded"
         if one.student in self.known and marker.exists() and marker.read_text() == state:
             self.kept += 1

@@ -9,19 +9,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from grading import judge, verdict
+from grading import exercise, judge, verdict
 from grading.autograde import setting_of
 from grading.batch import result_file, write_result
 from grading.course import CourseError
 from grading.exercise import Exercise
-from grading.grade import Setting, checks_digest, exercises_of
+from grading.grade import Setting, checks_digest
 from grading.report import load
 
 
 def run(root: Path, lab: str, results: Path) -> int:
     """Judge the kept values of a lab again; 0 if that was possible for all. Raises CourseError."""
     setting = setting_of(root, lab, isolation="")
-    exercises = exercises_of(setting.checks, setting.lab)
+    exercises = exercise.load(setting.lab, Path(setting.checks))
     again, changed, found = [], [], load(results, setting.lab)
     for result in found:
         try:

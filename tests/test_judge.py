@@ -35,7 +35,6 @@ def exercises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exer
 def load(folder: Path, monkeypatch: pytest.MonkeyPatch, checks: str) -> dict[str, Exercise]:
     write(folder / f"{LAB}.py", checks)
     monkeypatch.setattr(exercise, "CHECKS", folder)
-    exercise.load.cache_clear()
     return exercise.load(LAB)
 
 
