@@ -73,7 +73,8 @@ def _row(part: Part, lines: list[str]) -> str:
         f'<span style="color:{colour};display:inline-block;width:4em">{word}</span>' if word else ""
     )
     body = "".join(
-        f'<div style="margin-left:4em;white-space:pre-wrap;{_style(line)}">{_marked(line)}</div>'
+        '<div style="margin-left:4em;white-space:pre-wrap">'
+        f'<span style="{_style(line)}">{_marked(line)}</span></div>'
         for line in lines
     )
     return f'<div style="margin-top:3px">{head}{_marked(part.title)}{body}</div>'
