@@ -297,7 +297,7 @@ def unpack(file: int) -> None:
     import tarfile
 
     with os.fdopen(file, "rb") as stream, tarfile.open(fileobj=stream) as archive:
-        # Python 3.11 has filters from 3.11.4 on; the archive is our own, of files and folders alone.
+        # Filters came with Python 3.11.4; the archive is our own, of files and folders alone.
         if hasattr(tarfile, "data_filter"):
             archive.extractall(WORK, filter="data")
         else:
