@@ -1,4 +1,4 @@
-"""What a test may want of the system beyond Python: `@needs("chromium")`, `@needs("bwrap")`."""
+"""What a test may want of the system beyond Python: `@needs("chromium")`, `@needs("bwrap")`…"""
 
 import shutil
 import subprocess
@@ -17,6 +17,11 @@ PROBES = {
         (("bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"),),
         "bubblewrap cannot make a sandbox here (Debian: apt-get install bubblewrap; the kernel must"
         " allow user namespaces)",
+    ),
+    "postgres": (
+        (("initdb", "--version"), ("postgres", "--version")),
+        "PostgreSQL's server is not installed, or its commands are not on PATH (Debian: apt-get"
+        " install postgresql; PATH=/usr/lib/postgresql/*/bin)",
     ),
 }
 
