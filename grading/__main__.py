@@ -16,8 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    lab = commands.add_parser("lab", help="open the course in JupyterLab")
-    lab.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to JupyterLab")
+    lab = commands.add_parser(
+        "lab", help="open the course in JupyterLab; its options are JupyterLab's"
+    )
     lab.set_defaults(run=_lab)
 
     update = commands.add_parser("update", help="carry your answers into a lab's new version")
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     _add_grading(commands)
 
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     try:
         return options.run(options)
     except CourseError as error:
@@ -88,7 +92,7 @@ def _add_grading(commands: Any) -> None:
 def _lab(options: argparse.Namespace) -> int:
     from grading import workspace
 
-    return workspace.serve(ROOT, options.arguments)
+    return workspace.serve(ROOT, options.rest)
 
 
 def _update(options: argparse.Namespace) -> int:

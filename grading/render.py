@@ -1,9 +1,10 @@
 """A result as a person reads it: plain text, and HTML for JupyterLab and VS Code.
 
 The HTML has inline styles only (notebook front ends strip the rest), takes its colours from
-JupyterLab's theme where there is one, and says by word what it says by colour.
+JupyterLab's theme where there is one; the bar's colour says nothing that a word does not.
 """
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -43,7 +44,7 @@ def html(result: Result) -> str:
         f'max-width:60em;line-height:1.45">'
         f'<div><b style="{_MONO}">{escape(result.exercise)}</b> &nbsp; '
         f"{points(result.score, result.points)} &nbsp; "
-        f'<b style="color:{colour}">{STATES[result.status]}</b></div>{rows}</div>'
+        f"<b>{STATES[result.status]}</b></div>{rows}</div>"
     )
 
 
@@ -63,17 +64,16 @@ def _parts(result: Result) -> Iterator[tuple[Part, list[str]]]:
 def _word(part: Part) -> str:
     if not part.title:
         return ""
-    return "failed" if part.fault else "passed"
+    if part.fault is None:
+        return "passed"
+    return "to do" if part.fault.kind in ("not done", "missing") else "failed"
 
 
 def _row(part: Part, lines: list[str]) -> str:
     word = _word(part)
-    colour = _COLOURS["failed" if part.fault else "passed"]
-    head = (
-        f'<span style="color:{colour};display:inline-block;width:4em">{word}</span>' if word else ""
-    )
+    head = f'<span style="display:inline-block;width:4.6em">{word}</span> ' if word else ""
     body = "".join(
-        '<div style="margin-left:4em;white-space:pre-wrap">'
+        '<div style="margin-left:4.9em;white-space:pre-wrap">'
         f'<span style="{_style(line)}">{_marked(line)}</span></div>'
         for line in lines
     )
@@ -81,7 +81,7 @@ def _row(part: Part, lines: list[str]) -> str:
 
 
 def _style(line: str) -> str:
-    return _MONO if line.startswith(("For ", "expected ", "yours ")) or "\n" in line else ""
+    return _MONO if re.match(r"For \S+ = |expected |yours ", line) or "\n" in line else ""
 
 
 def _marked(line: str) -> str:

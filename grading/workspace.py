@@ -120,6 +120,8 @@ def _options(root: Path, arguments: Sequence[str]) -> list[str]:
         "LabApp.default_url": f"/lab/tree/{START_PAGE}",
         "LabApp.extension_manager": "readonly",
         "LabApp.news_url": "None",
+        # Or a language server for maintainers is found on PATH, and shows learners its messages.
+        "LanguageServerManager.autodetect": False,
         "LabApp.workspaces_dir": folder / ".jupyterlab",
         "ServerApp.answer_yes": True,  # Ctrl-C stops without a question
         "ServerApp.root_dir": folder,
