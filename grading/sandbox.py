@@ -176,13 +176,18 @@ class _Socket:
         }  # fmt: skip
 
     def session(
-        self, setting: Setting, files: Path | None, fast: bool, environment: Mapping[str, str]
+        self,
+        setting: Setting,
+        files: Path | None,
+        fast: bool,
+        environment: Mapping[str, str],
+        keep: Path | None = None,
     ) -> Session:
         """A new session behind these sockets. Raises SandboxUnavailable and ValueError."""
         if problem := probe():
             raise SandboxUnavailable(str(problem))
         return Session(
-            setting, self.info["ip"], key=self._key, files=files, fast=fast,
+            setting, self.info["ip"], key=self._key, files=files, keep=keep, fast=fast,
             environment=sandbox_view.session_environment(setting.data, environment),
         )  # fmt: skip
 
@@ -228,7 +233,8 @@ class SandboxProvisioner(KernelProvisionerBase):
         return await super().pre_launch(cmd=[], **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start the kernel; the files in `cwd`, if that is given, go into its working folder.
+        """Start the kernel; the files in `cwd`, if that is given, go into its working folder, and
+        the plain files that are new there in the end come back.
 
         Raises SandboxUnavailable, ValueError (a limit that is none, or exceeded) or RuntimeError.
         """
@@ -236,7 +242,9 @@ class SandboxProvisioner(KernelProvisionerBase):
             assert self.parent is not None
             self._socket = _Socket(self.parent.session.key)
         files = Path(kwargs["cwd"]) if kwargs.get("cwd") else None
-        self._session = self._socket.session(self._setting(), files, self.fast, kwargs["env"])
+        self._session = self._socket.session(
+            self._setting(), files, self.fast, kwargs["env"], keep=files
+        )
         self._waited = self._told = False
         await asyncio.wrap_future(self._session.start())
         self.log.debug("Sandbox: %s", self.isolation)

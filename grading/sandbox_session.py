@@ -9,8 +9,6 @@ import socket
 import stat
 import struct
 import subprocess
-import tarfile
-import tempfile
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -18,10 +16,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from grading import sandbox_launch, sandbox_view
-from grading.sandbox_init import PORTS, SOCKETS
+from grading import sandbox_files, sandbox_launch, sandbox_view
+from grading.sandbox_init import PORTS, SOCKETS, WORK
 from grading.sandbox_launch import Setting
 from grading.sandbox_limits import LimitReached, reached
 from grading.sandbox_view import SandboxUnavailable
@@ -39,6 +37,7 @@ class Session:
 
     ip: the beginning of the sockets' paths, which must be short, in a private folder.
     files: a folder whose plain files go into the working folder, or None for an empty one.
+    keep: a folder for the plain files that are new there in the end, or None.
     fast: fork it from the zygote where there can be one; `isolation` says what it became.
 
     Clients reach the kernel through sockets that this process keeps and relays: so output is
@@ -47,7 +46,7 @@ class Session:
 
     def __init__(
         self, setting: Setting, ip: str, *, key: bytes, environment: dict[str, str],
-        files: Path | None, fast: bool,
+        files: Path | None, keep: Path | None, fast: bool,
     ) -> None:  # fmt: skip
         self.ip = ip
         self.isolation = ""
@@ -58,17 +57,19 @@ class Session:
             "limits": asdict(setting.limits), "gpu": setting.gpu, "key": key.decode(),
             "env": environment,
         }  # fmt: skip
-        self._archive = None if files is None else pack(files, self._limits.disk)
+        self._archive = None if files is None else sandbox_files.pack(files, self._limits.disk)
+        self._keep_in = keep
         self._supervisor = sandbox_launch.supervisor()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._usage: Usage | None = None
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
         self._ended = asyncio.Event()
-        self._first = self._root = -1  # descriptors of its process 1 and its root folder
+        self._first = self._root = self._work = -1  # its process 1, its root and working folders
         self._sockets: list[int] = []
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last: asyncio.Task[None] | None = None  # its end has begun
         self._said_exit = -signal.SIGKILL
         self._output = 0
         self._cell_since: float | None = None
@@ -179,6 +180,7 @@ class Session:
         pid = next(_CREDENTIALS.unpack(each)[0] for _, of, each in extra if of == _SCM_CREDENTIALS)
         self._first = os.pidfd_open(pid)
         self._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY)
+        self._work = os.open(WORK.lstrip("/"), os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root)
         self._usage = Usage(self._root)
         # Once it has ended, so has everything in the sandbox: it is process 1 of a PID namespace.
         asyncio.get_running_loop().add_reader(self._first, self._end)
@@ -273,7 +275,7 @@ class Session:
             self._kill()  # it has gone, or does not listen any more
 
     def _kill(self) -> None:
-        if self._ended.is_set():
+        if self._last is not None:
             return
         if self._first >= 0:
             with suppress(ProcessLookupError):  # it ends already
@@ -299,17 +301,26 @@ class Session:
             loop.remove_reader(self._first)
         if self._usage is not None:
             self._usage.close()
-        for descriptor in (self._first, self._root, *self._sockets):
-            if descriptor >= 0:
-                os.close(descriptor)
         if self._archive is not None:
             self._archive.close()
         if self._process is not None:
             self._process.wait()
             assert self._process.stderr is not None
             self._process.stderr.close()
-        self.exit_code = self._said_exit
-        self._ended.set()
+        self._last = loop.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        """Bring back the files: nothing can change them any more. Then it is over."""
+        try:
+            if self._keep_in is not None and self._work >= 0:
+                bring_back, limit = sandbox_files.bring_back, self._limits.disk
+                await asyncio.to_thread(bring_back, self._work, self._keep_in, limit)
+        finally:
+            for descriptor in (self._first, self._root, self._work, *self._sockets):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self.exit_code = self._said_exit
+            self._ended.set()
 
     def _hear_last_words(self) -> None:
         """The kernel's exit code, or why it failed to start, may still wait on the channel."""
@@ -318,27 +329,3 @@ class Session:
             while message := self._channel.recv(4096):
                 self._take(message)
         self._heard.put_nowait(b"")
-
-
-def pack(folder: Path, limit: int) -> IO[bytes]:
-    """The plain files in a folder as a tar file; links, which could lead elsewhere, are left out.
-
-    Raises ValueError if they are larger than `limit` bytes together.
-    """
-    archive = tempfile.TemporaryFile()  # noqa: SIM115 (the caller's to close)
-    size = 0
-
-    def take(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        nonlocal size
-        size += entry.size
-        if size > limit:
-            raise ValueError(
-                f"The files in {folder} are larger than a sandbox's limit for files,"
-                f" {limit} bytes: is it the folder of one submission?"
-            )
-        return entry if entry.isreg() or entry.isdir() else None
-
-    with tarfile.open(fileobj=archive, mode="w") as stream:
-        stream.add(folder, arcname=".", filter=take)
-    archive.seek(0)
-    return archive

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -278,15 +279,43 @@ def by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return submission
 
 
+def execute(folder: Path, source: str) -> str:
+    """What a one-cell notebook prints that nbclient runs in a folder."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, kernel_name="p2p-sandbox", resources=resources).execute()
+    return "".join(output.text for output in notebook.cells[0].outputs)
+
+
 def test_nbclient_by_name(by_name: Path) -> None:
-    notebook = nbformat.read(by_name / "lab.ipynb", 4)
-    client = NotebookClient(
-        notebook, kernel_name="p2p-sandbox", resources={"metadata": {"path": str(by_name)}}
-    )
-    client.execute()
-    printed = notebook.cells[0].outputs[0].text
+    printed = execute(by_name, "import os; print(os.getcwd(), os.listdir())")
     assert printed.startswith("/sandbox/work")
     assert "beside.txt" in printed
+
+
+def test_new_files_come_back_and_harm_nothing(by_name: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (by_name / "link").symlink_to(tmp_path / "elsewhere")
+    leave = """
+    import os
+    os.makedirs('figures'); os.makedirs('link')
+    open('figures/loss.txt', 'w').write('0.1')
+    open('link/planted', 'w').write('x')
+    open('beside.txt', 'w').write('overwritten')
+    os.symlink('/etc/passwd', 'passwd')
+    os.mkfifo('pipe')
+    open('closed', 'w').close(); os.chmod('closed', 0)
+    for n in range(40):
+        os.truncate(os.open(f'hole{n}', os.O_CREAT | os.O_WRONLY), 200 * 2**20)
+    for n in range(30): os.makedirs('d' * 200); os.chdir('d' * 200)
+    """
+    execute(by_name, textwrap.dedent(leave))
+    assert (by_name / "figures" / "loss.txt").read_text() == "0.1"
+    assert (by_name / "beside.txt").read_text() == "beside"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert not (by_name / "passwd").exists()
+    assert not (by_name / "pipe").exists()
+    assert len(list(by_name.glob("hole*"))) <= 2  # the usual limit on files is 512 MB
 
 
 def test_papermill_by_name(by_name: Path) -> None:
