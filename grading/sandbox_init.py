@@ -161,6 +161,7 @@ def run_kernel(channel: socket.socket, settings: dict[str, Any], limits: Limits)
 
         app = IPKernelApp.instance()
         app.initialize(sys.argv[1:])
+        show_figures(app.shell)
         report_cells(app.kernel, channel)
         explain_limits(app.shell, limits)
         channel.send(b"ready")
@@ -184,6 +185,13 @@ def start_afresh() -> None:
         sys.modules["numpy"].random.seed()
     if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # it was read at the import
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def show_figures(shell: Any) -> None:
+    """Make figures pictures: matplotlib's backend, imported before this shell, knows of none."""
+    inline = sys.modules.get("matplotlib_inline.backend_inline")
+    if inline is not None:
+        inline.configure_inline_support(shell, "module://matplotlib_inline.backend_inline")
 
 
 def report_cells(kernel: Any, channel: socket.socket) -> None:
