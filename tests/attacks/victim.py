@@ -97,7 +97,8 @@ class World:
         if self.process.poll() is not None:
             found.append("killed a process")
         found += [f"reached a service by {way}" for way in self.service.reached]
-        found += [f"left a word in {left.parent}" for left in self._left()]
+        for left in self._left():
+            found.append(f"left a word in {'~' if left.parent == self.home else left.parent}")
         found += ["left a process running" for _ in self._survivors()]
         return list(dict.fromkeys(found))
 
