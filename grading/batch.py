@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from grading.course import CourseError, labs_in, select, write_atomically
 from grading.grade import Job, Setting, grade
+from grading.submission import MAX_BYTES
 
 TRIES = 3  # of a submission whose worker died, as a machine's may; then it is reported, not graded
 _UNFIT = re.compile(r"[<>&\"\\\x00-\x1f\x7f]")
@@ -49,8 +50,12 @@ class HandedIn:
 
     def _own(self, file: Path) -> bytes:
         try:
-            own = self.folder.resolve() / file.relative_to(self.folder)
-            return file.read_bytes() if file.resolve() == own and own.is_file() else b""
+            # The folder itself may be a link to a classmate's, too.
+            own = self.folder.parent.resolve() / file.relative_to(self.folder.parent)
+            if file.resolve() != own or not own.is_file():
+                return b""
+            with own.open("rb") as stream:  # a file may be as long as its writer says
+                return stream.read(MAX_BYTES + 1)
         except OSError:
             return b""
 

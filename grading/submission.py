@@ -142,8 +142,8 @@ def _measure(content: bytes) -> None:
     """Refuse what would take too much memory to read."""
     remedy = "clear the notebook's outputs and hand it in again."
     if len(content) > MAX_BYTES:
-        size, most = (f"{count / 2**20:.0f} MB" for count in (len(content), MAX_BYTES))
-        raise Unreadable(f"The file has {size}, more than the {most} that are read: {remedy}")
+        most = f"{MAX_BYTES / 2**20:.0f} MB"
+        raise Unreadable(f"The file has more than the {most} that are read: {remedy}")
     if len(content) > MAX_MARKS and any(islice(_MARK.finditer(content), MAX_MARKS, None)):
         raise Unreadable(f"The file holds more values than are read: {remedy}")
 

@@ -120,7 +120,8 @@ def test_sentences_name_the_limit_and_its_size() -> None:
 def test_interrupt_reaches_the_kernel_and_only_the_kernel(open_sandbox: Open) -> None:
     kernel = open_sandbox()
     run(kernel, "import subprocess; other = subprocess.Popen(['sleep', '60'])").ok()
-    request = kernel.client.execute("print('busy', flush=True)\nwhile True: pass")
+    endless = "print('busy', flush=True)\nwhile True: pass"
+    request = kernel.client.execute(endless, stop_on_error=False)  # or it aborts the next, too
     until(lambda: kernel.client.get_iopub_msg(timeout=PATIENCE)["content"].get("text") == "busy\n")
     kernel.interrupt()
     reply = kernel.client.get_shell_msg(timeout=PATIENCE)
