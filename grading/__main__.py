@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from grading import progress
 from grading.course import CourseError
 
 ROOT = Path(__file__).parents[1]
+_COURSE: Any = {
+    "type": Path,
+    "default": ROOT,
+    "help": "another folder with solutions/, labs/ and grading/checks/",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     standing.set_defaults(run=_progress)
 
     release = commands.add_parser("release", help="generate labs/ and the nbgrader course")
+    release.add_argument("--course", **_COURSE)
     release.set_defaults(run=_release)
 
     execute = commands.add_parser("execute", help="run every lab through papermill")
@@ -54,9 +61,7 @@ def _add_grading(commands: Any) -> None:
     results = argparse.ArgumentParser(add_help=False)
     results.add_argument("lab", help="such as 02")
     results.add_argument("--results", type=Path, required=True, help="DIR/<student>/NN_name.json")
-    results.add_argument(
-        "--course", type=Path, default=ROOT, help="a folder with labs/ and grading/checks/"
-    )
+    results.add_argument("--course", **_COURSE)
     handed_in = argparse.ArgumentParser(add_help=False)
     handed_in.add_argument("submissions", type=Path, help="SUBMISSIONS/<student>/NN_name.ipynb")
 
@@ -109,8 +114,9 @@ def _progress(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     from grading import release
 
-    for path in release.release(ROOT):
-        print(path.relative_to(ROOT))
+    points_of = partial(release.points_of, folder=options.course / "grading" / "checks")
+    for path in release.release(options.course, points_of=points_of):
+        print(path.relative_to(options.course))
     return 0
 
 

@@ -42,10 +42,10 @@ os.environ.setdefault("LAB_SCALE", "smoke")
 """
 
 
-def points_of(lab: str) -> dict[str, float]:
-    """The exercises that a lab's checks declare, and their points."""
+def points_of(lab: str, folder: Path | None = None) -> dict[str, float]:
+    """The exercises that a lab's checks declare, and their points. folder: of the checks."""
     try:
-        return {name: one.points for name, one in exercise.load(lab).items()}
+        return {name: one.points for name, one in exercise.load(lab, folder).items()}
     except exercise.UnknownExercise:
         message = f"solutions/{lab}.py has no checks yet: write grading/checks/{lab}.py."
         raise ReleaseError(message) from None
