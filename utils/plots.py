@@ -90,8 +90,10 @@ def show(fig: Figure, *, alt: str) -> None:
     """
     if not alt.strip():
         raise ValueError("A figure needs alternative text: say in `alt` what there is to see.")
-    if _in_notebook():
-        _display_png(fig, alt)
+    if in_notebook():
+        from IPython.display import display
+
+        display(bundle(fig, alt=alt), raw=True)
     elif matplotlib.get_backend().lower() in _backends_with_windows():
         plt.show()
     else:
@@ -99,7 +101,8 @@ def show(fig: Figure, *, alt: str) -> None:
     plt.close(fig)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether this runs in a Jupyter kernel."""
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython
@@ -111,19 +114,21 @@ def _backends_with_windows() -> list[str]:
     return [name.lower() for name in backend_registry.list_builtin(BackendFilter.INTERACTIVE)]
 
 
-def _display_png(fig: Figure, alt: str) -> None:
-    """Display as HTML: JupyterLab's own renderer of image/png (4.6) has no place for an `alt`."""
-    from IPython.display import display
+def bundle(fig: Figure, *, alt: str, sharpness: int = SHARPNESS) -> dict[str, str]:
+    """What `IPython.display.display(…, raw=True)` shows as the figure; the figure stays open.
 
+    HTML, since JupyterLab's own renderer of image/png (4.6) has no place for an `alt`.
+    sharpness: pixels of the PNG to a pixel of the page.
+    """
     file = io.BytesIO()
-    fig.savefig(file, format="png", dpi=SHARPNESS * PAGE_DPI, bbox_inches="tight", pad_inches=0.08)
+    fig.savefig(file, format="png", dpi=sharpness * PAGE_DPI, bbox_inches="tight", pad_inches=0.08)
     png = file.getvalue()
-    width = int.from_bytes(png[16:20], "big") // SHARPNESS  # the PNG's header holds its width
+    width = int.from_bytes(png[16:20], "big") // sharpness  # the PNG's header holds its width
     image = (
         f'<img alt="{html.escape(alt)}" width="{width}" '
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
     )
-    display({"text/html": image, "text/plain": f"[figure] {alt}"}, raw=True)
+    return {"text/html": image, "text/plain": f"[figure] {alt}"}
 
 
 def scatter_classes(
