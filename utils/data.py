@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -89,7 +89,7 @@ def digits(root: str | Path | None = None) -> Digits:
     are downloaded again where the folder can be written; the broken ones are kept as NAME.broken.
     Raises DataError where that is not possible; MNIST is never used in part.
     """
-    folder, source = _data_root(root)
+    folder, source = data_root(root)
     raw = folder / "MNIST" / "raw"
     if not any((raw / name).exists() for name in MNIST_FILES):
         loaded = _scikit_learn_digits()
@@ -113,20 +113,12 @@ def download_mnist(root: Path) -> None:
     raw = root / "MNIST" / "raw"
     if not _faults(raw):
         return
-    _require_writable(root, raw)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
-            _move_into_place(_fetch_mnist(Path(temporary)), raw)
-    except OSError as error:
-        raise DataError(
-            f"MNIST could not be written to {root} ({error.strerror or error}): "
-            "put that right or set LAB_DATA to another folder, then run `make data`."
-        ) from error
+    with download_folder("MNIST", "`make data`", root, raw) as temporary:
+        _move_into_place(_fetch_mnist(temporary), raw)
 
 
-def _data_root(root: str | Path | None) -> tuple[Path, str]:
-    """The folder to look in, and who named it ("" for the default)."""
+def data_root(root: str | Path | None) -> tuple[Path, str]:
+    """The folder in which data lie, and who named it: root, LAB_DATA, or "" for the default."""
     if root is not None:
         return Path(root).expanduser().absolute(), "root"
     named = os.environ.get("LAB_DATA", "")
@@ -134,6 +126,58 @@ def _data_root(root: str | Path | None) -> tuple[Path, str]:
         # A notebook's own working folder is not the one in which the learner set LAB_DATA.
         return (REPOSITORY / Path(named).expanduser()).resolve(), "LAB_DATA"
     return REPOSITORY / "data", ""
+
+
+@contextmanager
+def download_folder(name: str, command: str, root: Path, place: Path) -> Iterator[Path]:
+    """An empty folder inside root, there while the block runs: download into it, then move.
+
+    name: the data set; command: what to run to try again; place: where in root it will lie.
+    Raises DataError where root or what lies on the way to place is read-only or cannot be written.
+    """
+    _require_writable(name, command, root, place)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
+            yield Path(temporary)
+    except OSError as error:
+        raise DataError(
+            f"{name} could not be written to {root} ({error.strerror or error}): "
+            f"put that right or set LAB_DATA to another folder, then run {command}."
+        ) from error
+
+
+def fetch(name: str, size: str, command: str, download: Callable[[], object]) -> None:
+    """Run one of torchvision's downloads; what it raises becomes a DataError of one sentence."""
+    print(f"Downloading {name} ({size}).")
+    try:
+        with _socket_timeout(DOWNLOAD_TIMEOUT):
+            download()
+    except (OSError, RuntimeError, EOFError, HTTPException, zlib.error) as error:
+        reason = str(error).strip().rpartition("\n")[2] or repr(error)
+        raise DataError(
+            f"{name} could not be downloaded ({reason}): check the network, then run {command}."
+        ) from error
+
+
+def command_line(
+    module: str, dataset: str, download: Callable[[Path], None], done: str, given: list[str] | None
+) -> int:
+    """`python -m MODULE DATASET [--root DIR]`: download one data set. Returns the exit status.
+
+    done: what to print then, with {root} for the folder; given: the arguments, None for sys.argv's.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Download data.")
+    parser.add_argument("dataset", choices=[dataset])
+    parser.add_argument("--root", metavar="DIR", help="where to (default: LAB_DATA, else data/)")
+    root, _ = data_root(parser.parse_args(given).root)
+    try:
+        download(root)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(done.format(root=root))
+    return 0
 
 
 def _why_not_mnist(folder: Path, source: str) -> str:
@@ -190,11 +234,12 @@ def _read_mnist(raw: Path) -> Digits:
 
 def _faults(raw: Path) -> dict[str, str]:
     """What is wrong with each of the four files that is not as it should be."""
-    found = {name: _fault(raw / name, *expected) for name, expected in MNIST_FILES.items()}
+    found = {name: file_fault(raw / name, *expected) for name, expected in MNIST_FILES.items()}
     return {name: fault for name, fault in found.items() if fault}
 
 
-def _fault(path: Path, size: int, sha256: str) -> str:
+def file_fault(path: Path, size: int, sha256: str) -> str:
+    """What is wrong with a file that should have this size and SHA-256; "" if nothing is."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -214,18 +259,19 @@ def _listed(faults: dict[str, str]) -> str:
     return "; ".join(f"{name} {fault}" for name, fault in faults.items())
 
 
-def _require_writable(root: Path, raw: Path) -> None:
+def _require_writable(name: str, command: str, root: Path, place: Path) -> None:
     """Refuse before a download is spent on a folder that cannot take it.
 
     The mode is looked at too: an administrator may write everywhere, and is not meant to in a
     folder that is marked read-only.
     """
     nearest = next(place for place in (root, *root.parents) if place.exists())
-    for place in (nearest, *(folder for folder in (raw.parent, raw) if folder.exists())):
-        if not (os.access(place, os.W_OK) and place.stat().st_mode & stat.S_IWUSR):
+    inner = [folder for folder in (place.parent, place) if folder != root and folder.exists()]
+    for folder in (nearest, *inner):
+        if not (os.access(folder, os.W_OK) and folder.stat().st_mode & stat.S_IWUSR):
             raise DataError(
-                f"MNIST cannot be downloaded to {root}, since {place} is read-only: "
-                "set LAB_DATA to a folder that you can write, and run `make data`."
+                f"{name} cannot be downloaded to {root}, since {folder} is read-only: "
+                f"set LAB_DATA to a folder that you can write, and run {command}."
             )
 
 
@@ -233,15 +279,7 @@ def _fetch_mnist(folder: Path) -> Path:
     """Download into an empty folder with torchvision's downloader; return the checked files."""
     from torchvision.datasets import MNIST
 
-    print("Downloading MNIST (12 MB).")
-    try:
-        with _socket_timeout(DOWNLOAD_TIMEOUT):
-            MNIST(folder, download=True)
-    except (OSError, RuntimeError, EOFError, HTTPException, zlib.error) as error:
-        reason = str(error).strip().rpartition("\n")[2] or repr(error)
-        raise DataError(
-            f"MNIST could not be downloaded ({reason}): check the network, then run `make data`."
-        ) from error
+    fetch("MNIST", "12 MB", "`make data`", lambda: MNIST(folder, download=True))
     fresh = folder / "MNIST" / "raw"
     faults = _faults(fresh)
     if faults:
@@ -274,17 +312,8 @@ def _move_into_place(fresh: Path, raw: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: download one data set. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.data", description="Download data.")
-    parser.add_argument("dataset", choices=["mnist"])
-    parser.add_argument("--root", metavar="DIR", help="where to (default: LAB_DATA, else data/)")
-    root, _ = _data_root(parser.parse_args(arguments).root)
-    try:
-        download_mnist(root)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"MNIST is in {root}, all four files with their official checksums.")
-    return 0
+    done = "MNIST is in {root}, all four files with their official checksums."
+    return command_line("utils.data", "mnist", download_mnist, done, arguments)
 
 
 if __name__ == "__main__":
