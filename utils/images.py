@@ -1,4 +1,4 @@
-"""Small colour pictures of ten kinds: CIFAR-10 where it can be had, pictures drawn by code otherwise.
+"""Small colour pictures of ten classes: CIFAR-10 where it can be had, otherwise drawn by code.
 
 `python -m utils.images cifar10 [--root DIR]` downloads CIFAR-10 (170 MB). Nothing else here does.
 """
@@ -177,84 +177,90 @@ def _draw(labels: NDArray[np.integer], side: int, rng: np.random.Generator) -> N
     n = len(labels)
     u, v, pixel = _places(n, side, rng)
     inside = np.empty((n, side, side), np.float32)
-    for label in range(len(SHAPES)):
+    for label, name in enumerate(SHAPES):
         here = labels == label
-        inside[here] = _shape(SHAPES[label], u[here], v[here], pixel[here], rng)
+        phase = _uniform(rng, 0, 2 * np.pi, (2, int(here.sum()), 1, 1))
+        depth = _depth(name, u[here], v[here], phase)
+        inside[here] = (0.5 + depth / pixel[here]).clip(0, 1)
     shape, ground = _colours(n, rng)
     picture = ground + inside[..., None] * (shape - ground)
     picture *= _light(n, side, rng)[..., None]
-    spot, colour = _spot(n, side, rng), rng.uniform(0, 1, (n, 1, 1, 3))
-    picture += spot[..., None] * (colour - picture)
-    picture += rng.normal(0, 0.06, picture.shape)
+    colour = _uniform(rng, 0, 1, (n, 1, 1, 3))
+    picture += _blot(n, side, rng)[..., None] * (colour - picture)
+    picture += np.float32(0.06) * rng.standard_normal(picture.shape, dtype=np.float32)
     return (255 * picture.clip(0, 1)).astype(np.uint8)
+
+
+def _uniform(
+    rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    return np.float32(low) + np.float32(high - low) * rng.random(shape, dtype=np.float32)
 
 
 def _places(n: int, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
     """Each pixel as the shape sees it: (u, v), the shape reaching from −1 to 1; a pixel's size."""
-    column = np.linspace(-1, 1, side, dtype=np.float32)
-    tilt, size = (rng.uniform(*ends, (n, 1, 1)) for ends in ((-0.25, 0.25), (0.4, 0.75)))
-    away = rng.uniform(-1, 1, (2, n, 1, 1)) * (0.9 - size)
-    x, y = column[None, None, :] - away[0], column[None, :, None] - away[1]
+    tilt, size = _uniform(rng, -0.25, 0.25, (n, 1, 1)), _uniform(rng, 0.4, 0.75, (n, 1, 1))
+    away = _uniform(rng, -1, 1, (2, n, 1, 1)) * (np.float32(0.9) - size)
+    x, y = _grid(side)
+    x, y = x - away[0], y - away[1]
     u = (np.cos(tilt) * x + np.sin(tilt) * y) / size
     v = (np.cos(tilt) * y - np.sin(tilt) * x) / size
-    return u.astype(np.float32), v.astype(np.float32), (2 / side / size).astype(np.float32)
+    return u, v, np.float32(2 / side) / size
 
 
-def _shape(
-    name: str,
-    u: NDArray[np.float32],
-    v: NDArray[np.float32],
-    pixel: NDArray[np.float32],
-    rng: np.random.Generator,
+def _grid(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The places of the pixels, from −1 to 1: x (1, 1, side) to the right, y (1, side, 1) down."""
+    column = np.linspace(-1, 1, side, dtype=np.float32)
+    return column[None, None, :], column[None, :, None]
+
+
+def _depth(
+    name: str, u: NDArray[np.float32], v: NDArray[np.float32], phase: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """How much of each pixel the shape covers, 0 to 1."""
-    r, across = np.hypot(u, v), np.maximum(abs(u), abs(v))
-    phase = rng.uniform(0, 2 * np.pi, (2, len(u), 1, 1))
+    """How deep inside the shape each place is; negative outside. phase: where a pattern begins."""
     wave = 5.0  # of a pattern, in radians to half the shape's size
     if name == "disc":
-        depth = 0.9 - r
-    elif name == "ring":
-        depth = 0.25 - abs(r - 0.75)
-    elif name == "square":
-        depth = 0.8 - across
-    elif name == "triangle":
-        depth = np.minimum(0.75 - v, (0.9 + v - 1.9 * abs(u)) / 2.1)
-    elif name == "triangle down":
-        depth = np.minimum(0.75 + v, (0.9 - v - 1.9 * abs(u)) / 2.1)
-    elif name == "plus":
-        depth = np.minimum(0.95 - across, 0.28 - np.minimum(abs(u), abs(v)))
-    elif name == "saltire":
-        a, b = abs(u + v) / 2**0.5, abs(u - v) / 2**0.5
-        depth = np.minimum(0.95 - np.maximum(a, b), 0.28 - np.minimum(a, b))
-    elif name == "lying stripes":
-        depth = np.sin(wave * v + phase[0]) / wave
-    elif name == "standing stripes":
-        depth = np.sin(wave * u + phase[0]) / wave
-    else:
-        depth = np.sin(wave * u + phase[0]) * np.sin(wave * v + phase[1]) / wave
-    return (0.5 + depth / pixel).clip(0, 1)
+        return 0.9 - np.hypot(u, v)
+    if name == "ring":
+        return 0.25 - abs(np.hypot(u, v) - 0.75)
+    if name == "square":
+        return 0.8 - np.maximum(abs(u), abs(v))
+    if name == "triangle":
+        return np.minimum(0.75 - v, (0.9 + v - 1.9 * abs(u)) / 2.1)
+    if name == "triangle down":
+        return _depth("triangle", u, -v, phase)
+    if name == "plus":
+        x, y = abs(u), abs(v)
+        return np.minimum(0.95 - np.maximum(x, y), 0.28 - np.minimum(x, y))
+    if name == "saltire":
+        return _depth("plus", (u + v) / 2**0.5, (u - v) / 2**0.5, phase)
+    lying, standing = np.sin(wave * v + phase[0]), np.sin(wave * u + phase[1])
+    if name == "lying stripes":
+        return lying / wave
+    if name == "standing stripes":
+        return standing / wave
+    return lying * standing / wave
 
 
-def _colours(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _colours(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The colours of shape and ground, (n, 1, 1, 3), at least 0.55 apart."""
-    shape, ground = rng.uniform(0, 1, (2, n, 1, 1, 3))
+    shape, ground = _uniform(rng, 0, 1, (2, n, 1, 1, 3))
     while (near := np.linalg.norm(shape - ground, axis=-1)[:, 0, 0] < 0.55).any():
-        shape[near] = rng.uniform(0, 1, (near.sum(), 1, 1, 3))
+        shape[near] = _uniform(rng, 0, 1, (int(near.sum()), 1, 1, 3))
     return shape, ground
 
 
-def _light(n: int, side: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _light(n: int, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Brightness that changes from one side of the picture to the other."""
-    column, angle = np.linspace(-1, 1, side), rng.uniform(0, 2 * np.pi, (n, 1, 1))
-    slope = np.cos(angle) * column[None, None, :] + np.sin(angle) * column[None, :, None]
-    return 0.85 + 0.25 * rng.uniform(0, 1, (n, 1, 1)) * slope
+    (x, y), angle = _grid(side), _uniform(rng, 0, 2 * np.pi, (n, 1, 1))
+    return 0.85 + _uniform(rng, 0, 0.25, (n, 1, 1)) * (np.cos(angle) * x + np.sin(angle) * y)
 
 
-def _spot(n: int, side: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _blot(n: int, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A round blot somewhere, which hides what is under it: how much of each pixel, 0 to 1."""
-    column, (x, y) = np.linspace(-1, 1, side), rng.uniform(-1, 1, (2, n, 1, 1))
-    r = np.hypot(column[None, None, :] - x, column[None, :, None] - y)
-    return ((rng.uniform(0.1, 0.3, (n, 1, 1)) - r) * side / 2).clip(0, 1)
+    (x, y), (left, top) = _grid(side), _uniform(rng, -1, 1, (2, n, 1, 1))
+    reach = _uniform(rng, 0.1, 0.3, (n, 1, 1)) - np.hypot(x - left, y - top)
+    return (reach * np.float32(side / 2)).clip(0, 1)
 
 
 def main(arguments: list[str] | None = None) -> int:

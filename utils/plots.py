@@ -245,16 +245,19 @@ def image_grid(
 
     images: (N, H, W). Without negative values, white is 0 and black the largest value, as ink on
     paper. With negative values (weights, gradients) dark is negative, light is positive, and a bar
-    gives the scale, named by `unit`.
+    gives the scale, named by `unit`. Or (N, H, W, 3): red, green, blue, as uint8 or from 0 to 1.
     titles: (N,), one above each image; columns: images to a row.
     """
-    pictures = np.asarray(images, dtype=float)
-    if pictures.ndim != 3 or pictures.size == 0:
-        raise ValueError(f"image_grid needs images of shape (N, H, W), not {pictures.shape}.")
+    pictures = np.asarray(images)
+    coloured = pictures.ndim == 4 and pictures.shape[3] == 3
+    if (pictures.ndim != 3 and not coloured) or pictures.size == 0:
+        raise ValueError(
+            f"image_grid needs images of shape (N, H, W) or (N, H, W, 3), not {pictures.shape}."
+        )
     names = [""] * len(pictures) if titles is None else [str(title) for title in titles]
     if len(names) != len(pictures):
         raise ValueError(f"image_grid has {len(pictures)} images, but {len(names)} titles.")
-    signed = bool(np.nanmin(pictures) < 0)
+    signed = not coloured and bool(np.nanmin(pictures) < 0)
     limit = float(np.nanmax(np.abs(pictures))) or 1.0
     scale = Normalize(-limit if signed else 0.0, limit)
     colours = SIGNED if signed else "gray_r"
