@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -310,8 +310,17 @@ def _require_finite(loss: float, epoch: int) -> None:
         )
 
 
+class Drawn(Protocol):
+    """What `Live` draws: a `History`, or another record of a training."""
+
+    @property
+    def alt(self) -> str: ...
+
+    def draw(self, title: str = "") -> Figure: ...
+
+
 class Live:
-    """A picture of loss and accuracy that is redrawn in its place while training goes on.
+    """A picture of a training's curves that is redrawn in its place while it goes on.
 
     In a notebook: at most once in `interval` seconds, and never for more than a tenth of the time;
     what is left in the end is one picture with alternative text, also under papermill and on pages
@@ -325,7 +334,7 @@ class Live:
         self._shown = False
         self._due = 0.0  # not to be redrawn before, on time.perf_counter's clock
 
-    def update(self, history: History) -> None:
+    def update(self, history: Drawn) -> None:
         """Redraw, if it is a notebook's and it is time."""
         start = time.perf_counter()
         if start >= self._due and plots.in_notebook():
@@ -333,14 +342,14 @@ class Live:
             now = time.perf_counter()
             self._due = now + max(self.interval, 9 * (now - start))
 
-    def finish(self, history: History) -> None:
+    def finish(self, history: Drawn) -> None:
         """Draw the last picture, which stays."""
         if plots.in_notebook():
             self._display(history, sharpness=plots.SHARPNESS)
         else:
             plots.show(history.draw(self.title), alt=history.alt)
 
-    def _display(self, history: History, sharpness: int) -> None:
+    def _display(self, history: Drawn, sharpness: int) -> None:
         from IPython.display import display, update_display
 
         fig = history.draw(self.title)
