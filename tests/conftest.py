@@ -1,15 +1,32 @@
 """For every test: nobody's own files are touched, and the run says at its end what it left out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # Fresh examples in every run, printed in a form to repeat them; no limit on time, which machines
 # that do other work beside would exceed by chance.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=False, print_blob=True)
 hypothesis.settings.load_profile("course")
+
+
+class ByFileAndLab(LoadFileScheduling):
+    """A file's tests share a worker, as what they set up is dear; but each lab is a unit,
+    or the file that goes through all labs would keep one worker busy long after the others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        lab = re.search(r"\[.*?(\d\d_[a-z]+(?:_[a-z]+)*)", nodeid)
+        return super()._split_scope(nodeid) + (f"::{lab[1]}" if lab else "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFileAndLab:
+    return ByFileAndLab(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")
