@@ -66,12 +66,14 @@ class History:
     """What a training went through, epoch by epoch.
 
     rows: one for each whole epoch; batches: (epochs done, loss) of some batches, for the picture;
-    ended: "" after all epochs, else "interrupted" or "diverged".
+    ended: "" after all epochs, else "interrupted" or "diverged"; held_out: what the picture calls
+    the data that are not trained on ("validation", where the test set is kept for later).
     """
 
     rows: list[Row] = field(default_factory=list)
     batches: list[tuple[float, float]] = field(default_factory=list)
     ended: str = ""
+    held_out: str = "test"
 
     def __getitem__(self, name: str) -> list[float]:
         """One column, such as `history["test_loss"]`: a value for each epoch."""
@@ -98,8 +100,9 @@ class History:
         first, last = self.rows[0], self.rows[-1]
         return (
             f"Two plots over {len(self.rows)} epochs. Loss: training from {first.train_loss:.3g} to"
-            f" {last.train_loss:.3g}, test from {first.test_loss:.3g} to {last.test_loss:.3g}."
-            f" Accuracy on test data: from {first.test_accuracy:.1%} to {last.test_accuracy:.1%}."
+            f" {last.train_loss:.3g}, {self.held_out} from {first.test_loss:.3g} to"
+            f" {last.test_loss:.3g}. Accuracy, {self.held_out}: from {first.test_accuracy:.1%} to"
+            f" {last.test_accuracy:.1%}."
         )
 
     def draw(self, title: str = "") -> Figure:
@@ -109,8 +112,8 @@ class History:
             where, losses = zip(*self.batches, strict=True)
             left.plot(where, losses, ".", color=plots.GREY, alpha=0.5, markersize=3, zorder=1)
         epochs = self["epoch"]
-        loss = {"training": self["train_loss"], "test": self["test_loss"]}
-        accuracy = {"training": self["train_accuracy"], "test": self["test_accuracy"]}
+        loss = {"training": self["train_loss"], self.held_out: self["test_loss"]}
+        accuracy = {"training": self["train_accuracy"], self.held_out: self["test_accuracy"]}
         for ax, series, name in ((left, loss, "loss (nats)"), (right, accuracy, "accuracy")):
             plots.curves(ax, series if self.rows else {}, "epoch", name, x=epochs)
             ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
@@ -179,6 +182,7 @@ def fit(
     augment: Augment | None = None,
     live: "Live | None" = None,
     log: str | Path | None = None,
+    held_out: str = "test",
 ) -> History:
     """Train the model in place by mini-batches; returns what happened, epoch by epoch.
 
@@ -190,6 +194,7 @@ def fit(
         `torch.optim.lr_scheduler.LambdaLR` has it. At the end the rates are as they came.
     augment: (X, generator) → X, for each training batch; X is on its device, generator on the CPU.
     live: draws loss and accuracy while this runs. log: a folder for TensorBoard's log of the run.
+    held_out: what pictures call the second pair; its columns are test_loss and test_accuracy.
 
     A loss that is no longer finite ends training with a printed sentence, and so does Ctrl-C (or
     JupyterLab's stop button): the weights reached stay, and `History.ended` says why. Within a
@@ -197,7 +202,7 @@ def fit(
     Raises ValueError where data and model are on different devices.
     """
     _require_one_device(model, train, test)
-    history = History()
+    history = History(held_out=held_out)
     loop = _Loop(model, optimizer, train, epochs, batch_size, schedule, augment, history, live)
     orders, draws = (torch.Generator().manual_seed(n) for n in (seed, seed + 2**32))
     with _writer(log) as writer, loop.rates_restored():
@@ -397,7 +402,7 @@ def sweep(
                 start = time.perf_counter()
                 results = run(**settings)
                 row = {**settings, **results, "seconds": round(time.perf_counter() - start, 3)}
-                _append(path, row)
+                append_row(path, row)
                 done[_key(settings, names)] = row
     finally:
         _in_sweep.reset(token)
@@ -418,6 +423,14 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not a table of runs ({error}): move it away.") from error
+
+
+def append_row(path: str | Path, row: Mapping[str, Any]) -> None:
+    """Add one line to a table of runs, and make the table and its folder if there is none yet."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def heat_map(rows: Sequence[Mapping[str, Any]], x: str, y: str, value: str) -> Figure:
@@ -454,12 +467,6 @@ def _mend(path: Path) -> None:
     if path.exists():
         whole, newline, _ = path.read_text(encoding="utf-8").rpartition("\n")
         path.write_text(whole + newline, encoding="utf-8")
-
-
-def _append(path: Path, row: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 # TensorBoard
