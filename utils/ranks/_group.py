@@ -74,18 +74,18 @@ class _Here:
 _here = _Here()
 
 
-def join(
-    layout: Plan, rank: int, world_size: int, file: str, local_rank: int | None = None
-) -> None:
-    """Make this process the rank of a new process group, leaving an earlier one.
+def join(layout: Plan, rank: int, file: str) -> None:
+    """Make this process a rank of a new process group, leaving an earlier one.
 
-    file: where ranks find each other; empty: through the environment, as torchrun sets it.
+    rank: among those on this machine; file: where they find each other. Empty: through the
+    environment, as torchrun sets it, which knows of other machines.
     """
     import torch
     import torch.distributed as dist
+    from torch._C._distributed_c10d import FileStore  # torch.distributed has it, unannounced
 
     leave()
-    mine = layout.devices[rank if local_rank is None else local_rank]
+    mine = layout.devices[rank]
     _here.device, _here.staged = mine, layout.staged
     torch.set_num_threads(layout.threads)
     if mine != "cpu":

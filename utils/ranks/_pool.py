@@ -254,7 +254,7 @@ class _Template:
         self._control, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptor = inside.fileno()
         main = f"_rank.template(__import__('socket').socket(fileno={descriptor}))"
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115: open as long as the process
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (open for long)
         with inside:
             self._process = subprocess.Popen(
                 _python(main),
