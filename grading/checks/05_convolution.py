@@ -1,0 +1,293 @@
+"""Checks of lab 05: convolution and pooling, forward and backward, and LeNet."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from grading import expect
+from grading.checks import convolution_answers as answers
+from grading.exercise import exercise, part
+from grading.student import probe
+
+
+@exercise("output_size", points=1)
+def judge_output_size(student, rng):
+    def judge(moves, rest, stride, padding, k):
+        """A filter that has room for so many moves, and `rest` pixels more."""
+        n = k + moves * stride + rest - 2 * padding
+        given = {"n": n, "k": k, "stride": stride, "padding": padding}
+        right, known = answers.output_size(n, k, stride, padding)
+        got = student.output_size(n, k, stride, padding)
+        expect.equal(got, right, what="the size", given=given, knows=known)
+        whole = "A size is a whole number: round down with //, which gives an int."
+        message = "The size is right, but no int."
+        kind = type(got) is int or isinstance(got, np.integer)
+        expect.that(kind, message, given=given, diagnosis=whole, kind="dtype")
+
+    def draw(low, high):
+        return int(rng.integers(low, high))
+
+    with part("with stride 1 and without padding", points=0.2):
+        judge(draw(12, 30), 0, 1, 0, draw(3, 8))
+    with part("the stride, with and without a rest", points=0.2):
+        judge(draw(12, 30), 1, 3, 0, draw(4, 8))
+        judge(draw(12, 30), 0, 2, 0, draw(4, 8))
+    with part("the padding", points=0.2):
+        judge(draw(20, 30), 0, 1, draw(2, 4), draw(7, 10))
+        judge(draw(20, 30), 2, 4, draw(2, 4), draw(7, 10))
+    how = "Draw the row of pixels, put the filter to the left, and count its moves."
+    with part("alexnet_size", points=0.2):
+        expect.answer(student, "alexnet_size", *answers.alexnet_size(), how, rtol=1e-6)
+    with part("same_padding", points=0.2):
+        how = "With stride 1: each pixel of the image is the centre of one place."
+        expect.answer(student, "same_padding", *answers.same_padding(), how, rtol=1e-6)
+
+
+def _judge_convolution(function, student, cases):
+    for x, w, b, stride, padding in cases:
+        right, known = answers.conv2d(x, w, b, stride, padding)
+        given = {"x": x, "w": w, "b": b, "stride": stride, "padding": padding}
+        got = function(x, w, b, stride, padding)
+        expect.close(got, right, what="y", given=given, knows=known)
+        expect.unchanged(student)
+
+
+def _case(rng, x, w, stride=1, padding=0):
+    """Random (x, w, b, stride, padding) for the shapes of x and w."""
+    return *(answers.numbers(rng, *shape) for shape in (x, w)), _bias(rng, w[0]), stride, padding
+
+
+def _bias(rng, count):
+    """Different numbers, none of them 0."""
+    return rng.choice(np.r_[-9:0, 1:10], size=count, replace=False).astype(float)
+
+
+@exercise("conv2d_loops", points=1.5)
+def judge_conv2d_loops(student, rng):
+    def judge(*cases):
+        _judge_convolution(student.conv2d_loops, student, [_case(rng, *case) for case in cases])
+
+    with part("one image, one channel, one filter", points=0.4):
+        judge(((1, 1, 4, 4), (1, 1, 2, 2)), ((1, 1, 4, 5), (1, 1, 3, 2)))
+    with part("channels are summed; filters, biases and images stay apart", points=0.4):
+        judge(((2, 2, 4, 5), (2, 2, 2, 3)), ((2, 3, 4, 4), (4, 3, 2, 2)))
+    with part("the stride, along rows and columns", points=0.35):
+        judge(((1, 2, 7, 6), (2, 2, 2, 3), 2), ((2, 1, 9, 11), (2, 1, 3, 2), 3))
+    with part("the padding, on all sides", points=0.35):
+        judge(((1, 2, 4, 3), (2, 2, 3, 2), 1, 1), ((2, 1, 5, 6), (3, 1, 3, 4), 2, 2))
+
+
+@exercise("im2col", points=1.25)
+def judge_im2col(student, rng):
+    def judge(shape, kernel, stride=1, padding=0):
+        x = rng.permutation(int(np.prod(shape))).reshape(shape) + 1.0
+        right, known = answers.im2col(x, kernel, stride, padding)
+        given = {"x": x, "kernel": kernel, "stride": stride, "padding": padding}
+        got = student.im2col(x, kernel, stride, padding)
+        expect.close(got, right, what="the result", given=given, knows=known)
+        expect.unchanged(student)
+
+    with part("one channel: each window a column", points=0.4):
+        judge((1, 1, 3, 4), (2, 2))
+        judge((1, 1, 4, 5), (2, 3))
+    with part("channels and images", points=0.3):
+        judge((1, 2, 3, 4), (2, 2))
+        judge((3, 2, 3, 4), (2, 3))
+    with part("stride and padding", points=0.3):
+        judge((1, 1, 6, 7), (2, 3), 2, 0)
+        judge((1, 2, 3, 4), (2, 3), 1, 1)
+        judge((2, 2, 5, 6), (3, 2), 2, 2)
+    with part("im2col_growth", points=0.25):
+        how = "How many places are there, for each pixel one? How many values has a window?"
+        expect.answer(student, "im2col_growth", *answers.im2col_growth(), how, rtol=1e-6)
+
+
+@exercise("conv2d", points=0.75)
+def judge_conv2d(student, rng):
+    def judge(*cases):
+        _judge_convolution(student.conv2d, student, [_case(rng, *case) for case in cases])
+
+    with part("filters, channels and images", points=0.4):
+        judge(((1, 1, 4, 5), (1, 1, 2, 3)), ((2, 2, 4, 5), (2, 2, 2, 3)))
+        judge(((3, 2, 5, 4), (4, 2, 3, 2)), ((2, 4, 3, 4), (3, 4, 2, 3)))
+    with part("any stride and padding", points=0.35):
+        judge(((1, 2, 7, 6), (2, 2, 2, 3), 2), ((1, 2, 4, 3), (2, 2, 3, 2), 1, 1))
+        judge(*[_random_shapes(rng) for _ in range(6)])
+
+
+def _random_shapes(rng):
+    """(shape of x, shape of w, stride, padding)"""
+    N, C, K, R, S, stride = (int(n) for n in rng.integers(1, 5, size=6))
+    H, W = R + int(rng.integers(2, 8)), S + int(rng.integers(2, 8))
+    return (N, C, H, W), (K, C, R, S), stride, int(rng.integers(3))
+
+
+@exercise("conv2d_backward", points=2)
+def judge_conv2d_backward(student, rng):
+    names = ("dx", "dw", "db")
+
+    def judge(name, *cases):
+        which = names.index(name)
+        for case in cases:
+            x, w, b, stride, padding = _case(rng, *case)
+            dy = answers.numbers(rng, *answers.convolved(x, w, b, stride, padding).shape)
+            given = {"dy": dy, "x": x, "w": w, "stride": stride, "padding": padding}
+            got = student.conv2d_backward(dy, x, w, stride, padding)
+            three = expect.items(got, 3, what="the result (dx, dw, db)", given=given)
+            all_three = answers.conv2d_backward(dy, x, w, stride, padding)
+            right, known = all_three[which]
+            order = {
+                f"That is {other}: the order is (dx, dw, db).": all_three[i][0]
+                for i, other in enumerate(names)
+                if i != which
+            }
+            expect.close(three[which], right, what=name, given=given, knows={**known, **order})
+            expect.unchanged(student)
+
+    plain = (
+        ((1, 1, 3, 4), (1, 1, 2, 2)),
+        ((3, 2, 4, 5), (2, 2, 2, 3)),
+        ((2, 3, 5, 4), (4, 3, 3, 2)),
+    )
+    strided = (((1, 2, 7, 8), (2, 2, 3, 3), 2), ((2, 1, 8, 7), (2, 1, 3, 2), 3))
+    padded = (((1, 1, 3, 4), (1, 1, 3, 2), 1, 1), ((2, 2, 5, 6), (3, 2, 3, 4), 2, 2))
+    with part("db: a bias touches all of its map, in every image", points=0.3):
+        judge("db", *plain, strided[1])
+    with part("dw: each weight, over all places and images", points=0.6):
+        judge("dw", *plain, *strided, *padded)
+    with part("dx: a pixel's windows add up", points=0.5):
+        judge("dx", *plain)
+    with part("dx with a stride", points=0.3):
+        judge("dx", *strided)
+    with part("dx with padding", points=0.3):
+        judge("dx", *padded, *[_random_shapes(rng) for _ in range(4)])
+
+
+@exercise("max_pool2d", points=1.25)
+def judge_max_pool2d(student, rng):
+    def image(*shape):
+        """No two values alike; some blocks have only negative ones."""
+        count = int(np.prod(shape))
+        return (rng.permutation(count) - 0.7 * count).round().reshape(shape)
+
+    def forward(x, size):
+        right, known = answers.max_pool2d(x, size)
+        got, given = student.max_pool2d(x, size), {"x": x, "size": size}
+        expect.close(got, right, what="y", given=given, knows=known)
+        expect.unchanged(student)
+
+    def backward(x, size):
+        N, C, H, W = x.shape
+        dy = answers.numbers(rng, N, C, H // size, W // size) + 0.5
+        right, known = answers.max_pool2d_backward(dy, x, size)
+        got, given = student.max_pool2d_backward(dy, x, size), {"dy": dy, "x": x, "size": size}
+        expect.close(got, right, what="dx", given=given, knows=known)
+        expect.unchanged(student)
+
+    divisible = (((1, 1, 4, 4), 2), ((2, 3, 4, 6), 2), ((1, 2, 6, 3), 3))
+    with part("the largest value of each block", points=0.4):
+        forward(-1 - abs(image(1, 1, 2, 4)), 2)
+        for shape, size in divisible:
+            forward(image(*shape), size)
+    with part("the winner gets the gradient, the others nothing", points=0.45):
+        for shape, size in divisible:
+            backward(image(*shape), size)
+    with part("what is left over is dropped, and gets no gradient", points=0.2):
+        for shape, size in (((1, 1, 5, 4), 2), ((2, 2, 7, 5), 3)):
+            forward(image(*shape), size)
+            backward(image(*shape), size)
+    with part("of equal values, the first wins", points=0.2):
+        x = np.repeat(image(1, 2, 2, 2), 2, axis=3)
+        x[0, 0] = x[0, 0, 0, 0]
+        backward(x, 2)
+
+
+@exercise("receptive_field", points=0.75)
+def judge_receptive_field(student, rng):
+    for name in ("seen_by_conv2", "seen_by_pool2", "layers_of_3x3"):
+        with part(name, points=0.25):
+            how = "Draw one row of each layer, and which units below each unit is connected to."
+            right, known = getattr(answers, name)()
+            expect.answer(student, name, right, known, how, rtol=1e-6)
+
+
+@probe
+def LeNet(learner):
+    return [tuple(p.shape) for p in learner.LeNet().parameters()]
+
+
+@probe
+def scores_and_gradients(learner, parameters, x, y):
+    """The scores of a LeNet with these parameters, and the loss's gradient in each of them."""
+    import torch
+
+    model = learner.LeNet().eval()
+    own = list(model.parameters())
+    with torch.no_grad():
+        for parameter, value in zip(own, parameters, strict=True):
+            parameter.copy_(value)
+    scores = model(x)
+    if not scores.requires_grad:
+        return scores, []
+    loss = torch.nn.functional.cross_entropy(scores, y)
+    gradients = torch.autograd.grad(loss, own, allow_unused=True, materialize_grads=True)
+    return scores, list(gradients)
+
+
+@exercise("LeNet", points=1.5, time_limit=30)
+def judge_lenet(student, rng):
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    parameters = [_parameter(shape, generator) for shape in answers.LENET_SHAPES]
+    x = torch.randn(4, 1, 28, 28, generator=generator)
+    y = torch.randint(10, (4,), generator=generator)
+
+    def shapes():
+        right, known = answers.lenet_shapes()
+        given = "The shapes of the parameters, in the order in which their layers were made."
+        what = "the list of shapes"
+        expect.equal(LeNet(student), right, what=what, given=given, knows=known)
+
+    def reply():
+        shapes()
+        return expect.items(scores_and_gradients(student, parameters, x, y), 2)
+
+    given = "For four random images and random parameters."
+    with part("the layers' shapes, in the table's order", points=0.3):
+        shapes()
+    with part("forward: the scores", points=0.5):
+        right, known = answers.lenet_scores(parameters, x)
+        scores = reply()[0]
+        expect.close(scores, right, what="S", given=given, knows=known, rtol=1e-3, atol=1e-4)
+    with part("every parameter can learn", points=0.2):
+        _judge_gradients(reply()[1], parameters, x, y, given)
+    with part("lenet_parameters", points=0.25):
+        how = "Layer by layer: weights of one filter or unit, plus its bias, times how many."
+        expect.answer(student, "lenet_parameters", *answers.lenet_parameters(), how, rtol=1e-6)
+    with part("largest_layer", points=0.25):
+        few = "A convolution shares its weights among all places. How many are there in linear1?"
+        wrong = {
+            "conv1": few,
+            "conv2": few,
+            "linear2": "Each linear layer has inputs × outputs weights. Compare it with linear1.",
+            "linear3": "The last layer has only ten outputs.",
+        }
+        expect.choice(student, "largest_layer", "linear1", wrong)
+
+
+def _parameter(shape, generator):
+    """Random, of a size that keeps numbers near 1 all through the network."""
+    inputs = int(np.prod(shape[1:])) or 1
+    scale = (2 / inputs) ** 0.5 if len(shape) > 1 else 0.5
+    return scale * torch.randn(shape, generator=generator)
+
+
+def _judge_gradients(gradients, parameters, x, y, given):
+    cut = "A `detach`, `no_grad`, `item` or a detour over NumPy on the way cuts the graph."
+    message = "The scores hang on no parameter: nothing can be learnt."
+    expect.that(gradients, message, given=given, diagnosis=cut)
+    leaves = [p.clone().requires_grad_() for p in parameters]
+    F.cross_entropy(answers.lenet(leaves, x), y).backward()
+    right = [leaf.grad for leaf in leaves]
+    what = "the list of gradients"
+    still = {"Some parameters get no gradient: " + cut: [0 * one for one in right]}
+    expect.close(gradients, right, what=what, given=given, knows=still, rtol=1e-3, atol=1e-4)
