@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 01 · The perceptron
 #
+# From nothing but NumPy you build the first neuron that learned from its mistakes. By the end ten of
+# them read handwriting, and you see what each has learned.
+#
 # In July 1958 an IBM 704, five tons of computer, was fed punched cards: some marked on the left,
 # some on the right. After fifty of them it told one kind from the other [1]. Nobody had programmed
-# the difference. The program in it was Frank Rosenblatt's **perceptron**: a neuron that learns.
-#
-# In this lab you build that neuron, from nothing but NumPy. By the end ten of them read
-# handwriting, and you will have drawn what each has learned, like this:
+# the difference. The program in it was Frank Rosenblatt's **perceptron**. Yours will look like this:
 
 # %% tags=["parameters"]
 scale = ""  # smoke, cpu or gpu; left empty, LAB_SCALE or the machine decides
