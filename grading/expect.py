@@ -168,10 +168,12 @@ def show(value: Any) -> str:
     if _is_tensor(value):
         return f"tensor {show(_as_array(value))}"
     if type(value) is np.ndarray:
+        large = value.size > 24
+        numbers = value.ravel() if large and value.ndim > 2 else value
         text = np.array2string(
-            value, separator=", ", threshold=24, edgeitems=3, max_line_width=76, formatter=_FORMATS
+            numbers, separator=", ", threshold=24, edgeitems=3, max_line_width=76, formatter=_FORMATS
         )
-        return text if value.size <= 24 else f"{text}  shape {value.shape}"
+        return f"{text}  shape {value.shape}" if large else text
     if isinstance(value, float | np.floating):
         return f"{float(value):.6g}"
     if isinstance(value, np.generic):

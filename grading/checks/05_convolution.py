@@ -71,10 +71,13 @@ def judge_conv2d_loops(student, rng):
         judge(((1, 1, 4, 4), (1, 1, 2, 2)), ((1, 1, 4, 5), (1, 1, 3, 2)))
     with part("channels are summed; filters, biases and images stay apart", points=0.4):
         judge(((2, 2, 4, 5), (2, 2, 2, 3)), ((2, 3, 4, 4), (4, 3, 2, 2)))
-    with part("the stride, along rows and columns", points=0.35):
-        judge(((1, 2, 7, 6), (2, 2, 2, 3), 2), ((2, 1, 9, 11), (2, 1, 3, 2), 3))
-    with part("the padding, on all sides", points=0.35):
-        judge(((1, 2, 4, 3), (2, 2, 3, 2), 1, 1), ((2, 1, 5, 6), (3, 1, 3, 4), 2, 2))
+    with part("the stride, along rows and columns", points=0.3):
+        judge(((1, 1, 4, 6), (1, 1, 2, 3), 2), ((1, 1, 5, 4), (1, 1, 2, 2), 2))
+        judge(((2, 2, 9, 11), (2, 2, 3, 2), 3))
+    with part("the padding, on all sides", points=0.3):
+        judge(((1, 1, 3, 4), (1, 1, 2, 2), 1, 1), ((2, 2, 4, 3), (2, 2, 3, 2), 1, 2))
+    with part("both together", points=0.1):
+        judge(((1, 1, 4, 3), (1, 1, 3, 2), 2, 1), ((2, 2, 5, 6), (3, 2, 3, 4), 2, 2))
 
 
 @exercise("im2col", points=1.25)
@@ -194,8 +197,10 @@ def judge_max_pool2d(student, rng):
             backward(image(*shape), size)
     with part("what is left over is dropped, and gets no gradient", points=0.2):
         for shape, size in (((1, 1, 5, 4), 2), ((2, 2, 7, 5), 3)):
-            forward(image(*shape), size)
-            backward(image(*shape), size)
+            x, (H, W) = -1 - abs(image(*shape)), shape[2:]
+            x[:, :, : H - H % size, : W - W % size] *= -1  # what is left over is negative
+            forward(x, size)
+            backward(x, size)
     with part("of equal values, the first wins", points=0.2):
         x = np.repeat(image(1, 2, 2, 2), 2, axis=3)
         x[0, 0] = x[0, 0, 0, 0]
@@ -282,12 +287,16 @@ def _parameter(shape, generator):
 
 
 def _judge_gradients(gradients, parameters, x, y, given):
+    """gradients: [] where the scores depend on no parameter, else one for each."""
     cut = "A `detach`, `no_grad`, `item` or a detour over NumPy on the way cuts the graph."
     message = "The scores hang on no parameter: nothing can be learnt."
-    expect.that(gradients, message, given=given, diagnosis=cut)
+    expect.that(gradients != [], message, given=given, diagnosis=cut)
     leaves = [p.clone().requires_grad_() for p in parameters]
     F.cross_entropy(answers.lenet(leaves, x), y).backward()
-    right = [leaf.grad for leaf in leaves]
-    what = "the list of gradients"
-    still = {"Some parameters get no gradient: " + cut: [0 * one for one in right]}
-    expect.close(gradients, right, what=what, given=given, knows=still, rtol=1e-3, atol=1e-4)
+    layers = ("conv1", "conv2", "linear1", "linear2", "linear3")
+    names = [f"{layer}'s {kind}" for layer in layers for kind in ("weights", "biases")]
+    expect.items(gradients, len(names), what="the list of gradients")
+    for got, leaf, name in zip(gradients, leaves, names, strict=True):
+        none = {"No gradient gets here. " + cut: 0 * leaf.grad}
+        what = f"the gradient in {name}"
+        expect.close(got, leaf.grad, what=what, given=given, knows=none, rtol=1e-3, atol=1e-4)

@@ -118,7 +118,7 @@ def conv2d(x, w, b, stride, padding):
         " reshape alone does not move values.":
             right.transpose(0, 2, 3, 1).reshape(right.shape),
     }
-    if K == x.shape[1]:
+    if x.shape[1] == K:
         known["Filter and channel have changed places: w[k, c] belongs to map k, channel c."] = (
             convolved(x, w.transpose(1, 0, 2, 3), b, s, p)
         )
@@ -203,7 +203,7 @@ def conv2d_backward(dy, x, w, stride, padding):
 
 
 def _db(dy):
-    N, K, P, Q = dy.shape
+    N, _, P, Q = dy.shape
     right = dy.sum(axis=(0, 2, 3))
     return right, {
         "It is not summed over the images.": dy.sum(axis=(2, 3)),
@@ -452,8 +452,10 @@ def lenet_scores(parameters, x):
         "ReLU is missing after conv1.": but(maps=(_same, F.relu)),
         "ReLU is missing after conv2.": but(maps=(F.relu, _same)),
         "Pooling takes the mean here: asked for is the largest value.": but(pool=mean),
-        "That is with tanh, as in 1998: asked for is ReLU.": but(maps=torch.tanh, units=torch.tanh),
-        "That is with the sigmoid: asked for is ReLU.": but(maps=torch.sigmoid, units=torch.sigmoid),
+        "That is with tanh, as in 1998: asked for is ReLU.":
+            but(maps=torch.tanh, units=torch.tanh),
+        "That is with the sigmoid: asked for is ReLU.":
+            but(maps=torch.sigmoid, units=torch.sigmoid),
         "Rows and columns are exchanged before the maps are flattened.":
             but(flat=lambda x: x.transpose(2, 3).flatten(1)),
         "The channels are put last before the maps are flattened: flatten them as they are.":
@@ -479,7 +481,7 @@ def lenet_parameters():
 
 
 def numbers(rng, *shape):
-    """Whole numbers from −9 to 9, no two neighbours alike by chance more than they must."""
+    """Whole numbers from −9 to 9."""
     return rng.integers(-9, 10, size=shape).astype(float)
 
 
@@ -545,7 +547,7 @@ def _put_back(dy, x, w, stride, padding, places, *, add):
 
 def _blocks(x, size):
     """(N, C, P, Q, size·size); what is left over is dropped."""
-    (N, C, H, W), (P, Q) = x.shape, (x.shape[2] // size, x.shape[3] // size)
+    (N, C), (P, Q) = x.shape[:2], (x.shape[2] // size, x.shape[3] // size)
     whole = x[:, :, : P * size, : Q * size].reshape(N, C, P, size, Q, size)
     return whole.transpose(0, 1, 2, 4, 3, 5).reshape(N, C, P, Q, size * size)
 
