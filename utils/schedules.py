@@ -163,7 +163,7 @@ def _malformed(schedule: Schedule) -> Iterator[str]:
         for step, action in enumerate(actions):
             if not _is_action(action):
                 yield (
-                    f"rank {rank}, step {step}: {action!r} is no action; an action is a pair of"
+                    f"rank {rank}, step {step}: {action!r} is no action; an action is a tuple of"
                     ' a kind and a micro-batch, such as ("F", 0).'
                 )
 
@@ -174,7 +174,6 @@ def _is_action(action: object) -> bool:
         and len(action) == 2
         and action[0] in COMPUTE
         and isinstance(action[1], int | np.integer)
-        and action[1] >= 0
     )
 
 
@@ -183,10 +182,11 @@ _OTHER_WAY = {"B": "I", "I": "B"}  # a backward is whole, or in two parts
 
 def _rank_problems(rank: int, actions: Sequence[Action], wanted: set[int]) -> Iterator[str]:
     seen: dict[Action, int] = {}
+    listed = f"0 to {len(wanted) - 1}" if wanted else "0, 1 and so on"
     for step, (kind, m) in enumerate(actions):
         at, what = f"rank {rank}, step {step}", f"{KINDS[kind]} of micro-batch {m}"
         if m not in wanted:
-            yield f"{at}: there is no micro-batch {m}; they are 0 to {len(wanted) - 1}."
+            yield f"{at}: there is no micro-batch {m}; they are {listed}."
         elif (kind, m) in seen:
             yield f"{at}: {what} for a second time; the first was step {seen[kind, m]}."
         elif kind != "F" and ("F", m) not in seen:
