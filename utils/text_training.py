@@ -343,7 +343,7 @@ class _Run:
 
     def _set_rates(self) -> None:
         if self.schedule is not None:
-            factor = self.schedule(self.done, self.steps)
+            factor = float(self.schedule(self.done, self.steps))  # NumPy numbers are no weights
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
 
