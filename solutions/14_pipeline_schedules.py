@@ -25,7 +25,8 @@ check = checks("14_pipeline_schedules")
 sizes = settings.choose(scale, smoke={"width": 128}, cpu={"width": 512})
 
 # %%
-whole = schedules.simulate(schedules.parse("F0 B0\n" * 4), forward=8, backward=16)
+forwards = "forwards of a micro-batch"  # the unit of time
+whole = schedules.simulate(schedules.parse("F0 B0\n" * 4), forward=8, backward=16, unit=forwards)
 pieces = schedules.simulate(
     schedules.parse("F0 F1 F2 F3 F4 F5 F6 F7 B0 B1 B2 B3 B4 B5 B6 B7\n" * 4)
 )
@@ -80,7 +81,7 @@ def draw_partition(ax: plt.Axes, costs: Sequence[float], sizes: Sequence[int], t
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.4))
 draw_partition(ax, vgg_costs, [4, 4, 4, 4], "VGG-16, four layers a stage")
-plots.show(fig, alt="Four layers each: the second stage costs twelve times as much as the last.")
+plots.show(fig, alt="Four layers each: the second stage costs nine times as much as the last.")
 
 # %% [markdown]
 # Equal numbers of layers are no equal costs: the last stage would idle nearly all the time.
@@ -140,7 +141,7 @@ with check.needs("partition"):
     fig, ax = plt.subplots(figsize=(7, 2.4))
     yours = partition(vgg_costs, 4)
     draw_partition(ax, vgg_costs, yours, f"VGG-16, your partition {yours}")
-    plots.show(fig, alt="Your partition: the four stages cost nearly the same.")
+    plots.show(fig, alt="Your partition: the most expensive stage costs a sixth less than before.")
 
 # %% [markdown]
 # Not equal, since layers cannot be cut here, but no other choice of cuts has a cheaper worst stage.

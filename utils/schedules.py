@@ -298,21 +298,31 @@ def _ready(
 # Pictures
 
 
-def draw(ax: Axes, timeline: Timeline, *, title: str = "", legend: bool = True) -> None:
+def draw(
+    ax: Axes,
+    timeline: Timeline,
+    *,
+    title: str = "",
+    legend: bool = True,
+    until: float | None = None,
+) -> None:
     """Draw who does what when: a row for each rank, rank 0 on top, time to the right.
 
     A block is one action and has its micro-batch's number: forward is pale with a dark number,
-    backward dark with a white one. Hatched is idle time, the bubble.
+    backward dark with a white one. Hatched is idle time, the bubble. until: where the time axis
+    ends; default: where the timeline does.
     """
-    _draw(ax, timeline, title, legend)
+    _draw(ax, timeline, title, legend, until or timeline.end - timeline.start)
 
 
-def _draw(ax: Axes, timeline: Timeline, title: str, legend: bool) -> list[tuple[Span, object]]:
+def _draw(
+    ax: Axes, timeline: Timeline, title: str, legend: bool, until: float
+) -> list[tuple[Span, object]]:
     """Returns each span's artists."""
     start, end = timeline.start, timeline.end
     for rank in range(timeline.ranks):
         ax.barh(rank, end - start, left=0, height=0.8, zorder=1, **_IDLE)
-    inches = ax.figure.get_window_extent().width / ax.figure.dpi * 0.85 / max(end - start, 1e-12)
+    inches = ax.figure.get_window_extent().width / ax.figure.dpi * 0.85 / max(until, 1e-12)
     drawn: list[tuple[Span, object]] = []
     for span in timeline.work:
         fill, ink, hatch = _LOOKS[span.kind]
@@ -328,7 +338,7 @@ def _draw(ax: Axes, timeline: Timeline, title: str, legend: bool) -> list[tuple[
             style = {"ha": "center", "va": "center", "color": ink, "fontsize": size, "zorder": 3}
             drawn.append((span, ax.text(*place, str(span.microbatch), **style)))
     ax.set_yticks(range(timeline.ranks), [f"rank {rank}" for rank in range(timeline.ranks)])
-    ax.set(xlim=(0, end - start), ylim=(timeline.ranks - 0.5, -0.5), title=title)
+    ax.set(xlim=(0, until), ylim=(timeline.ranks - 0.5, -0.5), title=title)
     ax.set_xlabel(f"time ({timeline.unit})" if timeline.unit else "time (one forward takes 1)")
     ax.grid(False)
     if legend:
@@ -364,8 +374,7 @@ def compare(timelines: Mapping[str, Timeline]) -> Figure:
     longest = max(timeline.end - timeline.start for timeline in timelines.values())
     for ax, (name, timeline) in zip(axes[:, 0], timelines.items(), strict=True):
         label = f"{name}: bubble {timeline.bubble():.1%}"
-        draw(ax, timeline, title=label, legend=ax is axes[0, 0])
-        ax.set_xlim(0, longest * 1.005)
+        draw(ax, timeline, title=label, legend=ax is axes[0, 0], until=longest * 1.003)
         ax.label_outer()
     return fig
 
@@ -408,7 +417,7 @@ def stepper(timeline: Timeline, *, alt: str) -> str:
     name = f"steps{next(_UNIQUE)}"
     times = sorted({time for span in timeline.work for time in (span.start, span.end)})
     fig, ax = plt.subplots(figsize=(9, 0.42 * timeline.ranks + 1.1))
-    for number, (span, artist) in enumerate(_draw(ax, timeline, "", True)):
+    for number, (span, artist) in enumerate(_draw(ax, timeline, "", True, times[-1] - times[0])):
         artist.set_gid(f"{name}-{times.index(span.start)}-{number}")  # type: ignore[attr-defined]
     file = io.StringIO()
     with plt.rc_context({"svg.fonttype": "none"}):
