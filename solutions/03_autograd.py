@@ -1,0 +1,1126 @@
+# %% [markdown]
+# # 03 · Autograd
+# In lab 02 you derived every gradient by hand. Here you write an engine that finds the gradient of
+# anything you compute with it, train a digit reader with them, and see PyTorch arrive at the same
+# numbers to more digits than you can print.
+#
+# The picture is where you are going: a computation that drew itself. Each box holds a value, found
+# going down, and the gradient of the loss in it, found going up.
+
+# %% tags=["parameters"]
+scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
+
+# %%
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
+
+from grading.check import checks, progress
+from utils import data, device, graphs, plots, settings
+
+Array = NDArray[np.float64]
+threadpool_limits(1)  # matrices as small as this lab's are multiplied fastest by one core
+check = checks("03_autograd")
+sizes = settings.choose(
+    scale,
+    smoke={"steps": 400, "batch": 64, "rows": 2_000, "repeats": 5, "compile": False},
+    cpu={"steps": 2_000, "batch": 64, "rows": 8_000, "repeats": 20, "compile": True},
+    gpu={"steps": 2_000, "batch": 64, "rows": 200_000, "repeats": 50, "compile": True},
+)
+
+# %%
+x, w, b = (torch.tensor(value, requires_grad=True) for value in (2.0, 3.0, -10.0))
+z = w * x
+s = z + b
+L = s * s
+for middle in (z, s, L):
+    middle.retain_grad()
+L.backward()
+
+
+def box(name: str, op: str, value: torch.Tensor, *parents: SimpleNamespace) -> SimpleNamespace:
+    number, slope = value.item(), value.grad.item()
+    return SimpleNamespace(name=name, op=op, data=number, grad=slope, parents=parents)
+
+
+z_box = box("z", "mul", z, box("w", "", w), box("x", "", x))
+s_box = box("s", "add", s, z_box, box("b", "", b))
+plots.show(
+    graphs.draw(box("L", "mul", L, s_box, s_box)), alt="w, x, b; z = w·x; s = z + b; L = s²."
+)
+
+# %% [markdown]
+# **You will** write five operations that remember what they were computed from; undo broadcasting;
+# put a graph into order; send gradients back through it; cut it where it should end; write SGD with
+# momentum and Adam; train the same network with your engine and with PyTorch; and see what is gained
+# when a graph is known *before* it runs.
+#
+# **Not in this lab:** second derivatives, GPU arrays, convolution (lab 05).
+#
+# **You need** lab 02: the chain rule, and the backward pass of a layer. 90 minutes. A CPU is enough:
+# all cells together compute for about half a minute at scale `smoke`.
+
+# %% [markdown]
+# ## 1 · A value that remembers
+# Lab 02's `MLP` knew its layers in advance, and `backward` walked the same list in reverse. That ends
+# with lists. A program has branches, loops, and values used twice.
+#
+# **Define-by-run**, which Chainer brought to deep learning in 2015, needs no list: each operation
+# runs at once, and its result remembers three things. Which operation made it (`op`), from which
+# tensors (`parents`), and how to send a gradient back to them (`pull`). What results is the
+# **computation graph**, with no one having declared it.
+
+
+# %%
+class Tensor:
+    """A float64 array that remembers what it was computed from.
+
+    data: the array, of any shape. op: what computed it, "" for a **leaf**, which nothing did.
+    parents: the tensors that went in. pull: takes the gradient of the loss in this tensor, an array
+    like data, and returns a tuple of the gradients in its parents, one for each.
+    grad: the gradient of the loss in this tensor, an array like data; None until backward ran.
+    """
+
+    def __init__(
+        self,
+        data: ArrayLike,
+        op: str = "",
+        parents: Sequence["Tensor"] = (),
+        pull: Callable[[Array], tuple[Array, ...]] | None = None,
+        name: str = "",
+    ) -> None:
+        self.data: Array = np.asarray(data, dtype=np.float64)
+        self.op, self.parents, self.pull, self.name = op, tuple(parents), pull, name
+        self.grad: Array | None = None
+
+
+# %% [markdown]
+# One operation, as an example. Forward computes `Y`; `pull` is the chain rule, with `dY` what arrives
+# from above and `Y` the **local slope** of exp. `pull` is not called now: it waits.
+
+
+# %%
+def exp(a: Tensor) -> Tensor:
+    """e to the power a, number by number."""
+    Y = np.exp(a.data)
+
+    def pull(dY: Array) -> tuple[Array, ...]:
+        return (dY * Y,)  # a tuple of one: the comma makes it
+
+    return Tensor(Y, "exp", (a,), pull)
+
+
+a = Tensor([0.0, 1.0], name="a")
+y = exp(a)
+print("value   ", y.data)
+print("op      ", y.op, "of", y.parents[0].name)
+print("gradient", y.pull(np.array([1.0, 1.0])), "in a, if the one in y is [1, 1]")
+
+# %% [markdown]
+# ### Exercise 1 · Five operations — 2 points, 20 minutes, ●●○
+# With these five and `exp` and `log` you can compute any loss of labs 01 and 02. Arrays that go into
+# `add` and `mul` have the same shape; section 2 sees to the others.
+#
+# **Predict first:** in `y = a + b`, what does `pull` make of `dY`?
+#
+# <details><summary>Hint 1</summary>In y = a·b, moving a by a little moves y by b times as much. And
+# the other way round.</details>
+#
+# <details><summary>Hint 2</summary><code>matmul</code> is the linear layer of lab 02, exercise 5,
+# without its bias: the shapes tell where the transposes go.</details>
+#
+# <details><summary>Hint 3</summary>Each number of <code>a</code> goes into one sum, with slope 1. So
+# its gradient is that sum's: <code>np.broadcast_to(dY, shape)</code> repeats it.</details>
+
+
+# %% nbgrader={"grade_id": "tensor_ops_code", "solution": true}
+def add(a: Tensor, b: Tensor) -> Tensor:
+    """a + b, for tensors of one shape.
+
+    >>> add(Tensor([1.0]), Tensor([2.0])).pull(np.array([5.0]))
+    (array([5.]), array([5.]))
+    """
+    ### BEGIN SOLUTION
+    return Tensor(a.data + b.data, "add", (a, b), lambda dY: (dY, dY))
+    ### END SOLUTION
+
+
+def mul(a: Tensor, b: Tensor) -> Tensor:
+    """a times b, number by number, for tensors of one shape."""
+    ### BEGIN SOLUTION
+    return Tensor(a.data * b.data, "mul", (a, b), lambda dY: (dY * b.data, dY * a.data))
+    ### END SOLUTION
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product a b: (N, H), of a: (N, D) and b: (D, H)."""
+    ### BEGIN SOLUTION
+    return Tensor(a.data @ b.data, "matmul", (a, b), lambda dY: (dY @ b.data.T, a.data.T @ dY))
+    ### END SOLUTION
+
+
+def relu(a: Tensor) -> Tensor:
+    """max(a, 0), number by number. The slope at 0 is 0."""
+    ### BEGIN SOLUTION
+    return Tensor(np.maximum(a.data, 0), "relu", (a,), lambda dY: (dY * (a.data > 0),))
+    ### END SOLUTION
+
+
+def total(a: Tensor, axis: int | None = None) -> Tensor:
+    """The sum of all numbers, of shape (). With an axis: the sum along it, which stays, of length 1.
+
+    >>> total(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1).data
+    array([[3.],
+           [7.]])
+    """
+    ### BEGIN SOLUTION
+    Y = a.data.sum(axis=axis, keepdims=axis is not None)
+    return Tensor(Y, "sum", (a,), lambda dY: (np.broadcast_to(dY, a.data.shape),))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "tensor_ops", "grade": true, "points": 2}
+check("tensor_ops")
+
+# %% [markdown]
+# Below, plain Python with your five functions; the picture comes from following `parents` back from
+# the result. Nobody told the drawing what the formula is. Round: a leaf. Square: an operation.
+
+# %%
+with check.needs("tensor_ops"):
+    w, x, b = Tensor(3.0, name="w"), Tensor(2.0, name="x"), Tensor(-10.0, name="b")
+    s = add(mul(w, x), b)
+    L = mul(s, s)
+    plots.show(graphs.draw(L), alt="w·x = 6; plus b is −4; times itself is 16.")
+
+# %% [markdown]
+# ## 2 · Broadcasting
+# A bias `b: (H,)` is added to `Z: (N, H)`. NumPy **broadcasts**: it repeats `b` for each of the N rows,
+# without a word. The gradient in the sum has shape (N, H); the gradient in `b` must have shape (H,).
+#
+# **Predict first:** `b[0]` was used in N rows. Each row has a gradient for it. What becomes of these N
+# numbers: their mean, their sum, or the largest?
+
+# %% [markdown]
+# ### Exercise 2 · Unbroadcast — 1 point, 15 minutes, ●●○
+# NumPy's rule: shapes are compared from the right; where an axis is missing on the left, or has length
+# 1, the array is repeated. `unbroadcast` is the way back of that repetition.
+#
+# | `shape` of the tensor | shape of `dY` | summed over |
+# |---|---|---|
+# | `(3,)` | `(5, 3)` | axis 0, which is gone afterwards |
+# | `(5, 1)` | `(5, 3)` | axis 1, which keeps length 1 |
+# | `()` | `(5, 3)` | both |
+# | `(2, 1)` | `(4, 2, 3)` | axis 0, gone; axis 2, kept |
+#
+# <details><summary>Hint 1</summary>First the axes that are missing on the left: there are
+# <code>dY.ndim − len(shape)</code> of them.</details>
+#
+# <details><summary>Hint 2</summary>What is left has as many axes as <code>shape</code>. Now sum those
+# where <code>shape</code> says 1, with <code>keepdims=True</code>. <code>sum</code> takes a tuple of
+# axes.</details>
+
+
+# %% nbgrader={"grade_id": "unbroadcast_code", "solution": true}
+def unbroadcast(dY: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient in an array of this shape, which was broadcast to the shape of dY.
+
+    dY: the gradient in the broadcast array; left as it was.
+    >>> unbroadcast(np.array([[1.0, 2.0], [3.0, 4.0]]), (2,))
+    array([4., 6.])
+    """
+    ### BEGIN SOLUTION
+    dX = dY.sum(axis=tuple(range(dY.ndim - len(shape))))
+    repeated = tuple(axis for axis, length in enumerate(shape) if length == 1)
+    return dX.sum(axis=repeated, keepdims=True)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "unbroadcast", "grade": true, "points": 1}
+check("unbroadcast")
+
+# %% [markdown]
+# Broadcasting becomes an operation like the others: a node of its own, whose `pull` is yours. With it
+# the tensors get Python's operators. (`detach`, `backward` and `topological_order` are yours to write
+# below; Python looks the names up when they are called.)
+
+
+# %%
+def as_tensor(value: Tensor | ArrayLike) -> Tensor:
+    return value if isinstance(value, Tensor) else Tensor(value)
+
+
+def spread(a: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """a, broadcast to this shape; a itself, where it has it."""
+    before = a.data.shape
+    if before == shape:
+        return a
+    repeated = np.broadcast_to(a.data, shape)
+    return Tensor(repeated, "broadcast", (a,), lambda dY: (unbroadcast(dY, before),))
+
+
+def alike(a: Tensor, b: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
+    """Both, broadcast to the shape that NumPy would give to a + b."""
+    other = as_tensor(b)
+    shape = np.broadcast_shapes(a.data.shape, other.data.shape)
+    return spread(a, shape), spread(other, shape)
+
+
+# %%
+Tensor.__add__ = lambda self, other: add(*alike(self, other))
+Tensor.__mul__ = lambda self, other: mul(*alike(self, other))
+Tensor.__sub__ = lambda self, other: self + as_tensor(other) * -1.0
+Tensor.__matmul__ = lambda self, other: matmul(self, as_tensor(other))
+Tensor.__gt__ = lambda self, other: bool(self.data > other)  # for an `if`: a bool, no tensor
+Tensor.relu = lambda self: relu(self)
+Tensor.sum = lambda self, axis=None: total(self, axis)
+Tensor.backward = lambda self: backward(topological_order(self))
+
+with check.needs("tensor_ops"):
+    rng = np.random.default_rng(0)
+    X = Tensor(rng.normal(size=(4, 3)), name="X")
+    W, b = Tensor(rng.normal(size=(3, 2)), name="W"), Tensor([0.1, -0.2], name="b")
+    layer = (X @ W + b).relu().sum()
+    plots.show(graphs.draw(layer), alt="A layer: X @ W, plus b broadcast to 4×2, relu, sum.")
+
+# %% [markdown]
+# A layer of lab 02, in one line. Large arrays show their shape, here 4×2 for `(4, 2)`.
+#
+# ## 3 · Which one first
+# Backward goes from the loss to the leaves. At each tensor it calls `pull` with the gradient that has
+# arrived there. It must be *complete*: a tensor that is used in two places has to wait for both.
+#
+# So backward needs an order in which every tensor comes after all tensors that it was computed from, a
+# **topological order**; and takes it from the end. In the picture below, `a` is used by `b` and by `d`.
+#
+# **Predict first:** order the tensors by their distance from `d`, counted in arrows. Which one comes
+# to its turn too early?
+
+# %%
+a = Tensor(2.0, name="a")
+b = Tensor(4.0, "double", (a,), name="b")
+c = Tensor(8.0, "double", (b,), name="c")
+d = Tensor(10.0, "add", (a, c), name="d")
+nearest_first = [d, a, c, b]
+plots.show(graphs.draw(d, order=nearest_first), alt="d is first, then a and c, then b.")
+
+# %% [markdown]
+# By distance, `a` is second: it would send its gradient on before `b` has brought its share.
+
+# %% [markdown]
+# ### Exercise 3 · Topological order — 1.25 points, 20 minutes, ●●●
+# **Depth first**: a tensor goes onto the list after its parents have. Remember which ones you have
+# visited (`id(tensor)` tells them apart), or shared ones come twice.
+#
+# A quarter of a point is for long graphs: a recurrent network makes thousands of tensors in a row, and
+# Python allows about 1,000 nested calls.
+#
+# <details><summary>Hint 1</summary>A function <code>visit(tensor)</code> inside: if it was visited,
+# return; mark it; visit its parents; append it.</details>
+#
+# <details><summary>Hint 2</summary>Without recursion: a list used as a stack. Take an entry off. If it
+# is new, put it back with a mark "parents are done", and its parents on top. If it has the mark, append
+# it to the order.</details>
+
+
+# %% nbgrader={"grade_id": "topological_order_code", "solution": true}
+def topological_order(root: Tensor) -> list[Tensor]:
+    """All tensors that root was computed from, and root: each once, each after its parents.
+
+    For the picture above, [a, b, c, d].
+    """
+    ### BEGIN SOLUTION
+    order, visited = [], set()
+    stack = [(root, False)]
+    while stack:
+        tensor, parents_done = stack.pop()
+        if parents_done:
+            order.append(tensor)
+        elif id(tensor) not in visited:
+            visited.add(id(tensor))
+            stack.append((tensor, True))
+            stack.extend((parent, False) for parent in tensor.parents)
+    return order
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "topological_order", "grade": true, "points": 1.25}
+check("topological_order")
+
+# %%
+with check.needs("topological_order"):
+    plots.show(graphs.draw(d, order=topological_order(d)), alt="Your order: a, b, c, d.")
+
+# %% [markdown]
+# There may be several right orders; every arrow leads from a smaller number to a larger one.
+#
+# ## 4 · Backward
+# The gradient of the loss in itself is 1. Then, from the end of the order: call `pull`, and give each
+# parent its share. Where several paths meet, shares **add up**: lab 02's sum over paths, one tensor at
+# a time.
+#
+# **Predict first:** for `L = s · s` with `s = 3`, the parents of `L` are `(s, s)`, and `pull` returns
+# `(3, 3)`. What if the second share *replaced* the first?
+
+# %% [markdown]
+# ### Exercise 4 · Backward — 1.5 points, 20 minutes, ●●○
+# A leaf's gradient also adds up from one call to the next, as in PyTorch: so gradients of several small
+# batches can be collected. Starting afresh is another function's job (exercise 5).
+#
+# Mind who owns an array. `add` hands *the same* `dY` to both parents: whoever changes it in place
+# (`+=`) changes the other's gradient, too.
+#
+# <details><summary>Hint 1</summary><code>zip(tensor.parents, tensor.pull(tensor.grad))</code> pairs each
+# parent with its share. A leaf has no <code>pull</code>.</details>
+#
+# <details><summary>Hint 2</summary>Two cases for a share: the parent's <code>grad</code> is None, or it
+# is an array already. <code>p.grad = p.grad + share</code> makes a new array.</details>
+
+
+# %% nbgrader={"grade_id": "backward_code", "solution": true}
+def backward(order: list[Tensor]) -> None:
+    """Add the gradient of the last tensor's sum to `grad` of every tensor, in the shape of its data.
+
+    order: a topological order; the last one, the loss, gets the gradient 1 (everywhere).
+    No array that a pull took or gave is changed.
+    """
+    ### BEGIN SOLUTION
+    loss = order[-1]
+    loss.grad = np.ones_like(loss.data)
+    for tensor in reversed(order):
+        if tensor.pull is not None:
+            shares = tensor.pull(tensor.grad)
+            for parent, share in zip(tensor.parents, shares, strict=True):
+                parent.grad = share if parent.grad is None else parent.grad + share
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "backward", "grade": true, "points": 1.5}
+check("backward")
+
+# %% [markdown]
+# The promise of the first picture, kept by your own objects:
+
+# %%
+with check.needs("tensor_ops", "topological_order", "backward"):
+    w, x, b = Tensor(3.0, name="w"), Tensor(2.0, name="x"), Tensor(-10.0, name="b")
+    s = w * x + b
+    L = s * s
+    L.backward()
+    plots.show(graphs.draw(L), alt="The first picture again, with your gradients: w −16, b −8.")
+
+# %% [markdown]
+# And the layer of section 2, with broadcasting, against PyTorch. `if` and `for` work as they are: the
+# graph is whatever ran.
+
+
+# %%
+def score(X, W, b):  # of Tensors, or of torch's tensors: the code is the same
+    Z = X @ W + b
+    for _ in range(2):
+        Z = Z * Z - b
+    if Z.sum() > 0:
+        Z = Z * X.sum()
+    return Z.relu().sum()
+
+
+with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
+    arrays = [rng.normal(size=shape) for shape in ((4, 3), (3, 2), (2,))]
+    mine = [Tensor(array) for array in arrays]
+    theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
+    score(*mine).backward()
+    score(*theirs).backward()
+    for name, a, t in zip("XWb", mine, theirs, strict=True):
+        print(
+            f"d{name}: shape {a.grad.shape}, largest difference {abs(a.grad - t.grad.numpy()).max():.0e}"
+        )
+
+# %% [markdown]
+# ## 5 · Where a graph ends
+# As long as anyone holds a tensor, its `parents` hold everything that it was computed from. Two cuts
+# keep graphs in bounds:
+#
+# - **detach**: a new tensor with the same numbers and no past. No gradient passes it.
+# - a **number** instead of a tensor, for what is only reported, such as the loss of a step.
+#
+# And since leaves add up, someone has to clear them: PyTorch calls it **zero_grad**.
+
+# %%
+with check.needs("tensor_ops", "topological_order", "backward"):
+    p = Tensor(5.0, name="p")
+    for step in range(4):
+        (p * p).backward()
+        print(f"step {step}: the gradient of p·p at p = 5 is 10; p.grad is {p.grad}")
+
+# %% [markdown]
+# ### Exercise 5 · Detach, and a step — 1.25 points, 15 minutes, ●●○
+# **Predict first:** let `y = x * detach(x)`. What is the gradient of `y` in `x` at `x = 3`? Put it into
+# `slope_past_detach`.
+#
+# Then write `detach`, and `train_step`, which is the loop body of every training in this course.
+# `loss_of()` computes the loss, a tensor with a method `backward()`; `update(parameters)` moves the
+# parameters by their gradients.
+#
+# <details><summary>Hint 1</summary>A Tensor made from an array alone is a leaf.</details>
+#
+# <details><summary>Hint 2</summary>In which order: loss, backward, update, clear? Two places for
+# clearing are right; one of the two that are wrong throws away what was just computed.</details>
+
+
+# %% nbgrader={"grade_id": "detach_prediction", "solution": true}
+slope_past_detach = None  # a number
+### BEGIN SOLUTION
+slope_past_detach = 3.0
+### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "detach_code", "solution": true}
+def detach(a: Tensor) -> Tensor:
+    """A leaf with the numbers of a. a itself stays as it was, past and all."""
+    ### BEGIN SOLUTION
+    return Tensor(a.data)
+    ### END SOLUTION
+
+
+def train_step(
+    loss_of: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    update: Callable[[Sequence[Tensor]], None],
+) -> float:
+    """One step: update the parameters by the gradients of this step's loss alone.
+
+    loss_of: computes the loss, of shape (). Returns the loss as a plain float.
+    """
+    ### BEGIN SOLUTION
+    for parameter in parameters:
+        parameter.grad = None
+    loss = loss_of()
+    loss.backward()
+    update(parameters)
+    return float(loss.data)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "detach", "grade": true, "points": 1.25}
+check("detach")
+
+# %%
+with check.needs("tensor_ops", "topological_order", "backward", "detach"):
+    x = Tensor(3.0, name="x")
+    y = x * detach(x * x)
+    y.backward()
+    plots.show(graphs.draw(y), alt="y = x times a leaf of 9: the gradient in x is 9, not 27.")
+
+# %% [markdown]
+# The square of x is a leaf here: its past is gone from the graph, and the gradient counts one path only.
+#
+# ## 6 · Two ways to step
+# Plain gradient descent zigzags in a valley that is steep across and flat along. **Momentum** keeps a
+# running sum `v` of past gradients, in which the zigzag cancels and the way along adds up. With
+# learning rate η and momentum μ, as PyTorch has it:
+#
+# $$v \leftarrow \mu v + g \qquad\quad w \leftarrow w - \eta v$$
+
+# %% [markdown]
+# ### Exercise 6 · SGD with momentum — 0.75 points, 10 minutes, ●○○
+# **Predict first:** if the gradient is the same at every step, to how many times its size does `v` grow,
+# with μ = 0.9?
+#
+# Two forms are in use. In the other, η is inside `v`: as long as η stays, both walk the same way; when η
+# falls, they differ. Write the one above.
+
+
+# %% nbgrader={"grade_id": "sgd_momentum_code", "solution": true}
+def sgd_momentum(w: Array, g: Array, v: Array, lr: float, momentum: float) -> tuple[Array, Array]:
+    """One step: the new (w, v). w, g, v: parameter, gradient and velocity, of one shape, kept as they are.
+
+    >>> sgd_momentum(np.array([1.0]), np.array([2.0]), np.array([10.0]), lr=0.1, momentum=0.5)
+    (array([0.3]), array([7.]))
+    """
+    ### BEGIN SOLUTION
+    v = momentum * v + g
+    return w - lr * v, v
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "sgd_momentum", "grade": true, "points": 0.75}
+check("sgd_momentum")
+
+# %% [markdown]
+# **Adam** (Kingma and Ba 2014) gives every weight a step length of its own: it keeps a running mean `m`
+# of the gradient and `u` of its square, and divides one by the root of the other. Both start at 0, so
+# early means are too small; dividing by $1 - \beta^t$ mends that, with t = 1 for the first step:
+#
+# $$m \leftarrow \beta_1 m + (1 - \beta_1) g \qquad u \leftarrow \beta_2 u + (1 - \beta_2) g^2$$
+#
+# $$\hat m = \frac{m}{1 - \beta_1^t} \qquad \hat u = \frac{u}{1 - \beta_2^t} \qquad
+# w \leftarrow w - \eta \frac{\hat m}{\sqrt{\hat u} + \varepsilon}$$
+
+# %% [markdown]
+# ### Exercise 7 · Adam — 1.25 points, 15 minutes, ●●○
+# **Predict first:** one weight has the gradient 1,000, another 0.001. How many times as far does Adam's
+# first step move the one as the other, with a tiny ε? Put the number into `adam_step_ratio`.
+#
+# <details><summary>Hint 1</summary>For the prediction: put t = 1 and m = u = 0 into the formulas. What is
+# left of m̂ and û?</details>
+#
+# <details><summary>Hint 2</summary>What is kept for the next step is m and u, not the corrected ones.
+# </details>
+
+
+# %% nbgrader={"grade_id": "adam_prediction", "solution": true}
+adam_step_ratio = None  # a number
+### BEGIN SOLUTION
+adam_step_ratio = 1.0
+### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "adam_code", "solution": true}
+def adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    u: Array,
+    t: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> tuple[Array, Array, Array]:
+    """One step: the new (w, m, u). The arrays have one shape and stay as they are.
+
+    t: the number of this step, from 1.
+    """
+    ### BEGIN SOLUTION
+    beta1, beta2 = betas
+    m = beta1 * m + (1 - beta1) * g
+    u = beta2 * u + (1 - beta2) * g**2
+    m_hat, u_hat = m / (1 - beta1**t), u / (1 - beta2**t)
+    return w - lr * m_hat / (np.sqrt(u_hat) + eps), m, u
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "adam", "grade": true, "points": 1.25}
+check("adam")
+
+
+# %% [markdown]
+# A valley, 25 times as steep across as along. Each method takes 40 steps from the same point, yours as a
+# line, PyTorch's as rings. **Predict first:** which of the three starts straight down the slope, and
+# which does not?
+
+
+# %%
+def walk(step: Callable[[Array, Array, int], Array], steps: int = 40) -> Array:
+    """The points (steps + 1, 2) of a way down f(w) = ½ (w₀² + 25 w₁²)."""
+    path = [np.array([-9.0, 2.0])]
+    for t in range(1, steps + 1):
+        path.append(step(path[-1], path[-1] * [1.0, 25.0], t))
+    return np.array(path)
+
+
+def torch_walk(kind: type[torch.optim.Optimizer], **options: float) -> Array:
+    w = torch.tensor([-9.0, 2.0], dtype=torch.float64, requires_grad=True)
+    optimizer = kind([w], **options)
+
+    def step(_w: Array, g: Array, _t: int) -> Array:
+        w.grad = torch.tensor(g)
+        optimizer.step()
+        return w.detach().numpy().copy()
+
+    return walk(step)
+
+
+# %%
+with check.needs("sgd_momentum", "adam"):
+    state = {"v": np.zeros(2), "m": np.zeros(2), "u": np.zeros(2)}
+
+    def with_momentum(w: Array, g: Array, t: int) -> Array:
+        w, state["v"] = sgd_momentum(w, g, state["v"], 0.03, 0.8)
+        return w
+
+    def with_adam(w: Array, g: Array, t: int) -> Array:
+        w, state["m"], state["u"] = adam(w, g, state["m"], state["u"], t, 0.5)
+        return w
+
+    SGD, ADAM = torch.optim.SGD, torch.optim.Adam
+    walks = {
+        "plain": (walk(lambda w, g, t: w - 0.07 * g), torch_walk(SGD, lr=0.07)),
+        "momentum": (walk(with_momentum), torch_walk(SGD, lr=0.03, momentum=0.8)),
+        "Adam": (walk(with_adam), torch_walk(ADAM, lr=0.5)),
+    }
+
+# %%
+with check.needs("sgd_momentum", "adam"):
+    fig, axes = plt.subplots(3, 1, figsize=(7, 6.6), sharex=True, sharey=True)
+    across, along = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-10, 4, 80))
+    heights = 0.5 * (along**2 + 25 * across**2)
+    for ax, (name, (mine, theirs)) in zip(axes, walks.items(), strict=True):
+        ax.contour(
+            along, across, heights, np.geomspace(0.5, 150, 7), colors=plots.GREY, linewidths=0.6
+        )
+        ax.plot(*mine.T, "-", color=plots.BLUE, label="yours")
+        ax.plot(
+            *theirs.T, "o", color=plots.VERMILLION, mfc="none", markersize=6, lw=0, label="PyTorch"
+        )
+        difference = abs(mine - theirs).max()
+        ax.set(title=f"{name}: largest difference {difference:.0e}", ylabel="w₁")
+        ax.grid(False)
+    axes[0].legend(loc="lower right")
+    axes[-1].set_xlabel("w₀")
+    plots.show(
+        fig, alt="Plain descent zigzags; momentum swings and speeds up; Adam goes diagonally."
+    )
+
+# %% [markdown]
+# Plain descent starts straight down, which is mostly *across* the valley. Adam sets out diagonally: its
+# first step is as long in the flat direction as in the steep one. Your prediction in figures.
+#
+# ## 7 · The same network, the same numbers
+# Now lab 02's digit reader, 64 hidden units, cross-entropy, without one hand-made gradient. `log` is
+# given; the row's largest score is a constant (a leaf): subtracting it changes no value.
+
+
+# %%
+def log(a: Tensor) -> Tensor:
+    return Tensor(np.log(a.data), "log", (a,), lambda dY: (dY / a.data,))
+
+
+def cross_entropy(S: Tensor, y: NDArray[np.integer]) -> Tensor:
+    """The mean cross-entropy, of shape (), of scores S: (N, C) for labels y: (N,)."""
+    shifted = S - S.data.max(axis=1, keepdims=True)
+    log_sum = log(exp(shifted).sum(axis=1))
+    due = np.eye(S.data.shape[1])[y]
+    return ((log_sum - (shifted * due).sum(axis=1)) * (1 / len(y))).sum()
+
+
+def network(parameters: Sequence[Tensor], X: Array) -> Tensor:
+    """Scores (N, C) for X: (N, D)."""
+    W1, b1, W2, b2 = parameters
+    return (Tensor(X, name="X") @ W1 + b1).relu() @ W2 + b2
+
+
+# %% [markdown]
+# In lab 02 you derived $\partial L/\partial S = (P - \text{one-hot})/N$. Your engine has never been told:
+
+# %%
+with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
+    rng = np.random.default_rng(0)
+    S, y = Tensor(rng.normal(size=(5, 10)), name="S"), rng.integers(10, size=5)
+    loss = cross_entropy(S, y)
+    loss.backward()
+    P = np.exp(S.data) / np.exp(S.data).sum(axis=1, keepdims=True)
+    by_hand = (P - np.eye(10)[y]) / 5
+    print(f"{len(topological_order(loss))} tensors from the scores to the loss")
+    print(f"largest difference from (P − one-hot)/N: {abs(S.grad - by_hand).max():.0e}")
+
+# %%
+digits = data.digits()
+train_X, test_X = (
+    x.reshape(len(x), -1).astype(np.float64) for x in (digits.train_x, digits.test_x)
+)
+train_y, test_y = digits.train_y, digits.test_y
+rng = np.random.default_rng(0)
+units = [train_X.shape[1], 64, 10]
+names = ("W1", "b1", "W2", "b2")
+start = [  # the same for both engines
+    array
+    for m, n in pairwise(units)
+    for array in (rng.normal(0, np.sqrt(2 / m), (m, n)), rng.normal(0, 0.01, n))
+]
+batches = rng.integers(len(train_X), size=(sizes.steps, sizes.batch))  # of indices
+
+
+# %%
+def train_mine(method: str) -> tuple[list[float], list[Tensor]]:
+    """The loss of each step, and the trained parameters, by your engine."""
+    parameters = [Tensor(array, name=name) for array, name in zip(start, names, strict=True)]
+    zeros = [np.zeros_like(array) for array in start]
+    v, m, u, t = list(zeros), list(zeros), list(zeros), 0
+
+    def update(parameters: Sequence[Tensor]) -> None:
+        nonlocal t
+        t += 1
+        for i, p in enumerate(parameters):
+            if method == "momentum":
+                p.data, v[i] = sgd_momentum(p.data, p.grad, v[i], 0.05, 0.9)
+            else:
+                p.data, m[i], u[i] = adam(p.data, p.grad, m[i], u[i], t, 0.002)
+
+    return [
+        train_step(
+            lambda i=i: cross_entropy(network(parameters, train_X[i]), train_y[i]),
+            parameters,
+            update,
+        )
+        for i in batches
+    ], parameters
+
+
+# %%
+def train_torch(method: str) -> tuple[list[float], list[torch.Tensor]]:
+    """The same with PyTorch: same start, same batches, float64."""
+    parameters = [torch.tensor(array, requires_grad=True) for array in start]
+    if method == "momentum":
+        optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+    else:
+        optimizer = torch.optim.Adam(parameters, lr=0.002)
+    W1, b1, W2, b2 = parameters
+    losses = []
+    for i in batches:
+        optimizer.zero_grad()
+        scores = (torch.tensor(train_X[i]) @ W1 + b1).relu() @ W2 + b2
+        loss = F.cross_entropy(scores, torch.tensor(train_y[i]))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, parameters
+
+
+# %% tags=["headline"]
+runs, difference = {}, 0.0
+with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward", "detach",
+                 "sgd_momentum", "adam"):  # fmt: skip
+    for method in ("momentum", "Adam"):
+        began = time.perf_counter()
+        losses, mine = train_mine(method)
+        middle = time.perf_counter()
+        their_losses, theirs = train_torch(method)
+        took = middle - began, time.perf_counter() - middle
+        of_losses = np.abs(np.subtract(losses, their_losses)).max()
+        of_weights = max(
+            np.abs(a.data - b.detach().numpy()).max() for a, b in zip(mine, theirs, strict=True)
+        )
+        accuracy = np.mean(np.argmax(network(mine, test_X).data, axis=1) == test_y)
+        print(
+            f"{method:8}  {sizes.steps} steps on {digits.name}: {accuracy:.1%} of test images right;"
+            f" seconds: yours {took[0]:.1f}, PyTorch {took[1]:.1f}\n"
+            f"          largest difference from PyTorch: loss {of_losses:.0e}, weights {of_weights:.0e}"
+        )
+        difference = max(difference, of_losses, of_weights)
+        runs |= {f"{method}, yours": losses, f"{method}, PyTorch": their_losses}
+    reached = "reached" if difference <= 1e-6 else "missed"
+    print(f"Your engine and PyTorch differ by at most {difference:.0e} (target 1e-06: {reached})")
+
+# %%
+if runs:
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+    for ax, method in zip(axes, ("momentum", "Adam"), strict=True):
+        theirs, mine = (np.convolve(runs[f"{method}, {whose}"], np.ones(10) / 10, mode="valid")
+                        for whose in ("PyTorch", "yours"))  # fmt: skip
+        ax.set_yscale("log")
+        ax.plot(theirs, color=plots.SKY, linewidth=6, label="PyTorch")
+        ax.plot(mine, color=plots.INK, linewidth=1.2, linestyle="-", label="yours")
+        ax.set(title=method, xlabel="step")
+    axes[0].set_ylabel("loss, mean of 10 batches")
+    axes[1].legend()
+    plots.show(fig, alt="The thin curve of your losses runs inside PyTorch's broad one throughout.")
+
+# %% [markdown]
+# The thin line is yours. The rest is rounding: sums are added in another order, in the sixteenth digit.
+# And this is what each of those steps built and threw away, drawn from your objects, for four images and
+# a squared error:
+
+# %%
+with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
+    parameters = [Tensor(array, name=name) for array, name in zip(start, names, strict=True)]
+    error = network(parameters, train_X[:4]) + Tensor(-np.eye(10)[train_y[:4]], name="−due")
+    loss = (error * error).sum()
+    loss.backward()
+    alt = "X and W1 into matmul, b1 broadcast, add, relu; again with W2, b2; the error squared, summed."
+    plots.show(graphs.draw(loss), alt=alt)
+
+# %% [markdown]
+# ## 8 · Three ways to run a model
+# Your engine is **imperative**: it finds out what to do next by doing it. Theano and Caffe were
+# **declarative**: first the whole graph, then a run. MXNet (Chen and others 2015) argued for both in one
+# library, and PyTorch has arrived there: the same model can run line by line, be **traced** into a graph,
+# and be **compiled**.
+#
+# `torch.fx` traces by running your function with *proxies* instead of tensors: objects with no values that
+# write down each operation applied to them.
+
+
+# %%
+class Looped(torch.nn.Module):
+    """One layer, applied three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(3):
+            x = torch.relu(self.layer(x))
+        return x
+
+
+def branching(x):  # of a Tensor, or of torch's tensor
+    if x.sum() > 0:
+        return x * x
+    return x.relu()
+
+
+# %% [markdown]
+# ### Exercise 8 · Three ways — 1 point, 15 minutes, ●●○
+# Commit before you run anything below.
+#
+# - `calls_in_trace`: how many operations (calls of a layer or of relu) does the traced graph of `Looped`
+#   list?
+# - `fx_on_if`: what does `torch.fx` make of `branching`? `"both"`: a graph with both branches. `"one"`: a
+#   graph with the branch taken. `"error"`: none, it stops.
+# - `yours_on_if`: and your own engine, for `x = Tensor([1.0, 2.0])`: which operations are in the graph?
+#   `"both"`, `"one"` or `"error"`.
+
+# %% [markdown]
+# - `why_both`: why did MXNet mix the two styles?
+#   `"a"` Imperative code is always slower, and is kept for beginners only.
+#   `"b"` A graph known in advance can be planned as a whole (memory reused, operations fused, unused ones
+#   dropped); running line by line can branch on values, and be stepped through and printed.
+#   `"c"` Gradients need a declared graph; imperative code cannot have them.
+#   `"d"` A declared graph gives more exact numbers.
+#
+# <details><summary>Hint 1</summary>A proxy has no value. Can Python's <code>for _ in range(3)</code> run
+# without one? Can <code>if proxy > 0</code>?</details>
+
+# %% nbgrader={"grade_id": "three_ways_prediction", "solution": true}
+calls_in_trace = None  # a number
+fx_on_if = None  # "both", "one" or "error"
+yours_on_if = None  # "both", "one" or "error"
+why_both = None  # "a", "b", "c" or "d"
+### BEGIN SOLUTION
+calls_in_trace = 6
+fx_on_if = "error"
+yours_on_if = "one"
+why_both = "b"
+### END SOLUTION
+
+# %% nbgrader={"grade_id": "three_ways", "grade": true, "points": 1}
+check("three_ways")
+
+# %%
+traced = torch.fx.symbolic_trace(Looped())
+print(traced.code)
+try:
+    torch.fx.symbolic_trace(branching)
+except torch.fx.proxy.TraceError as error:
+    print(f"torch.fx on `branching`: {error}")
+with check.needs("tensor_ops", "topological_order"):
+    for start_x in ([1.0, 2.0], [-1.0, -2.0]):
+        ops = [tensor.op for tensor in topological_order(branching(Tensor(start_x)))]
+        print(f"your engine, x = {start_x}: {ops}")
+
+# %% [markdown]
+# The `for` ran while tracing, and only its steps were written down: the loop is **unrolled**, three calls
+# of the layer and three of relu. The `if` asks a proxy for a truth value that it does not have. Your engine
+# has the value in hand, records the branch that ran, and would record the other one next time.
+#
+# So much for what tracing loses. Below, what it gains. The model has a fault: it computes something that
+# nothing uses. **Predict first:** who notices, Python or the graph?
+
+
+# %%
+class Reader(torch.nn.Module):
+    """A digit reader with GELU (Hendrycks and Gimpel 2016), written out, between two layers."""
+
+    def __init__(self, hidden: int = 256) -> None:
+        super().__init__()
+        self.wide, self.narrow = (
+            torch.nn.Linear(train_X.shape[1], hidden),
+            torch.nn.Linear(hidden, 10),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.wide(x)
+        _variance = (x - x.mean()).pow(2).mean()  # computed, and never used
+        x = 0.5 * x * (1 + torch.tanh(0.7978845608 * (x + 0.044715 * x**3)))
+        return self.narrow(x)
+
+
+torch.manual_seed(0)
+here = device.best_device()
+reader = Reader().to(here)
+traced = torch.fx.symbolic_trace(reader)
+
+
+# %%
+def draw_trace(graph: torch.fx.Graph) -> None:
+    """Draw a traced graph as you drew your own; there are no values in it."""
+    boxes: dict[torch.fx.Node, SimpleNamespace] = {}
+    for node in graph.nodes:
+        parents = tuple(boxes[parent] for parent in node.all_input_nodes)
+        boxes[node] = SimpleNamespace(name="", op=node.name, data=None, grad=None, parents=parents)
+    plots.show(
+        graphs.draw(boxes[node]), alt="x, wide, GELU's operations, narrow and output, no values."
+    )
+
+
+before = len(traced.graph.nodes)
+traced.graph.eliminate_dead_code()
+traced.recompile()
+print(f"{before} nodes traced, {len(traced.graph.nodes)} left without those that nothing uses")
+draw_trace(traced.graph)
+
+# %% [markdown]
+# Line by line, Python cannot know that `_variance` will not be needed: it computes it. With the whole graph in
+# hand the four operations are seen to lead nowhere and are dropped.
+#
+# The eight operations of GELU each read and write an array the size of the hidden layer. They are limited by
+# memory, not by arithmetic. A **compiler** that sees them together can **fuse** them: one loop, read once,
+# write once. `torch.compile` captures the graph and generates such a loop, in C++ for a CPU, in Triton for a
+# GPU. It needs a C++ compiler here; without one the model runs on as before.
+
+
+# %%
+def compiled_reader(x: torch.Tensor) -> tuple[Callable | None, str]:
+    """torch.compile's version of the reader, run once; or None and the reason why there is none."""
+    if not sizes.compile:
+        return None, f"left out at scale {sizes.scale}: the first compilation can take a minute"
+    if here.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+        return None, "not here: torch.compile needs a C++ compiler, and this machine has none"
+    try:
+        compiled = torch.compile(reader)
+        compiled(x)
+    except (RuntimeError, OSError) as error:
+        return None, f"not here: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    return compiled, ""
+
+
+def seconds(run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> float:
+    """The median time of one call."""
+    times = []
+    for _ in range(sizes.repeats):
+        began = time.perf_counter()
+        float(run(x).sum())  # asks for a number: a GPU has to finish first
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+# %%
+x = torch.randn(sizes.rows, train_X.shape[1], device=here)
+with torch.no_grad():
+    ways = {"imperative": (reader, ""), "traced": (traced, ""), "compiled": compiled_reader(x)}
+    scores = reader(x)
+    for name, (run, reason) in ways.items():
+        if run is None:
+            print(f"{name:10}  {reason}")
+            continue
+        difference = (run(x) - scores).abs().max().item()
+        print(f"{name:10}  {1000 * seconds(run, x):7.2f} ms for {sizes.rows:,} rows on {here.type},"
+              f" largest difference in the scores {difference:.0e}")  # fmt: skip
+
+# %% [markdown]
+# On two cores of a shared machine (torch 2.14.1, November 2026, 2,000 rows of 64) a reader like this took 15
+# ms imperatively and 6 ms compiled, after a minute of compiling: worth it for what runs thousands of times.
+#
+# And the `if`? `torch.compile` reads Python's bytecode instead of passing proxies. Where a branch depends on
+# a value it **breaks the graph**: compiles what comes before, lets Python decide, compiles what follows.
+
+# %%
+report = torch._dynamo.explain(branching)(torch.tensor([1.0, 2.0]))
+print(
+    f"torch.compile on `branching`: {report.graph_count} graphs, {report.graph_break_count} break"
+)
+
+# %% [markdown]
+# | | sees | gains | pays |
+# |---|---|---|---|
+# | imperative (yours, Chainer, PyTorch) | the values | any Python; stop and print anywhere | nothing is planned ahead |
+# | traced (`torch.fx`; Theano, Caffe, in spirit) | the operations | inspect, rewrite, plan, store | no branch on values |
+# | compiled (`torch.compile`) | both, in pieces | fused loops | time to compile, again for new shapes |
+#
+# That is MXNet's argument for mixing: declare what is fixed and worth planning, and keep Python for the rest.
+
+# %% [markdown]
+# ## 9 · Experiments
+# Change the knobs and run again; nothing here is graded.
+#
+# - Without `zero_grad`: how many steps until it fails, at `rate` 0.01? At 0.1?
+# - Write `tanh` or `sigmoid` as an operation and put it into `network`.
+# - Which gradients are computed in vain? (Draw the graph: look at `X`, `due`, and the constants.) PyTorch's
+#   `requires_grad` marks what needs one; add it to `Tensor`.
+# - How long may a graph get? Time `backward` for 10, 100, 1,000 tensors in a row.
+
+
+# %%
+def forgetful(rate: float, clear: bool, steps: int = 60) -> list[float]:
+    """The loss of each step of plain descent, with or without clearing the gradients."""
+    parameters = [Tensor(array) for array in start]
+    losses = []
+    for i in batches[:steps]:
+        loss = cross_entropy(network(parameters, train_X[i]), train_y[i])
+        loss.backward()
+        for p in parameters:
+            p.data = p.data - rate * p.grad
+            p.grad = None if clear else p.grad
+        losses.append(float(loss.data))
+    return losses
+
+
+with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
+    series = {"cleared": forgetful(0.1, True), "never cleared": forgetful(0.1, False)}
+    fig, ax = plt.subplots(figsize=(6.4, 3.2))
+    ax.set_yscale("log")
+    plots.curves(ax, series, "step", "loss")
+    plots.show(fig, alt="Cleared, the loss falls; never cleared, it rises after a good start.")
+
+# %% [markdown]
+# ## 10 · What you built is called
+# | yours | PyTorch |
+# |---|---|
+# | `Tensor`, `op`, `parents` | `torch.Tensor`, `grad_fn`, `grad_fn.next_functions` |
+# | an operation with its `pull` | `torch.autograd.Function` with `forward` and `backward` |
+# | `unbroadcast` | `torch.Tensor.sum_to_size` |
+# | `topological_order`, `backward` | `loss.backward()`, in C++ |
+# | `detach` | `tensor.detach()`; `torch.no_grad()` for a whole block |
+# | `parameter.grad = None` | `optimizer.zero_grad()` |
+# | `sgd_momentum` | `torch.optim.SGD(…, momentum=0.9)` |
+# | `adam` | `torch.optim.Adam` |
+
+# %% [markdown]
+# The same two operations, asked of PyTorch's own graph:
+
+# %%
+x = torch.tensor([1.0, -2.0], requires_grad=True)
+y = (x * x).relu().sum()
+step = y.grad_fn
+while step is not None:
+    print(step.name())
+    step = step.next_functions[0][0] if step.next_functions else None
+print(torch.ones(4, 3, 2).sum_to_size(3, 1).shape)
+
+# %% [markdown]
+# ## 11 · Further
+# - Tokui, Oono, Hido, Clayton (2015), *Chainer: a next-generation open source framework for deep learning*,
+#   LearningSys workshop at NIPS: define-by-run.
+# - Chen, Li, Li, Lin, Wang, Wang, Xiao, Xu, Zhang, Zhang (2015), *MXNet: a flexible and efficient machine
+#   learning library for heterogeneous distributed systems*, [arXiv:1512.01274](https://arxiv.org/abs/1512.01274):
+#   declarative and imperative in one.
+# - Karpathy (2020), [micrograd](https://github.com/karpathy/micrograd): this lab's engine on single numbers.
+# - Baydin, Pearlmutter, Radul, Siskind (2018), *Automatic differentiation in machine learning: a survey*, JMLR
+#   18(153), [arXiv:1502.05767](https://arxiv.org/abs/1502.05767).
+# - Paszke and others (2019), *PyTorch: an imperative style, high-performance deep learning library*,
+#   [arXiv:1912.01703](https://arxiv.org/abs/1912.01703).
+
+# %% [markdown]
+# - Kingma, Ba (2014), *Adam: a method for stochastic optimization*,
+#   [arXiv:1412.6980](https://arxiv.org/abs/1412.6980).
+# - Sutskever, Martens, Dahl, Hinton (2013), *On the importance of initialization and momentum in deep
+#   learning*, [PMLR 28](https://proceedings.mlr.press/v28/sutskever13.html).
+# - Reed, DeVito, He, Ussery, Ansel (2022), *torch.fx: practical program capture and transformation for deep
+#   learning in Python*, [arXiv:2112.08429](https://arxiv.org/abs/2112.08429).
+# - Hendrycks, Gimpel (2016), *Gaussian error linear units*, [arXiv:1606.08415](https://arxiv.org/abs/1606.08415).
+#
+# **Next:** in lab 04 the engine is PyTorch's, and training itself is what you watch.
+
+# %%
+progress()
