@@ -44,15 +44,23 @@ class CheckpointError(Exception):
 class CharLSTM(nn.Module):
     """Scores of the next character: an embedding, LSTM layers, and a linear layer.
 
-    symbols: characters in the vocabulary, V. units: of each layer, H.
+    symbols: characters in the vocabulary, V. units: of each layer, H. inputs: of the embedding.
+    The forget gates begin with a bias of 1 (Gers and others 2000) and the matrices U orthogonal.
     """
 
-    def __init__(self, symbols: int, units: int = 128, layers: int = 2) -> None:
+    def __init__(self, symbols: int, units: int = 128, layers: int = 2, inputs: int = 32) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(symbols, units)
-        self.lstm = nn.LSTM(units, units, layers, batch_first=True)
+        self.embedding = nn.Embedding(symbols, inputs)
+        self.lstm = nn.LSTM(inputs, units, layers, batch_first=True)
         self.output = nn.Linear(units, symbols)
-        nn.init.normal_(self.embedding.weight, std=0.3)
+        for name, weight in self.lstm.named_parameters():
+            for number, gate in enumerate(weight.detach().chunk(4)):  # i, f, g, o
+                if name.startswith("weight_hh"):
+                    nn.init.orthogonal_(gate)
+                elif name.startswith("weight_ih"):
+                    nn.init.xavier_uniform_(gate)
+                else:
+                    nn.init.constant_(gate, float(number == 1 and name.startswith("bias_ih")))
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Scores (B, T, V) and the state after x: (B, T) int64.
