@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from utils import plots
@@ -118,7 +118,7 @@ class History:
             plots.curves(ax, series if self.rows else {}, "epoch", name, x=epochs)
             ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         left.set_ylim(bottom=0)
-        right.yaxis.set_major_formatter(PercentFormatter(1.0))
+        right.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
         fig.suptitle(title)
         return fig
 
@@ -433,19 +433,22 @@ def append_row(path: str | Path, row: Mapping[str, Any]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def heat_map(rows: Sequence[Mapping[str, Any]], x: str, y: str, value: str) -> Figure:
+def heat_map(
+    rows: Sequence[Mapping[str, Any]], x: str, y: str, value: str, *, floor: float | None = None
+) -> Figure:
     """The results of a sweep as a grid of numbers on colour, light for large ones.
 
     x, y: the settings along the axes, in the order in which their values come up in rows; value:
     the result that is shown. A combination without a row is left empty.
+    floor: values below it have its colour, so that one failed run does not make all others alike.
     """
     xs, ys = (list(dict.fromkeys(row[name] for row in rows)) for name in (x, y))
     cells = np.full((len(ys), len(xs)), np.nan)
     for row in rows:
         cells[ys.index(row[y]), xs.index(row[x])] = row[value]
     fig, ax = plt.subplots(figsize=(1.6 + 0.9 * len(xs), 1.2 + 0.5 * len(ys)))
-    image = ax.imshow(cells, cmap="cividis", aspect="auto", origin="lower")
-    middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
+    image = ax.imshow(cells, cmap="cividis", aspect="auto", origin="lower", vmin=floor)
+    middle = sum(image.get_clim()) / 2
     for i, j in zip(*np.nonzero(np.isfinite(cells)), strict=True):
         ink = "white" if cells[i, j] < middle else "black"
         ax.text(j, i, f"{cells[i, j]:.3f}", ha="center", va="center", color=ink)
@@ -453,7 +456,8 @@ def heat_map(rows: Sequence[Mapping[str, Any]], x: str, y: str, value: str) -> F
     ax.set_yticks(range(len(ys)), [f"{one:g}" if isinstance(one, float) else one for one in ys])
     ax.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
     ax.grid(False)
-    fig.colorbar(image, label=value.replace("_", " "))
+    below = "neither" if floor is None else "min"
+    fig.colorbar(image, label=value.replace("_", " "), extend=below)
     return fig
 
 

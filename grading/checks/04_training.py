@@ -48,7 +48,7 @@ def judge_split(student, rng):
     with part("each example is in exactly one of the two", points=0.5):
         train, held = splits()[0][0]
         both = np.intersect1d(train, held)
-        twice = "An index in both sets is a leak: training has seen what validation asks for."
+        twice = answers.shared_indices(train, held, y.numpy())
         expect.that(
             not len(both),
             "Some examples are in both sets.",

@@ -14,14 +14,19 @@ NO_LEAK = {
 }
 
 
+def shared_indices(train, held, y):
+    if max(train.max(initial=0), held.max(initial=0)) < np.unique(y, return_counts=True)[1].max():
+        return "These are places within a class, not indices into y: members[order], not order."
+    return "An index in both sets is a leak: training has seen what validation asks for."
+
+
 def missing_indices(train, held, y):
-    if max([*train.tolist(), *held.tolist()], default=0) < len(y) - 1 and len(train) + len(held):
-        counts = np.unique(y, return_counts=True)[1]
-        if len(train) + len(held) >= len(y) - 2 * len(counts):
-            return (
-                "Rounding share and 1 − share apart loses an example here and there: cut once, and"
-                " take what is left."
-            )
+    counts, found = np.unique(y, return_counts=True)[1], {*train.tolist(), *held.tolist()}
+    if len(y) - 2 * len(counts) <= len(found):
+        return (
+            "Rounding share and 1 − share apart loses an example here and there: cut once, and take"
+            " what is left."
+        )
     return "Cut each class once: what is not held out trains."
 
 

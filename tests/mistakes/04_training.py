@@ -37,7 +37,15 @@ def split(y, share, seed):
     result="torch.cat(train), torch.cat(held_out)",
 )
 _MASK = "torch.zeros(len(y), dtype=torch.bool).index_fill(0, torch.cat({}), True)"
+_PLACES = "torch.randperm(len(members), generator=generator)"
 _SPLIT = [
+    _split(
+        "places, not indices",
+        0.65,
+        "places within a class",
+        held=f"{_PLACES}[:cut]",
+        train=f"{_PLACES}[cut:]",
+    ),
     _split("validation in training", 1.0, "a leak", train="members"),
     _split("some in both", 1.0, "a leak", train="members[cut - 1 :]"),
     _split(
@@ -139,7 +147,7 @@ _EPOCH = [
     _epoch("evaluation mode", 1.8, "Without model.train()", mode=""),
     _epoch(
         "last batch dropped",
-        0.9,
+        1.3,
         "never learnt from",
         starts="0, len(X) - batch_size + 1, batch_size",
     ),
@@ -155,7 +163,7 @@ _EPOCH = [
     ),
     _epoch(
         "with replacement",
-        0.9,
+        1.6,
         "others never",
         order="torch.randint(len(X), (len(X),), generator=generator)",
     ),
@@ -309,14 +317,14 @@ _STOPPING = [
     ),
     _stopping("nothing put back", 0.75, "restore does nothing", restore="return self.best"),
     _stopping("one epoch late", 0.75, "one epoch late", enough=">"),
-    _stopping("the loss before", 0.35, "that of the epoch before", always="self.lowest = loss"),
+    _stopping("the loss before", 0.25, "that of the epoch before", always="self.lowest = loss"),
     _stopping(
         "counted in all",
         0.75,
         "have to come in a row",
         note="self.lowest, self.waited = loss, self.waited - 1",
     ),
-    _stopping("ties", 0.35, "only equals the lowest", better="<="),
+    _stopping("ties", 0.25, "only equals the lowest", better="<="),
     Mistake("early_stopping", "waits for 6", 1.0, "would have been better", "stops_after = 6"),
     Mistake("early_stopping", "one early", 1.0, "one more", "stops_after = 4"),
 ]
@@ -384,7 +392,7 @@ _SWEEP = [
     _sweep("zip", 0.2, "zip pairs the values up", queue="zip(*grid.values())"),
     _sweep(
         "other order",
-        0.5,
+        0.95,
         "The first setting changes fastest",
         queue="((a, b) for b in list(grid.values())[1] for a in list(grid.values())[0])",
     ),
@@ -395,10 +403,10 @@ _SWEEP = [
         run="row = settings | run(**settings)",
         last="[training.append_row(table, row) for row in rows if row not in old]",
     ),
-    _sweep("nothing skipped", 0.75, "Skip a run whose settings", find="None"),
+    _sweep("nothing skipped", 1.05, "Skip a run whose settings", find="None"),
     _sweep(
         "whole row compared",
-        0.75,
+        1.05,
         "since a row has results, too",
         find="settings if settings in old else None",
     ),
