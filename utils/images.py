@@ -4,8 +4,10 @@
 """
 
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,7 +153,7 @@ def _read_subset(path: Path) -> Images:
         with np.load(path, allow_pickle=False) as file:
             names = tuple(str(name) for name in file["class_names"])
             arrays = [file[key] for key in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise _broken(path, str(error).strip("'\"") or type(error).__name__) from error
     for x, y in (arrays[:2], arrays[2:]):
         if x.ndim != 4 or x.shape[1:] != (SIDE, SIDE, 3) or x.dtype != np.uint8:
