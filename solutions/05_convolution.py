@@ -12,6 +12,7 @@
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
 
 # %%
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -87,7 +88,8 @@ plots.show(
 
 # %% [markdown]
 # Light is positive, dark negative. Each filter answers to strokes of its own direction.
-#
+
+# %% [markdown]
 # **You will** work out where a filter fits; write a convolution as loops, then as a matrix product;
 # take gradients back through it and through max-pooling; say how far a unit sees; and build LeNet,
 # which has to read at least 98.39 % of MNIST's test images after at most three epochs.
@@ -102,7 +104,7 @@ plots.show(
 # %% [markdown]
 # ## 1 · An image is not a row of numbers
 # Below, a fully connected network is trained on the digits as they are and tested on digits moved to
-# the right. The frame has an empty margin, so up to 4 pixels no ink is lost.
+# the right. (MNIST's frame has an empty margin: up to 4 pixels no ink is lost.)
 #
 # **Predict first.** How much of its accuracy is left at 4 pixels?
 
@@ -222,12 +224,12 @@ check("output_size")
 # | `w` | (K, C, R, S) | K filters, each with R×S weights for every channel |
 # | `b` | (K,) | one bias a filter |
 # | `y` | (N, K, P, Q) | one map a filter, of P×Q places |
-#
+
+# %% [markdown]
 # $$y_{nkpq} = b_k + \sum_{c}\sum_{r}\sum_{s} w_{kcrs}\; \tilde x_{n,\;c,\;p\cdot\text{stride}+r,\;q\cdot\text{stride}+s}$$
 #
 # with $\tilde x$ the padded image.
-
-# %% [markdown]
+#
 # A word on the name. In mathematics a **convolution** runs through the filter backwards; what is
 # written above is a **cross-correlation**. Every deep-learning library calls it convolution. As the
 # weights are learnt, nothing is lost: a network that needs the mirrored filter learns the mirrored
@@ -286,7 +288,7 @@ with check.needs("conv2d_loops"):
     edge = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])  # Sobel's, of 1968
     point = np.array([[0, -1.0, 0], [-1, 4, -1], [0, -1, 0]])
     w = np.stack([edge, edge.T, point, np.full((3, 3), 2 / 3)])[:, None]
-    digit = images(digits.test_x[:1]).cpu().numpy()
+    digit = test_x[:1].cpu().numpy()
     maps = conv2d_loops(digit, w, np.zeros(4), padding=1)[0]
     names = ("digit", "right sides", "bottom sides", "outline", "blur")
     pictures = np.concatenate([4 * digit[0], maps])
@@ -326,7 +328,8 @@ for stride, by in ((1, 1), (1, 3), (2, 2), (2, 1)):
 # Three agree to the last digit (on a GPU, up to rounding). With stride 2 a move by one pixel falls
 # between two places, and no move of the map matches: each stride gives a little equivariance away.
 # (Compared without three columns at each side, where the edge of the frame plays a part.)
-#
+
+# %% [markdown]
 # ## 5 · From loops to a matrix product
 # Loops in Python are slow, and loops in any language use a processor badly. One operation that every
 # processor does fast is the matrix product. So copy each window into a column of a large matrix,
@@ -453,6 +456,7 @@ def seconds(run: Callable[[], object], tries: int) -> float:
     return min(times)
 
 
+# %%
 with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
     rng, threads = np.random.default_rng(0), torch.get_num_threads()
     torch.set_num_threads(1)
@@ -484,7 +488,8 @@ with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
 # - $w_{kcrs}$ meets at each place one pixel: row c·R·S + r·S + s of the columns.
 # - A pixel is in several windows. From each comes back the weight that it met there, times `dy`, and
 #   what comes back is *added*.
-#
+
+# %% [markdown]
 # In matrices, with the columns of image n as $X_n$, $dY_n$ as (K, P·Q), the filters as (K, C·R·S):
 #
 # $$dW = \sum_n dY_n X_n^\top \qquad dX_n = W^\top dY_n$$
@@ -494,7 +499,7 @@ with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
 
 # %% [markdown]
 # ### Exercise 5 · Convolution, backward — 2 points, 25 minutes, ●●●
-# `dy` already holds the 1/N of the mean loss. Nothing here divides by N.
+# `dy` already holds the 1/N of the mean loss: nothing here divides by N.
 #
 # **Predict first:** stride 2, no padding, 3×3 filters, 8 rows. Which row of `dx` is all zeros?
 #
@@ -538,7 +543,8 @@ def conv2d_backward(
 check("conv2d_backward")
 
 # %% [markdown]
-# Your gradients against the library's, for random shapes, strides and paddings, in float64:
+# (Row 7 it is: no window covers it, so it moves nothing.) Your gradients against the library's, for
+# random shapes, strides and paddings, in float64:
 
 # %%
 with check.needs("conv2d", "conv2d_backward"):
@@ -637,7 +643,8 @@ with check.needs("max_pool2d"):
 # %% [markdown]
 # Each block has one winner. In a block that is all paper the four are equal, and the first one gets the
 # gradient: an arbitrary choice, and torch's.
-#
+
+# %% [markdown]
 # ## 8 · LeNet, and how far a unit sees
 # Yann LeCun and others read cheques with this network in the 1990s. Ours is its usual modern form, with
 # ReLU and max-pooling where the original had tanh and a pooling with weights:
@@ -657,7 +664,8 @@ with check.needs("max_pool2d"):
 # A unit of `conv1` sees 5×5 pixels. The **receptive field** of a unit is what it sees of the *image*,
 # through all layers below. It grows upwards: neighbours in `pool1` are 2 pixels of the image apart, so
 # one step there reaches 2 pixels further, and above `pool2` one step reaches 4.
-#
+
+# %% [markdown]
 # ### Exercise 7 · Receptive field — 0.75 points, 10 minutes, ●●○
 # By hand, on one side (5 for `conv1`):
 #
@@ -715,7 +723,8 @@ plots.show(
 #
 # Three 3×3 layers have 27 weights for each pair of channels where one 7×7 layer has 49, and two more
 # ReLUs between them. VGG (Simonyan and Zisserman 2014) is built on that sum.
-#
+
+# %% [markdown]
 # ### Exercise 8 · LeNet — 1.5 points, 15 minutes, ●●○
 # Build it from `nn.Conv2d`, `nn.Linear` and what else you need, after the table above. What you call the
 # layers is up to you; make them in the table's order.
@@ -769,24 +778,31 @@ check("LeNet")
 #
 # **Predict first:** after how many steps of 64 images will you recognise the final filters?
 
-# %% tags=["headline"]
+# %%
 album: dict[int, Tensor] = {}  # step → the first layer's weights (6, 1, 5, 5)
+
+
+def watch(model: nn.Module) -> None:
+    """Have the first layer's weights put into the album at some steps of training."""
+    count = itertools.count()
+    album.clear()
+
+    def keep(model: nn.Module, _: object) -> None:
+        if model.training and (step := next(count)) in (0, 30, 100, 400):
+            album[step] = next(model.parameters()).detach().cpu().clone()
+
+    model.register_forward_pre_hook(keep)
+
+
+# %% tags=["headline"]
 lenet, epochs = None, sizes.epochs if is_mnist else sizes.small_epochs
 with check.needs("LeNet"):
     torch.manual_seed(0)
-    lenet, steps = LeNet().to(device), 0
-
-    def keep(model: nn.Module, _: object) -> None:
-        global steps
-        if model.training:
-            if steps in (0, 30, 100, 400):
-                album[steps] = next(model.parameters()).detach().cpu().clone()
-            steps += 1
-
-    lenet.register_forward_pre_hook(keep)
+    model = LeNet().to(device)
+    watch(model)
     history = training.fit(
-        lenet,
-        torch.optim.Adam(lenet.parameters(), lr=3e-3),
+        model,
+        torch.optim.Adam(model.parameters(), lr=3e-3),
         (train_x, train_y),
         (test_x, test_y),
         epochs=epochs,
@@ -794,8 +810,7 @@ with check.needs("LeNet"):
         schedule=lambda step, steps: 0.5 + 0.5 * math.cos(math.pi * step / steps),
         live=training.Live("LeNet"),
     )
-    album[steps] = next(lenet.parameters()).detach().cpu()
-    target = 0.9839 if is_mnist else 0.96
+    lenet, target = model, 0.9839 if is_mnist else 0.96
     print(
         f"{digits.name}: {history.last.test_accuracy:.2%} of {len(test_y):,} test images right after"
         f" {epochs} epochs, {history.seconds:.1f} s (target {target:.2%})"
@@ -806,8 +821,10 @@ with check.needs("LeNet"):
 
 # %%
 if lenet is not None:
-    pictures = torch.cat(list(album.values()))[:, 0].numpy()
-    titles = [f"step {step}" if k == 0 else "" for step in album for k in range(6)]
+    last = next(lenet.parameters()).detach().cpu()
+    pictures = torch.cat([*album.values(), last])[:, 0].numpy()
+    rows = [*(f"step {step}" for step in album), "the end"]
+    titles = [row if k == 0 else "" for row in rows for k in range(6)]
     fig = plots.image_grid(pictures, titles, columns=6, unit="weight")
     plots.show(fig, alt="Six filters of 5×5 at five steps: from noise to light and dark sides.")
 
@@ -907,6 +924,8 @@ if lenet is not None:
 # - Chellapilla, Puri, Simard (2006), *High performance convolutional neural networks for document
 #   processing*, [inria-00112631](https://inria.hal.science/inria-00112631): convolution unrolled into a
 #   matrix product, 2.4 to 3.0 times as fast. Compare with yours.
+
+# %% [markdown]
 # - Chetlur and others (2014), *cuDNN: efficient primitives for deep learning*,
 #   [arXiv:1410.0759](https://arxiv.org/abs/1410.0759): im2col without storing the columns.
 # - Simonyan, Zisserman (2014), *Very deep convolutional networks for large-scale image recognition*,
