@@ -213,8 +213,8 @@ with check.needs("tensor_ops"):
 
 # %% [markdown]
 # ### Exercise 2 · Unbroadcast — 1 point, 15 minutes, ●●○
-# NumPy's rule: shapes are compared from the right; where an axis is missing on the left, or has length
-# 1, the array is repeated. `unbroadcast` is the way back of that repetition.
+# Shapes are compared from the right; where an axis is missing on the left, or has length 1, the array is
+# repeated. `unbroadcast` is the way back.
 #
 # | `shape` of the tensor | shape of `dY` | summed over |
 # |---|---|---|
@@ -409,7 +409,8 @@ def backward(order: list[Tensor]) -> None:
 check("backward")
 
 # %% [markdown]
-# The promise of the first picture, kept by your own objects:
+# The promise of the first picture, kept by your own objects. Both arrows into the last box bring back
+# the gradient −4; `s` has their sum.
 
 # %%
 with check.needs("tensor_ops", "topological_order", "backward"):
@@ -471,7 +472,8 @@ with check.needs("tensor_ops", "topological_order", "backward"):
 # `loss_of()` computes the loss, a tensor with a method `backward()`; `update(parameters)` moves the
 # parameters by their gradients.
 #
-# <details><summary>Hint 1</summary>A Tensor made from an array alone is a leaf.</details>
+# <details><summary>Hint 1</summary>A Tensor made from an array alone is a leaf. To clear a parameter's
+# gradient, set it to <code>None</code>.</details>
 #
 # <details><summary>Hint 2</summary>In which order: loss, backward, update, clear? Two places for
 # clearing are right; one of the two that are wrong throws away what was just computed.</details>
@@ -682,8 +684,10 @@ with check.needs("sgd_momentum", "adam"):
     )
 
 # %% [markdown]
-# Plain descent starts straight down, which is mostly *across* the valley. Adam sets out diagonally: its
-# first step is as long in the flat direction as in the steep one. Your prediction in figures.
+# Plain descent and momentum start straight down, which is mostly *across* the valley. Adam sets out
+# diagonally: its first step is as long in the flat direction as in the steep one, which is your
+# `adam_step_ratio`. And `v`, under a gradient that stays, grows to 1 + 0.9 + 0.81 + … = 10 times its size:
+# with momentum 0.9 a learning rate acts like one ten times as large.
 #
 # ## 7 · The same network, the same numbers
 # Now lab 02's digit reader, 64 hidden units, cross-entropy, without one hand-made gradient. `log` is
@@ -826,9 +830,9 @@ if runs:
     plots.show(fig, alt="The thin curve of your losses runs inside PyTorch's broad one throughout.")
 
 # %% [markdown]
-# The thin line is yours. The rest is rounding: sums are added in another order, in the sixteenth digit.
-# And this is what each of those steps built and threw away, drawn from your objects, for four images and
-# a squared error:
+# The thin line is yours. What differs is rounding, in the sixteenth digit: sums are added in another
+# order. And this is what each step builds and throws away, drawn from your objects, here for four images
+# and a squared error. Follow the lengths of the gradients from the bottom up:
 
 # %%
 with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
@@ -1042,9 +1046,11 @@ print(
 
 # %% [markdown]
 # ## 9 · Experiments
-# Change the knobs and run again; nothing here is graded.
+# Change the knobs and run again; nothing here is graded. The first one is drawn below: if gradients are
+# never cleared, each step is made with the sum of all gradients so far. That is momentum with μ = 1, which
+# nothing slows down: at first faster, then it swings.
 #
-# - Without `zero_grad`: how many steps until it fails, at `rate` 0.01? At 0.1?
+# - Without clearing: what do other rates do, 0.01 or 0.3, and more steps?
 # - Write `tanh` or `sigmoid` as an operation and put it into `network`.
 # - Which gradients are computed in vain? (Draw the graph: look at `X`, `due`, and the constants.) PyTorch's
 #   `requires_grad` marks what needs one; add it to `Tensor`.
@@ -1071,7 +1077,9 @@ with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
     fig, ax = plt.subplots(figsize=(6.4, 3.2))
     ax.set_yscale("log")
     plots.curves(ax, series, "step", "loss")
-    plots.show(fig, alt="Cleared, the loss falls; never cleared, it rises after a good start.")
+    plots.show(
+        fig, alt="Cleared, the loss falls steadily; never cleared, it falls faster, then swings."
+    )
 
 # %% [markdown]
 # ## 10 · What you built is called
@@ -1116,6 +1124,8 @@ print(torch.ones(4, 3, 2).sum_to_size(3, 1).shape)
 #   [arXiv:1412.6980](https://arxiv.org/abs/1412.6980).
 # - Sutskever, Martens, Dahl, Hinton (2013), *On the importance of initialization and momentum in deep
 #   learning*, [PMLR 28](https://proceedings.mlr.press/v28/sutskever13.html).
+# - Ansel and others (2024), *PyTorch 2: faster machine learning through dynamic Python bytecode
+#   transformation and graph compilation*, ASPLOS: `torch.compile`.
 # - Reed, DeVito, He, Ussery, Ansel (2022), *torch.fx: practical program capture and transformation for deep
 #   learning in Python*, [arXiv:2112.08429](https://arxiv.org/abs/2112.08429).
 # - Hendrycks, Gimpel (2016), *Gaussian error linear units*, [arXiv:1606.08415](https://arxiv.org/abs/1606.08415).

@@ -3,6 +3,9 @@
 The learner's tensors stay where they are: probes work on them there and return plain values.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 import numpy as np
 
 from grading import expect
@@ -13,7 +16,7 @@ from grading.student import probe
 
 
 @probe
-def applied(learner, op, arrays, dY, options):
+def tensor_ops(learner, op, arrays, dY, options):
     """What an operation computes, which of its inputs are its parents, and what pull(dY) gives."""
     inputs = [learner.Tensor(array) for array in arrays]
     result = getattr(learner, op)(*inputs, **options)
@@ -39,7 +42,7 @@ def _judge_operation(student, rng, op, arrays, options):
     dY = answers.numbers(rng, *np.shape(value))
     names = ("a", "b")[: len(arrays)]
     given = {**dict(zip(names, arrays, strict=True)), **options}
-    got = applied(student, op, arrays, dY, options)
+    got = tensor_ops(student, op, arrays, dY, options)
     expect.that(
         "type" not in got,
         f"`{op}` should return a Tensor.",
@@ -71,7 +74,7 @@ def _shares(op, got, count, given):
     )
     message = "pull should return a tuple with one gradient for each parent."
     comma = "A tuple of one needs its comma: `(dX,)`." if count == 1 else ""
-    right_form = type(got) is tuple and len(got) == count
+    right_form = type(got) in (tuple, list) and len(got) == count
     expect.that(right_form, message, kind="type", diagnosis=comma, given=given)
     return got
 
@@ -102,7 +105,7 @@ def judge_unbroadcast(student, rng):
 
 
 @probe
-def ordered(learner, parents):
+def topological_order(learner, parents):
     """The places of the tensors in the order, -1 for what is none; or why there is no order."""
 
     class Counted(learner.Tensor):
@@ -167,7 +170,7 @@ def judge_topological_order(student, rng):
 
 def _order(student, parents):
     """The learner's order as places in `parents`; where there is none, why."""
-    got, big = ordered(student, parents), len(parents) > 20
+    got, big = topological_order(student, parents), len(parents) > 20
     given = "" if big else answers.described(parents)
     expect.that(
         got != "recursion",
@@ -195,7 +198,8 @@ def _order(student, parents):
         -1 not in got,
         "The list holds something that is not a tensor of the graph.",
         given=given,
-        diagnosis="It should hold the tensors themselves: not their data, not their id, no copies.",
+        diagnosis="It should hold the tensors themselves: not their data, not their id, and none"
+        " of an earlier call (a list that is a default argument is made only once).",
     )
     return got
 
@@ -223,7 +227,7 @@ def _judge_members(order, parents):
 
 
 @probe
-def gradients(learner, parents, weights, starts, shared):
+def backward(learner, parents, weights, starts, shared):
     """Run backward over tensors with these parents; pull multiplies by the weights.
 
     starts: the data of each tensor. shared: how many tensors at the front a second graph, over
@@ -276,8 +280,9 @@ def gradients(learner, parents, weights, starts, shared):
 def judge_backward(student, rng):
     def judge(graph, shared=0):
         parents, weights, starts = graph
-        got = gradients(student, parents, weights, starts, shared)
         given = answers.weighted(parents, weights, shared)
+        with _explained(answers.RAISED_IN_BACKWARD):
+            got = backward(student, parents, weights, starts, shared)
         last = got.get("early") == len(parents) - 1
         expect.that(
             "early" not in got,
@@ -327,11 +332,29 @@ def _judge_grads(got, right, known, given):
         " of the order?",
     )
     names = tuple(f"the gradient in {answers.letters([i])}" for i in range(len(right)))
-    expect.close(got, right, what=names, given=given, knows=known)
+    try:
+        expect.close(got, right, what=names, given=given, knows=known)
+    except Fault as fault:
+        if fault.kind in ("type", "shape"):
+            fault.diagnosis = "A gradient is an array in the shape of its tensor's data."
+        raise
+
+
+@contextmanager
+def _explained(causes: Mapping[str, str]) -> Iterator[None]:
+    """Gives what the learner's code raised the diagnosis of the first cause that its text has."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.kind == "exception":
+            fault.diagnosis = next(
+                (why for text, why in causes.items() if text in fault.detail), ""
+            )
+        raise
 
 
 @probe
-def detached(learner, array):
+def detach(learner, array):
     """What detach makes of a tensor with a past, and what becomes of that tensor."""
     before = learner.Tensor(array)
     source = learner.Tensor(array * 2, "double", (before,), lambda dY: (2 * dY,))
@@ -348,7 +371,7 @@ def detached(learner, array):
 
 
 @probe
-def stepped(learner, values, slopes):
+def train_step(learner, values, slopes):
     """What train_step does, by name, and what it returns, for a loss that notes what is asked."""
     parameters = [learner.Tensor(value) for value in values[0]]
     steps = []
@@ -401,7 +424,8 @@ def judge_detach(student, rng):
 
 
 def _judge_detached(student, array):
-    got = detached(student, array)
+    with _explained(answers.RAISED_IN_DETACH):
+        got = detach(student, array)
     expect.that(
         "type" not in got,
         "`detach` should return a Tensor.",
@@ -428,7 +452,7 @@ def _steps(student, rng):
     start = [answers.numbers(rng, 2), answers.numbers(rng, 3)]
     losses = abs(answers.numbers(rng, 3)).tolist()
     slopes = [[answers.numbers(rng, 2), answers.numbers(rng, 3)] for _ in losses]
-    return stepped(student, [start, losses], slopes), losses, slopes
+    return train_step(student, [start, losses], slopes), losses, slopes
 
 
 def _judge_notes(notes):

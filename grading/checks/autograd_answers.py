@@ -13,6 +13,15 @@ IN_PLACE = (
     " both its parents. `p.grad = p.grad + share` makes a new one."
 )
 
+# What an exception's text says about what was meant.
+RAISED_IN_BACKWARD = {
+    "'NoneType' object is not callable": "A leaf has no pull: pass it by.",
+    "truth value of an array": "Whether there is a gradient yet is asked by `p.grad is None`.",
+    "read-only": IN_PLACE,
+    "sequence": "pull returns a tuple, one share for each parent: zip pairs them.",
+}
+RAISED_IN_DETACH = {"'Tensor'": "Tensor takes an array: that of a tensor is its `data`."}
+
 # One misconception a line; the formatter would make three of it.
 # fmt: off
 
@@ -46,7 +55,11 @@ def value(op, arrays, axis=None):
             "That is the slope of relu, not its value.": (a > 0).astype(float),
         }
     if axis is None:
-        return float(a.sum()), {"That is the mean.": a.mean()}
+        return float(a.sum()), {
+            "That is the mean.": a.mean(),
+            "Without an axis the sum is one number, of shape (): no axis stays.":
+                a.sum(keepdims=True),
+        }
     return a.sum(axis=axis, keepdims=True), {
         "The axis that was summed is gone: keepdims=True keeps it, of length 1.": a.sum(axis=axis),
         "Everything is summed: sum along the axis that is given.": a.sum(),
@@ -196,7 +209,7 @@ def missing(absent, parents):
     leaves = {i for i, before in enumerate(parents) if not before}
     if absent <= leaves:
         return "Leaves belong to the order, too: they are where gradients are wanted."
-    return "Follow all parents of each tensor, not only the first."
+    return "Follow all parents of each tensor, and theirs, down to the leaves."
 
 
 def described(parents):

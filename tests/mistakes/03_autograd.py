@@ -69,6 +69,7 @@ _OPS = [
     _ops("not repeated", 1.55, "repeat dY to the shape", total="(dY,)"),
     _ops("mean", 1.55, "the mean's gradient", total="(np.ones_like(a.data) * dY / a.data.size,)"),
     _ops("axis gone", 1.55, "keepdims=True keeps it", sum="a.data.sum(axis=axis)"),
+    _ops("axes kept", 1.55, "no axis stays", sum="a.data.sum(axis=axis, keepdims=True)"),
     _ops("axis ignored", 1.55, "sum along the axis that is given", sum="a.data.sum()"),
 ]
 
@@ -215,6 +216,9 @@ _BACKWARD = [
     ),
     _backward("forwards", 0, "go through the order from its end", tensors="order"),
     _backward("no seed", 0, "give it its gradient, 1, first", seed="None"),
+    _backward("seed is a float", 0.35, "in the shape of its tensor's data", seed="1.0"),
+    _backward("truth of an array", 0.35, "is asked by `p.grad is None`",
+              join="p.grad = p.grad + share if p.grad else share"),
     _backward("seed 0", 0, "Everything is zero", seed="np.zeros_like(loss.data)"),
     _backward("seed is the loss", 0, "its gradient in itself is 1", seed="loss.data.copy()"),
     _backward("averaged", 0.35, "Shares are averaged",
@@ -247,6 +251,7 @@ _DETACH = [
     _detach("both paths", 1.0, "lets no gradient pass", slope="6.0"),
     _detach("value", 1.0, "not its slope", slope="9"),
     _detach("the same", 0.9, "the same tensor", cut="a"),
+    _detach("of a tensor", 0.9, "Tensor takes an array", cut="Tensor(a)"),
     _detach("array", 0.9, "should return a Tensor", cut="a.data"),
     _detach("keeps pull", 0.9, "A leaf has neither", cut="Tensor(a.data, a.op, a.parents, a.pull)"),
     _detach("cuts a", 0.9, "Others may still send gradients",
