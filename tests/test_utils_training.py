@@ -55,7 +55,7 @@ def test_an_epoch_of_batches_has_each_example_once_with_its_label(data: training
     batches = list(training.minibatches(X, y, 5, torch.Generator().manual_seed(1)))
     assert [len(batch) for batch, _ in batches] == [5, 5, 5, 5, 3]
     drawn, labels = (torch.cat(column) for column in zip(*batches, strict=True))
-    at = [(row == X).all(dim=1).nonzero().item() for row in drawn]
+    at = [int((row == X).all(dim=1).nonzero()) for row in drawn]
     assert sorted(at) == list(range(23)) != at
     assert torch.equal(labels, y[at])
 
@@ -338,7 +338,9 @@ def test_a_heat_map_has_each_number_in_its_place() -> None:
     rows = [{**run, "score": run["rate"] * run["size"]} for run in RUNS[:5]]
     fig = training.heat_map(rows, x="size", y="rate", value="score", floor=1.0)
     ax, bar = fig.axes
-    cells = np.ma.getdata(ax.images[0].get_array())
+    shown = ax.images[0].get_array()
+    assert shown is not None
+    cells = np.ma.getdata(shown)
     np.testing.assert_allclose(cells, [[0.8, 3.2, 12.8], [1.6, 6.4, math.nan]])
     assert sorted(text.get_text() for text in ax.texts) == sorted(
         f"{row['score']:.3f}" for row in rows

@@ -22,7 +22,9 @@ def split_twice(learner, y, share, seed):
     import torch
 
     def state():
-        return torch.get_rng_state().clone(), int(np.random.get_state()[1].sum())
+        return torch.get_rng_state().clone(), int(
+            np.random.get_state(legacy=False)["state"]["key"].sum()
+        )
 
     before = state()
     splits = [learner.split(y.clone(), share, one) for one in (seed, seed, seed + 1)]
@@ -219,7 +221,7 @@ def judge_train_one_epoch(student, rng):
         for start, end in pairwise(ends):
             notes = run["notes"][start:end]
             expect.that(notes, "The model was not called: nothing was trained.", given=given)
-            batches = [[where.get(round(float(x) * 10)) for x in one["rows"]] for one in notes]
+            batches = [[where.get(round(float(x) * 10), -1) for x in one["rows"]] for one in notes]
             # A second call with the same batch, for the accuracy say, is no second batch.
             yield [one for i, one in enumerate(batches) if i == 0 or one != batches[i - 1]]
 
@@ -314,8 +316,8 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
             linear = torch.nn.Linear(*W.T.shape)
             linear.load_state_dict({"weight": W.clone(), "bias": b.clone()})
             self.norm = torch.nn.BatchNorm1d(W.shape[1], affine=False)
-            self.norm.running_mean.copy_(mean)
-            self.norm.running_var.copy_(var)
+            seen = {"num_batches_tracked": torch.tensor(0)}
+            self.norm.load_state_dict({"running_mean": mean, "running_var": var, **seen})
             self.net = linear if plain else torch.nn.Sequential(torch.nn.Dropout(0.5), linear)
             self.notes = []
 
@@ -336,7 +338,7 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
         result = tuple(of(one) for one in result) if type(result) is tuple else result
         runs.append({
             "result": result, "notes": model.notes, "before": training, "after": model.training,
-            "mean": model.norm.running_mean, "seen": model.norm.num_batches_tracked.item(),
+            "seen": model.norm.state_dict()["num_batches_tracked"].item(),
         })  # fmt: skip
     return runs
 
