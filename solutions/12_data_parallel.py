@@ -1,0 +1,881 @@
+# %% [markdown]
+# # 12 · Data parallel
+# Eight processes share one batch. Each finds the gradient of its eighth, and then all need the sum.
+# How they pass the numbers round decides whether eight processes are eight times as fast or slower
+# than one. You will write three ways to do it, count every message, and see the slowest and the
+# fastest differ by more than five times on the same wire.
+#
+# The picture is what you will measure: eight ranks add up 4 MB each over links of 100 MB/s.
+
+# %% tags=["parameters"]
+scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
+
+# %%
+import copy
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from grading.check import checks, progress
+from utils import plots, ranks, settings
+from utils.ranks.simulated import Simulation, simulate
+
+check = checks("12_data_parallel")
+torch.set_num_threads(1)  # the ranks need the cores
+sizes = settings.choose(
+    scale,
+    smoke={"loopback_mb": 8, "repeats": 2, "seeds": 3},
+    cpu={"loopback_mb": 32, "repeats": 3, "seeds": 6},
+)
+ranks.warm_up()
+print(ranks.plan(4))
+
+# %%
+recorded = {"parameter server": 0.62, "tree": 0.28, "ring": 0.11}  # s; 2 shared CPU cores, 2026
+fig, ax = plt.subplots(figsize=(6.4, 2.2))
+bars = ax.barh(list(recorded), list(recorded.values()), color=plots.BLUE, height=0.6)
+ax.bar_label(bars, fmt="%.2f s", padding=4)
+ax.set(xlabel="seconds for one sum over 8 ranks", xlim=(0, 0.75))
+ax.invert_yaxis()
+plots.show(fig, alt="The parameter server took 0.62 s, the tree 0.28 s, the ring 0.11 s.")
+
+# %% [markdown]
+# **You will** write a tree and a ring all-reduce from `send` and `recv`; predict what they cost, and
+# measure it; average gradients so that p processes train exactly as one does, with few messages;
+# and find the learning rate that a batch p times as large wants.
+#
+# **Not in this lab:** models too large for one device (labs 13 to 15), and gradients that are
+# compressed or come late.
+#
+# **You need** lab 04 and a CPU; GPUs are not needed. 100 minutes. All cells together compute for
+# about a minute.
+
+# %% [markdown]
+# ## 1 · Ranks
+# A **rank** is one of p processes that run the same function, each on its own data. It asks for its
+# number, and does its part. `ranks.run(function, p)` starts p of them, on this machine's CPU, and
+# returns what they returned. (The first call takes seconds: torch is imported. Later calls do not.)
+
+
+# %%
+def hello() -> str:
+    rank, p = dist.get_rank(), dist.get_world_size()
+    print(f"one of {p}")
+    return "even" if rank % 2 == 0 else "odd"
+
+
+print(ranks.run(hello, 4))
+
+# %% [markdown]
+# Ranks share no memory. What one knows, another learns by a **message**, and both take part in it:
+#
+# | call | does |
+# |---|---|
+# | `dist.send(x, dst)` | sends the tensor `x` to rank `dst`; returns when that rank has received it |
+# | `dist.recv(x, src)` | overwrites `x` with what rank `src` sends: same shape and dtype |
+# | `request = dist.isend(x, dst)` | begins to send and returns at once; `request.wait()` ends it |
+#
+# **Predict first:** four ranks stand in a ring. Each runs `send` to the right, then `recv` from the
+# left. What happens?
+
+
+# %%
+def pass_on(dist: Any) -> float:
+    """Each rank's number goes to its right neighbour."""
+    rank, p = dist.get_rank(), dist.get_world_size()
+    mine, received = torch.tensor([float(rank)]), torch.empty(1)
+    dist.send(mine, (rank + 1) % p)
+    dist.recv(received, (rank - 1) % p)
+    return received.item()
+
+
+try:
+    simulate(pass_on, 4)
+except ranks.RankError as error:
+    print(error)
+
+# %% [markdown]
+# Everybody sends and nobody receives: a **deadlock**. Real ranks would wait for ever; ours ran in a
+# simulation, which notices. `simulate` runs the p ranks in turn, in this process, with a clock of its
+# own, and records each message. Its `dist` is a stand-in for the module `torch.distributed`, so a
+# function that takes `dist` as its first argument runs on both.
+#
+# The cure: begin to send, receive, and only then wait for the end of the sending. On real ranks:
+
+
+# %%
+def pass_on_safely(dist: Any) -> float:
+    rank, p = dist.get_rank(), dist.get_world_size()
+    mine, received = torch.tensor([float(rank)]), torch.empty(1)
+    request = dist.isend(mine, (rank + 1) % p)
+    dist.recv(received, (rank - 1) % p)
+    request.wait()  # before this, `mine` must not change: it may be on its way
+    return received.item()
+
+
+print(ranks.run(pass_on_safely, 4, dist))
+
+# %% [markdown]
+# ## 2 · Everybody to one
+# Rank r has a gradient `x: (n,)`; every rank needs the sum over all ranks. That operation is an
+# **all-reduce**. The obvious way makes rank 0 the **parameter server**: it collects, adds, and sends
+# the sum back to each.
+
+
+# %%
+def server_all_reduce(dist: Any, x: Tensor) -> Tensor:
+    """The sum of x: (n,) over all ranks, on every rank; x is left as it was."""
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total = x.clone()
+    if rank > 0:
+        dist.send(x, 0)
+        dist.recv(total, 0)
+        return total
+    part = torch.empty_like(x)
+    for other in range(1, p):
+        dist.recv(part, other)
+        total += part
+    for other in range(1, p):
+        dist.send(total, other)
+    return total
+
+
+# %%
+AllReduce = Callable[[Any, Tensor], Tensor]
+
+
+def own_part(dist: Any, all_reduce: AllReduce, parts: list[Tensor]) -> Tensor:
+    """What one rank does: reduce its own part."""
+    return all_reduce(dist, parts[dist.get_rank()])
+
+
+def watch(all_reduce: AllReduce, p: int, n: int = 1000) -> Simulation:
+    """Simulated, on links that take 1 ms for a message of 1,000 float32 numbers."""
+    parts = [torch.full((n,), float(rank + 1)) for rank in range(p)]
+    return simulate(own_part, p, all_reduce, parts, latency=5e-5, bandwidth=4000 / 0.95e-3)
+
+
+outcome = watch(server_all_reduce, 8)
+print([result[0].item() for result in outcome.results], f"{len(outcome.messages)} messages")
+
+
+# %%
+def draw_messages(ax: plt.Axes, outcome: Simulation, title: str) -> None:
+    """For each rank, when its way out (upper half) and its way in (lower half) are occupied."""
+    for message in outcome.messages:
+        begin, length = 1e3 * message.begin, 1e3 * (message.end - message.begin)
+        out = {"color": plots.BLUE, "edgecolor": "white", "height": 0.36, "align": "center"}
+        ax.barh(message.source - 0.2, length, left=begin, **out)
+        ax.barh(
+            message.target + 0.2, length, left=begin, **{**out, "color": plots.ORANGE}, hatch="///"
+        )
+    for color, hatch, label in ((plots.BLUE, "", "sends"), (plots.ORANGE, "///", "receives")):
+        ax.barh(0, 0, color=color, hatch=hatch, edgecolor="white", label=label)
+    ranks_there = sorted(
+        {m.source for m in outcome.messages} | {m.target for m in outcome.messages}
+    )
+    ax.set(xlabel="time / ms", ylabel="rank", yticks=ranks_there, title=title, xlim=(0, None))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+
+
+fig, ax = plt.subplots(figsize=(8, 3.4))
+draw_messages(ax, outcome, f"parameter server: {1e3 * outcome.seconds:.1f} ms")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+plots.show(fig, alt="Rank 0 receives seven messages one after another, then sends seven.")
+
+# %% [markdown]
+# Rank 0 is never free and everybody else nearly always is: 2 (p − 1) messages go through one link, one
+# after another. Twice the ranks, twice the time. (Here a rank can send one message and receive one at
+# the same time, as a network card can.)
+#
+# ## 3 · A tree
+# Pairs can add at the same time. Round 1: rank 1 sends to 0, 3 to 2, 5 to 4, 7 to 6. Round 2: 2 sends
+# its sum to 0, 6 to 4. Round 3: 4 sends to 0, which has the whole. Then the same rounds backwards,
+# with the total. Iandola and others built FireCaffe on it.
+#
+# With **distance** 1, 2, 4 …: in a round, a rank that is an odd multiple of the distance sends to the
+# rank one distance below, and has done its part of adding.
+
+# %% [markdown]
+# ### Exercise 1 · Tree all-reduce — 2 points, 20 minutes, ●●○
+# p may be any number: then some ranks find no partner above them in a round.
+#
+# **Predict first:** how many messages does the tree send in all, more than the server, fewer or as
+# many? How many rounds for p = 8? For p = 6?
+#
+# <details><summary>Hint 1</summary>In the round with distance d: <code>rank % (2 * d) == d</code>
+# sends, <code>rank % (2 * d) == 0</code> receives if there is a rank at
+# <code>rank + d</code>.</details>
+#
+# <details><summary>Hint 2</summary>The way back goes through the distances in the opposite order, and
+# whoever sent in a round receives in it.</details>
+
+
+# %% nbgrader={"grade_id": "tree_all_reduce_code", "solution": true}
+def tree_all_reduce(dist: Any, x: Tensor) -> Tensor:
+    """The sum of x: (n,) over all ranks, on every rank: up a binary tree to rank 0, and down again.
+
+    dist: torch.distributed or a stand-in: get_rank, get_world_size, send, recv, isend.
+    Every message has n numbers. x is left as it was; a single rank sends nothing.
+    >>> simulate(own_part, 3, tree_all_reduce, [torch.ones(2)] * 3).results[1]
+    tensor([3., 3.])
+    """
+    ### BEGIN SOLUTION
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, part = x.clone(), torch.empty_like(x)
+    distances = [2**k for k in range(p.bit_length()) if 2**k < p]
+    for d in distances:
+        if rank % (2 * d) == d:
+            dist.send(total, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.recv(part, rank + d)
+            total += part
+    for d in reversed(distances):
+        if rank % (2 * d) == d:
+            dist.recv(total, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.send(total, rank + d)
+    return total
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "tree_all_reduce", "grade": true, "points": 2}
+check("tree_all_reduce")
+
+# %%
+with check.needs("tree_all_reduce"):
+    outcome = watch(tree_all_reduce, 8)
+    fig, ax = plt.subplots(figsize=(8, 3.4))
+    draw_messages(ax, outcome, f"tree: {1e3 * outcome.seconds:.1f} ms")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    plots.show(fig, alt="Three rounds of adding in pairs, then three rounds back.")
+
+# %% [markdown]
+# As many messages as before, most of them at the same time: six rounds instead of fourteen. But look
+# at the white: most ranks still do nothing most of the time, and in each round whole gradients travel.
+#
+# ## 4 · A ring
+# Cut the gradient into p **chunks**. Each rank talks only to its right neighbour, and all talk at
+# once.
+#
+# **Reduce-scatter**, p − 1 steps: in step s, rank r sends chunk r − s to the right and *adds* what
+# comes from the left, chunk r − s − 1, to its own. A chunk collects one addend in each step. After the
+# last, rank r holds the whole sum of chunk r + 1.
+#
+# **All-gather**, p − 1 steps: the finished chunks go round. In step s, rank r sends chunk r + 1 − s,
+# and *replaces* its chunk r − s by what comes. All numbers of chunks are modulo p.
+
+# %% [markdown]
+# ### Exercise 2 · Ring all-reduce — 2.25 points, 25 minutes, ●●●
+# n need not be a multiple of p: cut with `tensor_split`, whose pieces differ by at most one number.
+#
+# **Predict first:** how many numbers does one rank send in all, for n numbers and p ranks? What does
+# that become for large p?
+#
+# <details><summary>Hint 1</summary>Follow chunk 0 for p = 3, on paper: who has which part of the sum
+# after each step?</details>
+#
+# <details><summary>Hint 2</summary><code>chunks = list(x.clone().tensor_split(p))</code>. What you
+# receive into must have the size of the chunk that comes, which is not the one you send.</details>
+#
+# <details><summary>Hint 3</summary>All send at the same time: section 1 showed how that ends with
+# <code>send</code>, and the cure.</details>
+
+
+# %% nbgrader={"grade_id": "ring_all_reduce_code", "solution": true}
+def ring_all_reduce(dist: Any, x: Tensor) -> Tensor:
+    """The sum of x: (n,) over all ranks, on every rank, round a ring; n ≥ p.
+
+    Every rank sends 2 (p − 1) messages to its right neighbour, each one chunk, while it receives.
+    x is left as it was; a single rank sends nothing.
+    >>> simulate(own_part, 3, ring_all_reduce, [torch.arange(4.0)] * 3).results[1]
+    tensor([0., 3., 6., 9.])
+    """
+    ### BEGIN SOLUTION
+    rank, p = dist.get_rank(), dist.get_world_size()
+    chunks = list(x.clone().tensor_split(p))
+    for step in range(2 * (p - 1)):
+        going, coming = (rank - step) % p, (rank - step - 1) % p
+        request = dist.isend(chunks[going], (rank + 1) % p)
+        part = torch.empty_like(chunks[coming])
+        dist.recv(part, (rank - 1) % p)
+        request.wait()
+        chunks[coming] = chunks[coming] + part if step < p - 1 else part
+    return torch.cat(chunks)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "ring_all_reduce", "grade": true, "points": 2.25}
+check("ring_all_reduce")
+
+# %%
+with check.needs("ring_all_reduce"):
+    outcome = watch(ring_all_reduce, 8)
+    fig, ax = plt.subplots(figsize=(8, 3.4))
+    draw_messages(ax, outcome, f"ring: {1e3 * outcome.seconds:.1f} ms")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    plots.show(fig, alt="All ranks send and receive small messages all the time.")
+
+# %% [markdown]
+# No white is left. Every link carries all the time, and no rank has more to do than another. The ring
+# (Patarasuk and Yuan 2009) is what NCCL and Horovod made popular for GPUs.
+#
+# ## 5 · What a message costs
+# The **α–β model**: a message of `nbytes` takes α + β · nbytes seconds, however short it is at least
+# the **latency** α; β is the time per byte, 1 / **bandwidth**. One message after another adds up;
+# messages at the same time on different links count once.
+#
+# So: count the messages that follow one after another on the busiest path, and their size. Adding and
+# copying are not counted.
+
+# %% [markdown]
+# ### Exercise 3 · The bill — 1.25 points, 15 minutes, ●●○
+# The time of one all-reduce of `nbytes` on each of p ranks. The pictures of sections 2 to 4 are your
+# examples: p = 8, α = 0.05 ms, 4,000 bytes.
+#
+# <details><summary>Hint 1</summary>Server: what goes through rank 0's link? Tree: rounds, up and down.
+# Ring: steps, and the size of a chunk (take nbytes / p, also where it is uneven).</details>
+#
+# <details><summary>Hint 2</summary>Rounds of the tree: how often must 1 be doubled to reach p or more?
+# <code>(p - 1).bit_length()</code> is exact; a floating-point logarithm rounded up is also
+# right.</details>
+
+
+# %% nbgrader={"grade_id": "communication_cost_code", "solution": true}
+def communication_cost(algorithm: str, p: int, nbytes: float, alpha: float, beta: float) -> float:
+    """Seconds of an all-reduce over p ranks in the α–β model.
+
+    algorithm: "server", "tree" or "ring", else ValueError; nbytes: of each rank's tensor;
+    alpha: s a message; beta: s a byte.
+    >>> communication_cost("server", 2, 1000, alpha=1.0, beta=0.001)
+    4.0
+    """
+    ### BEGIN SOLUTION
+    if algorithm == "server":
+        return 2 * (p - 1) * (alpha + beta * nbytes)
+    if algorithm == "tree":
+        return 2 * (p - 1).bit_length() * (alpha + beta * nbytes)
+    if algorithm == "ring":
+        return 2 * (p - 1) * (alpha + beta * nbytes / p)
+    raise ValueError(f"There is no algorithm {algorithm!r}: choose server, tree or ring.")
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "communication_cost", "grade": true, "points": 1.25}
+check("communication_cost")
+
+# %%
+alpha, beta = 5e-5, 1 / 1.25e9  # 50 µs, and 10 gigabits a second: ordinary Ethernet
+with check.needs("communication_cost"):
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
+    for ax in (left, right):
+        ax.set(xscale="log", yscale="log")
+    many, large, names = (
+        [2**k for k in range(1, 9)],
+        np.logspace(1, 9, 17),
+        ("server", "tree", "ring"),
+    )
+    by_ranks = {a: [communication_cost(a, p, 1e8, alpha, beta) for p in many] for a in names}
+    plots.curves(left, by_ranks, "ranks", "seconds", x=many)
+    left.set(title="100 MB each", xticks=many[1::2], xticklabels=many[1::2])
+    by_size = {a: [communication_cost(a, 64, n, alpha, beta) for n in large] for a in names}
+    plots.curves(right, by_size, "bytes each", "seconds", x=large)
+    right.set(title="64 ranks")
+    plots.show(fig, alt="Left: server rises with p, tree slowly, ring stays. Right: curves cross.")
+
+# %% [markdown]
+# Left: with more ranks the server's time grows without end, the tree's like log p, the ring's hardly.
+# Right: the ring is best for large tensors. For small ones, where are its 126 steps?
+#
+# ## 6 · On a wire
+# Now real processes. This machine has no slow wire between its processes: messages pass through
+# memory. **Predict first:** eight ranks on this one machine, no wire: is the tree faster than the
+# server here too?
+
+
+# %%
+def timed(link: Any, all_reduce: AllReduce, numbers: int, repeats: int) -> float:
+    """Median seconds of an all-reduce on this rank; link: makes what to send through."""
+    through, x = link(), torch.ones(numbers)
+    seconds = []
+    for _ in range(repeats):
+        dist.barrier()
+        start = time.perf_counter()
+        all_reduce(through, x)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def plain() -> Any:
+    return dist
+
+
+# %%
+mb = sizes.loopback_mb
+with check.needs("tree_all_reduce", "ring_all_reduce"):
+    ways = {"server": server_all_reduce, "tree": tree_all_reduce, "ring": ring_all_reduce}
+    for name, way in ways.items():
+        took = ranks.run(timed, 8, plain, way, mb * 250_000, sizes.repeats, device="cpu")
+        print(f"no wire, {mb} MB, 8 ranks   {name:7} {1e3 * max(took):6.0f} ms")
+
+# %% [markdown]
+# No difference worth the name, or even the wrong way round. All messages pass through the same memory
+# and the same cores, and the sum of all the work is what counts; who sends to whom is nothing to them.
+# A comparison of all-reduces on one machine says nothing about eight machines.
+#
+# So we give every rank a link of its own: before a message is sent, the sender waits until the receiver
+# is ready, and then sleeps as long as a wire of 100 MB/s would take. Sleeping needs no core, so eight
+# links are simulated honestly by two.
+
+
+# %%
+class SlowLink:
+    """torch.distributed, each rank at the end of a wire; messages take alpha + beta · bytes s."""
+
+    alpha, beta = 1e-4, 1e-8  # 0.1 ms, 100 MB/s
+
+    def __init__(self) -> None:
+        self.get_rank, self.get_world_size = dist.get_rank, dist.get_world_size
+        self._sender = ThreadPoolExecutor(1)
+
+    def send(self, x: Tensor, dst: int) -> None:
+        dist.recv(torch.empty(1), dst, tag=1)  # the receiver is ready
+        time.sleep(self.alpha + self.beta * x.nbytes)
+        dist.send(x, dst)
+
+    def recv(self, x: Tensor, src: int) -> None:
+        dist.send(torch.zeros(1), src, tag=1)
+        dist.recv(x, src)
+
+    def isend(self, x: Tensor, dst: int) -> Any:
+        future = self._sender.submit(self.send, x, dst)
+        future.wait = future.result  # type: ignore[attr-defined]  # torch's name for it
+        return future
+
+
+# %% tags=["headline"]
+measured: dict[str, float] = {}
+with check.needs("tree_all_reduce", "ring_all_reduce"):
+    for name, way in ways.items():
+        took = ranks.run(timed, 8, SlowLink, way, 1_000_000, sizes.repeats, device="cpu")
+        measured[name] = max(took)
+    ratio = measured["server"] / measured["tree"]
+    print(
+        f"8 ranks, 4 MB each, links of 100 MB/s: server {measured['server']:.2f} s, tree"
+        f" {measured['tree']:.2f} s, ring {measured['ring']:.2f} s; server / tree {ratio:.1f}"
+        " (target 1.8)"
+    )
+
+# %%
+if measured:
+    fig, ax = plt.subplots(figsize=(6.8, 2.8))
+    place = np.arange(3)
+    ax.barh(place - 0.2, list(measured.values()), 0.36, color=plots.BLUE, label="measured")
+    with check.needs("communication_cost"):
+        link = {"p": 8, "nbytes": 4e6, "alpha": SlowLink.alpha, "beta": SlowLink.beta}
+        theory = [communication_cost(name, **link) for name in measured]
+        ax.barh(place + 0.2, theory, 0.36, color=plots.ORANGE, hatch="///", label="α–β model")
+        ax.legend(loc="lower right")
+    ax.set(yticks=place, yticklabels=measured, xlabel="seconds", ylabel="")
+    ax.invert_yaxis()
+    plots.show(fig, alt="Server longest, tree less than half, ring shortest; theory close by.")
+
+# %% [markdown]
+# What the wire adds, the model predicts; the rest, most visible in the ring's fourteen short steps, is
+# the processes' own work on too few cores. FireCaffe's argument was this one: with 128 GPUs, the tree
+# made the difference between waiting for the server and training.
+
+# %% [markdown]
+# ### Exercise 4 · Read the link — 1 point, 10 minutes, ●●○
+# Three questions, to be answered from the model and the measurements.
+#
+# - `tiny_winner`: 64 ranks, 4 bytes each. Which is fastest: `"server"`, `"tree"` or `"ring"`?
+# - `ring_growth`: a tensor so large that α does not count. By which factor does the ring's time grow
+#   from 8 ranks to 64? A number, within 2 %.
+# - `no_difference`: why did the three take about as long without a wire? `"a"` All send as many bytes
+#   in all. `"b"` The tensors were too small. `"c"` All ranks share one memory and its cores, so it is
+#   the whole of the copying that counts, not the busiest link. `"d"` gloo turns every all-reduce into
+#   a ring.
+
+# %% nbgrader={"grade_id": "read_the_link_answers", "solution": true}
+tiny_winner = None  # "server", "tree" or "ring"
+ring_growth = None  # a number
+no_difference = None  # "a", "b", "c" or "d"
+### BEGIN SOLUTION
+tiny_winner = "tree"
+ring_growth = (63 / 64) / (7 / 8)
+no_difference = "c"
+### END SOLUTION
+
+# %% nbgrader={"grade_id": "read_the_link", "grade": true, "points": 1}
+check("read_the_link")
+
+# %% [markdown]
+# ## 7 · One batch, p processes
+# **Data parallel** training: every rank has the whole model with the same weights, and its **shard**
+# of the batch. It computes the gradient of its own mean loss; if every rank then takes the *mean* of
+# all gradients, that is the gradient of the whole batch, and all step alike and stay equal.
+#
+# From here on the library's all-reduce does the sum: `dist.all_reduce(t)` replaces `t` on every rank.
+# It is collective: **every rank must call it as often, with the same shapes in the same order**, or they
+# wait for each other.
+#
+# Three parameters make trouble: one that is **frozen** (`requires_grad=False`, no gradient); one that
+# is **tied**, the same tensor in two places; and one that *this* rank's shard did not use, whose
+# `.grad` is None here and not elsewhere.
+
+# %% [markdown]
+# ### Exercise 5 · Average the gradients — 1.25 points, 15 minutes, ●●○
+# **Predict first:** if one rank skips the all-reduce of a parameter for which it has no gradient, what
+# do the others add up?
+#
+# <details><summary>Hint 1</summary><code>model.parameters()</code> gives a tied parameter once.
+# </details>
+#
+# <details><summary>Hint 2</summary>No gradient means: it would not change the loss of this shard. As a
+# number, that is a gradient of …</details>
+
+
+# %% nbgrader={"grade_id": "average_gradients_code", "solution": true}
+def average_gradients(dist: Any, model: nn.Module) -> None:
+    """Make `.grad` of each trainable parameter its mean over all ranks, by dist.all_reduce.
+
+    One all_reduce for each parameter that requires a gradient; a gradient that this rank lacks counts
+    as zeros. Frozen parameters stay without one. All shards are equally large.
+    """
+    ### BEGIN SOLUTION
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        dist.all_reduce(parameter.grad)
+        parameter.grad /= dist.get_world_size()
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "average_gradients", "grade": true, "points": 1.25}
+check("average_gradients")
+
+# %%
+# scikit-learn's 1,797 digits of 8×8 pixels, not MNIST: this lab trains dozens of networks.
+order = np.random.default_rng(0).permutation(1797)
+pixels, labels = load_digits(return_X_y=True)
+X, y = torch.tensor(pixels[order] / 16).float(), torch.tensor(labels[order])
+X, test_X, y, test_y = X[:1437], X[1437:], y[:1437], y[1437:]
+
+
+def network(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(X.shape[1], 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def train_rank(
+    dist: Any, average: Callable, model: nn.Module, X: Tensor, y: Tensor
+) -> list[Tensor]:
+    """Twenty steps on batches of 64, of which this rank has its shard; returns the weights."""
+    rank, p = dist.get_rank(), dist.get_world_size()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for batch in torch.arange(1280).split(64):
+        mine = batch.tensor_split(p)[rank]
+        optimizer.zero_grad()
+        F.cross_entropy(model(X[mine]), y[mine]).backward()
+        average(dist, model)
+        optimizer.step()
+    return [parameter.detach() for parameter in model.parameters()]
+
+
+# %%
+def furthest(some: list[Tensor], others: list[Tensor]) -> float:
+    """The largest difference between two models' weights."""
+    return max((a - b).abs().max().item() for a, b in zip(some, others, strict=True))
+
+
+with check.needs("average_gradients"):
+    job = train_rank, dist, average_gradients, network(0), X, y
+    by_p = {p: ranks.run(job[0], p, *job[1:], device="cpu") for p in (1, 2, 4)}
+    for p in (2, 4):
+        apart = furthest(by_p[1][0], by_p[p][0]), furthest(by_p[p][0], by_p[p][-1])
+        print(f"{p} ranks: weights differ from one process's by {apart[0]:.1e}, ", end="")
+        print(f"between first and last rank by {apart[1]:.1e}")
+
+# %% [markdown]
+# After twenty steps the weights of p processes are those of one, to float32's rounding (the order of
+# adding is another), and *exactly* equal among ranks. If that last number is ever not 0, ranks drift
+# apart and nobody notices.
+#
+# ## 8 · Fewer, larger messages
+# A modern network has many small parameters: each costs a latency. **Buckets** put gradients into one
+# flat tensor until it is full, and reduce that. Backward finishes the *last* layer first, so buckets
+# are filled from the last parameter on: the first bucket can travel while backward still computes.
+
+# %% [markdown]
+# ### Exercise 6 · Buckets — 1.25 points, 20 minutes, ●●○
+# Go through the trainable parameters from the last to the first. If the next gradient would make the
+# bucket larger than `bucket_bytes`, reduce the bucket and begin a new one. A gradient larger than
+# that has a bucket of its own. The result is that of exercise 5.
+#
+# <details><summary>Hint 1</summary><code>torch.cat([g.flatten() for g in bucket])</code> packs;
+# <code>flat.split([g.numel() for g in bucket])</code> unpacks; <code>g.nbytes</code> is the
+# size.</details>
+#
+# <details><summary>Hint 2</summary>What was packed is a copy: the means must go back into the
+# gradients (<code>g.copy_(…)</code>, <code>view_as</code>). And at the end one bucket is still
+# open.</details>
+
+
+# %% nbgrader={"grade_id": "bucketed_all_reduce_code", "solution": true}
+def bucketed_all_reduce(dist: Any, model: nn.Module, bucket_bytes: int) -> None:
+    """Like average_gradients, with one dist.all_reduce for each bucket of gradients.
+
+    Buckets are filled from the last parameter to the first and hold at most bucket_bytes, or one
+    gradient that is larger. All gradients have the same dtype.
+    """
+    ### BEGIN SOLUTION
+    buckets: list[list[Tensor]] = [[]]
+    for parameter in reversed([one for one in model.parameters() if one.requires_grad]):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        full = sum(gradient.nbytes for gradient in buckets[-1])
+        if buckets[-1] and full + parameter.grad.nbytes > bucket_bytes:
+            buckets.append([])
+        buckets[-1].append(parameter.grad)
+    for bucket in filter(None, buckets):
+        flat = torch.cat([gradient.flatten() for gradient in bucket])
+        dist.all_reduce(flat)
+        means = (flat / dist.get_world_size()).split([gradient.numel() for gradient in bucket])
+        for gradient, mean in zip(bucket, means, strict=True):
+            gradient.copy_(mean.view_as(gradient))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "bucketed_all_reduce", "grade": true, "points": 1.25}
+check("bucketed_all_reduce")
+
+# %% [markdown]
+# What is it worth? AlexNet's successor on every benchmark list, ResNet-50, has 161 parameters with
+# 25.6 million numbers. Below, its buckets as your function makes them (simulated, 2 ranks), and the
+# ring's bill for 8 ranks, 50 µs and 10 gigabits a second.
+
+# %%
+with check.needs("bucketed_all_reduce", "communication_cost"):
+    from torchvision.models import resnet50
+
+    with torch.device("meta"):
+        shapes = [parameter.shape for parameter in resnet50().parameters()]
+    print(
+        f"{len(shapes)} parameters, {sum(shape.numel() for shape in shapes) / 1e6:.1f} million numbers"
+    )
+    small = nn.ParameterList([nn.Parameter(torch.zeros(-(-s.numel() // 1000))) for s in shapes])
+
+    def count(dist: Any, bucket_bytes: float) -> None:
+        bucketed_all_reduce(dist, copy.deepcopy(small), int(bucket_bytes / 1000))
+
+    bucket_mb = [0.01, 0.1, 1, 5, 25, 100]
+    bills = []
+    for mb in bucket_mb:
+        taken = simulate(count, 2, mb * 1e6).reductions
+        bill = [communication_cost("ring", 8, 4000 * n, alpha, beta) for n in taken]
+        bills.append((len(taken), 1e3 * sum(bill)))
+        print(f"buckets of {mb:6g} MB: {len(taken):4} all-reduces, {bills[-1][1]:4.0f} ms")
+
+# %%
+with check.needs("bucketed_all_reduce", "communication_cost"):
+    fig, ax = plt.subplots(figsize=(6.4, 3.2))
+    ax.set_xscale("log")
+    floor = 1e3 * communication_cost("ring", 8, 4 * sum(s.numel() for s in shapes), 0.0, beta)
+    ax.axhline(floor, color=plots.VERMILLION, linestyle="--")
+    ax.text(100, floor - 3, "bytes alone", ha="right", va="top", color=plots.VERMILLION)
+    ax.plot(bucket_mb, [bill for _, bill in bills], marker="o", color=plots.BLUE)
+    for mb, (taken, bill) in zip(bucket_mb, bills, strict=True):
+        ax.annotate(str(taken), (mb, bill), (0, 8), textcoords="offset points", ha="center")
+    ax.set(xlabel="bucket size / MB", ylabel="ms for one step's gradients", ylim=(0, None))
+    ax.margins(y=0.2)
+    plots.show(fig, alt="161 messages cost nearly twice as much as a handful of buckets.")
+
+# %% [markdown]
+# The numbers at the points are all-reduces. One single bucket is cheapest on this bill, but it can
+# leave only when backward is over. PyTorch's default, 25 MB, is a compromise: few messages, most of
+# which travel while earlier layers still compute.
+#
+# ## 9 · A batch p times as large
+# p ranks with 16 images each are one process with a batch of 16 p. An epoch has fewer steps: with the
+# same learning rate the weights do not get as far. The **linear scaling rule** (Goyal and others 2017)
+# multiplies the learning rate by the same factor as the batch. At the start, where the loss bends most,
+# that is too much; so the rate begins at the small batch's and grows, over the **warm-up**, in equal
+# steps.
+#
+# **Predict first:** batch 16 becomes 512. Which of these reaches the small batch's accuracy: the same
+# rate; 32 times the rate; 32 times the rate with warm-up?
+
+# %% [markdown]
+# ### Exercise 7 · Learning rate — 1 point, 10 minutes, ●○○
+# <details><summary>Hint 1</summary>A straight line through two points: the rate at step 0, and the one
+# at step <code>warmup_steps</code>.</details>
+
+
+# %% nbgrader={"grade_id": "learning_rate_at_code", "solution": true}
+def learning_rate_at(
+    step: int, base_rate: float, base_batch: int, batch: int, warmup_steps: int
+) -> float:
+    """The learning rate of a step (0 is the first) for a batch that is larger than base_batch.
+
+    base_rate is right for base_batch. The rate goes in a straight line from base_rate at step 0 to
+    the scaled rate at step warmup_steps, and stays there. Without warm-up it is scaled at once.
+    >>> learning_rate_at(5, base_rate=0.1, base_batch=32, batch=96, warmup_steps=10)
+    0.2
+    """
+    ### BEGIN SOLUTION
+    scaled = base_rate * batch / base_batch
+    if step >= warmup_steps:
+        return scaled
+    return base_rate + (scaled - base_rate) * step / warmup_steps
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "learning_rate_at", "grade": true, "points": 1}
+check("learning_rate_at")
+
+
+# %%
+def train_large(batch: int, rate: Callable[[int], float], seed: int) -> list[float]:
+    """Accuracy on the test images after each of 30 epochs, in one process; rate: by step."""
+    torch.manual_seed(seed)
+    units = [X.shape[1], 128, 128, 128, 10]
+    layers = [module for m, n in pairwise(units) for module in (nn.Linear(m, n), nn.ReLU())]
+    model, accuracy, step = nn.Sequential(*layers[:-1]), [], 0
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
+    for _ in range(30):
+        for chosen in torch.randperm(len(X)).split(batch):
+            optimizer.param_groups[0]["lr"] = rate(step)
+            optimizer.zero_grad()
+            F.cross_entropy(model(X[chosen]), y[chosen]).backward()
+            optimizer.step()
+            step += 1
+        with torch.no_grad():
+            accuracy.append((model(test_X).argmax(dim=1) == test_y).float().mean().item())
+    return accuracy
+
+
+# %%
+runs: dict[str, list[list[float]]] = {}
+with check.needs("learning_rate_at"):
+    base, epoch = 0.005, -(-len(X) // 512)  # the rate for a batch of 16; steps in one epoch of 512
+    plans = {
+        "16": (16, lambda step: base),
+        "512, same rate": (512, lambda step: base),
+        "512, rate × 32": (512, lambda step: learning_rate_at(step, base, 16, 512, 0)),
+        "512, × 32, warm-up": (512, lambda step: learning_rate_at(step, base, 16, 512, 8 * epoch)),
+    }
+    for name, (batch, rate) in plans.items():
+        runs[name] = [train_large(batch, rate, seed) for seed in range(sizes.seeds)]
+        last = [accuracy[-1] for accuracy in runs[name]]
+        print(
+            f"batch {name:20} mean {np.mean(last):.3f}, worst of {len(last)} seeds {min(last):.3f}"
+        )
+
+# %%
+if runs:
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), width_ratios=(3, 2))
+    means = {name: np.mean(all_seeds, axis=0) for name, all_seeds in runs.items()}
+    plots.curves(left, means, "epoch", "accuracy, mean of seeds")
+    for place, all_seeds in enumerate(runs.values()):
+        last = [accuracy[-1] for accuracy in all_seeds]
+        marker = plots.CURVE_MARKERS[place]
+        right.plot(last, [place] * len(last), marker, color=plots.CURVE_COLOURS[place], alpha=0.7)
+    right.set(yticks=range(len(runs)), yticklabels=runs, xlabel="accuracy at the end, each seed")
+    right.invert_yaxis()
+    plots.show(
+        fig, alt="Same rate stays far below; scaled is near, with failures; warm-up is safe."
+    )
+
+# %% [markdown]
+# At the same rate the large batch has hardly learned when the epochs are over. Scaled at once, it gets
+# there with most seeds and is thrown off with some; with warm-up it is where the small batch is. One
+# seed would have told you whichever story it liked. And beyond some size no rate helps: then a larger
+# batch saves no more steps (McCandlish and others 2018).
+#
+# ## 10 · Experiments
+# Change the knobs and run again; nothing here is graded.
+#
+# - In `SlowLink`: 1 GB/s, or a latency of 10 ms. When does the tree win?
+# - A ring of 8 ranks in which one link is slow: what does the whole ring do? (Let `send` sleep longer
+#   where `dist.get_rank() == 3`.)
+# - Send chunks as float16. What is saved, and what becomes of the sum of 8 numbers of very different
+#   size?
+# - `bucketed_all_reduce` in the place of `average_gradients` in `train_rank`.
+# - 64 simulated ranks: `watch(ring_all_reduce, 64, n=6400)`.
+# - Batch 1024 with warm-up. And 1437, the whole of the small digits?
+
+# %% [markdown]
+# ## 11 · What you built is called
+# | yours | PyTorch |
+# |---|---|
+# | `ring_all_reduce`, `tree_all_reduce` | `dist.all_reduce`; NCCL chooses ring or tree by size |
+# | first half of the ring, second half | `dist.reduce_scatter`, `dist.all_gather` |
+# | `average_gradients`, `bucketed_all_reduce` | `nn.parallel.DistributedDataParallel(model, bucket_cap_mb=25)` |
+# | `learning_rate_at` | `torch.optim.lr_scheduler.LinearLR` |
+# | `ranks.run(fn, 4)` | `torchrun --nproc-per-node 4`, on several machines too |
+#
+# Same weights, same shards, your gradients against DistributedDataParallel's:
+
+
+# %%
+def gradients(dist: Any, average: Callable | None, X: Tensor, y: Tensor) -> list[Tensor]:
+    """The averaged gradients of this rank's shard; average: None lets PyTorch do it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(X.shape[1], 128), nn.ReLU(), nn.Linear(128, 10))
+    wrapped = model if average else nn.parallel.DistributedDataParallel(model)
+    mine = torch.arange(len(X)).tensor_split(dist.get_world_size())[dist.get_rank()]
+    F.cross_entropy(wrapped(X[mine]), y[mine]).backward()
+    if average:
+        average(dist, model)
+    return [parameter.grad for parameter in model.parameters()]
+
+
+with check.needs("average_gradients"):
+    both = [
+        ranks.run(gradients, 4, dist, average, X[:64], y[:64], device="cpu")
+        for average in (average_gradients, None)
+    ]
+    for name, ours, theirs in zip(("W0", "b0", "W1", "b1"), both[0][0], both[1][0], strict=True):
+        print(f"{name}: largest difference {(ours - theirs).abs().max():.1e}")
+
+# %% [markdown]
+# ## 12 · Further
+# - Thakur, Rabenseifner, Gropp (2005), *Optimization of collective communication operations in
+#   MPICH*, [10.1177/1094342005051521](https://doi.org/10.1177/1094342005051521): α, β, and which
+#   all-reduce for which size.
+# - Li and others (2014), *Scaling distributed machine learning with the parameter server*, OSDI.
+# - Iandola, Moskewicz, Ashraf, Keutzer (2016), *FireCaffe: near-linear acceleration of deep neural
+#   network training on compute clusters*, CVPR, [arXiv:1511.00175](https://arxiv.org/abs/1511.00175):
+#   server against reduction tree; GoogLeNet 47 times as fast on 128 GPUs.
+# - Patarasuk, Yuan (2009), *Bandwidth optimal all-reduce algorithms for clusters of workstations*,
+#   JPDC 69, [10.1016/j.jpdc.2008.09.002](https://doi.org/10.1016/j.jpdc.2008.09.002): the ring.
+# - Sergeev, Del Balso (2018), *Horovod*, [arXiv:1802.05799](https://arxiv.org/abs/1802.05799).
+
+# %% [markdown]
+# - Goyal and others (2017), *Accurate, large minibatch SGD: training ImageNet in 1 hour*,
+#   [arXiv:1706.02677](https://arxiv.org/abs/1706.02677): linear scaling and warm-up, batch 8,192.
+# - Akiba, Suzuki, Fukuda (2017), *Extremely large minibatch SGD: training ResNet-50 on ImageNet in
+#   15 minutes*, [arXiv:1711.04325](https://arxiv.org/abs/1711.04325): 1,024 GPUs, batch 32,768.
+# - McCandlish, Kaplan, Amodei (2018), *An empirical model of large-batch training*,
+#   [arXiv:1812.06162](https://arxiv.org/abs/1812.06162).
+# - Li and others (2020), *PyTorch distributed: experiences on accelerating data parallel training*,
+#   [arXiv:2006.15704](https://arxiv.org/abs/2006.15704): buckets and overlap.
+#
+# **Next:** in lab 13 the model itself is cut, and what travels is activations.
+
+# %%
+progress()
