@@ -535,7 +535,8 @@ check("bptt_step")
 # %% [markdown]
 # ## 8 · It learns to write
 # The network: an **embedding** (a learned vector for each character), two LSTM layers, and a linear
-# layer that makes scores. Everything around it is yours: vocabulary, batches, step and sampling.
+# layer that makes scores of the sum of both layers' outputs. Everything around it is yours:
+# vocabulary, batches, step and sampling.
 #
 # While it trains: bits per character on training and held-out text, the controls, the time left, and
 # what it writes. Stop it whenever you like (the stop button): it keeps its best weights, and

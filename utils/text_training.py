@@ -42,33 +42,41 @@ class CheckpointError(Exception):
 
 
 class CharLSTM(nn.Module):
-    """Scores of the next character: an embedding, LSTM layers, and a linear layer.
+    """Scores of the next character: an embedding, LSTM layers, and a linear layer of their sum.
 
     symbols: characters in the vocabulary, V. units: of each layer, H. inputs: of the embedding.
-    The forget gates begin with a bias of 1 (Gers and others 2000) and the matrices U orthogonal.
+    All layers speak to the output, as in Graves (2013, arXiv:1308.0850); forget gates begin with a
+    bias of 1 (Gers and others 2000), the matrices U orthogonal.
     """
 
     def __init__(self, symbols: int, units: int = 128, layers: int = 2, inputs: int = 32) -> None:
         super().__init__()
+        widths = [inputs, *[units] * (layers - 1)]
         self.embedding = nn.Embedding(symbols, inputs)
-        self.lstm = nn.LSTM(inputs, units, layers, batch_first=True)
+        self.layers = nn.ModuleList(nn.LSTM(width, units, batch_first=True) for width in widths)
         self.output = nn.Linear(units, symbols)
-        for name, weight in self.lstm.named_parameters():
+        for name, weight in self.layers.named_parameters():
             for number, gate in enumerate(weight.detach().chunk(4)):  # i, f, g, o
-                if name.startswith("weight_hh"):
+                if "weight_hh" in name:
                     nn.init.orthogonal_(gate)
-                elif name.startswith("weight_ih"):
+                elif "weight_ih" in name:
                     nn.init.xavier_uniform_(gate)
                 else:
-                    nn.init.constant_(gate, float(number == 1 and name.startswith("bias_ih")))
+                    nn.init.constant_(gate, float(number == 1 and "bias_ih" in name))
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Scores (B, T, V) and the state after x: (B, T) int64.
 
         state: (h, c), each (layers, B, H), as the last call returned it; None starts with zeros.
         """
-        h, after = self.lstm(self.embedding(x), state)
-        return self.output(h), after
+        out, outs, after = self.embedding(x), [], []
+        for n, layer in enumerate(self.layers):
+            before = None if state is None else (state[0][n : n + 1], state[1][n : n + 1])
+            out, new = layer(out, before)
+            outs.append(out)
+            after.append(new)
+        h, c = (torch.cat(parts) for parts in zip(*after, strict=True))
+        return self.output(sum(outs)), (h, c)
 
 
 @torch.no_grad()

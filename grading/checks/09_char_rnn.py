@@ -155,11 +155,13 @@ def _numbers(rng, *shape):
 def unrolled(learner, x, states, W, U, b):
     """The learner's step over a sequence: the states after each character."""
     step = learner.rnn_step if len(states) == 1 else learner.lstm_step
-    out = []
+    out, count = [], len(states)
     for one in x:
         states = step(one, *states, W, U, b)
-        states = states if isinstance(states, tuple) else (states,)
-        out.append([state.detach().clone() for state in states])
+        states = states if isinstance(states, tuple | list) else (states,)
+        out.append([s.detach().clone() if hasattr(s, "detach") else s for s in states])
+        if len(states) != count:
+            break
     return out
 
 
@@ -180,9 +182,15 @@ def judge_rnn_step(student, rng):
         layer = nn.RNN(3, 5, dtype=torch.float64)
         x, h = _numbers(rng, 7, 2, 3), _numbers(rng, 2, 5)
         right = layer(x, h[None])[0].detach()
-        bias = layer.bias_ih_l0 + layer.bias_hh_l0
-        reply = unrolled(student, x, (h,), layer.weight_ih_l0, layer.weight_hh_l0, bias)
+        reply = unrolled(student, x, (h,), *_weights(layer))
         _judge_sequence(reply, [right], ("h",))
+
+
+def _weights(layer):
+    """W, U and b of a recurrent layer of torch's, whose two biases are added."""
+    weights = {name: weight.detach() for name, weight in layer.named_parameters()}
+    bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+    return weights["weight_ih_l0"], weights["weight_hh_l0"], bias
 
 
 def _rnn_inputs(rng, B, D, H):
@@ -215,8 +223,7 @@ def judge_lstm_step(student, rng):
             out, state = layer(one[None], state)
             hs.append(out[0].detach())
             cs.append(state[1][0].detach())
-        bias = layer.bias_ih_l0 + layer.bias_hh_l0
-        reply = unrolled(student, x, (h, c), layer.weight_ih_l0, layer.weight_hh_l0, bias)
+        reply = unrolled(student, x, (h, c), *_weights(layer))
         _judge_sequence(reply, [torch.stack(hs), torch.stack(cs)], ("h", "c"))
     with part("share_left", points=0.3):
         how = "With the input gate at 0 each step only multiplies c by the forget gate."
@@ -253,7 +260,9 @@ def _which(pair, known):
 
 @probe
 def batches(learner, ids, batch_size, length):
-    return [(x, y) for x, y in learner.stream_batches(ids, batch_size, length)]
+    got = learner.stream_batches(ids, batch_size, length)
+    at_once = isinstance(got, tuple)  # one pair, returned
+    return at_once, [tuple(one) if isinstance(one, tuple | list) else one for one in got]
 
 
 @exercise("stream_batches", points=1.5)
@@ -276,8 +285,11 @@ def _pairs(student, ids, B, T):
     """The learner's batches, as many and of the shapes that they should be."""
     right, known = answers.stream_batches(ids, B, T)
     given = f"For {len(ids)} ids, batch_size = {B}, length = {T}."
-    got = batches(student, torch.from_numpy(ids), B, T)
-    expect.that(type(got) is list, "The result cannot be gone through.", given=given)
+    at_once, got = expect.items(batches(student, torch.from_numpy(ids), B, T), 2)
+    pairs = type(got) is list and all(type(one) is tuple and len(one) == 2 for one in got)
+    why = "return ends the function with the first batch: yield hands out one after another."
+    message = "The batches are not pairs (x, y)."
+    expect.that(pairs, message, given=given, diagnosis=why if at_once else "", kind="type")
     shapes = [tuple(tuple(getattr(one, "shape", ())) for one in pair) for pair in got]
     wanted = [(x.shape, y.shape) for x, y in right]
     if shapes != wanted:
@@ -442,11 +454,14 @@ def trained(learner, sizes, weights, chunks, lr, clip):
     notes, state = [], None
     for x, y in chunks:
         try:
-            loss, state = learner.bptt_step(model, state, x, y, optimizer, clip)
+            result = learner.bptt_step(model, state, x, y, optimizer, clip)
         except RuntimeError as error:
             if "backward through the graph a second time" not in str(error):
                 raise
             return {"twice": True, "steps": notes, "weights": {}}
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            return {"alone": type(result).__name__}
+        loss, state = result
         tensor = isinstance(loss, torch.Tensor)
         is_pair = isinstance(state, tuple | list) and len(state) == 2
         parts = state if is_pair else ()
@@ -470,27 +485,27 @@ def judge_bptt_step(student, rng):
     given = "For a small LSTM, chunks x, y of shape (3, 5), plain SGD with rate 0.5"
 
     with part("the loss: mean cross-entropy in nats, as a number", points=0.4):
-        notes = trained(student, sizes, weights, chunks[:1], 0.5, loose)["steps"]
-        _judge_loss(notes, losses[0], chunks[0], given)
+        reply = _trained(student, given, sizes, weights, chunks[:1], 0.5, loose)
+        _judge_loss(reply["steps"], losses[0], args, given)
     with part("the state is carried on, its history is cut off", points=0.6):
         still = sizes, weights, chunks, 0.0, loose  # a rate of 0: what else is wrong is no matter
-        reply = trained(student, *still)
+        reply = _trained(student, given, *still)
         _judge_cut(reply, given)
-        got, state = reply["steps"][-1]["state"], answers.bptt(*still)[3]
+        got, state = reply["steps"][-1]["state"], tuple(answers.bptt(*still)[3])
         fresh = answers.bptt(*still, carry=False)[3]
         known = {"The state is not handed to the model: each chunk starts at zeros.": fresh}
         known |= {"The order is (h, c), as the model gives it.": state[::-1]}
         expect.close(tuple(got), state, what=("h", "c"), given=f"{given}, three chunks.",
                      knows=known, rtol=1e-3, atol=1e-5)  # fmt: skip
     with part("each step goes down the gradient of its own chunk", points=0.5):
-        reply = trained(student, *args, loose)
+        reply = _trained(student, given, *args, loose)
         _judge_cut(reply, given)
         known = answers.bptt_known(*args, loose)
         _judge_weights(reply["weights"], after, known, f"{given}, three chunks, no clipping.")
     with part("gradients are clipped by their common length, before the step", points=0.5):
         tight = 0.3 * min(lengths)
         after, known = answers.bptt(*args, tight)[2], answers.bptt_known(*args, tight)
-        reply = trained(student, *args, tight)
+        reply = _trained(student, given, *args, tight)
         _judge_cut(reply, given)
         _judge_weights(
             reply["weights"], after, known, f"{given}, three chunks, clip = {tight:.3g}."
@@ -510,7 +525,14 @@ def _small_problem(rng, count):
     return (V, H), chunks, weights
 
 
-def _judge_loss(notes, right, chunk, given):
+def _trained(student, given, *args):
+    reply = trained(student, *args)
+    message = "The step should return two things: the loss, and the state to go on with."
+    expect.that("alone" not in reply, message, given=f"{given}.", kind="type")
+    return reply
+
+
+def _judge_loss(notes, right, args, given):
     note = expect.items(notes, 1, what="the steps")[0]
     graph = (
         "It still hangs on the graph, and a list of such losses keeps every graph in memory: return"
@@ -518,9 +540,18 @@ def _judge_loss(notes, right, chunk, given):
     )
     expect.that(not note["graph"], "The loss is a tensor with a graph.", given=f"{given}.",
                 diagnosis=graph, kind="type")  # fmt: skip
-    count = chunk[0].numel()
+    chunk = args[2][0]
+    first = *args[:2], [chunk], *args[3:], 1e6
     known = {
-        "The loss is a sum: take the mean over all B·T characters.": right * count,
+        "The loss is a sum: take the mean over all B·T characters.": right * chunk[0].numel(),
+        "Softmax is applied twice: F.cross_entropy takes scores.": answers.bptt(
+            *first, loss="twice"
+        )[0][0],
+        "Only the last character of each row counts: all B·T do.": answers.bptt(
+            *first, loss="last"
+        )[0][0],
+        "Scores and targets are put in a row in different orders, so characters meet the scores of"
+        " others: flatten both the same way.": answers.bptt(*first, turned=True)[0][0],
         "That is in bits: the loss is in nats.": right / np.log(2),
     }
     expect.number(note["loss"], what="the loss", given=f"{given}.")

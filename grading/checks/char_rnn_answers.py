@@ -140,6 +140,8 @@ def stream_batches(ids, B, T):
         "y goes round in each chunk: its last character is the next chunk's first.": inner,
         "The chunk at the end is shorter than T: leave it out.": cut(x, y, last=True),
         "The last batch is missing.": cut(x, y)[:-1],
+        "Each batch starts one character after the one before: they start T apart.":
+            [(x[:, k : k + T], y[:, k : k + T]) for k in range(size - T + 1)],
         "Each part loses its last character: y has it from the next part.": cut(*short),
     }
 
@@ -261,11 +263,16 @@ def bptt(sizes, weights, batches, lr, clip, *, loss="mean", cut="norm", fresh=Tr
     model.load_state_dict(weights)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     optimizer.zero_grad()
-    losses, lengths, state = [], [], None
+    losses, lengths, state = [], [], ()
     for x, y in batches:
-        scores, state = model(x, state if carry else None)
+        scores, state = model(x, state if carry and state else None)
         flat = scores.transpose(0, 1).flatten(0, 1) if turned else scores.flatten(0, 1)
-        value = F.cross_entropy(flat, y.flatten(), reduction="sum" if loss == "sum" else "mean")
+        targets = y.flatten()
+        if loss == "twice":
+            flat = flat.softmax(dim=1)
+        if loss == "last":
+            flat, targets = scores[:, -1], y[:, -1]
+        value = F.cross_entropy(flat, targets, reduction="sum" if loss == "sum" else "mean")
         if fresh:
             optimizer.zero_grad()
         value.backward()
@@ -295,6 +302,8 @@ def bptt_known(sizes, weights, batches, lr, clip):
         "Each weight matrix is clipped by itself: the length is that of all gradients together.":
             bptt(*args, cut="each")[2],
         "The loss is a sum: take the mean over all B·T characters.": bptt(*args, loss="sum")[2],
+        "Softmax is applied twice: F.cross_entropy takes scores.": bptt(*args, loss="twice")[2],
+        "Only the last character of each row counts: all B·T do.": bptt(*args, loss="last")[2],
         "Old gradients are not cleared: each backward adds to them (optimizer.zero_grad()).":
             bptt(*args, fresh=False)[2],
         "The state is not handed to the model: each chunk starts at zeros.":
