@@ -118,11 +118,11 @@ def judge_conv2d(student, rng):
         judge(*[_random_shapes(rng) for _ in range(6)])
 
 
-def _random_shapes(rng):
+def _random_shapes(rng, least_padding=0):
     """(shape of x, shape of w, stride, padding)"""
     N, C, K, R, S, stride = (int(n) for n in rng.integers(1, 5, size=6))
     H, W = R + int(rng.integers(2, 8)), S + int(rng.integers(2, 8))
-    return (N, C, H, W), (K, C, R, S), stride, int(rng.integers(3))
+    return (N, C, H, W), (K, C, R, S), stride, int(rng.integers(least_padding, 3))
 
 
 @exercise("conv2d_backward", points=2)
@@ -163,7 +163,7 @@ def judge_conv2d_backward(student, rng):
     with part("dx with a stride", points=0.3):
         judge("dx", *strided)
     with part("dx with padding", points=0.3):
-        judge("dx", *padded, *[_random_shapes(rng) for _ in range(4)])
+        judge("dx", *padded, *[_random_shapes(rng, 1) for _ in range(4)])
 
 
 @exercise("max_pool2d", points=1.25)
@@ -222,7 +222,7 @@ def LeNet(learner):
 
 
 @probe
-def scores_and_gradients(learner, parameters, x, y):
+def forward(learner, parameters, x, y):
     """The scores of a LeNet with these parameters, and the loss's gradient in each of them."""
     import torch
 
@@ -254,7 +254,7 @@ def judge_lenet(student, rng):
 
     def reply():
         shapes()
-        return expect.items(scores_and_gradients(student, parameters, x, y), 2)
+        return expect.items(forward(student, parameters, x, y), 2)
 
     given = "For four random images and random parameters."
     with part("the layers' shapes, in the table's order", points=0.3):

@@ -95,6 +95,10 @@ def conv2d(x, w, b, stride, padding):
             convolved(_padded(x, (0, 0), (p, p)), w, b, s, 0),
         "The padding all went to the end: half of it belongs at the beginning.":
             convolved(_padded(x, (0, 2 * p), (0, 2 * p)), w, b, s, 0),
+        "Images and channels are padded, too: np.pad takes one pair for each axis.":
+            np.pad(right - bias, ((p, p), (0, 0), (0, 0), (0, 0))) + bias,
+        "The last place is missing, where the filter just fits: a range leaves its end out.":
+            right[:, :, : _short(x, R, s, p, 2), : _short(x, S, s, p, 3)],
         "The padding repeats the edge: it should be zeros.":
             convolved(np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), "edge"), w, b, s, 0),
         "Only the first channel counts: the sum runs over all.":
@@ -125,6 +129,10 @@ def conv2d(x, w, b, stride, padding):
     if R == S:
         known["The filter is transposed: r runs along rows, s along columns."] = (
             convolved(x, w.transpose(0, 1, 3, 2), b, s, p)
+        )
+        windows = _windows(_padded(x, (p, p), (p, p)), R, S, s)
+        known["That is a matrix product: filter and window are multiplied number by number (`*`)."] = (
+            np.einsum("kcrs,ncstpq->nkpq", w, windows) + bias
         )
     if R * S > 1:
         known["The filter's weights are taken in another order than the columns' rows:"
@@ -164,6 +172,8 @@ def im2col(x, kernel, stride, padding):
             windows.transpose(0, 4, 5, 1, 2, 3).reshape(count),
         "Each window is flipped.": flat(windows[:, :, ::-1, ::-1]),
         "The axes are not merged yet: (N, C·R·S, P·Q).": windows,
+        "The axes are neither in order nor merged: first (N, C, R, S, P, Q), then (N, C·R·S, P·Q).":
+            windows.transpose(0, 1, 4, 5, 2, 3),
         "The channels are not merged yet: (N, C·R·S, P·Q).": right.reshape(N, C, R * S, P * Q),
         "The images are merged, too: they stay apart, in the first axis.":
             right.transpose(1, 0, 2).reshape(C * R * S, N * P * Q),
@@ -179,6 +189,8 @@ def im2col(x, kernel, stride, padding):
             of(_padded(bare, (0, p), (0, p)), stride),
         "Rows are padded and columns are not.": of(_padded(bare, (p, p), (0, 0)), stride),
         "Columns are padded and rows are not.": of(_padded(bare, (0, 0), (p, p)), stride),
+        "The last place is missing, where the filter just fits: a range leaves its end out.":
+            flat(windows[..., : _short(x, R, stride, 0, 2), : _short(x, S, stride, 0, 3)]),
         "Every image got the first image's windows.": np.repeat(right[:1], N, axis=0),
         "Only the first channel is there.": of(x[:, :1], stride),
     }
@@ -254,11 +266,12 @@ def _dw(dy, x, w, stride, padding):
 
 
 def _dx(dy, x, w, stride, padding):
-    p, N, (H, W) = padding, len(x), x.shape[2:]
+    p, (N, C, H, W), (K, _, R, S), (P, Q) = padding, x.shape, w.shape, dy.shape[2:]
 
     def cut(image):
         return image[:, :, p : p + H, p : p + W]
 
+    mixed = w.reshape(K, -1).T @ dy.transpose(1, 0, 2, 3).reshape(K, -1)
     whole = _added_back(dy, x, w, stride, p)
     right = cut(whole)
     known = {
@@ -271,6 +284,9 @@ def _dx(dy, x, w, stride, padding):
             cut(_written_back(dy, x, w, stride, p, by_weight=False)),
         "The windows are put back one pixel apart: place (p, q) starts at p·stride, q·stride.":
             cut(_added_back(dy, x, w, 1, p)),
+        "The images are mixed up: with all images' places in one axis, the result is"
+        " (C·R·S, N·P·Q), and N has to come to the front by a transpose, not by reshape.":
+            cut(_summed(mixed.reshape(N, C, R, S, P, Q), x, stride, p)),
         "All images got the sum of their gradients: images stay apart.":
             np.repeat(right.sum(axis=0, keepdims=True), N, axis=0),
     }
@@ -285,6 +301,10 @@ def _dx(dy, x, w, stride, padding):
             "Rows are cut and columns are not.": whole[:, :, p : p + H],
             "Columns are cut and rows are not.": whole[:, :, :, p : p + W],
         }
+    else:
+        known["`[padding:-padding]` is empty for padding 0: write `[padding : padding + H]`."] = (
+            whole[:, :, :0, :0]
+        )
     if w.shape[0] == w.shape[1]:
         known["Filter and channel have changed places: dx's channels are w's second axis."] = (
             cut(_added_back(dy, x, w.transpose(1, 0, 2, 3), stride, p))
@@ -339,7 +359,7 @@ def max_pool2d_backward(dy, x, size):
     top = blocks == blocks.max(axis=-1, keepdims=True)
 
     def back(mask, dy=dy[..., None]):
-        return _unblocked(mask * dy, x, size)
+        return _unblocked(np.where(mask, mask * dy, 0), x, size)
 
     right = back(first)
     return right, {
@@ -419,6 +439,8 @@ def lenet_shapes():
         "conv2 has no padding: its maps are 10×10, and pool2's 5×5.": but({4: (120, 784)}),
         "linear1 is there as if pool2 were missing.": but({4: (120, 1600)}),
         "linear1 forgets that there are 16 maps.": but({4: (120, 25)}),
+        "No parameters are found: layers in a plain list or tuple are overlooked. Make each an"
+        " attribute of its own, or use nn.ModuleList.": [],
         "linear2 is missing.": [*LENET_SHAPES[:6], (10, 120), (10,)],
         "The last layer goes straight from linear1.": LENET_SHAPES[:6] + LENET_SHAPES[8:],
         "The filters of the two convolutions have changed places: 6 first, then 16.":
@@ -460,6 +482,8 @@ def lenet_scores(parameters, x):
             but(flat=lambda x: x.transpose(2, 3).flatten(1)),
         "The channels are put last before the maps are flattened: flatten them as they are.":
             but(flat=lambda x: x.permute(0, 2, 3, 1).flatten(1)),
+        "The images are mixed up: flatten(1) leaves the first axis alone.":
+            but(flat=lambda x: x.reshape(400, -1).T),
         "conv1's maps were cut or padded on one side: padding=2 pads all four.":
             but(shift=True),
     }
@@ -522,26 +546,33 @@ def _windows(x, R, S, stride):
     return view[:, :, ::down, ::across].transpose(0, 1, 4, 5, 2, 3)
 
 
+def _short(x, kernel, stride, padding, axis):
+    """How many places range(0, n − k, stride) has."""
+    return len(range(0, x.shape[axis] + 2 * padding - kernel, stride))
+
+
 def _added_back(dy, x, w, stride, padding):
     """The gradient of the padded image: every window's share, added."""
-    return _put_back(dy, x, w, stride, padding, np.ndindex(*dy.shape[2:], *w.shape[2:]), add=True)
+    return _summed(np.einsum("nkpq,kcrs->ncrspq", dy, w), x, stride, padding)
+
+
+def _summed(windows, x, stride, padding):
+    """windows: (N, C, R, S, P, Q), added up where they lie in the padded image."""
+    image = _padded(np.zeros_like(x), (padding, padding), (padding, padding))
+    for r, s, p, q in np.ndindex(windows.shape[2:]):
+        image[:, :, p * stride + r, q * stride + s] += windows[:, :, r, s, p, q]
+    return image
 
 
 def _written_back(dy, x, w, stride, padding, *, by_weight):
     """The same with later windows (or weights, if those are looped over) overwriting earlier."""
     (P, Q), (R, S) = dy.shape[2:], w.shape[2:]
-    places = np.ndindex(P, Q, R, S)
-    if by_weight:
-        places = ((p, q, r, s) for r, s, p, q in np.ndindex(R, S, P, Q))
-    return _put_back(dy, x, w, stride, padding, places, add=False)
-
-
-def _put_back(dy, x, w, stride, padding, places, *, add):
     image = _padded(np.zeros_like(x), (padding, padding), (padding, padding))
-    for p, q, r, s in places:
-        here = np.s_[:, :, p * stride + r, q * stride + s]
-        share = dy[:, :, p, q] @ w[:, :, r, s]
-        image[here] = image[here] + share if add else share
+    order = np.ndindex(P, Q, R, S)
+    if by_weight:
+        order = ((p, q, r, s) for r, s, p, q in np.ndindex(R, S, P, Q))
+    for p, q, r, s in order:
+        image[:, :, p * stride + r, q * stride + s] = dy[:, :, p, q] @ w[:, :, r, s]
     return image
 
 

@@ -62,6 +62,7 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
     value="np.sum(w[k] * window) + b[k]",
     result="y",
 )
+_ALL_AXES = {"first": "x = np.pad(x, padding); N, C, H, W = x.shape; padding = 0"}
 _LOOPS = [
     _loops("flipped", 0, "is flipped", value="np.sum(w[k, :, ::-1, ::-1] * window) + b[k]"),
     _loops("no bias", 0, "The bias is missing", value="np.sum(w[k] * window)"),
@@ -104,6 +105,8 @@ _LOOPS = [
     ),
     _loops("rows padded", 1.1, "columns are not", columns="(0, 0)"),
     _loops("padding not used", 1.1, "The padding is missing", first="padding = 0"),
+    _loops("all axes padded", 1.1, "one pair for each axis", **_ALL_AXES),
+    _loops("matrix product", 0, "number by number", value="np.sum(w[k] @ window) + b[k]"),
     _loops("channels last", 0, "The maps come last", result="y.transpose(0, 2, 3, 1)"),
     _loops("in place", 0, "changed its argument `w`", result="(y, w.__imul__(2))[0]"),
 ]
@@ -131,6 +134,7 @@ def im2col(x, kernel, stride=1, padding=0):
     result="columns.reshape(N, C * R * S, P * Q)",
 )
 _FLAT = "reshape(N, C * R * S, P * Q)"
+_ENDS = "len(range(0, {}, stride))"
 _IM2COL = [
     _im2col(
         "windows as rows",
@@ -179,6 +183,13 @@ _IM2COL = [
     ),
     _im2col("no padding", 0.95, "The padding is missing", first="padding = 0"),
     _im2col("one side", 0.95, "at the top and left only", pad="(padding, 0)"),
+    _im2col(
+        "last place missing",
+        0.25,
+        "a range leaves its end out",
+        P=_ENDS.format("H - R"),
+        Q=_ENDS.format("W - S"),
+    ),
     Mistake("im2col", "one side of it", 1.0, "one side of the filter", "im2col_growth = 5"),
     Mistake("im2col", "no overlap", 1.0, "without overlap", "im2col_growth = 1"),
     Mistake("im2col", "for each filter", 1.0, "all six share them", "im2col_growth = 150"),
@@ -280,6 +291,9 @@ _BACKWARD = [
     _backward("padding cut at the end", 1.7, "none at the beginning", cut=":, :, :H, :W"),
     _backward("cut at one side", 1.7, "at the top and left only", cut=":, :, padding:, padding:"),
     _backward("stride", 1.4, "put back one pixel apart", rows="r : r + P", columns="s : s + Q"),
+    _backward(
+        "empty slice", 1.2, "is empty for padding 0", cut=":, :, padding:-padding, padding:-padding"
+    ),
     _backward("other order", 0, "the order is (dx, dw, db)", result="dw, db, dx"),
     _backward(
         "images mixed",
@@ -426,6 +440,7 @@ _LENET = [
     _lenet("softmax", 0.8, "probabilities already", scores="self.linear3(x).softmax(1)"),
     _lenet("log-softmax", 1.0, "logarithms of", scores="self.linear3(x).log_softmax(1)"),
     _lenet("tanh", 0.8, "as in 1998", **{f"after_{i}": "torch.tanh" for i in (1, 2, 3, 4)}),
+    _lenet("images mixed up", 0.8, "leaves the first axis alone", flat="x.reshape(400, -1).T"),
     _lenet("detached", 1.3, "cuts the graph", flat="x.flatten(1).detach()"),
     _lenet("through NumPy", 1.3, "cuts the graph", scores="self.linear3(x).detach()"),
     Mistake("LeNet", "no biases", 1.25, "also has a bias", "lenet_parameters = 61470"),
