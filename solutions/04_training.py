@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+# %%
 from grading.check import checks, progress
 from utils import data, plots, settings, training
 from utils.device import best_device
@@ -73,7 +74,8 @@ history = training.fit(
 # Each grey dot is the loss of one batch. On the images it trains on the network comes close to
 # perfect. On images it has not seen the loss stops falling early, and the accuracy with it. This lab is
 # about that gap.
-#
+
+# %% [markdown]
 # **You will** split data without leaks; write the training and the evaluation loop, and find what makes
 # them silently wrong; read loss curves; stop in time; shape the learning rate over a run; and search
 # learning rate × batch size with a queue that survives an interrupt.
@@ -141,8 +143,7 @@ browse(4)
 
 # %% [markdown]
 # ### Exercise 1 · Split — 1.5 points, 15 minutes, ●●○
-# Write `split`. It has a random generator of its own: `torch.manual_seed` would also change what every
-# later cell draws.
+# `split` has a random generator of its own: `torch.manual_seed` would change what later cells draw.
 #
 # **Decide:** which of these leaks? Put the letter into `leak`.
 # `"a"` subtracting from all pixels the mean over *all* images, before the split;
@@ -254,7 +255,8 @@ plots.show(
 # %% [markdown]
 # Gradients that pile up act like a ball without friction: faster at first, then past the valley and up
 # the other side. A short look at the first batches would have called it the better one.
-#
+
+# %% [markdown]
 # ### Exercise 2 · One epoch — 2 points, 20 minutes, ●●○
 # The value returned is the mean over the *examples*: the last batch may be shorter, and then the mean
 # of the batches' means is another number.
@@ -662,9 +664,10 @@ plots.show(fig, alt="Eight runs each of two rates; their accuracies overlap wide
 # %% [markdown]
 # Circles are runs, diamonds their means with the **standard error**, the spread divided by √8. A
 # difference of single runs that is smaller than the spread says nothing; of means, one that is smaller
-# than about two standard errors. Bouthillier and others (2021) found that many published comparisons
-# rest on less.
-#
+# than about two standard errors. Bouthillier and others (2021) measured how much of such spread comes
+# from the data drawn, the initial weights and the choice of settings.
+
+# %% [markdown]
 # ## 9 · A sweep
 # Learning rate and batch size belong together. To find the pair, try all of them: a **sweep** over a
 # **grid**, here a dictionary of settings and their values. Each combination is a **run**.
@@ -808,21 +811,26 @@ for size in sizes.batches:
 #
 # ## 10 · All together
 # Your split, your loop, your schedule, your early stopping, with the best pair of the sweep. The test
-# set is used here, once. The schedule acts on every step: a hook on the optimizer moves it.
+# set is used here, once.
 
-# %% tags=["headline"]
-final_model = None
-with check.needs(
-    "split", "train_one_epoch", "evaluate", "learning_rate_schedule", "early_stopping"
-):
-    train_at, held_at = split(pool_y.cpu(), share=1 / 6, seed=0)
-    (X, y), held_out = (pool_X[train_at], pool_y[train_at]), (pool_X[held_at], pool_y[held_at])
-    size, model, stopping = best["batch_size"], make_model(0, hidden=256), EarlyStopping(patience=4)
+
+# %%
+def at_best(model: nn.Module, steps: int) -> torch.optim.Optimizer:
+    """An optimizer at the sweep's best rate; a hook moves your schedule after each of its steps."""
     optimizer = torch.optim.SGD(model.parameters(), lr=best["rate"])
-    steps = sizes.epochs * math.ceil(len(X) / size)
     factor = partial(learning_rate_schedule, steps=steps + 1, warmup=steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     optimizer.register_step_post_hook(lambda *_: schedule.step())
+    return optimizer
+
+
+# %% tags=["headline"]
+needed = "split", "train_one_epoch", "evaluate", "learning_rate_schedule", "early_stopping"
+with check.needs(*needed):
+    train_at, held_at = split(pool_y.cpu(), share=1 / 6, seed=0)
+    (X, y), held_out = (pool_X[train_at], pool_y[train_at]), (pool_X[held_at], pool_y[held_at])
+    size, model, stopping = best["batch_size"], make_model(0, hidden=256), EarlyStopping(patience=4)
+    optimizer = at_best(model, sizes.epochs * math.ceil(len(X) / size))
     generator, losses = torch.Generator().manual_seed(0), []
     while len(losses) < sizes.epochs:
         train_one_epoch(model, optimizer, X, y, size, generator)
@@ -830,7 +838,7 @@ with check.needs(
         if stopping.step(losses[-1], model):
             break
     stopping.restore(model)
-    final_model, accuracy = model, evaluate(model, test_X, test_y, batch_size=1000)[1]
+    accuracy = evaluate(model, test_X, test_y, batch_size=1000)[1]
     target = {"smoke": 0.94, "cpu": 0.96, "gpu": 0.975}[sizes.scale] if is_mnist else 0.95
     print(
         f"{digits.name}: {accuracy:.2%} of {len(test_y):,} test images right after {len(losses)} epochs on"
@@ -868,7 +876,8 @@ for rate in (0.03, 0.3):
 # ```
 #
 # then open the address that it prints. TensorBoard overlays the runs and reloads while they train.
-#
+
+# %% [markdown]
 # ## 12 · Experiments
 # - Add `dropout=0.5` to `train_on_noise`'s network. Does it replace early stopping?
 # - In the sweep, replace SGD by `torch.optim.Adam` and the rates by 1e-4 … 1e-1. Is the diagonal still
