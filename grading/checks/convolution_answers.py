@@ -131,7 +131,7 @@ def conv2d(x, w, b, stride, padding):
             convolved(x, w.transpose(0, 1, 3, 2), b, s, p)
         )
         windows = _windows(_padded(x, (p, p), (p, p)), R, S, s)
-        known["That is a matrix product: filter and window are multiplied number by number (`*`)."] = (
+        known["That is a matrix product: filter and window go number by number (`*`)."] = (
             np.einsum("kcrs,ncstpq->nkpq", w, windows) + bias
         )
     if R * S > 1:

@@ -106,7 +106,7 @@ _LOOPS = [
     _loops("rows padded", 1.1, "columns are not", columns="(0, 0)"),
     _loops("padding not used", 1.1, "The padding is missing", first="padding = 0"),
     _loops("all axes padded", 1.1, "one pair for each axis", **_ALL_AXES),
-    _loops("matrix product", 0, "number by number", value="np.sum(w[k] @ window) + b[k]"),
+    _loops("matrix product", 0, "go number by number", value="np.sum(w[k] @ window) + b[k]"),
     _loops("channels last", 0, "The maps come last", result="y.transpose(0, 2, 3, 1)"),
     _loops("in place", 0, "changed its argument `w`", result="(y, w.__imul__(2))[0]"),
 ]
