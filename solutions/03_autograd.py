@@ -1023,8 +1023,9 @@ with torch.no_grad():
               f" largest difference in the scores {difference:.0e}")  # fmt: skip
 
 # %% [markdown]
-# On two cores of a shared machine (torch 2.14.1, November 2026, 2,000 rows of 64) a reader like this took 15
-# ms imperatively and 6 ms compiled, after a minute of compiling: worth it for what runs thousands of times.
+# On one core of a shared machine (torch 2.14.1, November 2026, 2,000 rows of 64 numbers) a reader like this
+# took 15 ms imperatively and 6 ms compiled, after a minute of compiling: worth it for what runs thousands of
+# times.
 #
 # And the `if`? `torch.compile` reads Python's bytecode instead of passing proxies. Where a branch depends on
 # a value it **breaks the graph**: compiles what comes before, lets Python decide, compiles what follows.
