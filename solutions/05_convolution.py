@@ -92,7 +92,8 @@ plots.show(
 # %% [markdown]
 # **You will** work out where a filter fits; write a convolution as loops, then as a matrix product;
 # take gradients back through it and through max-pooling; say how far a unit sees; and build LeNet,
-# which has to read at least 98.39 % of MNIST's test images after at most three epochs.
+# which has to read at least 98.39 % of MNIST's test images after at most three epochs. (Two at scale
+# `smoke`; `gpu` goes on to twelve.)
 #
 # **Not in this lab:** other networks than LeNet, batch normalisation and augmentation (lab 06), what
 # deeper layers see (lab 07).

@@ -512,7 +512,8 @@ def numbers(rng, *shape):
 def convolved(x, w, b, stride, padding):
     """The cross-correlation; stride: one number, or one for rows and one for columns."""
     x = _padded(x, (padding, padding), (padding, padding))
-    windows = _windows(x, *w.shape[2:], stride)
+    R, S = w.shape[2:]
+    windows = _windows(x, R, S, stride)
     return np.einsum("kcrs,ncrspq->nkpq", w, windows) + b[:, None, None]
 
 
