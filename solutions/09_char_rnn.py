@@ -2,9 +2,23 @@
 # # 09 · Networks that write
 # You will build a network that reads a text one character at a time and learns to say what comes
 # next. Asked again and again, it writes: in Shakespeare's manner, in Tolstoy's or Sōseki's, as a
-# president speaks, or as Python looks.
+# president speaks, or as Python looks. Nothing in it knows what a word is. This is what this lab's
+# own network wrote before it had read anything, after 256,000 characters of Shakespeare, and after
+# 1.5 million:
 #
-# Nothing in it knows what a word is. @@SAMPLES
+# ```text
+# dJ-nuv:mgwIqwuqyVmKYlhrAWH!LnhJYep-kr;jRTJr
+# XxHpdqPruwSSQ
+#
+# And greais,
+# And my strange of the much with sing
+# And whatilly, though it spary halk of their to shall your though
+#
+# MARIANA:
+# I means not,
+# My hand, death; for as is not seized; and unto a son all our grace,
+# And to me made you recreading the daughter.
+# ```
 
 # %% tags=["parameters"]
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
@@ -31,7 +45,7 @@ device = best_device()
 torch.manual_seed(0)
 sizes = settings.choose(
     scale,
-    smoke={"steps": 3000, "units": 128, "streams": 32, "length": 16, "rate": 0.01},
+    smoke={"steps": 3600, "units": 128, "streams": 32, "length": 16, "rate": 0.01},
     cpu={"steps": 8000, "units": 128, "streams": 32, "length": 32, "rate": 0.008},
     gpu={"steps": 8000, "units": 512, "streams": 128, "length": 64, "rate": 0.004},
 )
@@ -44,7 +58,7 @@ sizes = settings.choose(
 # **Not in this lab:** words, attention (lab 10), and networks large enough to make sense.
 #
 # **You need** labs 02 to 04. 100 minutes. A CPU is enough: at scale `smoke` all cells together
-# compute for about a minute, at `cpu` for some minutes.
+# compute for about a minute, at `cpu` for some minutes. A graphics card is used where there is one.
 
 # %% [markdown]
 # ## 1 · A text as numbers
