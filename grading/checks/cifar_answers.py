@@ -7,9 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# One misconception a line; the formatter would make three of it.
-# fmt: off
-
 
 def numbers(rng: np.random.Generator, *shape: int) -> Tensor:
     """Random float64 numbers with mean 0 and standard deviation 1."""
@@ -34,7 +31,14 @@ def normalised_in_training(x, weight, bias, running_mean, running_var, eps):
     one, zero = torch.ones(1, dtype=x.dtype), torch.zeros(1, dtype=x.dtype)
 
     def over(*axes):
-        return normal(x, x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True), weight, bias, eps)
+        return normal(
+            x,
+            x.mean(axes, keepdim=True),
+            x.var(axes, correction=0, keepdim=True),
+            weight,
+            bias,
+            eps,
+        )
 
     def with_(mean=mean, var=var, weight=weight, bias=bias, eps=eps):
         return normal(x, mean, var, weight, bias, eps)
@@ -42,24 +46,32 @@ def normalised_in_training(x, weight, bias, running_mean, running_var, eps):
     root = torch.sqrt(var).reshape(1, -1, 1, 1) + eps
     centred = x - mean.reshape(1, -1, 1, 1)
     return with_(), {
-        "The running statistics are used: in training mode it is the batch's own.": with_(running_mean, running_var),
+        "The running statistics are used: in training mode it is the batch's own.": with_(
+            running_mean, running_var
+        ),
         "Each image is normalised by itself: take the statistics over the images, too.": over(2, 3),
-        "Each place in the image has statistics of its own: take them over height and width, too.": over(0),
+        "Each place in the image has its own statistics: take them over all places, too.": over(0),
         "All channels share one mean and variance: each channel has its own.": over(0, 1, 2, 3),
-        "The statistics are taken over the channels: each channel has its own, over images and places.": over(1),
-        "Each image is normalised over all its channels: that is layer normalisation.": over(1, 2, 3),
+        "The statistics are taken over the channels: each channel has its own.": over(1),
+        "Each image is normalised over all its channels: that is layer normalisation.": over(
+            1, 2, 3
+        ),
         "The variance is divided by n − 1: to normalise, it is divided by n.": with_(var=unbiased),
-        "It is divided by the variance: its square root is missing.":
-            centred / (var + eps).reshape(1, -1, 1, 1) * weight.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1),
+        "It is divided by the variance: its square root is missing.": centred
+        / (var + eps).reshape(1, -1, 1, 1)
+        * weight.reshape(1, -1, 1, 1)
+        + bias.reshape(1, -1, 1, 1),
         "ε is missing under the root.": with_(eps=0.0),
-        "ε is added to the root: it belongs under it.": centred / root * weight.reshape(1, -1, 1, 1) + bias.reshape(1, -1, 1, 1),
+        "ε is added to the root: it belongs under it.": centred / root * weight.reshape(1, -1, 1, 1)
+        + bias.reshape(1, -1, 1, 1),
         "The mean is not subtracted.": with_(mean=zero),
         "The weight γ is missing.": with_(weight=one),
         "The bias β is missing.": with_(bias=zero),
         "The weight γ and the bias β are missing.": with_(weight=one, bias=zero),
         "The weight γ and the bias β are exchanged.": with_(weight=bias, bias=weight),
-        "The running statistics are updated first and then used: use the batch's own.":
-            with_(0.9 * running_mean + 0.1 * mean, 0.9 * running_var + 0.1 * unbiased),
+        "The running statistics are updated first and then used: use the batch's own.": with_(
+            0.9 * running_mean + 0.1 * mean, 0.9 * running_var + 0.1 * unbiased
+        ),
     }
 
 
@@ -67,16 +79,22 @@ def normalised_in_evaluation(x, weight, bias, running_mean, running_var, eps):
     right = normal(x, running_mean, running_var, weight, bias, eps)
     batch = normal(x, x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0), weight, bias, eps)
     unbiased = normal(x, x.mean((0, 2, 3)), x.var((0, 2, 3)), weight, bias, eps)
-    used = "The batch's statistics are used: in evaluation mode it is the running ones, or an image's result depends on which others came along."
+    used = (
+        "The batch's statistics are used: in evaluation mode it is the running ones, or an image's"
+        " result depends on which others came along."
+    )
     root = torch.sqrt(running_var).reshape(1, -1, 1, 1) + eps
     return right, {
         used: batch,
         used + " ": unbiased,
         "ε is missing under the root.": normal(x, running_mean, running_var, weight, bias, 0.0),
-        "ε is added to the root: it belongs under it.":
-            weight.reshape(1, -1, 1, 1) * (x - running_mean.reshape(1, -1, 1, 1)) / root + bias.reshape(1, -1, 1, 1),
-        "running_var is taken for the standard deviation: its root is missing.":
-            normal(x, running_mean, running_var**2, weight, bias, eps),
+        "ε is added to the root: it belongs under it.": weight.reshape(1, -1, 1, 1)
+        * (x - running_mean.reshape(1, -1, 1, 1))
+        / root
+        + bias.reshape(1, -1, 1, 1),
+        "running_var is taken for the standard deviation: its root is missing.": normal(
+            x, running_mean, running_var**2, weight, bias, eps
+        ),
     }
 
 
@@ -88,15 +106,32 @@ def running(x, running_mean, running_var, momentum):
         return (1 - m) * running_mean + m * new_mean, (1 - m) * running_var + m * new_var
 
     return mix(mean, unbiased), {
-        "The momentum is the wrong way round: it is the share of the new batch.": mix(mean, unbiased, 1 - momentum),
-        "The momentum is the wrong way round, and the batch's variance is to be divided by n − 1.": mix(mean, biased, 1 - momentum),
-        "The variance kept is divided by n: the running one takes the unbiased estimate, divided by n − 1.": mix(mean, biased),
-        "The running statistics are not updated: in training mode they are.": (running_mean, running_var),
-        "The running mean is updated, the running variance is not.": (mix(mean, unbiased)[0], running_var),
+        "The momentum is the wrong way round: it is the share of the new batch.": mix(
+            mean, unbiased, 1 - momentum
+        ),
+        "The momentum is the wrong way round: it is the share of the new batch. ": mix(
+            mean, biased, 1 - momentum
+        ),
+        "The variance kept is divided by n: keep the unbiased one, divided by n − 1.": mix(
+            mean, biased
+        ),
+        "The running statistics are not updated: in training mode they are.": (
+            running_mean,
+            running_var,
+        ),
+        "The running mean is updated, the running variance is not.": (
+            mix(mean, unbiased)[0],
+            running_var,
+        ),
         "The old value is replaced by the batch's: momentum mixes the two.": (mean, unbiased),
-        "The old value is replaced by the batch's: momentum mixes the two (and the variance is unbiased).": (mean, biased),
-        "The old value is kept whole: it has the share 1 − momentum.":
-            (running_mean + momentum * mean, running_var + momentum * unbiased),
+        "The old value is replaced by the batch's: momentum mixes the two. ": (
+            mean,
+            biased,
+        ),
+        "The old value is kept whole: it has the share 1 − momentum.": (
+            running_mean + momentum * mean,
+            running_var + momentum * unbiased,
+        ),
         "Those are standard deviations: the running one is a variance.": mix(mean, unbiased.sqrt()),
         "The argument momentum is not used.": mix(mean, unbiased, 0.1),
     }
@@ -108,10 +143,19 @@ def batch_norm_gradient(x, dy, weight, bias, eps):
     def gradient(fixed_mean=False, fixed_var=False):
         at = x.clone().requires_grad_()
         mean, var = at.mean((0, 2, 3)), at.var((0, 2, 3), correction=0)
-        y = normal(at, mean.detach() if fixed_mean else mean, var.detach() if fixed_var else var, weight, bias, eps)
+        y = normal(
+            at,
+            mean.detach() if fixed_mean else mean,
+            var.detach() if fixed_var else var,
+            weight,
+            bias,
+            eps,
+        )
         return torch.autograd.grad((dy * y).sum(), at)[0]
 
-    detached = "μ and σ² depend on x, so the gradient goes through them, too: no detach or no_grad there."
+    detached = (
+        "μ and σ² depend on x, so the gradient goes through them, too: no detach or no_grad there."
+    )
     return gradient(), {
         detached: gradient(True, True),
         detached + " ": gradient(False, True),
@@ -140,26 +184,38 @@ def wrong_windows(x: Tensor, padding: int) -> dict[str, list[Tensor]]:
     h, w = x.shape[2:]
     inner = [
         F.pad(x[:, :, top : top + h - 2 * padding, left : left + w - 2 * padding], (padding,) * 4)
-        for top in range(2 * padding + 1) for left in range(2 * padding + 1)
+        for top in range(2 * padding + 1)
+        for left in range(2 * padding + 1)
     ]
     rolls = [
         torch.roll(x, (down, right_), (2, 3))
-        for down in range(-padding, padding + 1) for right_ in range(-padding, padding + 1)
+        for down in range(-padding, padding + 1)
+        for right_ in range(-padding, padding + 1)
     ]
     return {
         "The images are turned upside down: flip left to right, the last dimension.": [
-            one.flip(2) for one in right.values()],
-        "The image is cropped first and padded after, so its rim is always lost: pad first.":
-            [*inner, *(one.flip(3) for one in inner)],
-        "What leaves on one side comes back on the other: pad with zeros instead of rolling.":
-            [*rolls, *(one.flip(3) for one in rolls)],
+            one.flip(2) for one in right.values()
+        ],
+        "The image is cropped first and padded after, so its rim is always lost: pad first.": [
+            *inner,
+            *(one.flip(3) for one in inner),
+        ],
+        "What leaves on one side comes back on the other: pad with zeros instead of rolling.": [
+            *rolls,
+            *(one.flip(3) for one in rolls),
+        ],
         "The padding repeats or mirrors the image: pad with zeros.": [
-            one for mode in ("reflect", "replicate") for one in windows(x, padding, mode).values()],
+            one for mode in ("reflect", "replicate") for one in windows(x, padding, mode).values()
+        ],
         "The channels are flipped: left to right is the last dimension.": [
-            one.flip(1) for one in right.values()],
-        "The window is larger than padded for: it starts at most 2·padding further right or down.": [
-            one for one in windows(x, padding + 1).values()],
-        "The images are transposed.": [one.transpose(2, 3) for one in right.values()] if h == w else [],
+            one.flip(1) for one in right.values()
+        ],
+        "The padding is wider than asked for: `padding` on each side.": list(
+            windows(x, padding + 1).values()
+        ),
+        "The images are transposed.": [one.transpose(2, 3) for one in right.values()]
+        if h == w
+        else [],
     }
 
 
@@ -187,7 +243,10 @@ def shapes_of(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str,
                 found[f"{name}.bias"] = (o["channels"],)
             shape = (o["channels"], *((n + 2 * padding - k) // stride + 1 for n in shape[1:]))
         elif o["type"] == "batch_norm":
-            found |= {f"{name}.{one}": shape[:1] for one in ("weight", "bias", "running_mean", "running_var")}
+            found |= {
+                f"{name}.{one}": shape[:1]
+                for one in ("weight", "bias", "running_mean", "running_var")
+            }
             found[f"{name}.num_batches_tracked"] = ()
         elif o["type"] == "max_pool":
             shape = (shape[0], *(n // o["kernel"] for n in shape[1:]))
@@ -202,7 +261,11 @@ def shapes_of(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str,
 def output(layers: list[dict[str, Any]], state: dict[str, Tensor], x: Tensor) -> Tensor:
     """What the network makes of x in evaluation mode."""
     for o in layers:
-        own = {key.split(".")[1]: value for key, value in state.items() if key.split(".")[0] == o["name"]}
+        own = {
+            key.split(".")[1]: value
+            for key, value in state.items()
+            if key.split(".")[0] == o["name"]
+        }
         if o["type"] == "conv":
             x = F.conv2d(x, own["weight"], own.get("bias"), o.get("stride", 1), o.get("padding", 0))
         elif o["type"] == "batch_norm":
@@ -229,40 +292,66 @@ def fire(x: Tensor, state: dict[str, Tensor]):
     one, three = conv(s, "expand1x1"), conv(s, "expand3x3", 1)
     right = torch.cat((one, three), 1).relu()
     known = {
-        "ReLU after the squeeze is missing.":
-            torch.cat((conv(plain, "expand1x1"), conv(plain, "expand3x3", 1)), 1).relu(),
+        "ReLU after the squeeze is missing.": torch.cat(
+            (conv(plain, "expand1x1"), conv(plain, "expand3x3", 1)), 1
+        ).relu(),
         "ReLU after the expansions is missing.": torch.cat((one, three), 1),
-        "ReLU is missing everywhere.": torch.cat((conv(plain, "expand1x1"), conv(plain, "expand3x3", 1)), 1),
-        "The two results are stacked in the other order: expand1x1's channels come first.":
-            torch.cat((three, one), 1).relu(),
+        "ReLU is missing everywhere.": torch.cat(
+            (conv(plain, "expand1x1"), conv(plain, "expand3x3", 1)), 1
+        ),
+        "They are stacked in the other order: expand1x1's channels come first.": torch.cat(
+            (three, one), 1
+        ).relu(),
     }
-    for axis, name in ((0, "along the batch"), (2, "on top of each other, along the height"), (3, "side by side, along the width")):
+    for axis, name in (
+        (0, "along the batch"),
+        (2, "on top of each other, along the height"),
+        (3, "side by side, along the width"),
+    ):
         if one.shape[1] == three.shape[1]:
-            known[f"The two results are stacked {name}: channels are dimension 1."] = torch.cat((one, three), axis).relu()
+            known[f"The two results are stacked {name}: channels are dimension 1."] = torch.cat(
+                (one, three), axis
+            ).relu()
     if one.shape == three.shape:
-        known["The two results are added: they are stacked along the channels."] = (one + three).relu()
-        known["The two results are added: they are stacked along the channels. "] = one.relu() + three.relu()
+        known["The two results are added: they are stacked along the channels."] = (
+            one + three
+        ).relu()
+        known["The two results are added: they are stacked along the channels. "] = (
+            one.relu() + three.relu()
+        )
     return right, known
 
 
 SQUEEZENET = (
-    (96, 16, 64, 64), (128, 16, 64, 64), (128, 32, 128, 128), (256, 32, 128, 128),
-    (256, 48, 192, 192), (384, 48, 192, 192), (384, 64, 256, 256), (512, 64, 256, 256),
+    (96, 16, 64, 64),
+    (128, 16, 64, 64),
+    (128, 32, 128, 128),
+    (256, 32, 128, 128),
+    (256, 48, 192, 192),
+    (384, 48, 192, 192),
+    (384, 64, 256, 256),
+    (512, 64, 256, 256),
 )
 
 
 def fire_shapes(inputs: int, squeezed: int, ones: int, threes: int) -> dict[str, tuple[int, ...]]:
     return {
-        "squeeze.weight": (squeezed, inputs, 1, 1), "squeeze.bias": (squeezed,),
-        "expand1x1.weight": (ones, squeezed, 1, 1), "expand1x1.bias": (ones,),
-        "expand3x3.weight": (threes, squeezed, 3, 3), "expand3x3.bias": (threes,),
+        "squeeze.weight": (squeezed, inputs, 1, 1),
+        "squeeze.bias": (squeezed,),
+        "expand1x1.weight": (ones, squeezed, 1, 1),
+        "expand1x1.bias": (ones,),
+        "expand3x3.weight": (threes, squeezed, 3, 3),
+        "expand3x3.bias": (threes,),
     }
 
 
 def block_shapes(inputs: int, outputs: int, stride: int) -> dict[str, tuple[int, ...]]:
     """The shapes of a residual block's state."""
+
     def norm(name):
-        return {f"{name}.{one}": (outputs,) for one in ("weight", "bias", "running_mean", "running_var")} | {f"{name}.num_batches_tracked": ()}
+        return {
+            f"{name}.{one}": (outputs,) for one in ("weight", "bias", "running_mean", "running_var")
+        } | {f"{name}.num_batches_tracked": ()}
 
     shapes = {"conv1.weight": (outputs, inputs, 3, 3), **norm("norm1")}
     shapes |= {"conv2.weight": (outputs, outputs, 3, 3), **norm("norm2")}
@@ -278,26 +367,36 @@ def block(x: Tensor, state: dict[str, Tensor], stride: int):
         return F.conv2d(x, state[f"{name}.weight"], stride=stride, padding=padding)
 
     def norm(x, name):
-        mean, var, weight, bias = (state[f"{name}.{one}"] for one in ("running_mean", "running_var", "weight", "bias"))
+        mean, var, weight, bias = (
+            state[f"{name}.{one}"] for one in ("running_mean", "running_var", "weight", "bias")
+        )
         return F.batch_norm(x, mean, var, weight, bias)
 
-    short = norm(conv(x, "shortcut.0", stride, 0), "shortcut.1") if "shortcut.0.weight" in state else x
+    short = (
+        norm(conv(x, "shortcut.0", stride, 0), "shortcut.1") if "shortcut.0.weight" in state else x
+    )
     first = conv(x, "conv1", stride)
     inner = conv(F.relu(norm(first, "norm1")), "conv2")
     out = norm(inner, "norm2")
     no_middle = norm(conv(norm(first, "norm1"), "conv2"), "norm2")
     return F.relu(out + short), {
-        "ReLU comes before the addition: the layers could then never take anything away. Add first.": F.relu(out) + short,
-        "ReLU comes before the addition, and once more after it: only the one after.": F.relu(F.relu(out) + short),
+        "ReLU comes before the addition: the layers could never take anything away.": F.relu(out)
+        + short,
+        "ReLU comes before the addition, and once more after it: only the one after.": F.relu(
+            F.relu(out) + short
+        ),
         "ReLU after the addition is missing.": out + short,
         "The shortcut is not added.": F.relu(out),
         "The shortcut is not added, and the last ReLU is missing.": out,
         "ReLU between norm1 and conv2 is missing.": F.relu(no_middle + short),
         "norm2 is missing.": F.relu(inner + short),
         "norm1 is missing.": F.relu(norm(conv(F.relu(first), "conv2"), "norm2") + short),
-        "norm1 comes after ReLU: the order is conv, norm, ReLU.":
-            F.relu(norm(conv(norm(F.relu(first), "norm1"), "conv2"), "norm2") + short),
+        "norm1 comes after ReLU: the order is conv, norm, ReLU.": F.relu(
+            norm(conv(norm(F.relu(first), "norm1"), "conv2"), "norm2") + short
+        ),
         "ReLU is on the shortcut, too: it carries x as it is.": F.relu(out + F.relu(short)),
         "The two are multiplied: a shortcut is added.": F.relu(out * short),
-        "The shortcut ends before norm2: the addition comes after it.": F.relu(norm(inner + short, "norm2")),
+        "The shortcut ends before norm2: the addition comes after it.": F.relu(
+            norm(inner + short, "norm2")
+        ),
     }

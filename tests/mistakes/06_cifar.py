@@ -42,9 +42,14 @@ _WRONG_TYPE = """if not isinstance(value, (int, float) if kind is float else kin
             raise {error}"""
 _OPTIONS = [
     _options("unknown ignored", 0.75, "ignored in silence", unknown="pass"),
-    _options("missing not seen", 0.8, "there is no default to fill in", missing="""
+    _options(
+        "missing not seen",
+        0.8,
+        "there is no default to fill in",
+        missing="""
         if key not in section and isinstance(usual, type):
-            continue"""),
+            continue""",
+    ),
     _options("types not looked at", 0.75, "type is not looked at", typed=""),
     _options(
         "a line too early",
@@ -58,8 +63,9 @@ _OPTIONS = [
         "the section's line",
         0.75,
         "another section",
-        typed=_WRONG_TYPE.format(error="ValueError(f'{section.file}, line 3, {key}: wrong')")
-        .replace("line 3", "line {section.line - 1}"),
+        typed=_WRONG_TYPE.format(
+            error="ValueError(f'{section.file}, line 3, {key}: wrong')"
+        ).replace("line 3", "line {section.line - 1}"),
     ),
     _options(
         "no line",
@@ -67,13 +73,26 @@ _OPTIONS = [
         "raise section.error(key, …) yourself",
         typed=_WRONG_TYPE.format(error="ValueError(f'{key} is wrong')"),
     ),
-    _options("defaults not filled in", 0.7, "what is not given are missing",
-             result="{key: chosen[key] for key in section}"),
-    _options("falsy replaced", 0.7, "whether its value is true", value="section.get(key) or usual",
-             typed=_WRONG_TYPE.format(error="section.error(key, 'x')")),
-    _options("default wins", 0.45, "The default wins", value="section.get(key, usual)"
-             " if isinstance(usual, type) else usual"),
-]  # fmt: skip
+    _options(
+        "defaults not filled in",
+        0.7,
+        "what is not given are missing",
+        result="{key: chosen[key] for key in section}",
+    ),
+    _options(
+        "falsy replaced",
+        0.7,
+        "whether its value is true",
+        value="section.get(key) or usual",
+        typed=_WRONG_TYPE.format(error="section.error(key, 'x')"),
+    ),
+    _options(
+        "default wins",
+        0.45,
+        "The default wins",
+        value="section.get(key, usual) if isinstance(usual, type) else usual",
+    ),
+]
 
 _network = _variants(
     "build_network",
@@ -113,30 +132,62 @@ _THROUGH = """try:
             raise section.error("type", "does not fit")
         layer.train()"""
 _NETWORK = [
-    _network("numbered", 1.1, "an OrderedDict of them by name",
-             result="nn.Sequential(*layers.values())"),
-    _network("in training mode", 1.3, "learnt from it", through="""try:
+    _network(
+        "numbered", 1.1, "an OrderedDict of them by name", result="nn.Sequential(*layers.values())"
+    ),
+    _network(
+        "in training mode",
+        1.3,
+        "and it learnt from it",
+        through="""try:
             shape = tuple(layer(torch.randn(2, *shape)).shape[1:])
         except RuntimeError:
-            raise section.error("type", "does not fit")"""),
-    _network("left in evaluation mode", 1.3, "takes a layer back", last="",
-             result="nn.Sequential(layers).eval()"),
+            raise section.error("type", "does not fit")""",
+    ),
+    _network(
+        "left in evaluation mode",
+        1.3,
+        "takes a layer back",
+        last="",
+        result="nn.Sequential(layers).eval()",
+    ),
     _network("shape not carried", 0.8, "Carry the shape along", through=""),
-    _network("options not read", 1.0, "does every option arrive",
-             options="{**LAYERS[kind], **section, 'stride': 1}", through=_THROUGH.format(
-                 "layer.eval()(torch.zeros(1, *shape)).shape[1:]")),
-    _network("unknown type left out", 1.3, "Nothing was said about the last layer",
-             unknown="if kind not in LAYERS: continue"),
+    _network(
+        "options not read",
+        1.0,
+        "does every option arrive",
+        options="{**LAYERS[kind], **section, 'stride': 1}",
+        through=_THROUGH.format("layer.eval()(torch.zeros(1, *shape)).shape[1:]"),
+    ),
+    _network(
+        "unknown type left out",
+        1.3,
+        "Nothing was said about the last layer",
+        unknown="if kind not in LAYERS: continue",
+    ),
     _network("name taken twice", 1.3, "Nothing was said about the last layer", taken=""),
     _network("KeyError", 1.3, "That is Python's own error", unknown=""),
-    _network("error on the whole", 1.3, "another section", unknown="""if kind not in LAYERS:
-            raise network.error("layers", "unknown type")"""),
-    _network("does not fit", 1.3, "That is Python's own error",
-             through="shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:]); layer.train()"),
+    _network(
+        "error on the whole",
+        1.3,
+        "another section",
+        unknown="""if kind not in LAYERS:
+            raise network.error("layers", "unknown type")""",
+    ),
+    _network(
+        "does not fit",
+        1.3,
+        "That is Python's own error",
+        through="shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:]); layer.train()",
+    ),
     _network("a dict", 0.4, "return nn.Sequential(layers)", result="layers"),
-    _network("norms left out", 0.4, "A layer is missing",
-             keep="if kind != 'batch_norm': layers[o['name']] = layer"),
-]  # fmt: skip
+    _network(
+        "norms left out",
+        0.4,
+        "A layer is missing",
+        keep="if kind != 'batch_norm': layers[o['name']] = layer",
+    ),
+]
 
 _solver = _variants(
     "build_solver",
@@ -175,18 +226,35 @@ def build_solver(solver, model):
     rest="**{key: o[key] for key in ('epochs', 'batch_size', 'seed')}",
 )
 _SOLVER = [
-    _solver("weight decay dropped", 0.55, "The weight decay is dropped",
-            common="{'lr': o['base_lr']}", adamw="torch.optim.AdamW(model.parameters(), "
-            "lr=o['base_lr'], weight_decay=0.0)"),
-    _solver("momentum dropped", 0.7, "The momentum is dropped",
-            sgd="torch.optim.SGD(model.parameters(), **common)"),
-    _solver("momentum by default", 0.7, "the table's default",
-            sgd="torch.optim.SGD(model.parameters(), momentum=0.9, **common)"),
+    _solver(
+        "weight decay dropped",
+        0.55,
+        "The weight decay is dropped",
+        common="{'lr': o['base_lr']}",
+        adamw="torch.optim.AdamW(model.parameters(), lr=o['base_lr'], weight_decay=0.0)",
+    ),
+    _solver(
+        "momentum dropped",
+        0.7,
+        "The momentum is dropped",
+        sgd="torch.optim.SGD(model.parameters(), **common)",
+    ),
+    _solver(
+        "momentum by default",
+        0.7,
+        "the table's default",
+        sgd="torch.optim.SGD(model.parameters(), momentum=0.9, **common)",
+    ),
     _solver("adam", 0.85, "That is Adam", adamw="torch.optim.Adam(model.parameters(), **common)"),
-    _solver("always sgd", 0.85, "SGD whatever is declared",
-            adamw="torch.optim.SGD(model.parameters(), momentum=0.9, **common)"),
-    _solver("rate instead of factor", 0.7, "gives a factor", fixed="o['base_lr']",
-            rate="o['base_lr']"),
+    _solver(
+        "always sgd",
+        0.85,
+        "SGD whatever is declared",
+        adamw="torch.optim.SGD(model.parameters(), momentum=0.9, **common)",
+    ),
+    _solver(
+        "rate instead of factor", 0.7, "gives a factor", fixed="o['base_lr']", rate="o['base_lr']"
+    ),
     _solver("from zero", 0.7, "the first step is lost", t="step / steps"),
     _solver("last step lost", 0.7, "The last step is lost", t="(step + 1) / steps"),
     _solver("no fall", 0.7, "It rises and then stays", fall="1.0"),
@@ -194,9 +262,13 @@ _SOLVER = [
     _solver("warm-up not used", 0.7, "warm_up of the text is not used", w="0.25"),
     _solver("policy not looked at", 0.85, "taken for one of them", policy=""),
     _solver("adamw or anything", 0.85, "taken for one of them", adamw_if="True"),
-    _solver("no seed", 0.9, "exactly the keys", rest="'epochs': o['epochs'],"
-            " 'batch_size': o['batch_size']"),
-]  # fmt: skip
+    _solver(
+        "no seed",
+        0.9,
+        "exactly the keys",
+        rest="'epochs': o['epochs'], 'batch_size': o['batch_size']",
+    ),
+]
 
 _norm = _variants(
     "batch_norm",
@@ -228,47 +300,86 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     y="weight * (x - mean) / torch.sqrt(var + eps) + bias",
 )
 _NORM = [
-    _norm("batch statistics in evaluation", 1.7, "which others came along",
-          after="mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)"),
-    _norm("updated in evaluation", 1.8, "goes on learning as it is", after="""
+    _norm(
+        "batch statistics in evaluation",
+        1.7,
+        "which others came along",
+        after="mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)",
+    ),
+    _norm(
+        "updated in evaluation",
+        1.8,
+        "goes on learning as it is",
+        after="""
         running_mean = (1 - momentum) * running_mean + momentum * x.mean((0, 2, 3))
-        running_var = (1 - momentum) * running_var + momentum * x.var((0, 2, 3))"""),
+        running_var = (1 - momentum) * running_var + momentum * x.var((0, 2, 3))""",
+    ),
     _norm("training ignored", 1.5, "which others came along", training="True"),
-    _norm("running used in training", 1.2, "it is the batch's own", var="0",
-          y="weight * (x - mean) / torch.sqrt(var + eps) + bias",
-          first="old = running_mean.reshape(1, -1, 1, 1), running_var.reshape(1, -1, 1, 1)",
-          keep="""running_mean = (1 - momentum) * running_mean + momentum * flat[0]
+    _norm(
+        "running used in training",
+        1.2,
+        "it is the batch's own",
+        var="0",
+        y="weight * (x - mean) / torch.sqrt(var + eps) + bias",
+        first="old = running_mean.reshape(1, -1, 1, 1), running_var.reshape(1, -1, 1, 1)",
+        keep="""running_mean = (1 - momentum) * running_mean + momentum * flat[0]
         running_var = (1 - momentum) * running_var + momentum * flat[1]
-        mean, var = old"""),
+        mean, var = old""",
+    ),
     _norm("unbiased to normalise", 1.2, "it is divided by n.", var="x.var(axes, keepdim=True)"),
-    _norm("biased kept", 1.5, "takes the unbiased estimate", correction="0"),
-    _norm("momentum round", 1.5, "the share of the new batch",
-          keep="""running_mean = momentum * running_mean + (1 - momentum) * flat[0]
-        running_var = momentum * running_var + (1 - momentum) * flat[1]"""),
+    _norm("biased kept", 1.5, "keep the unbiased one", correction="0"),
+    _norm(
+        "momentum round",
+        1.5,
+        "the share of the new batch",
+        keep="""running_mean = momentum * running_mean + (1 - momentum) * flat[0]
+        running_var = momentum * running_var + (1 - momentum) * flat[1]""",
+    ),
     _norm("not kept", 1.5, "are not updated", keep=""),
     _norm("replaced", 1.5, "momentum mixes the two", keep="running_mean, running_var = flat"),
     _norm("each image", 1.2, "Each image is normalised by itself", axes="(2, 3)"),
     _norm("each place", 1.2, "Each place in the image", axes="(0,)"),
     _norm("all channels", 1.2, "All channels share one", axes="(0, 1, 2, 3)"),
     _norm("layer norm", 1.2, "that is layer normalisation", axes="(1, 2, 3)"),
-    _norm("no root", 0.9, "its square root is missing",
-          y="weight * (x - mean) / (var + eps) + bias"),
+    _norm(
+        "no root", 0.9, "its square root is missing", y="weight * (x - mean) / (var + eps) + bias"
+    ),
     _norm("no eps", 0.9, "ε is missing", y="weight * (x - mean) / torch.sqrt(var) + bias"),
-    _norm("eps outside", 0.9, "it belongs under it",
-          y="weight * (x - mean) / (torch.sqrt(var) + eps) + bias"),
-    _norm("no weight", 0.9, "The weight γ is missing", y="(x - mean) / torch.sqrt(var + eps) + bias"),
+    _norm(
+        "eps outside",
+        0.9,
+        "it belongs under it",
+        y="weight * (x - mean) / (torch.sqrt(var) + eps) + bias",
+    ),
+    _norm(
+        "no weight", 0.9, "The weight γ is missing", y="(x - mean) / torch.sqrt(var + eps) + bias"
+    ),
     _norm("no gradient", 1.7, "goes through them, too", grad="torch.no_grad()"),
-    _norm("graph kept", 1.7, ".detach() what is kept",
-          keep="""running_mean = (1 - momentum) * running_mean + momentum * x.mean((0, 2, 3))
-        running_var = (1 - momentum) * running_var + momentum * x.var((0, 2, 3))"""),
-    _norm("in place", 1.0, "changed its argument `running_mean`",
-          keep="""running_mean.mul_(1 - momentum).add_(momentum * flat[0])
-        running_var.mul_(1 - momentum).add_(momentum * flat[1])"""),
-    Mistake("batch_norm", "more frogs", 1.8, "the mean is subtracted",
-            "frogs_in_training_mode = 'more'"),
-    Mistake("batch_norm", "as many frogs", 1.8, "Only if the mode made no difference",
-            "frogs_in_training_mode = 'same'"),
-]  # fmt: skip
+    _norm(
+        "graph kept",
+        1.7,
+        ".detach() what is kept",
+        keep="""running_mean = (1 - momentum) * running_mean + momentum * x.mean((0, 2, 3))
+        running_var = (1 - momentum) * running_var + momentum * x.var((0, 2, 3))""",
+    ),
+    _norm(
+        "in place",
+        1.0,
+        "changed its argument `running_mean`",
+        keep="""running_mean.mul_(1 - momentum).add_(momentum * flat[0])
+        running_var.mul_(1 - momentum).add_(momentum * flat[1])""",
+    ),
+    Mistake(
+        "batch_norm", "more frogs", 1.8, "the mean is subtracted", "frogs_in_training_mode = 'more'"
+    ),
+    Mistake(
+        "batch_norm",
+        "as many frogs",
+        1.8,
+        "Only if the mode made no difference",
+        "frogs_in_training_mode = 'same'",
+    ),
+]
 
 _augment = _variants(
     "augment",
@@ -296,41 +407,73 @@ def augment(x, generator, padding=4):
 )
 _AUGMENT = [
     _augment("upside down", 0, "turned upside down", axis="2"),
-    _augment("batch flipped alike", 1.1, "The whole batch is flipped or not",
-             flips="(torch.rand(1, generator=generator) < 0.5).expand(n)"),
+    _augment(
+        "batch flipped alike",
+        1.1,
+        "The whole batch is flipped or not",
+        flips="(torch.rand(1, generator=generator) < 0.5).expand(n)",
+    ),
     _augment("always flipped", 1.1, "Every image is flipped", flips="torch.ones(n) > 0"),
     _augment("never flipped", 1.1, "No image is flipped", flips="torch.ones(n) < 0"),
-    _augment("one in five", 1.1, "as likely as none",
-             flips="torch.rand(n, generator=generator) < 0.2"),
-    _augment("one window for all", 1.05, "The whole batch has one window",
-             tops="torch.randint(2 * padding + 1, (1,), generator=generator).tolist() * n",
-             lefts="torch.randint(2 * padding + 1, (1,), generator=generator).tolist() * n"),
-    _augment("upper end left out", 1.05, "never reaches the far end",
-             tops="torch.randint(2 * padding, (n,), generator=generator).tolist()",
-             lefts="torch.randint(2 * padding, (n,), generator=generator).tolist()"),
+    _augment(
+        "one in five", 1.1, "as likely as none", flips="torch.rand(n, generator=generator) < 0.2"
+    ),
+    _augment(
+        "one window for all",
+        1.05,
+        "The whole batch has one window",
+        tops="torch.randint(2 * padding + 1, (1,), generator=generator).tolist() * n",
+        lefts="torch.randint(2 * padding + 1, (1,), generator=generator).tolist() * n",
+    ),
+    _augment(
+        "upper end left out",
+        1.05,
+        "never reaches the far end",
+        tops="torch.randint(2 * padding, (n,), generator=generator).tolist()",
+        lefts="torch.randint(2 * padding, (n,), generator=generator).tolist()",
+    ),
     _augment("on a diagonal", 1.05, "top and left go together", lefts="tops"),
     _augment("one direction", 1.05, "one top", tops="[padding] * n"),
-    _augment("padding after the crop", 0, "pad first",
-             last="""
+    _augment(
+        "padding after the crop",
+        0,
+        "pad first",
+        last="""
     inner = []
     for one, top, left in zip(x, tops, lefts):
         inner.append(one[:, top : top + h - 2 * padding, left : left + w - 2 * padding])
-    out = F.pad(torch.stack(inner), (padding,) * 4)"""),
-    _augment("no padding", 0, "pad first, then crop", last="""
+    out = F.pad(torch.stack(inner), (padding,) * 4)""",
+    ),
+    _augment(
+        "no padding",
+        0,
+        "pad first, then crop",
+        last="""
     out = torch.stack([one[:, top : top + h - 2 * padding, left : left + w - 2 * padding]
-                       for one, top, left in zip(x, tops, lefts)])"""),
-    _augment("rolled", 0, "instead of rolling", last="""
+                       for one, top, left in zip(x, tops, lefts)])""",
+    ),
+    _augment(
+        "rolled",
+        0,
+        "instead of rolling",
+        last="""
     out = torch.stack([torch.roll(one, (top - padding, left - padding), (1, 2))
-                       for one, top, left in zip(x, tops, lefts)])"""),
-    _augment("mirrored rim", 0, "pad with zeros",
-             padded="F.pad(x, (padding,) * 4, mode='reflect')"),
-    _augment("generator not used", 1.25, "generator=generator",
-             tops="torch.randint(2 * padding + 1, (n,)).tolist()",
-             lefts="torch.randint(2 * padding + 1, (n,)).tolist()",
-             flips="torch.rand(n) < 0.5"),
+                       for one, top, left in zip(x, tops, lefts)])""",
+    ),
+    _augment(
+        "mirrored rim", 0, "pad with zeros", padded="F.pad(x, (padding,) * 4, mode='reflect')"
+    ),
+    _augment(
+        "generator not used",
+        1.25,
+        "generator=generator",
+        tops="torch.randint(2 * padding + 1, (n,)).tolist()",
+        lefts="torch.randint(2 * padding + 1, (n,)).tolist()",
+        flips="torch.rand(n) < 0.5",
+    ),
     _augment("seeded anew", 1.25, "seeded anew", first="generator.manual_seed(0)"),
     _augment("in place", 1.1, "changed in place", first="x.mul_(1)", last="x.copy_(out)"),
-]  # fmt: skip
+]
 
 _PARAMETERS = [
     Mistake("parameters", name, 0.75, says, code)
@@ -375,15 +518,23 @@ _FIRE = [
     _fire("along the batch", 0.5, "along the batch", result="torch.cat((a, b)).relu()"),
     _fire("other order", 0.5, "in the other order", result="torch.cat((b, a), dim=1).relu()"),
     _fire("added", 0.5, "The two results are added", result="(a + b).relu()"),
-    _fire("no padding", 0.5, "raised RuntimeError", k3="3"),
-    _fire("no relu at the end", 0.5, "after the expansions is missing",
-          result="torch.cat((a, b), dim=1)"),
-    _fire("no relu in the middle", 0.5, "after the squeeze is missing",
-          forward="x = self.squeeze(x); a, b = self.expand1x1(x), self.expand3x3(x)"),
+    _fire("no padding", 0.5, "have padding?", k3="3"),
+    _fire(
+        "no relu at the end",
+        0.5,
+        "after the expansions is missing",
+        result="torch.cat((a, b), dim=1)",
+    ),
+    _fire(
+        "no relu in the middle",
+        0.5,
+        "after the squeeze is missing",
+        forward="x = self.squeeze(x); a, b = self.expand1x1(x), self.expand3x3(x)",
+    ),
     _fire("sees the input", 0, "what the squeeze puts out", sees="inputs"),
     _fire("kernels exchanged", 0.2, "kernels are exchanged", k1="3, padding=1", k3="1"),
     _fire("squeeze round", 0, "come first in nn.Conv2d", squeeze="squeezed, inputs"),
-]  # fmt: skip
+]
 
 _block = _variants(
     "residual_block",
@@ -413,25 +564,51 @@ _BLOCK = [
     _block("no projection", 0.6, "x needs a projection", projects="False"),
     _block("only for channels", 0.6, "x needs a projection", projects="inputs != outputs"),
     _block("always projected", 0.65, "the shortcut is nn.Identity()", projects="True"),
-    _block("projection without norm", 0.6, "needs its batch norm",
-           projection="nn.Conv2d(inputs, outputs, 1, stride, bias=False)"),
-    _block("projection of 3×3", 0.6, "is a 1×1 convolution", projection="nn.Conv2d(inputs, outputs,"
-           " 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs)"),
-    _block("relu before the addition", 0.25, "never take anything away",
-           result="F.relu(out) + self.shortcut(x)"),
-    _block("relu twice", 0.25, "and once more after it",
-           result="F.relu(F.relu(out) + self.shortcut(x))"),
-    _block("no last relu", 0.25, "ReLU after the addition is missing",
-           result="out + self.shortcut(x)"),
+    _block(
+        "projection without norm",
+        0.6,
+        "needs its batch norm",
+        projection="nn.Conv2d(inputs, outputs, 1, stride, bias=False)",
+    ),
+    _block(
+        "projection of 3×3",
+        0.6,
+        "is a 1×1 convolution",
+        projection="nn.Conv2d(inputs, outputs,"
+        " 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs)",
+    ),
+    _block(
+        "relu before the addition",
+        0.25,
+        "never take anything away",
+        result="F.relu(out) + self.shortcut(x)",
+    ),
+    _block(
+        "relu twice",
+        0.25,
+        "and once more after it",
+        result="F.relu(F.relu(out) + self.shortcut(x))",
+    ),
+    _block(
+        "no last relu", 0.25, "ReLU after the addition is missing", result="out + self.shortcut(x)"
+    ),
     _block("no shortcut", 0.25, "The shortcut is not added", result="F.relu(out)"),
-    _block("no relu between", 0.25, "between norm1 and conv2",
-           forward="out = self.norm2(self.conv2(self.norm1(self.conv1(x))))"),
-    _block("no norm2", 0.25, "norm2 is missing",
-           forward="out = self.conv2(F.relu(self.norm1(self.conv1(x))))"),
+    _block(
+        "no relu between",
+        0.25,
+        "between norm1 and conv2",
+        forward="out = self.norm2(self.conv2(self.norm1(self.conv1(x))))",
+    ),
+    _block(
+        "no norm2",
+        0.25,
+        "norm2 is missing",
+        forward="out = self.conv2(F.relu(self.norm1(self.conv1(x))))",
+    ),
     _block("biases", 0.25, "A bias before a batch norm does nothing", bias="True"),
     Mistake("residual_block", "zero", 0.75, "shortcut is still there", "block_at_zero = '0'"),
     Mistake("residual_block", "x", 0.75, "what is done with the sum", "block_at_zero = 'x'"),
-]  # fmt: skip
+]
 
 MISTAKES = [
     *_OPTIONS,
