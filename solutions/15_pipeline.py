@@ -1,0 +1,864 @@
+# %% [markdown]
+# # 15 · A pipeline on real ranks
+# The schedules of lab 14 were on paper. Here they run: four processes that each hold a quarter of a network
+# and really wait for each other. You write what a rank does, and then measure what you predicted: the same
+# gradients as one process to the last digits, the bubble, the stash, the speed-up.
+#
+# The picture is where you are going: a schedule as theory has it, and the same schedule as it ran.
+
+# %% tags=["parameters"]
+scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
+
+# %%
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from grading.check import checks, progress
+from utils import data, pipeline, plots, ranks, schedules, settings, trace
+from utils.device import best_device
+from utils.pipeline import Receive, Send
+from utils.ranks import RankError
+from utils.schedules import Action, Span
+
+check = checks("15_pipeline")
+sizes = settings.choose(
+    scale,
+    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 150},
+    cpu={"width": 256, "delay": 0.04, "repeats": 2, "most": 32, "steps": 400},
+    gpu={"width": 1024, "delay": 0.04, "repeats": 2, "most": 32, "steps": 400},
+)
+ranks.warm_up()
+print(ranks.plan(4))
+
+# %% [markdown]
+# A **rank** is a process with a GPU of its own, where there are GPUs. `ranks.run(f, 4)` runs a function of
+# this notebook on four of them. Lab 14's schedules for the sizes of this lab are written out below; put
+# your own two functions in their place if you like.
+
+# %%
+ONE_F_ONE_B = {
+    (2, 4): """F0 F1 B0 F2 B1 F3 B2 B3
+               F0 B0 F1 B1 F2 B2 F3 B3""",
+    (2, 8): """F0 F1 B0 F2 B1 F3 B2 F4 B3 F5 B4 F6 B5 F7 B6 B7
+               F0 B0 F1 B1 F2 B2 F3 B3 F4 B4 F5 B5 F6 B6 F7 B7""",
+    (4, 4): """F0 F1 F2 F3 B0 B1 B2 B3
+               F0 F1 F2 B0 F3 B1 B2 B3
+               F0 F1 B0 F2 B1 F3 B2 B3
+               F0 B0 F1 B1 F2 B2 F3 B3""",
+    (4, 8): """F0 F1 F2 F3 B0 F4 B1 F5 B2 F6 B3 F7 B4 B5 B6 B7
+               F0 F1 F2 B0 F3 B1 F4 B2 F5 B3 F6 B4 F7 B5 B6 B7
+               F0 F1 B0 F2 B1 F3 B2 F4 B3 F5 B4 F6 B5 F7 B6 B7
+               F0 B0 F1 B1 F2 B2 F3 B3 F4 B4 F5 B5 F6 B6 F7 B7""",
+}
+
+
+def schedule_for(name: str, stages: int, microbatches: int) -> list[list[Action]]:
+    """Lab 14's schedules. name: "gpipe" or "1f1b"."""
+    if name == "1f1b":
+        return schedules.parse(ONE_F_ONE_B[stages, microbatches])
+    order = range(microbatches)
+    return [[("F", m) for m in order] + [("B", m) for m in order] for _ in range(stages)]
+
+
+# %%
+def on_torchs_engine(schedule: list[list[Action]], seconds: float) -> list[Span]:
+    """What this rank did when, with stages that wait instead of computing."""
+    rank, stages, microbatches = dist.get_rank(), dist.get_world_size(), len(schedule[0]) // 2
+    recorder = trace.Recorder(rank)
+    delays = [pipeline.Delay(seconds, 2 * seconds, recorder) for _ in range(stages)]
+    engine = pipeline.Engine(
+        schedule, delays, torch.zeros(1, 4), lambda output, target: output.mean()
+    )
+    recorder.spans.clear()
+    engine.step(torch.zeros(microbatches, 4), torch.zeros(microbatches, 4))
+    return recorder.spans
+
+
+milliseconds = 1000 * sizes.delay
+one_f_one_b = schedule_for("1f1b", 4, 8)
+theory = schedules.simulate(one_f_one_b, milliseconds, 2 * milliseconds, unit="ms")
+measured = trace.merge(ranks.run(on_torchs_engine, 4, one_f_one_b, sizes.delay))
+fig = schedules.compare({"1F1B, theory": theory, "1F1B, on four processes": measured})
+plots.show(
+    fig, alt="Theory and measurement: nearly the same picture, the measured one a little longer."
+)
+
+# %% [markdown]
+# Below, torch's engine ran lab 14's 1F1B with stages that only wait. Your own engine comes next.
+#
+# **You will** write the program of a rank and prove it equal to one process; measure the bubble from
+# traces and the stash in bytes; compare your speed-up with theory and with published figures; run your
+# schedule on torch's engine; and see what happens when nobody waits at the end of a batch.
+#
+# **Not in this lab:** several stages on a rank, or data parallelism on top (lab 17).
+#
+# **You need** labs 12 and 14. 120 minutes. On two CPU cores all cells take about a minute at scale
+# `smoke`: real layers do not overlap usefully there, so *times* are measured with stages that sleep.
+
+# %% [markdown]
+# ## 1 · A network, and its stages
+# The network is the one of Takizawa, Yazaki and Ishihata's report of 2021: 32 fully connected layers. Ours
+# reads digits. `layers` is a list of 32 modules; a stage is an `nn.Sequential` of consecutive ones.
+
+# %%
+digits = data.digits()
+inputs = digits.train_x[0].size
+
+
+def network(width: int = sizes.width, seed: int = 0) -> list[nn.Module]:
+    """32 layers, from an image (N, inputs) to ten scores (N, 10); the same for every rank."""
+    torch.manual_seed(seed)
+    units = [inputs, *[width] * 31, 10]
+    linear = [nn.Linear(units[i], units[i + 1]) for i in range(32)]
+    for layer in linear:
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return [nn.Sequential(layer, nn.ReLU()) for layer in linear[:-1]] + linear[-1:]
+
+
+images = torch.tensor(digits.train_x[:64]).reshape(64, -1)
+labels = torch.tensor(digits.train_y[:64])
+print(f"{digits.name}: images {tuple(images.shape)}, {len(network())} layers")
+
+# %% [markdown]
+# ### Exercise 1 · The rank's own stage — 1 point, 10 minutes, ●○○
+# Every rank runs the same program and learns from its number which part is its own. A program that forgets
+# that still runs: four ranks train the first stage, one after the other, and shapes may even fit.
+#
+# <details><summary>Hint 1</summary>With L layers and p stages, L // p layers for each, and one more for the
+# first L % p of them.</details>
+
+
+# %% nbgrader={"grade_id": "stage_layers_code", "solution": true}
+def stage_layers(layers: list[nn.Module], rank: int, stages: int) -> list[nn.Module]:
+    """The layers of this rank's stage: consecutive, every layer in one stage, in order.
+
+    The stages differ by at most one layer; the first stages are the longer ones.
+    >>> stage_layers(["a", "b", "c", "d", "e"], 1, 2)
+    ['d', 'e']
+    """
+    ### BEGIN SOLUTION
+    each, more = divmod(len(layers), stages)
+    start = rank * each + min(rank, more)
+    return layers[start : start + each + (rank < more)]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "stage_layers", "grade": true, "points": 1}
+check("stage_layers")
+
+# %% [markdown]
+# ## 2 · What travels
+# Two ranks share no memory. Forward sends an **activation** to the next rank, backward the gradient of it
+# to the previous one. A `Link` carries both:
+#
+# - `send("next", ("F", 2), (y,))` begins to send a tuple of tensors, labelled with the action that made
+#   it, and does not wait;
+# - `recv("previous", ("F", 2))` waits for the message with that label, and returns its tuple.
+#
+# Autograd knows nothing of messages. **Predict first:** rank 0 computes `y` from `x`, rank 1 receives it
+# and calls `backward`. What is in rank 0's `x.grad`, and what in the gradient of rank 1's copy?
+
+
+# %%
+def across() -> str:
+    link = pipeline.Link()
+    if link.rank == 0:
+        x = torch.ones(2, requires_grad=True)
+        y = 3 * x
+        link.send("next", ("F", 0), (y.detach(),))
+        link.finish()
+        return f"x.grad is {x.grad}"
+    (y,) = link.recv("previous", ("F", 0))
+    wanted = f"received, requires_grad is {y.requires_grad}"
+    (5 * y.requires_grad_()).sum().backward()
+    return f"{wanted}; asked for, y.grad is {y.grad.tolist()}"
+
+
+for rank, answer in enumerate(ranks.run(across, 2)):
+    print(f"rank {rank}: {answer}")
+
+# %% [markdown]
+# Rank 1 has the gradient of what it received *if it asked for it*; rank 0 has nothing. To go on, rank 1 must
+# send 5 back, and rank 0 must start its own backward from it: `y.backward(gradient)`, or for several tensors
+# `torch.autograd.backward((y, z), (dy, dz))`.
+#
+# Waiting for what nobody sends is a **deadlock**. Whoever programs ranks meets it; here it is found and told:
+
+
+# %%
+def mixed_up() -> None:
+    link = pipeline.Link()
+    if link.rank == 0:
+        link.recv("next", ("B", 0))
+        link.send("next", ("F", 0), (torch.zeros(2),))
+    else:
+        link.recv("previous", ("F", 0))
+        link.send("previous", ("B", 0), (torch.zeros(2),))
+
+
+try:
+    ranks.run(mixed_up, 2)
+except RankError as error:
+    print(error)
+
+# %% [markdown]
+# ## 3 · The program of a rank
+# A rank goes through its list of actions. For a forward it gets an input, runs its stage, passes the output
+# on, and keeps what the backward will need: the **stash**. For a backward it gets the gradient of its
+# output, goes back through its graph, and passes on the gradient of its input.
+#
+# The ends differ. The first rank's inputs are `inputs`, and nobody waits for their gradients. The last rank
+# has `loss`: what goes back there starts from `loss(m, *outputs)`, the mean over micro-batch m. The
+# gradients of all micro-batches are to add up to that of the *batch's* mean.
+
+# %% [markdown]
+# ### Exercise 2 · run_stage — 3.5 points, 35 minutes, ●●●
+# It must work for every valid schedule, and for stages that return one tensor or a tuple of them.
+#
+# <details><summary>Hint 1</summary>Forward: what came is a leaf that must want a gradient
+# (<code>requires_grad_()</code>); what goes out must not drag the graph along
+# (<code>detach()</code>). Keep the leaf and the attached output.</details>
+#
+# <details><summary>Hint 2</summary>Backward: take the pair out of the stash (<code>pop</code>). One call,
+# <code>torch.autograd.backward(outputs, gradients)</code>, serves all ranks but the last, where the only
+# output is the loss and there are no gradients to give (<code>None</code>).</details>
+#
+# <details><summary>Hint 3</summary>How many micro-batches there are, the list of actions says. Each loss
+# enters with that share.</details>
+
+
+# %%
+def as_tuple(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
+class Stage(nn.Module):
+    """Layers one after another, of which each may take and return several tensors."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, *values: Tensor) -> Tensor | tuple[Tensor, ...]:
+        for layer in self.layers:
+            values = as_tuple(layer(*values))
+        return values if len(values) > 1 else values[0]
+
+
+# %% nbgrader={"grade_id": "run_stage_code", "solution": true}
+def run_stage(
+    actions: Sequence[Action],
+    module: nn.Module,
+    send: Send,
+    recv: Receive,
+    inputs: Sequence[Tensor] | None = None,
+    loss: Callable[..., Tensor] | None = None,
+) -> float | None:
+    """Run one rank's actions; the gradients are added to those of the module's parameters.
+
+    actions: this rank's list of ("F", m) and ("B", m); module(*received) is a tensor or a tuple of them;
+    send(to, action, tensors), recv(source, action): see section 2.
+    inputs: on the first rank the micro-batches, inputs[m]; elsewhere None.
+    loss: on the last rank loss(m, *outputs), the mean loss of micro-batch m; elsewhere None.
+    Returns the mean loss of the batch on the last rank, None elsewhere.
+    """
+    ### BEGIN SOLUTION
+    microbatches = sum(kind == "F" for kind, _ in actions)
+    stash, total = {}, 0.0
+    for kind, m in actions:
+        if kind == "F":
+            if inputs is not None:
+                x = (inputs[m],)
+            else:
+                x = tuple(value.requires_grad_() for value in recv("previous", ("F", m)))
+            y = as_tuple(module(*x))
+            if loss is not None:
+                y = (loss(m, *y) / microbatches,)
+                total += y[0].item()
+            else:
+                send("next", ("F", m), tuple(value.detach() for value in y))
+            stash[m] = x, y
+        else:
+            x, y = stash.pop(m)
+            torch.autograd.backward(y, recv("next", ("B", m)) if loss is None else None)
+            if inputs is None:
+                send("previous", ("B", m), tuple(value.grad for value in x))
+    return total if loss is not None else None
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "run_stage", "grade": true, "points": 3.5}
+check("run_stage")
+
+# %% [markdown]
+# The check ran most of it on simulated ranks: threads that take turns, in one process, always in the same
+# order. Now processes. First the truth, computed by one process, micro-batch by micro-batch; then your
+# program on 2 and 4 ranks.
+
+
+# %%
+def split_step(schedule: list[list[Action]], X: Tensor, y: Tensor, build: Callable) -> tuple:
+    """One batch on this rank: the loss, and the gradients of its stage."""
+    link = pipeline.Link(device=ranks.device())
+    microbatches, first, last = len(schedule[0]) // 2, link.rank == 0, link.rank == link.ranks - 1
+    pipeline.check_batch(X, y, microbatches=microbatches, size=len(X) // microbatches)
+    module = Stage(stage_layers(build(), link.rank, link.ranks)).to(ranks.device())
+    parts, targets = (t.to(ranks.device()).chunk(microbatches) for t in (X, y))
+    loss = run_stage(
+        schedule[link.rank], module, link.send, link.recv,
+        inputs=parts if first else None,
+        loss=(lambda m, scores: cross_entropy(scores, targets[m])) if last else None,
+    )  # fmt: skip
+    link.finish()
+    return loss, [p.grad.cpu() for p in module.parameters()], [b.cpu() for b in module.buffers()]
+
+
+def one_process(X: Tensor, y: Tensor, microbatches: int, build: Callable) -> tuple:
+    """The same in this process."""
+    module, total = Stage(build()).to(best_device()), 0.0
+    parts, targets = (t.to(best_device()).chunk(microbatches) for t in (X, y))
+    for part, target in zip(parts, targets, strict=True):
+        share = cross_entropy(module(part), target) / microbatches
+        share.backward()
+        total += share.item()
+    return total, [p.grad.cpu() for p in module.parameters()], [b.cpu() for b in module.buffers()]
+
+
+# %%
+def farthest(mine: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
+    """The largest difference, compared with the largest number of the same tensor."""
+    gaps = [(a - b).abs().max() / b.abs().max() for a, b in zip(mine, theirs, strict=True)]
+    return max((float(gap) for gap in gaps), default=0.0)
+
+
+def compared(stages: int, name: str, build: Callable, microbatches: int = 8) -> float:
+    """Run both, print and return the largest relative difference."""
+    schedule = schedule_for(name, stages, microbatches)
+    parts = ranks.run(split_step, stages, schedule, images, labels, build)
+    loss, gradients, buffers = one_process(images, labels, microbatches, build)
+    mine = [gradient for _, part, _ in parts for gradient in part]
+    means = [buffer.float() for *_, part in parts for buffer in part]
+    worst = max(farthest(mine, gradients), farthest(means, [b.float() for b in buffers]))
+    worst = max(worst, abs(parts[-1][0] - loss) / loss)
+    print(f"{stages} ranks, {name:5}: loss {parts[-1][0]:.6f} ({loss:.6f}), difference {worst:.0e}")
+    return worst
+
+
+# %% tags=["headline"]
+with check.needs("stage_layers", "run_stage"):
+    worst = max(compared(stages, name, network) for stages in (2, 4) for name in ("gpipe", "1f1b"))
+    print(f"32 layers on 2 and 4 ranks: largest relative difference {worst:.1e} (target 1e-6)")
+
+# %% [markdown]
+# The network was not told that it was cut, nor in which order its micro-batches came.
+#
+# Two harder ones. With **batch normalisation** each forward changes running means, so *how often* and in
+# which order forwards run matters; and a shortcut past a layer makes stages pass on **two** tensors.
+
+
+# %%
+class Shortcut(nn.Module):
+    """A layer with batch norm; beside its output goes a second tensor, added at the end."""
+
+    def __init__(self, width: int, last: bool) -> None:
+        super().__init__()
+        self.linear, self.norm, self.last = nn.Linear(width, width), nn.BatchNorm1d(width), last
+
+    def forward(self, x: Tensor, around: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        y = torch.tanh(self.norm(self.linear(x)))
+        around = y if around is None else around + 0.5 * y
+        return y + around if self.last else (y, around)
+
+
+def shortcuts() -> list[nn.Module]:
+    torch.manual_seed(1)
+    return [Shortcut(inputs, layer == 7) for layer in range(8)]
+
+
+with check.needs("stage_layers", "run_stage"):
+    for name in ("gpipe", "1f1b"):
+        compared(4, name, shortcuts)
+
+# %% [markdown]
+# Running means included. (They are those of one process *that works in micro-batches*. Fed the batch whole,
+# batch norm takes other means: pipelining a network with batch norm does change it, a little.)
+#
+# ## 4 · The bubble, measured
+# A **trace** is a list of spans, one for each thing that a rank did: `span.rank`, `span.kind` (`"F"`, `"B"`
+# or another name), `span.microbatch`, `span.start` and `span.end` in seconds, on one clock for all ranks.
+#
+# On shared cores real layers would measure the cores. So the stages here sleep: 40 ms forward, 80 ms
+# backward. Sleeping ranks overlap truly, on any machine.
+
+
+# %%
+def traced(schedule: list[list[Action]], seconds: float) -> list[Span]:
+    """What this rank did when: your run_stage with stages that wait."""
+    link, microbatches = pipeline.Link(), len(schedule[0]) // 2
+    recorder = trace.Recorder(link.rank)
+    module = pipeline.Delay(seconds, 2 * seconds, recorder)
+    dist.barrier()
+    run_stage(
+        schedule[link.rank], module, link.send, link.recv,
+        inputs=[torch.zeros(1, 4)] * microbatches if link.rank == 0 else None,
+        loss=(lambda m, y: y.mean()) if link.rank == link.ranks - 1 else None,
+    )  # fmt: skip
+    link.finish()
+    return recorder.spans
+
+
+# %% [markdown]
+# ### Exercise 3 · Measured bubble — 1.5 points, 15 minutes, ●●○
+# The share of all ranks' time, from the first start of work to the last end of work on *any* rank, in
+# which a rank does no work. Work is forward and backward (also in two parts, `"I"` and `"W"`); a span of
+# another kind, such as waiting for a message, is not.
+#
+# <details><summary>Hint 1</summary>How much time have all ranks together between the first start and the
+# last end? How much of it is work?</details>
+
+
+# %% nbgrader={"grade_id": "measured_bubble_code", "solution": true}
+def measured_bubble(spans: Sequence[Span], stages: int) -> float:
+    """The share of idle time in a trace of all ranks, between 0 and 1.
+
+    spans: in any order, of kinds "F", "B", "I", "W" and others; stages: how many ranks there are.
+    >>> measured_bubble([Span(0, "F", 0, 5.0, 6.0), Span(1, "F", 0, 6.0, 7.0)], 2)
+    0.5
+    """
+    ### BEGIN SOLUTION
+    work = [span for span in spans if span.kind in ("F", "B", "I", "W")]
+    whole = max(span.end for span in work) - min(span.start for span in work)
+    return 1 - sum(span.end - span.start for span in work) / (stages * whole)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "measured_bubble", "grade": true, "points": 1.5}
+check("measured_bubble")
+
+# %% [markdown]
+# Other programs may take a core away for a moment, and that only ever lengthens a run. So of `repeats` runs
+# the least disturbed one counts.
+
+
+# %%
+def least_disturbed(schedule: list[list[Action]]) -> list[list[Span]]:
+    runs = [ranks.run(traced, len(schedule), schedule, sizes.delay) for _ in range(sizes.repeats)]
+    return min(runs, key=lambda run: trace.merge(run).end)
+
+
+seen: dict[tuple[int, int, str], float] = {}
+with check.needs("run_stage", "measured_bubble"):
+    for stages, microbatches in ((2, 4), (2, 8), (4, 4), (4, 8)):
+        law = (stages - 1) / (microbatches + stages - 1)
+        for name in ("gpipe", "1f1b"):
+            run = least_disturbed(schedule_for(name, stages, microbatches))
+            bubble = measured_bubble([span for rank in run for span in rank], stages)
+            seen[stages, microbatches, name] = bubble
+            label = f"{stages} ranks, {microbatches} micro-batches, {name:5}"
+            print(f"{label}: bubble {bubble:.3f}, theory {law:.3f}, off by {bubble - law:+.3f}")
+
+# %%
+with check.needs("run_stage"):
+    timelines, milliseconds = {}, 1000 * sizes.delay
+    for name in ("gpipe", "1f1b"):
+        schedule = schedule_for(name, 4, 8)
+        simulated = schedules.simulate(schedule, milliseconds, 2 * milliseconds, unit="ms")
+        timelines[f"{name}, theory"] = simulated
+        timelines[f"{name}, yours"] = trace.merge(least_disturbed(schedule))
+    plots.show(
+        schedules.compare(timelines), alt="Your runs repeat theory's pictures, a little stretched."
+    )
+    path = Path(tempfile.gettempdir(), "pipeline.json")
+    trace.write_chrome(timelines["1f1b, yours"], path)
+    print(f"{path}: open it in ui.perfetto.dev")
+
+# %% [markdown]
+# The measured bubble is a little larger than the law: messages, and waking up, take time that the law does
+# not know. Step through your own run, and read what each rank holds:
+
+# %%
+with check.needs("run_stage"):
+    schedules.step_through(timelines["1f1b, yours"], alt="Your 1F1B as it ran on four processes.")
+
+# %% [markdown]
+# ## 5 · The stash, measured
+# Autograd tells what it keeps. Inside `torch.autograd.graph.saved_tensors_hooks(pack, unpack)` every tensor
+# saved for a backward goes through `pack`, and whatever `pack` returns is kept in its stead until the graph
+# is freed; `unpack` turns it back. So an object of your own knows how long it is kept.
+#
+# Three traps, all met in practice: weights are saved, too, but are no stash; two layers may save the same
+# tensor, and memory holds it once (compare `tensor.untyped_storage().data_ptr()`); and what was freed
+# must not be counted any more.
+
+# %% [markdown]
+# ### Exercise 4 · Measured stash — 2 points, 25 minutes, ●●●
+# **Predict first:** the batch is the same, cut into 8 instead of 4. What becomes of the bytes that rank 0
+# stashes, under GPipe and under 1F1B? The figure below answers.
+#
+# <details><summary>Hint 1</summary>Let <code>pack</code> return an object of a small class with the tensor
+# (its <code>detach()</code>) in it. A <code>weakref.WeakSet</code> of these objects forgets those that
+# nobody keeps.</details>
+#
+# <details><summary>Hint 2</summary>After each <code>pack</code>, add up the sizes
+# (<code>untyped_storage().nbytes()</code>) of the different storages in the set, those of the parameters
+# left out, and remember the largest sum.</details>
+
+
+# %% nbgrader={"grade_id": "measured_stash_code", "solution": true}
+def measured_stash(run: Callable[[], object], parameters: Iterable[Tensor]) -> int:
+    """The most bytes that autograd holds for backwards at any time while `run()` runs.
+
+    Storages of `parameters` are left out, and a storage that is saved more than once counts once.
+    """
+    ### BEGIN SOLUTION
+    weights = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    held, most = weakref.WeakSet(), 0
+
+    class Held:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor.detach()
+
+    def pack(tensor: Tensor) -> Held:
+        nonlocal most
+        kept = Held(tensor)
+        held.add(kept)
+        storages = [one.tensor.untyped_storage() for one in held]
+        sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+        most = max(most, sum(size for place, size in sizes.items() if place not in weights))
+        return kept
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
+        run()
+    return most
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "measured_stash", "grade": true, "points": 2}
+check("measured_stash")
+
+
+# %%
+def stashed(schedule: list[list[Action]], X: Tensor, y: Tensor) -> int:
+    """The bytes that this rank stashes at most."""
+    link, microbatches = pipeline.Link(), len(schedule[0]) // 2
+    module = Stage(stage_layers(network(), link.rank, link.ranks))
+    parts, targets = X.chunk(microbatches), y.chunk(microbatches)
+    return measured_stash(
+        lambda: run_stage(
+            schedule[link.rank], module, link.send, link.recv,
+            inputs=parts if link.rank == 0 else None,
+            loss=(lambda m, s: cross_entropy(s, targets[m])) if link.rank == link.ranks - 1 else None,
+        ),
+        module.parameters(),
+    )  # fmt: skip
+
+
+stashes: dict[str, list[int]] = {}
+with check.needs("stage_layers", "run_stage", "measured_stash"):
+    for name, microbatches in (("gpipe", 4), ("gpipe", 8), ("1f1b", 4), ("1f1b", 8)):
+        schedule = schedule_for(name, 4, microbatches)
+        stashes[f"{name}, m = {microbatches}"] = ranks.run(stashed, 4, schedule, images, labels)
+    for name, held in stashes.items():
+        print(f"{name:12} KiB by rank: " + "  ".join(f"{size / 1024:7.1f}" for size in held))
+
+# %%
+if stashes:
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
+    whole = stashes["gpipe, m = 4"]
+    for ax, m in zip(axes, (4, 8), strict=True):
+        for place, (name, hatch) in enumerate((("gpipe", ""), ("1f1b", "///"))):
+            shares = [a / b for a, b in zip(stashes[f"{name}, m = {m}"], whole, strict=True)]
+            at = [rank + 0.4 * place - 0.2 for rank in range(4)]
+            colour = (plots.SKY, plots.ORANGE)[place]
+            ax.bar(at, shares, 0.36, color=colour, edgecolor=plots.INK, hatch=hatch, label=name)
+        law = [(4 - rank) / m for rank in range(4)]
+        ax.plot(
+            [r + 0.2 for r in range(4)], law, "D", color=plots.INK, label="(p − r)/m", linestyle=""
+        )
+        ax.set(title=f"{m} micro-batches", xlabel="rank", xticks=range(4))
+    axes[0].set_ylabel("stash, as a share of GPipe's")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    plots.show(fig, alt="GPipe: all alike; 1F1B falls with the rank and halves at 8 micro-batches.")
+
+# %% [markdown]
+# The diamonds are lab 14's law: $(p - r)/m$ of the batch's activations. GPipe's bytes do not depend on m at
+# all. So with 1F1B more micro-batches cost no memory, and shrink the bubble.
+#
+# ## 6 · Speed-up
+# One rank needs $pm(f + b)$ for the whole network; p ranks need $(m + p - 1)(f + b)$. The **speed-up** is
+# one divided by the other.
+
+# %% [markdown]
+# ### Exercise 5 · Speed-up — 1 point, 10 minutes, ●●○
+# Kim and others measured torchgpipe on AmoebaNet-D (18, 256) in 2020. With 8 GPUs and 32 micro-batches they
+# had 4.953 times the speed of 2 GPUs without micro-batches, which is nearly that of one.
+#
+# - `share_reached`: what share of the speed-up that the formula allows is 4.953? To two digits.
+# - `rest`: where is the rest, above all? `"bubble"`: idle time of the schedule. `"balance"`: unequal stages,
+#   messages and small micro-batches. `"memory"`: the activations that are kept.
+
+
+# %% nbgrader={"grade_id": "speed_up_code", "solution": true}
+def speed_up(stages: int, microbatches: int) -> float:
+    """How many times faster than one rank a pipeline is, if only its schedule costs time.
+
+    >>> speed_up(2, 1), speed_up(2, 3)
+    (1.0, 1.5)
+    """
+    ### BEGIN SOLUTION
+    return stages * microbatches / (microbatches + stages - 1)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "speed_up_reading", "solution": true}
+share_reached = None  # between 0 and 1
+rest = None  # "bubble", "balance" or "memory"
+### BEGIN SOLUTION
+share_reached = 4.953 / (8 * 32 / (32 + 8 - 1))
+rest = "balance"
+### END SOLUTION
+
+# %% nbgrader={"grade_id": "speed_up", "grade": true, "points": 1}
+check("speed_up")
+
+# %%
+published = {
+    2: (1, 1.539, 1.773),
+    4: (1.004, 1.666, 2.709),
+    8: (0.932, 2.621, 4.953),
+}  # m = 1, 4, 32
+counts = [m for m in (1, 2, 4, 8, 16, 32) if m <= sizes.most]
+speeds: dict[int, list[float]] = {}
+with check.needs("run_stage", "speed_up"):
+    for stages in (2, 4):
+        runs = [least_disturbed(schedule_for("gpipe", stages, m)) for m in counts]
+        alone = [3 * sizes.delay * stages * m for m in counts]  # seconds of work
+        took = [trace.merge(run, "s").end for run in runs]
+        speeds[stages] = [one / many for one, many in zip(alone, took, strict=True)]
+        print(
+            f"{stages} ranks: "
+            + "  ".join(f"m = {m}: {s:.2f}" for m, s in zip(counts, speeds[stages], strict=True))
+        )
+
+# %%
+if speeds:
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), sharey=True)
+    every = [1, 2, 4, 8, 16, 32]
+    for number, stages in enumerate((2, 4, 8)):
+        colour, marker = plots.CURVE_COLOURS[number], plots.CURVE_MARKERS[number]
+        style = {"linestyle": "", "color": colour, "marker": marker, "markersize": 8}
+        for ax in axes:
+            ax.plot(
+                every,
+                [speed_up(stages, m) for m in every],
+                color=colour,
+                linestyle="-",
+                linewidth=1,
+            )
+        if stages in speeds:
+            axes[0].plot(counts, speeds[stages], label=f"{stages} ranks", **style)
+        axes[1].plot([1, 4, 32], published[stages], label=f"{stages} GPUs", **style)
+    for ax, title in zip(axes, ("your ranks, sleeping", "torchgpipe, AmoebaNet-D"), strict=True):
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(every, [str(m) for m in every])
+        ax.set(title=title, xlabel="micro-batches")
+        ax.legend(loc="upper left")
+    axes[0].set_ylabel("speed-up")
+    plots.show(
+        fig, alt="Your ranks lie just under the lines of theory; torchgpipe's GPUs farther under."
+    )
+
+# %% [markdown]
+# Lines: theory. Left, stages of exactly equal length and tiny messages. Right, published figures of a real
+# network: layers cannot be cut into equal stages, activations take time to travel, re-materialisation
+# works more, and small micro-batches keep a GPU less busy.
+#
+# ## 7 · Your schedule on torch's engine
+# `torch.distributed.pipelining` does what `run_stage` does, and more. `pipeline.Engine` gives it each stage's
+# shapes and, here, *your* schedule, action by action. The same network, the same batch:
+
+
+# %%
+def engine_step(schedule: str | list[list[Action]], X: Tensor, y: Tensor) -> tuple:
+    layers, stages = network(), dist.get_world_size()
+    modules = [Stage(stage_layers(layers, rank, stages)) for rank in range(stages)]
+    engine = pipeline.Engine(schedule, modules, X[: len(X) // 8], cross_entropy, microbatches=8)
+    loss = engine.step(X, y)
+    return loss, [p.grad.cpu() for p in engine.module.parameters()]
+
+
+with check.needs("stage_layers"):
+    truth, gradients, _ = one_process(images, labels, 8, network)
+    for name in ("1f1b", one_f_one_b):
+        parts = ranks.run(engine_step, 4, name, images, labels, device="cpu")
+        mine = [gradient for _, part in parts for gradient in part]
+        who = "torch's own 1F1B" if isinstance(name, str) else "the written-out one"
+        worst = max(farthest(mine, gradients), abs(parts[-1][0] - truth) / truth)
+        print(f"{who}: loss {parts[-1][0]:.6f} ({truth:.6f}), largest difference {worst:.0e}")
+
+# %% [markdown]
+# What a batch must be, all ranks agree on before the first message; or a rank would wait for ever for what
+# another cannot send. The rank that has the fault says so:
+
+
+# %%
+def set_up_for_64(X: Tensor, y: Tensor | None) -> float | None:
+    modules = [Stage(stage_layers(network(), rank, 2)) for rank in range(2)]
+    engine = pipeline.Engine("gpipe", modules, images[:8], cross_entropy, microbatches=8)
+    return engine.step(X, y)
+
+
+faults = {
+    "short last batch": (images[:30], labels[:30]),
+    "no target": (images, None),
+    "wrong shape": (images[:, :7], labels),
+}
+with check.needs("stage_layers"):
+    for fault, (X, y) in faults.items():
+        try:
+            ranks.run(set_up_for_64, 2, X, y, device="cpu")
+        except RankError as error:
+            print(f"{fault}: {str(error).splitlines()[0]}")
+
+# %% [markdown]
+# ## 8 · Without the flush
+# At the end of each batch the pipeline drains: that is the bubble. Why not let the next batch in at once, and
+# update a stage's weights whenever a gradient arrives? Then no rank ever idles. PipeDream did so, and so
+# did Pétrowski and others as early as 1993.
+#
+# The price: between a micro-batch's forward and its backward on a rank, *other* micro-batches have updated
+# the weights. Its gradient is that of old weights: it is **stale**.
+
+# %% [markdown]
+# ### Exercise 6 · Staleness — 1 point, 10 minutes, ●●○
+# The ranks run 1F1B for ever, and each backward is followed by an update. In the steady phase, how many
+# updates does rank r of p make between the forward and the backward of the same micro-batch (its own
+# update not counted)?
+#
+# **Predict:** which ranks are the stalest: the `"first"`, the `"last"`, or `"all"` alike? Put it into `stalest`.
+#
+# <details><summary>Hint 1</summary>Look at the written-out schedule of section 1: how many Bs stand between F3
+# and B3 on rank 0? On rank 3?</details>
+
+
+# %% nbgrader={"grade_id": "staleness_code", "solution": true}
+def staleness(rank: int, stages: int) -> int:
+    """How many updates the weights are older in a micro-batch's forward than in its backward.
+
+    >>> staleness(1, 2)
+    0
+    """
+    ### BEGIN SOLUTION
+    return stages - 1 - rank
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "staleness_prediction", "solution": true}
+stalest = None  # "first", "last" or "all"
+### BEGIN SOLUTION
+stalest = "first"
+### END SOLUTION
+
+# %% nbgrader={"grade_id": "staleness", "grade": true, "points": 1}
+check("staleness")
+
+# %% [markdown]
+# One process can show what it does: it takes each stage's gradient at weights as old as the formula says.
+# Eight stages of four layers; the same batches in the same order, with the flush and without.
+
+
+# %%
+def train(delays: Sequence[int], rate: float, steps: int) -> list[float]:
+    """The loss of each step. delays: for each stage, how many updates old its weights are."""
+    module = Stage(network(width=64)).to(best_device())
+    weights = {name: p.detach() for name, p in module.named_parameters()}
+    stage = {name: int(name.split(".")[1]) * len(delays) // 32 for name in weights}
+    history, losses = [weights], []
+    X = torch.tensor(digits.train_x[:1280]).reshape(1280, -1).to(best_device())
+    y = torch.tensor(digits.train_y[:1280]).to(best_device())
+    for step in range(steps):
+        old = {n: history[max(0, len(history) - 1 - delays[stage[n]])][n] for n in weights}
+        used = {name: value.clone().requires_grad_() for name, value in old.items()}
+        batch = torch.arange(64) + 64 * (step % 20)
+        loss = cross_entropy(torch.func.functional_call(module, used, X[batch]), y[batch])
+        gradients = torch.autograd.grad(loss, list(used.values()))
+        pairs = zip(weights.items(), gradients, strict=True)
+        weights = {name: value - rate * gradient for (name, value), gradient in pairs}
+        history = [*history[-8:], weights]
+        losses.append(loss.item())
+    return losses
+
+
+# %%
+with check.needs("staleness"):
+    delays, fresh = [staleness(rank, 8) for rank in range(8)], [0] * 8
+    window = torch.ones(1, 1, 20) / 20
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
+    for ax, rate in zip(axes, (0.002, 0.01), strict=True):
+        runs = {
+            "flush": train(fresh, rate, sizes.steps),
+            "no flush": train(delays, rate, sizes.steps),
+        }
+        smooth = {
+            name: nn.functional.conv1d(torch.tensor(run)[None, None], window)[0, 0]
+            .clamp(max=4)
+            .tolist()
+            for name, run in runs.items()
+        }
+        plots.curves(ax, smooth, "updates", "loss" if ax is axes[0] else "")
+        ax.set_title(f"learning rate {rate:g}")
+        print(
+            f"learning rate {rate:g}: "
+            + ", ".join(f"{n} ends at {run[-1]:.2f}" for n, run in smooth.items())
+        )
+    plots.show(
+        fig, alt="At a small learning rate both fall alike; at a larger one, stale weights do harm."
+    )
+
+# %% [markdown]
+# With small steps, weights a few updates old are nearly the present ones, and the row never idles. With
+# larger steps the same delay hurts. Systems that train large models today mostly flush, and shrink the bubble
+# with more micro-batches, interleaved stages and split backwards instead.
+#
+# ## 9 · Experiments
+# - Put your lab 14 functions into `schedule_for`. Try its split backward: what would `run_stage` need?
+# - `sizes.delay = 0.01`: how far is the bubble off now? Where does the time go?
+# - Make rank 1's `Delay` twice as long. Which ranks idle, and does m help?
+# - Replace `network` by one with 1,024 units and time `split_step` for 1, 2 and 4 ranks, on your machine.
+# - On a machine with several GPUs nothing changes but the line that `ranks.plan(4)` prints.
+#
+# ## 10 · What you built is called
+# | yours | elsewhere |
+# |---|---|
+# | `run_stage`, `Link` | `PipelineStage` and a schedule's `step` in `torch.distributed.pipelining` |
+# | `stage_layers` | `torch.distributed.pipelining.pipeline(…, split_spec)` |
+# | `Recorder`, `measured_bubble` | `torch.profiler`, and its trace in Perfetto |
+# | `measured_stash` | `torch.cuda.max_memory_allocated`, which counts all else, too |
+# | `staleness` | weight stashing, in PipeDream |
+
+# %% [markdown]
+# ## 11 · Further
+# - Takizawa, Yazaki, Ishihata (2021), *Proposing an implementation method for pipeline parallelism
+#   distributed deep learning*, [IPSJ report 211058](https://ipsj.ixsq.nii.ac.jp/records/211058), and its
+#   evaluation (2022), [217929](https://ipsj.ixsq.nii.ac.jp/records/217929) (in Japanese): the 32 layers.
+# - Kim and others (2020), *torchgpipe*, [arXiv:2004.09910](https://arxiv.org/abs/2004.09910): the table of
+#   section 6.
+# - Huang and others (2019), *GPipe*, [arXiv:1811.06965](https://arxiv.org/abs/1811.06965); Narayanan and others
+#   (2019), *PipeDream*, [10.1145/3341301.3359646](https://doi.org/10.1145/3341301.3359646): with and without a
+#   flush.
+# - Pétrowski, Dreyfus, Girault (1993), *Performance analysis of a pipelined backpropagation parallel
+#   algorithm*, IEEE Transactions on Neural Networks 4, [10.1109/72.286892](https://doi.org/10.1109/72.286892).
+#
+# **Next:** in lab 16 backward does not wait at all.
+
+# %%
+progress()
