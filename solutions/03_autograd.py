@@ -643,6 +643,7 @@ def torch_walk(kind: type[torch.optim.Optimizer], **options: float) -> Array:
 
 
 # %%
+walks = {}
 with check.needs("sgd_momentum", "adam"):
     state = {"v": np.zeros(2), "m": np.zeros(2), "u": np.zeros(2)}
 
@@ -662,7 +663,7 @@ with check.needs("sgd_momentum", "adam"):
     }
 
 # %%
-with check.needs("sgd_momentum", "adam"):
+if walks:
     fig, axes = plt.subplots(3, 1, figsize=(7, 6.6), sharex=True, sharey=True)
     across, along = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-10, 4, 80))
     heights = 0.5 * (along**2 + 25 * across**2)
