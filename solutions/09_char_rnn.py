@@ -803,8 +803,8 @@ with check.needs("lstm_step"):
 # and others (2015) found some that one can read: one counts along the line, one is on inside quotes.
 
 # %%
+page = corpus.held_out[:3000]
 if history is not None:
-    page = corpus.held_out[:3000]
     cells = text_units.record(model, vocabulary.encode(page).to(device))  # (N, layers · units)
     print(f"{cells.shape[1]} cells over {cells.shape[0]:,} characters")
     found = {}
@@ -864,6 +864,7 @@ if history is not None:
 
 # %%
 with check.needs("bptt_step", "stream_batches", "Vocabulary"):
+    vocabulary = Vocabulary(corpus.text)
     for length in (8, 32):
         torch.manual_seed(0)
         small = text_training.CharLSTM(V, units=32, layers=1).to(device)

@@ -67,7 +67,7 @@ EMBEDDED = {
     "python": "program source: Python's standard library",
 }
 
-# What "python" is made of: modules of every Python from 3.11 on, 1.2 million characters.
+# What "python" is made of: modules of every Python from 3.11 on, some 3 million characters.
 _MODULES = """
     argparse ast asyncio/base_events asyncio/streams asyncio/tasks bdb calendar collections
     configparser contextlib copy csv dataclasses datetime difflib dis doctest email/message enum
