@@ -489,7 +489,7 @@ def judge_batch_norm(student, rng):
     with part("training mode: each channel is normalised over the batch", points=0.5):
         for case in cases:
             got, given = call(case, True)
-            right, knows = answers.normalised_in_training(*case.values(), eps)
+            right, knows = answers.normalised_in_training(case, eps)
             expect.close(got[0], right, what="y", given=given, knows=knows, rtol=1e-5)
     with part("training mode: the running statistics follow", points=0.5):
         for case, momentum in zip(cases, (0.1, 0.3), strict=True):
@@ -500,7 +500,7 @@ def judge_batch_norm(student, rng):
     with part("evaluation mode: the running statistics are used", points=0.3):
         for case in cases:
             got, given = call(case, False)
-            right, knows = answers.normalised_in_evaluation(*case.values(), eps)
+            right, knows = answers.normalised_in_evaluation(case, eps)
             expect.close(got[0], right, what="y", given=given, knows=knows, rtol=1e-5)
     with part("evaluation mode: the running statistics stay", points=0.2):
         case = cases[0]
@@ -541,12 +541,12 @@ def augmented(learner, x, padding, seeds):
     """What augment makes of x: once for each seed, then again from the last generator and seed."""
     import torch
 
-    results = []
+    results, untouched, generator = [], True, torch.Generator()
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         given = x.clone()
         results.append(learner.augment(given, generator, padding))
-        untouched = bool((given == x).all())
+        untouched = untouched and bool((given == x).all())
     results.append(learner.augment(x.clone(), generator, padding))
     generator = torch.Generator().manual_seed(seeds[-1])
     results.append(learner.augment(x.clone(), generator, padding))

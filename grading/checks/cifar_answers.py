@@ -24,8 +24,9 @@ def normal(x, mean, var, weight, bias, eps):
     return weight * (x - mean) / torch.sqrt(var + eps) + bias
 
 
-def normalised_in_training(x, weight, bias, running_mean, running_var, eps):
-    """(right, known) for y in training mode."""
+def normalised_in_training(case: dict[str, Tensor], eps: float):
+    """(right, known) for y in training mode; case: x, weight, bias, running mean and variance."""
+    x, weight, bias, running_mean, running_var = case.values()
     axes = (0, 2, 3)
     mean, var, unbiased = x.mean(axes), x.var(axes, correction=0), x.var(axes)
     one, zero = torch.ones(1, dtype=x.dtype), torch.zeros(1, dtype=x.dtype)
@@ -75,7 +76,9 @@ def normalised_in_training(x, weight, bias, running_mean, running_var, eps):
     }
 
 
-def normalised_in_evaluation(x, weight, bias, running_mean, running_var, eps):
+def normalised_in_evaluation(case: dict[str, Tensor], eps: float):
+    """(right, known) for y in evaluation mode."""
+    x, weight, bias, running_mean, running_var = case.values()
     right = normal(x, running_mean, running_var, weight, bias, eps)
     batch = normal(x, x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0), weight, bias, eps)
     unbiased = normal(x, x.mean((0, 2, 3)), x.var((0, 2, 3)), weight, bias, eps)
