@@ -96,7 +96,8 @@ history = training.fit(
 
 # %%
 def montage(images: np.ndarray) -> np.ndarray:
-    """Images (R, C, H, W) as one image (R·H, C·W), row by row."""
+    """Images (R, C, H, W), a little apart, as one image of R rows and C columns."""
+    images = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     rows, columns, height, width = images.shape
     return images.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
 
@@ -106,7 +107,7 @@ counts = np.bincount(labels, minlength=10)
 rows = np.stack([images[labels == digit][:14] for digit in range(10)])
 fig, ax = plt.subplots(figsize=(6.4, 4.7))
 ax.imshow(montage(rows), cmap="gray_r")
-height = images.shape[1]
+height = images.shape[1] + 2
 ax.set_yticks(height * (np.arange(10) + 0.5), [f"{d}: {n:,}" for d, n in enumerate(counts)])
 ax.set(ylabel="digit: number of images", xticks=[])
 ax.grid(False)
@@ -233,9 +234,9 @@ print(f"{len(train_X):,} training, {len(valid_X):,} validation and {len(test_X):
 def losses_of(clear: bool, batches: int = 150) -> list[float]:
     """The losses of a run's batches, with or without clearing the gradients before each."""
     model, losses = make_model(seed=0), []
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05 if is_mnist else 0.2)
     for i in range(batches):
-        X, y = (a[16 * i % 4000 :][:16] for a in (train_X, train_y))
+        X, y = (a[16 * (i % 70) :][:16] for a in (train_X, train_y))
         loss = F.cross_entropy(model(X), y)
         if clear:
             optimizer.zero_grad()
@@ -546,8 +547,8 @@ with check.needs("early_stopping"):
     at = int(np.argmin(losses))
     ax.plot(at + 1, losses[at], "*", color=plots.VERMILLION, markersize=16, zorder=5)
     ax.annotate("kept", (at + 1, losses[at]), (0, -18), textcoords="offset points", ha="center")
-    end = len(losses), losses[-1]
-    ax.annotate("stopped", end, (-4, 8), textcoords="offset points", ha="right")
+    ax.axvline(len(losses), color=plots.GREY, linewidth=1, linestyle=":")
+    ax.text(len(losses) + 0.5, 0.93, "stopped", transform=ax.get_xaxis_transform())
     ax.margins(y=0.15)
     ax.set(xlabel="epoch", ylabel="validation loss (nats)")
     plots.show(
