@@ -27,7 +27,8 @@ T = TypeVar("T")
 _FORKS = sys.platform == "linux"
 _ASK_EVERY = 1.0  # seconds between two questions where a rank is
 _STUCK_AFTER = 4  # such questions that find no rank moved
-_GRACE = 0.3  # seconds for the others to come to where they wait, after one has failed
+_GRACE = 2.0  # seconds for the others to come to where they wait, after one has failed
+_LOOK_EVERY = 0.15  # seconds, in that time
 _STARTING = 180.0  # seconds to import torch and find each other, on a busy machine
 
 
@@ -182,8 +183,7 @@ class _Watch:
                 ask_at = now + _ASK_EVERY
             self._hear(min(deadline, ask_at) - now)
             if any(one.failure or one.exit_code is not None for one in self._outcomes.values()):
-                self._follow(_GRACE)
-                self._locate()
+                self._settle()
                 raise _words.failed(self._outcomes)
         return [self._results[rank] for rank in sorted(self._results)]
 
@@ -211,10 +211,17 @@ class _Watch:
         else:
             outcome.returned, self._results[rank] = True, message[1]
 
-    def _follow(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while self._running() and (left := end - time.monotonic()) > 0:
-            self._hear(left)
+    def _settle(self) -> None:
+        """After a failure: until the others have ended or wait for messages, or are too slow."""
+        end = time.monotonic() + _GRACE
+        while self._running() and time.monotonic() < end:
+            look_at = time.monotonic() + _LOOK_EVERY
+            while self._running() and (left := look_at - time.monotonic()) > 0:
+                self._hear(left)
+            self._locate()
+            places = [self._outcomes[rank].where for rank in self._running()]
+            if all(place is not None and place.waiting for place in places):
+                return
 
     def _locate(self) -> None:
         """Ask every running rank where it is."""

@@ -174,13 +174,12 @@ def _others(outcomes: Mapping[int, Outcome], first: int | None) -> list[str]:
 
 def _activity(where: Where | None, outcomes: Mapping[int, Outcome]) -> str:
     mine = learners(where.frames) if where else []
-    if where is None or not mine:
-        return "was running."
-    if not where.waiting:
-        return f"was running {place(mine[0])}"
+    here = f": {place(mine[0])}" if mine else "."
+    if where is None or not where.waiting:
+        return f"was running{here}"
+    operation = f" in {where.operation}" if where.operation else ""
     partner = ""
     if where.peer is not None:
         verb = outcomes[where.peer].verb if where.peer in outcomes else ""
         partner = f" for rank {where.peer}" + (f", which {verb}" if verb else "")
-    operation = f" in {where.operation}" if where.operation else ""
-    return f"waits{operation}{partner}: {place(mine[0])}"
+    return f"waits{operation}{partner}{here}"

@@ -13,8 +13,8 @@ the same. A send waits for its receive, as it does with gloo and NCCL. Ranks tha
 other are found at once and `RankError` says who waits where, as `utils.ranks.run` does.
 
 The clock: computing takes no time; a message of n bytes occupies the sender's way out and the
-receiver's way in for latency + n / bandwidth seconds, once both ends are ready (the α–β model:
-Hockney 1994, 10.1016/S0167-8191(06)80021-9).
+receiver's way in for latency + n / bandwidth seconds, once both ends are ready (the α–β model;
+Thakur, Rabenseifner, Gropp 2005, 10.1177/1094342005051521).
 """
 
 import ctypes
@@ -209,10 +209,11 @@ class _World:
             end = begin + self.latency + message.nbytes / self.bandwidth
             self.way_out[source] = self.way_in[target] = message.end = end
             message.begin = begin
-            sent.complete(end, _changed(sent.tensor, message))
-            received.complete(end, _misfit(received.tensor, message))
+            changed, misfit = _changed(sent.tensor, message), _misfit(received.tensor, message)
+            sent.complete(end, changed)
+            received.complete(end, changed or misfit)
             if received.error is None:
-                received.tensor.copy_(message.values)
+                received.tensor.detach().copy_(message.values)
 
     def reduce(self, request: "Request") -> None:
         """Take one rank's part in an all_reduce; the last one's completes it."""
