@@ -480,7 +480,7 @@ with check.needs("sample"):
     knobs = [(0.5, None), (1.0, None), (2.0, None), (1.0, 3)]
     for ax, (temperature, k) in zip(axes, knobs, strict=True):
         drawn = sample(scores.expand(5000, V), temperature, k)
-        share = torch.bincount(drawn, minlength=V)[order] / 5000
+        share = torch.bincount(drawn, minlength=V)[order].numpy() / 5000
         ax.bar(range(1, len(order) + 1), share, color=plots.BLUE)
         ax.set(title=f"τ = {temperature:g}" + (f", top {k}" if k else ""), xlabel="rank")
     axes[0].set_ylabel("share of 5,000 draws")

@@ -8,7 +8,7 @@ from grading import expect
 from grading.checks import char_rnn_answers as answers
 from grading.exercise import exercise, part
 from grading.fault import Fault
-from grading.student import probe
+from grading.student import Student, probe
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ 0123456789.,;!?\n\téßñžω∑—“”猫吾輩人間𝄞😀"
 
@@ -38,7 +38,7 @@ def judge_vocabulary(student, rng):
     with part("characters: each once, in the order of code points", points=0.3):
         for text in texts:
             right, known = "".join(sorted(set(text))), _character_mistakes(text)
-            got = student.Vocabulary(text)["characters"]
+            got = _vocabulary(student, text)["characters"]
             _judge_characters(got, right, known, text)
     with part("encode: ids as an int64 tensor", points=0.3):
         for text in texts:
@@ -51,7 +51,7 @@ def judge_vocabulary(student, rng):
                 "Ids go by first appearance: they are places in the sorted `characters`.":
                     torch.tensor(firsts),
             }  # fmt: skip
-            got = student.Vocabulary(text).encode(text)
+            got = _vocabulary(student, text).encode(text)
             right = torch.from_numpy(ids)
             given = {"text": text}
             expect.equal(got, right, what="encode(text)", given=given, knows=known)
@@ -64,7 +64,7 @@ def judge_vocabulary(student, rng):
         for text in texts:
             order = rng.permutation(len(set(text)))
             right = "".join(np.array(sorted(set(text)))[order].tolist())
-            got = student.Vocabulary(text).decode(torch.from_numpy(order))
+            got = _vocabulary(student, text).decode(torch.from_numpy(order))
             what, why = (
                 "decode(ids)",
                 "decode joins characters to one string; nothing goes between.",
@@ -73,6 +73,7 @@ def judge_vocabulary(student, rng):
             _same_text(got, right, what, {"characters": sorted(set(text)), "ids": order})
     with part("encode refuses an unknown character by name", points=0.2):
         for text in texts:
+            _vocabulary(student, text)
             strange = str(rng.choice(["Ж", "Q", "犬", "🐈"]))
             kind, said = expect.items(refusal(student, text, text[:3] + strange), 2)
             given = {"text": text, "unknown": strange}
@@ -91,6 +92,13 @@ def judge_vocabulary(student, rng):
             expect.that(
                 strange in said, message, given=given, diagnosis=why, detail=f"It says: {said}"
             )
+
+
+def _vocabulary(student, text):
+    made = student.Vocabulary(text)
+    message = "`Vocabulary(text)` should make an object with characters, encode and decode."
+    expect.that(type(made) is Student, message, kind="type")
+    return made
 
 
 def _character_mistakes(text):
