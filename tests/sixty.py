@@ -35,17 +35,15 @@ Notebook = dict[str, Any]
 Marks = dict[str, float]  # by exercise
 KILLS = 3
 
-ATTACKS = {  # in a cell ahead of all others; without answers
+# In a cell ahead of all others, without answers; `tests/attacks` has those that take their time.
+ATTACKS = {
     "leaves": "import os\nos._exit(0)",
     "skips": "get_ipython().input_transformers_post.append(lambda lines: ['pass\\n'])",
     "always-equal": (
         "class Equal(float):\n    __eq__ = lambda *_: True\n    __hash__ = float.__hash__\n"
         "import builtins\nbuiltins.NotImplementedError = Equal"
     ),
-    "forks": "import os\nwhile True:\n    os.fork()",
-    "floods": "while True:\n    print('x' * 100_000)",
     "takes-memory": "kept = []\nwhile True:\n    kept.append(bytearray(50_000_000))",
-    "hangs": "while True:\n    pass",
 }
 
 
