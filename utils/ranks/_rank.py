@@ -17,6 +17,7 @@ import os
 import pickle
 import queue
 import random
+import re
 import signal
 import socket
 import sys
@@ -35,7 +36,9 @@ from utils.ranks._words import Failure, Frame, Where
 PRELOADED = ("cloudpickle", "numpy", "torch", "torch.distributed", "torch._dynamo")
 _DEPTH = 60  # frames that are reported of a stack
 _COMMUNICATION = os.path.join("torch", "distributed", "distributed_c10d.py")
-_WRAPPERS = ("wrapper", "_fn", "inner")
+_WAITING = re.compile(  # the names of its functions that wait for other ranks
+    r"i?send|i?recv|batch_|all_|reduce|broadcast|gather|scatter|barrier|monitored_|init_|new_"
+)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,8 @@ def where(frame: FrameType | None, cpu: float | None) -> Where:
     while frame is not None and len(frames) < _DEPTH:
         name = frame.f_code.co_name
         frames.append(Frame(frame.f_code.co_filename, frame.f_lineno, name))
-        if frame.f_code.co_filename.endswith(_COMMUNICATION) and name not in _WRAPPERS:
+        inside = frame.f_code.co_filename.endswith(_COMMUNICATION)
+        if inside and _WAITING.match(name):
             operation, peer = name, _peer(frame)
         frame = frame.f_back
     return Where(frames, operation, peer, cpu)
