@@ -31,6 +31,9 @@ def _error(reply, line: int, key: str, given: str, silent: str) -> None:
     builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
     why = python if builtin else own
     expect.that(found and FILE in text, message, given=given, detail=detail, diagnosis=why)
+    about = "The error is not about the key at fault."
+    here = key in re.findall(r"\w+", text)
+    expect.that(here, about, given=given, detail=detail, diagnosis=silent)
     named = int(found.group(1)) if found else 0
     other = "It is raised on another section: on the one that holds the key it is the key's line."
     zero = "Lines count from 1; a mark of PyYAML's counts from 0."
@@ -38,9 +41,6 @@ def _error(reply, line: int, key: str, given: str, silent: str) -> None:
     message = "The error names another line than the one at fault."
     detail = f"expected line {line}   yours {named}. {detail}"
     expect.that(named == line, message, given=given, detail=detail, diagnosis=why)
-    words = re.findall(r"[\w]+", text)
-    message = "The error does not name the key at fault."
-    expect.that(key in words, message, given=given, detail=detail, diagnosis=own)
 
 
 @probe
@@ -196,11 +196,11 @@ def judge_build_network(student, rng):
     def network(reply=reply):
         raised, kind, got = expect.items(reply, 3)
         message = f"An error was raised for a text with nothing wrong in it: {kind}."
-        why = (
-            "Does every layer get the shape that the one before it puts out?"
-            if kind in ("RuntimeError", "SpecError")
-            else ""
-        )
+        why = "Does every layer get the shape of one example, as the layer before it puts it out?"
+        if kind == "KeyError":
+            why = "An option that the text leaves out has a default: options fills it in."
+        elif ", name:" in str(got) or ", type: there is no such key" in str(got):
+            why = "Every layer has a name and a type, beside the keys of its type in LAYERS."
         expect.that(raised is False, message, given=given, detail=str(got), diagnosis=why)
         message = "The result is not a network: return nn.Sequential(layers)."
         expect.that(type(got) is dict, message, given=given, kind="type")
@@ -366,7 +366,7 @@ def judge_build_solver(student, rng):
         expect.that(raised is False, message, given=given, detail=str(got))
         expect.that(type(got) is dict, "The result is not a dict.", given=given, kind="type")
         for name, key in (("after", "optimizer"), ("factors", "schedule")):
-            message = f"The dict has no usable `{key}`."
+            message = f"The dict has no `{key}` that can be used."
             expect.that(name not in needed or name in got, message, given=given, kind="type")
         return got, given
 
@@ -479,7 +479,8 @@ def judge_batch_norm(student, rng):
 
     def call(case, training, momentum=0.1):
         x, *rest = (case[key] for key in ("x", "weight", "bias", "mean", "var"))
-        got = student.batch_norm(x, *rest, training, momentum, eps)
+        with _else("Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."):
+            got = student.batch_norm(x, *rest, training, momentum, eps)
         given = f"For x of shape {tuple(x.shape)}, training={training}, momentum={momentum},"
         given = f"{given} eps={eps}."
         three = expect.items(got, 3, what="the result (y, running_mean, running_var)", given=given)
@@ -615,6 +616,7 @@ def _images(out, x, given) -> None:
         "The result is not a tensor of the shape of x.",
         given=given,
         kind="type",
+        diagnosis="torch.stack makes one tensor of a list of tensors." if type(out) is list else "",
     )
 
 
@@ -761,6 +763,9 @@ def judge_fire(student, rng):
             ),
             "squeeze, expand1x1 and expand3x3 are the names to use.": (
                 lambda got: "squeeze.weight" not in got
+            ),
+            "The three convolutions have biases: no batch norm follows that would subtract them.": (
+                lambda got: "squeeze.bias" not in got
             ),
         }
 
