@@ -27,9 +27,8 @@ sizes = settings.choose(scale, smoke={"width": 128}, cpu={"width": 512})
 # %%
 forwards = "forwards of a micro-batch"  # the unit of time
 whole = schedules.simulate(schedules.parse("F0 B0\n" * 4), forward=8, backward=16, unit=forwards)
-pieces = schedules.simulate(
-    schedules.parse("F0 F1 F2 F3 F4 F5 F6 F7 B0 B1 B2 B3 B4 B5 B6 B7\n" * 4)
-)
+eight = "F0 F1 F2 F3 F4 F5 F6 F7 B0 B1 B2 B3 B4 B5 B6 B7\n"
+pieces = schedules.simulate(schedules.parse(eight * 4), unit=forwards)
 fig = schedules.compare({"the batch whole": whole, "in 8 pieces": pieces})
 plots.show(
     fig, alt="Whole, one rank works at a time and three wait; in pieces, their work overlaps."
