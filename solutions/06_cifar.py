@@ -11,6 +11,7 @@
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
 
 # %%
+import copy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,8 @@ plots.show(fig, alt="Two training images of each of the ten classes, with its na
 # **Not in this lab:** the convolution itself (lab 05), what a trained network sees (07).
 #
 # **You need** labs 04 and 05. 90 minutes. All cells together compute for about a minute on one core
-# at scale `smoke`, a few minutes at `cpu`. With CIFAR-10 (Krizhevsky 2009, 170 MB;
-# `python -m utils.images cifar10` fetches it) or, without, with pictures that the lab draws itself:
-# much easier ones, as you will see at once.
+# at scale `smoke`, some minutes at `cpu`. Data: CIFAR-10 (Krizhevsky 2009;
+# `python -m utils.images cifar10` fetches its 170 MB), else pictures that the lab draws: far easier.
 
 # %% [markdown]
 # ## 1 · The pictures
@@ -366,6 +366,8 @@ seed: 0
 """
 (folder / "solver.yaml").write_text(SOLVER, encoding="utf-8")
 solver_spec = spec.read(folder / "solver.yaml")
+
+# %%
 SOLVERS: dict[str, Any] = {
     "optimizer": "sgd",  # or adamw, which takes no momentum
     "base_lr": float,
@@ -468,7 +470,8 @@ plots.show(fig, alt="Plain: falls by orders of magnitude over 16 layers; normali
 # and a `bias` $\beta$ for each channel:
 #
 # $$y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
-#
+
+# %% [markdown]
 # In **training mode** $\mu, \sigma^2$ are those of the batch at hand, $\sigma^2$ divided by the count
 # $n$ of numbers in a channel. Beside, **running** statistics are kept for later, with $m = 0.1$:
 #
@@ -670,8 +673,6 @@ if model is not None:
 
 # %%
 if model is not None:
-    import copy
-
     rows = {"evaluation": [], "training": []}
     for mode, right in rows.items():
         for label in range(10):
@@ -775,7 +776,8 @@ for name, layer in alexnet.named_modules():
 # - **squeeze**: 1×1, from 96 to 16 channels;
 # - **expand**: 1×1, from 16 to 64, and beside it 3×3, from 16 to 64; the two results are stacked to
 #   128 channels.
-#
+
+# %% [markdown]
 # ### Exercise 6 · Parameters — 1 point, 10 minutes, ●○○
 # By hand, all with their biases:
 # `conv_parameters`, of that 3×3 convolution from 96 to 128 channels; `fire_parameters`, of the Fire
@@ -880,7 +882,8 @@ plots.show(fig, alt="AlexNet: two linear layers dwarf all else. SqueezeNet: even
 # %% [markdown]
 # Hatched bars are linear layers; AlexNet's are nearly all of it. Mind the axes, the right one is some
 # seventy times finer. Lab 08 goes on from here: it prunes and codes the numbers themselves.
-#
+
+# %% [markdown]
 # ## 9 · A way round
 # More layers should never hurt: the added ones could leave things as they are. Yet plain deep networks
 # get *worse*, on their training images too (He et al. 2015): "leave it as it is" is hard to learn
@@ -992,7 +995,7 @@ runs = {
 }
 fig, ax = plt.subplots(figsize=(6.4, 3.4))
 plots.curves(ax, runs, "step", "training loss (nats)")
-plots.show(fig, alt="24 plain layers learn worst by far; 24 with shortcuts keep up.")
+plots.show(fig, alt="24 plain layers learn worst by far; 24 with shortcuts best.")
 
 # %% [markdown]
 # Twenty-four plain layers could do all that four can, and do not find it, on the very images they
