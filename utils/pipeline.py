@@ -6,7 +6,7 @@ Rank r holds stage r of a network, as in `utils.schedules`. What is here runs in
 import copy
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed
@@ -293,8 +293,7 @@ def _miscounted(what: str, count: int, microbatches: int, size: int) -> str:
 # torch.distributed.pipelining
 
 
-class Loss(Protocol):
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor: ...
+Loss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets, a mean over examples
 
 
 class Engine:

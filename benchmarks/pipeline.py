@@ -1,0 +1,163 @@
+"""The bubble that ranks really have against theory's, for GPipe and 1F1B.
+
+    python benchmarks/pipeline.py [--most 16] [--delay 0.04] [--repeats 3] [--docs]
+
+For 2 and 4 ranks and 1, 2, 4, … micro-batches: lab 15's own `run_stage` on lab 14's schedules, and
+`torch.distributed.pipelining` (its ScheduleGPipe, and its Schedule1F1B from as many micro-batches
+as ranks on). The stages sleep, forward `delay` seconds and backward twice that, so that ranks
+overlap truly on any number of cores. Of `repeats` runs the shortest counts: a busy machine only
+lengthens them. --docs writes the table and the plot into docs/.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import jupytext
+import matplotlib.pyplot as plt
+import torch
+import torch.distributed as dist
+
+from utils import device, pipeline, plots, ranks, schedules, trace
+from utils.schedules import Action, Span
+
+ROOT = Path(__file__).parents[1]
+RANKS = (2, 4)
+WHO = ("GPipe, run_stage", "1F1B, run_stage", "GPipe, torch", "1F1B, torch")
+
+
+def reference(*names: str) -> dict:
+    """What the reference answers of labs 14 and 15 define under these names."""
+    found: dict = {}
+    setup = "from __future__ import annotations\nimport torch\n"
+    for lab in ("14_pipeline_schedules", "15_pipeline"):
+        for cell in jupytext.read(ROOT / "solutions" / f"{lab}.py").cells:
+            if any(f"def {name}(" in cell.source for name in names):
+                code = cell.source.replace("class Stage(nn.Module)", "class Stage(torch.nn.Module)")
+                exec(compile(setup + code, lab, "exec"), found)
+    return found
+
+
+REFERENCE = reference("gpipe_actions", "one_f_one_b_actions", "as_tuple", "run_stage")
+
+
+def own(run_stage, schedule: list[list[Action]], delay: float) -> list[Span]:  # type: ignore[no-untyped-def]
+    """One batch with lab 15's run_stage; what this rank did when."""
+    link, count = pipeline.Link(), len(schedule[0]) // 2
+    recorder = trace.Recorder(link.rank)
+    stage = pipeline.Delay(delay, 2 * delay, recorder)
+    dist.barrier()
+    run_stage(
+        schedule[link.rank],
+        stage,
+        link.send,
+        link.recv,
+        inputs=[torch.zeros(1, 4)] * count if link.rank == 0 else None,
+        loss=(lambda m, y: y.mean()) if link.rank == link.ranks - 1 else None,
+    )
+    link.finish()
+    return recorder.spans
+
+
+def torchs(schedule: str, count: int, delay: float) -> list[Span]:
+    """One batch with torch's engine and its own schedule."""
+    rank, size = dist.get_rank(), dist.get_world_size()
+    recorder = trace.Recorder(rank)
+    stages: list[torch.nn.Module] = [pipeline.Delay(0.0, 0.0) for _ in range(size)]
+    stages[rank] = pipeline.Delay(delay, 2 * delay, recorder)
+    batch = torch.zeros(count, 4)
+    engine = pipeline.Engine(
+        schedule, stages, batch[:1], lambda output, target: output.mean(), microbatches=count
+    )
+    engine.step(batch, batch)
+    return recorder.spans
+
+
+def measured(who: str, size: int, count: int, delay: float, repeats: int) -> float | None:
+    """The bubble, between 0 and 1; None where torch has no such schedule."""
+    name, engine = who.split(", ")
+    if engine == "torch" and name == "1F1B" and count < size:
+        return None
+    build = REFERENCE["gpipe_actions" if name == "GPipe" else "one_f_one_b_actions"]
+    timelines = []
+    for _ in range(repeats):
+        if engine == "torch":
+            spans = ranks.run(torchs, size, name.lower(), count, delay, timeout=120, device="cpu")
+        else:
+            args = REFERENCE["run_stage"], build(size, count), delay
+            spans = ranks.run(own, size, *args, timeout=120, device="cpu")
+        timelines.append(trace.merge(spans))
+    return min(timelines, key=lambda timeline: timeline.end).bubble()
+
+
+def table(rows: list[dict], heading: str) -> str:
+    lines = [heading, "", "| ranks | micro-batches | theory | " + " | ".join(WHO) + " |"]
+    lines.append("|--:" * (3 + len(WHO)) + "|")
+    for row in rows:
+        cells = [f"{row[who]:.3f}" if row[who] is not None else "–" for who in WHO]
+        start = f"| {row['ranks']} | {row['count']} | {row['theory']:.3f} | "
+        lines.append(start + " | ".join(cells) + " |")
+    worst = max(
+        abs(row[who] - row["theory"]) for row in rows for who in WHO if row[who] is not None
+    )
+    lines += ["", f"Largest difference from theory: {worst:.3f}."]
+    return "\n".join(lines)
+
+
+def plot(rows: list[dict]) -> plt.Figure:
+    fig, axes = plt.subplots(1, len(RANKS), figsize=(9, 3.4), sharey=True)
+    for ax, size in zip(axes, RANKS, strict=True):
+        mine = [row for row in rows if row["ranks"] == size]
+        counts = [row["count"] for row in mine]
+        theory = [row["theory"] for row in mine]
+        ax.plot(counts, theory, color=plots.INK, linestyle="-", label="(p − 1)/(m + p − 1)")
+        for number, who in enumerate(WHO):
+            values = [float("nan") if row[who] is None else row[who] for row in mine]
+            style = {"color": plots.CURVE_COLOURS[number], "marker": plots.CURVE_MARKERS[number]}
+            ax.plot(counts, values, linestyle="", markersize=6, label=who, **style)
+        ax.set(title=f"{size} ranks", xlabel="micro-batches", xscale="log")
+        ax.set_xticks(counts, [str(count) for count in counts])
+        ax.minorticks_off()
+        ax.set_ylim(0, 1)
+    axes[0].set_ylabel("bubble, share of all ranks' time")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    return fig
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--most", type=int, default=16)
+    options.add_argument("--delay", type=float, default=0.04)
+    options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--docs", action="store_true")
+    asked = options.parse_args()
+    counts = [count for count in (1, 2, 3, 4, 6, 8, 12, 16) if count <= asked.most]
+    rows = []
+    for size in RANKS:
+        for count in counts:
+            theory = schedules.simulate(REFERENCE["gpipe_actions"](size, count)).bubble()
+            row: dict = {"ranks": size, "count": count, "theory": theory}
+            for who in WHO:
+                row[who] = measured(who, size, count, asked.delay, asked.repeats)
+            rows.append(row)
+            print(".", end="", flush=True)
+    print()
+    heading = (
+        f"{device.describe()}; {time.strftime('%Y-%m-%d')}; stages that sleep"
+        f" {1000 * asked.delay:g} ms forward and {2000 * asked.delay:g} ms backward; the shortest"
+        f" of {asked.repeats} runs."
+    )
+    found = table(rows, heading)
+    print(found)
+    if asked.docs:
+        title = (
+            "# The bubble, measured\n\n`python benchmarks/pipeline.py --docs` wrote this page.\n\n"
+        )
+        alt = "Measured bubbles lie on or just above theory's curve."
+        picture = f"\n\n![{alt}](images/pipeline_bubble.png)\n"
+        (ROOT / "docs" / "pipeline.md").write_text(title + found + picture, encoding="utf-8")
+        plot(rows).savefig(ROOT / "docs" / "images" / "pipeline_bubble.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
