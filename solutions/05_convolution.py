@@ -68,7 +68,7 @@ def train_briefly(network: nn.Sequential, steps: int) -> nn.Sequential:
 torch.manual_seed(0)
 layer = nn.Conv2d(1, 8, kernel_size=7, stride=2, padding=3)
 nn.init.normal_(layer.weight, std=0.01)  # small, so that what is seen is what was learnt
-train_briefly(nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)), 250)
+train_briefly(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)), 250)
 
 # %%
 filters, maps = (t.detach().cpu().numpy() for t in (layer.weight[:, 0], layer(test_x[:1])[0]))
@@ -87,7 +87,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Light is positive, dark negative. Each filter answers to strokes of its own direction.
+# Light is positive, dark negative. Several filters have become edges: light on one side, dark on the
+# other, each in a direction of its own.
 
 # %% [markdown]
 # **You will** work out where a filter fits; write a convolution as loops, then as a matrix product;
@@ -833,7 +834,9 @@ if lenet is not None:
 # Each column is one filter, from random at the top to learnt at the bottom: sides, bars and corners grow
 # out of the noise they started from.
 #
-# Next, what the six filters make of two digits, after ReLU. Last, the digits moved to the right again.
+# Next, what the six filters make of two digits, after ReLU. A map that stays empty is a filter whose
+# ReLU is off everywhere: its gradient is 0, and it has stopped learning. Last, the digits moved to the
+# right again.
 
 # %%
 if lenet is not None:
@@ -858,7 +861,8 @@ if lenet is not None:
 # %% [markdown]
 # LeNet has never seen a moved digit either. Its maps move along with the image and pooling swallows small
 # moves, but the linear layers on top have weights for every place again: equivariant below, not
-# invariant above.
+# invariant above. (On the small digits, which have no finer strokes to see, LeNet is ahead only once
+# they move.)
 #
 # ## 9 · Experiments
 # Change the knobs and run again; nothing here is graded.
