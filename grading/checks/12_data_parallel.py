@@ -99,8 +99,8 @@ def _whose_numbers(got, rank, p):
     if torch.equal(found, torch.full_like(found, 8.0**rank)):
         return "That is this rank's own x: nothing was added."
     return (
-        "Some ranks' numbers are missing from the sum: does a rank send on what it has added up, and"
-        " not only its own? Is everything added before the way back?"
+        "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
+        " and not only its own? Is everything added before the way back?"
     )
 
 
@@ -369,7 +369,7 @@ def judge_reading(student, rng):
         expect.answer(student, "ring_growth", 1.125, known, how, rtol=0.02)
     with part("no_difference", points=0.3):
         wrong = {
-            "a": "Not the ring and the tree. And on the wire equal sums took unequal times.",
+            "a": "It does, and it did so on the wire, too, where equal sums took unequal times.",
             "b": "Make `numbers` larger in `timed` and run it again: does it change?",
             "d": "gloo saw sends and receives only; your functions decided who talks to whom.",
         }
