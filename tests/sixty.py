@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import jupytext
@@ -28,7 +29,7 @@ import numpy as np
 from grading import exercise
 from grading.runner import Runner
 from tests import mistakes
-from tests.labs import LABS, ROOT, answered
+from tests.labs import LABS, ROOT, answered, reference
 from tests.mistakes import Mistake
 
 Notebook = dict[str, Any]
@@ -182,7 +183,7 @@ def groups(lab: str) -> Iterator[tuple[list[Mistake], Marks]]:
                 group.append(mistake)
         waiting = [mistake for mistake in waiting if mistake not in group]
         code = "\n\n".join(mistake.code for mistake in group)
-        yield group, {name: here(lab, name, code) for name in exercise.load(lab)}
+        yield group, together(lab, code)
 
 
 def independent(lab: str, group: list[Mistake]) -> bool:
@@ -191,8 +192,28 @@ def independent(lab: str, group: list[Mistake]) -> bool:
 
 
 def here(lab: str, name: str, code: str) -> float:
-    """The score of an exercise where this code replaces the reference's, judged in this process."""
-    found, namespace = exercise.load(lab)[name], answered(lab, code)
+    """The score of an exercise, judged in this process, where this code replaces the reference's,
+    and the reference's other functions go on calling each other."""
+    return score(lab, name, answered(lab, code))
+
+
+def together(lab: str, code: str) -> Marks:
+    """The scores of all exercises of a notebook in which this code stands: what calls a function
+    that is wrong may be wrong, too."""
+    functions = [one for one in reference(lab).values() if isinstance(one, FunctionType)]
+    # What every function of the lab's own looks names up in.
+    names = next(one.__globals__ for one in functions if one.__module__ == "lab")
+    before = dict(names)
+    try:
+        exec(code, names)
+        return {name: score(lab, name, names) for name in exercise.load(lab)}
+    finally:
+        names.clear()
+        names.update(before)
+
+
+def score(lab: str, name: str, namespace: dict[str, Any]) -> float:
+    found = exercise.load(lab)[name]
     return exercise.judge(found, Runner(namespace), np.random.default_rng(0)).score
 
 
