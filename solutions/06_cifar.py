@@ -655,7 +655,7 @@ if model is not None:
     confusion.index_put_((test_y.cpu(), answers.cpu()), torch.ones(len(answers)), accumulate=True)
     share = 100 * confusion / confusion.sum(dim=1, keepdim=True)
     fig, ax = plt.subplots(figsize=(7.2, 5.6))
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    ax.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=100)
     for row, column in np.ndindex(10, 10):
         value = share[row, column].item()
         ink = "white" if value > 55 else plots.INK
