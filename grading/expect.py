@@ -171,7 +171,12 @@ def show(value: Any) -> str:
         large = value.size > 24
         numbers = value.ravel() if large and value.ndim > 2 else value
         text = np.array2string(
-            numbers, separator=", ", threshold=24, edgeitems=3, max_line_width=76, formatter=_FORMATS
+            numbers,
+            separator=", ",
+            threshold=24,
+            edgeitems=3,
+            max_line_width=76,
+            formatter=_FORMATS,
         )
         return f"{text}  shape {value.shape}" if large else text
     if isinstance(value, float | np.floating):

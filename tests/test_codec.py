@@ -71,7 +71,9 @@ def test_arbitrary_bytes_are_a_value_or_a_codec_error(data: bytes) -> None:
         decode(data)
 
 
-TAGS = st.sampled_from("list tuple dict bytes int float array scalar tensor handle _a".split(" "))
+TAGS = st.sampled_from(
+    ["list", "tuple", "dict", "bytes", "int", "float", "array", "scalar", "tensor", "handle", "_a"]
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (

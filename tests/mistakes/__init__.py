@@ -8,7 +8,6 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-
 FOLDER = Path(__file__).parent
 
 
