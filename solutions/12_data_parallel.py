@@ -468,9 +468,10 @@ class SlowLink:
 # %% tags=["headline"]
 measured: dict[str, float] = {}
 with check.needs("tree_all_reduce", "ring_all_reduce"):
-    for name, way in ways.items():
-        took = ranks.run(timed, 8, SlowLink, way, 1_000_000, sizes.repeats, device="cpu")
-        measured[name] = max(took)
+    measured = {
+        name: max(ranks.run(timed, 8, SlowLink, way, 1_000_000, sizes.repeats, device="cpu"))
+        for name, way in ways.items()
+    }
     ratio = measured["server"] / measured["tree"]
     print(
         f"8 ranks, 4 MB each, links of 40 MB/s: server {measured['server']:.2f} s, tree"
