@@ -291,6 +291,14 @@ def test_all_zero_images_can_be_drawn() -> None:
     plt.close(fig)
 
 
+def test_coloured_images_are_drawn_as_they_are() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+    fig = plots.image_grid(pictures, ["a", "b", "c"])
+    assert len(fig.axes) == 3
+    for ax, picture in zip(fig.axes, pictures, strict=True):
+        np.testing.assert_array_equal(np.asarray(ax.images[0].get_array()), picture)
+
+
 @pytest.mark.parametrize(
     ("images", "titles", "message"),
     [
