@@ -252,7 +252,7 @@ def image_grid(
     coloured = pictures.ndim == 4 and pictures.shape[3] == 3
     if (pictures.ndim != 3 and not coloured) or pictures.size == 0:
         raise ValueError(
-            f"image_grid needs images of shape (N, H, W), not {pictures.shape}; in colour, of shape "
+            f"image_grid needs images of shape (N, H, W), not {pictures.shape}; in colour, "
             "(N, H, W, 3)."
         )
     names = [""] * len(pictures) if titles is None else [str(title) for title in titles]
