@@ -33,6 +33,7 @@ def reduced(learner, name, parts, latency, bandwidth):
         "results": [result for result, _ in found.results],
         "arguments": [x for _, x in found.results],
         "messages": [(m.source, m.target, m.values.numel(), m.received) for m in found.messages],
+        "reductions": len(found.reductions),
         "seconds": found.seconds,
     }
 
@@ -55,8 +56,15 @@ def _ran(reply, name, given):
 
 def _all_reduce(student, name, parts):
     given = f"For p = {len(parts)} ranks with n = {len(parts[0])} numbers each."
-    reply = reduced(student, name, parts, LATENCY, BANDWIDTH)
-    return _ran(reply, name, given), given
+    reply = _ran(reduced(student, name, parts, LATENCY, BANDWIDTH), name, given)
+    expect.that(
+        reply["reductions"] == 0,
+        f"`{name}` calls dist.all_reduce.",
+        given=given,
+        diagnosis="That is the library's answer to this exercise. Here, numbers travel by dist.send,"
+        " dist.isend and dist.recv.",
+    )
+    return reply, given
 
 
 def _judge_sum(student, rng, name, p, n):

@@ -74,7 +74,15 @@ def tree_all_reduce(dist, x):
         dist.send(total, rank + 1)
     return total
 """
+_LIBRARY = """
+def {}(dist, x):
+    total = x.clone()
+    dist.all_reduce(total)
+    return total
+"""
 _TREE = [
+    Mistake("tree_all_reduce", "the library's", 0, "the library's answer",
+            _LIBRARY.format("tree_all_reduce")),
     Mistake("tree_all_reduce", "a server", 1.5, "One message follows the other", _BY_SERVER),
     Mistake("tree_all_reduce", "a line", 1.5, "One message follows the other", _LINE),
     _tree("x sent, not the sum", 0.9, "missing from the sum", sent="x"),
@@ -132,6 +140,8 @@ _RING = [
     _ring("in place", 1.15, "A slice of x",
           pieces="x.tensor_split(p)",
           new="chunks[coming].add_(part) if step < p - 1 else chunks[coming].copy_(part)"),
+    Mistake("ring_all_reduce", "the library's", 0, "the library's answer",
+            _LIBRARY.format("ring_all_reduce")),
     Mistake("ring_all_reduce", "the tree again", 1.1, "The number of messages is not right",
             "def ring_all_reduce(dist, x): return tree_all_reduce(dist, x)"),
 ]  # fmt: skip
