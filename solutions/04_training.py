@@ -15,7 +15,6 @@ import copy
 import itertools
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -27,7 +26,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 # %%
 from grading.check import checks, progress
@@ -704,7 +702,7 @@ def sweep(
 
     run: called as run(**settings), one value for each name; returns its results by name.
     grid: setting → values; the last setting changes fastest. table: the path of a file.
-    bar: wraps the queue, a list, to show how far it is; `for … in bar(queue)`.
+    bar: wraps the queue, a list, to show how far it is: `for … in bar(queue)`.
     Each run is in the table, as one row {**settings, **results}, before the next one begins.
     Returns the rows of all combinations, in the grid's order.
     """
@@ -754,17 +752,12 @@ def short_run(rate: float, batch_size: int) -> dict[str, float]:
 
 # %%
 with check.needs("sweep"):
-    small_grid, bar = (
-        {"rate": [0.05, 0.2], "batch_size": [8, 64]},
-        partial(tqdm, file=sys.stdout, ncols=70),
-    )
+    small_grid, table = {"rate": [0.05, 0.2], "batch_size": [8, 64]}, folder / "small.jsonl"
     try:
-        sweep(short_run, small_grid, str(folder / "small.jsonl"), bar)
+        sweep(short_run, small_grid, str(table), training.bar)
     except KeyboardInterrupt:
-        print(
-            "interrupted; in the table:", len(training.read_table(folder / "small.jsonl")), "runs"
-        )
-    for row in sweep(short_run, small_grid, str(folder / "small.jsonl"), bar):
+        print("interrupted; in the table:", len(training.read_table(table)), "runs")
+    for row in sweep(short_run, small_grid, str(table), training.bar):
         print(row)
     print(f"{len(calls)} calls for 4 runs")
 

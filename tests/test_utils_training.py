@@ -297,6 +297,19 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [{"rate": row["rate"], "size": row["size"]} for row in rows] == RUNS
 
 
+def test_a_sweeps_progress_is_one_output_of_a_notebook(tmp_path: Path) -> None:
+    source = f"""
+from utils import training
+rows = training.sweep(lambda rate: {{"score": rate}}, {{"rate": [1, 2]}}, {str(tmp_path / "a")!r})
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(
+        notebook, timeout=300, startup_timeout=300, kernel_name="python3"
+    ).execute()
+    [shown] = notebook.cells[0].outputs
+    assert "2/2" in shown.data["text/plain"]
+
+
 def test_a_wider_grid_adds_its_new_runs_only(tmp_path: Path) -> None:
     table, runs = tmp_path / "runs.jsonl", Runs()
     training.sweep(Runs(), GRID, table)

@@ -13,7 +13,7 @@ import math
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -384,8 +384,6 @@ def sweep(
         the code of `run` has changed: then delete the file.
     Returns settings, results and seconds of every run of the grid, in the grid's order.
     """
-    from tqdm import tqdm
-
     path, names = Path(table), list(grid)
     _mend(path)
     done = {_key(row, names): row for row in read_table(path) if row.keys() >= set(names)}
@@ -395,18 +393,48 @@ def sweep(
         print(f"{len(queue) - len(waiting)} of {len(queue)} runs are in {path.name} already.")
     token = _in_sweep.set(True)
     try:
-        # To stdout, since JupyterLab shows what goes to stderr like a fault.
-        with tqdm(waiting, unit="run", ncols=80, file=sys.stdout, disable=not waiting) as bar:
-            for settings in bar:
-                bar.set_postfix_str(", ".join(f"{name} {settings[name]}" for name in names))
-                start = time.perf_counter()
-                results = run(**settings)
-                row = {**settings, **results, "seconds": round(time.perf_counter() - start, 3)}
-                append_row(path, row)
-                done[_key(settings, names)] = row
+        for settings in bar(waiting):
+            start = time.perf_counter()
+            results = run(**settings)
+            row = {**settings, **results, "seconds": round(time.perf_counter() - start, 3)}
+            append_row(path, row)
+            done[_key(settings, names)] = row
     finally:
         _in_sweep.reset(token)
     return [done[_key(settings, names)] for settings in queue]
+
+
+def bar(queue: Sequence[Any]) -> Iterable[Any]:
+    """The queue, with a progress bar that says how many are done and how long the rest will take.
+
+    In a notebook the bar is one output, redrawn in its place, also under papermill.
+    """
+    from tqdm import tqdm
+
+    # Not to stderr: what is written there looks like a fault in a notebook.
+    file = _Line() if plots.in_notebook() else sys.stdout
+    return tqdm(queue, unit="run", ncols=80, file=file, disable=not queue)
+
+
+class _Line:
+    """A text file of which a notebook shows the last line that was written."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self._id = uuid.uuid4().hex
+        self._shown = False
+
+    def write(self, text: str) -> None:
+        from IPython.display import display, update_display
+
+        if text.strip():
+            show = update_display if self._shown else display
+            show({"text/plain": text.strip()}, raw=True, display_id=self._id)
+            self._shown = True
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
