@@ -1,9 +1,10 @@
 """Schedules: what is wrong with one, how long it takes and holds, and what its picture shows."""
 
+import base64
 import html
+import io
 import json
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
 import matplotlib
@@ -13,6 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from utils import schedules
+from utils import plots, schedules
 from utils.schedules import Action, ScheduleError, Span, Timeline
 
 ALT = 'Two "ranks" & what they do'
@@ -212,23 +214,33 @@ def test_the_stash_is_drawn_as_a_curve_for_each_rank(ax: Axes) -> None:
     assert [line.get_label() for line in ax.lines] == ["rank 0", "rank 1", "rank 2"]
 
 
-def test_the_stepper_has_an_element_and_a_state_for_each_step_and_names_itself() -> None:
+def test_the_stepper_veils_what_is_still_to_come_and_says_what_each_rank_does() -> None:
     timeline = schedules.simulate(schedules.parse("F0 B0\nF0 B0"))
     page = schedules.stepper(timeline, alt=ALT)
-    assert f'aria-label="{html.escape(ALT)}"' in page
-    name = re.search(r"steps\d+", page)
-    assert name is not None
-    assert (
-        len(set(re.findall(rf'id="({name[0]}-\d+-\d+)"', page))) == 8
-    )  # four blocks, four numbers
-    found = re.search(r'data-states="([^"]*)"', page)
+    assert f'<img alt="{html.escape(ALT)}"' in page
+    found = re.search(r'data-steps="([^"]*)"', page)
     assert found is not None
-    states = json.loads(html.unescape(found[1]))
-    assert states[0] == "At 0:  rank 0: F0, holds 1;  rank 1: idle, holds 0"
-    assert states[-1] == "At 6:  rank 0: idle, holds 0;  rank 1: idle, holds 0"
-    svg = page[page.index("<svg") : page.index("</svg>") + 6]
-    ElementTree.fromstring(svg.replace("xlink:href", "href"))
-    assert schedules.stepper(timeline, alt=ALT).count(f"{name[0]}-") == 0  # another one's own name
+    steps = json.loads(html.unescape(found[1]))
+    assert steps[0]["says"] == "At 0:  rank 0: F0, holds 1;  rank 1: idle, holds 0"
+    assert steps[-1]["says"] == "At 6:  rank 0: idle, holds 0;  rank 1: idle, holds 0"
+    assert page.count(html.escape(steps[-1]["says"])) == 2  # in the data, and shown at first
+    veils = [float(step["veil"].rstrip("%")) for step in steps]
+    assert veils == sorted(veils, reverse=True)
+    assert 80 < veils[0] < 95  # the names of the ranks stay visible
+    assert veils[-1] == 0
+
+
+def test_the_veil_begins_where_the_time_is_in_the_picture() -> None:
+    """A black line at a time, found again in the pixels."""
+    fig, ax = plt.subplots(figsize=(6, 2))
+    ax.set(xlim=(0, 10), ylabel="left of the axes")
+    ax.axis("off")
+    ax.axvline(7.0, color="black")
+    (place,) = schedules._places(ax, [7.0])
+    png = plots.bundle(fig, alt=ALT)["text/html"].partition("base64,")[2].rstrip('">')
+    pixels = plt.imread(io.BytesIO(base64.b64decode(png)))[..., 0]
+    dark = np.flatnonzero(pixels.min(axis=0) < 0.5)
+    assert abs(100 * dark.mean() / pixels.shape[1] - place) < 1
 
 
 def test_outside_a_notebook_the_stepper_is_its_alternative_text(

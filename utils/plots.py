@@ -43,6 +43,7 @@ SIGNED = LinearSegmentedColormap.from_list(
 )
 
 PAGE_DPI = 96  # pixels of the page to an inch of figure: the usual 6.4 inches are 614 pixels wide
+MARGIN = 0.08  # inches around a figure
 SHARPNESS = 2  # pixels of the PNG to a pixel of the page, for dense screens
 
 plt.rcParams.update(
@@ -121,7 +122,9 @@ def bundle(fig: Figure, *, alt: str, sharpness: int = SHARPNESS) -> dict[str, st
     sharpness: pixels of the PNG to a pixel of the page.
     """
     file = io.BytesIO()
-    fig.savefig(file, format="png", dpi=sharpness * PAGE_DPI, bbox_inches="tight", pad_inches=0.08)
+    fig.savefig(
+        file, format="png", dpi=sharpness * PAGE_DPI, bbox_inches="tight", pad_inches=MARGIN
+    )
     png = file.getvalue()
     width = int.from_bytes(png[16:20], "big") // sharpness  # the PNG's header holds its width
     image = (

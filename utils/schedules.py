@@ -13,11 +13,9 @@ The letters are those of `torch.distributed.pipelining`. Whatever ran, simulated
 `Timeline` of spans, so theory and measurement are drawn as the same picture.
 """
 
-import io
 import itertools
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -50,7 +48,6 @@ _LOOKS = {
     "W": (plots.GREEN, "white", ""),
 }
 _IDLE = {"facecolor": "white", "edgecolor": "#c4c4c4", "hatch": "////", "linewidth": 0}
-_UNIQUE = itertools.count()
 
 
 class ScheduleError(ValueError):
@@ -315,35 +312,29 @@ def draw(
     _draw(ax, timeline, title, legend, until or timeline.end - timeline.start)
 
 
-def _draw(
-    ax: Axes, timeline: Timeline, title: str, legend: bool, until: float
-) -> list[tuple[Span, object]]:
-    """Returns each span's artists."""
+def _draw(ax: Axes, timeline: Timeline, title: str, legend: bool, until: float) -> None:
     start, end = timeline.start, timeline.end
     for rank in range(timeline.ranks):
         ax.barh(rank, end - start, left=0, height=0.8, zorder=1, **_IDLE)
     inches = ax.figure.get_window_extent().width / ax.figure.dpi * 0.85 / max(until, 1e-12)
-    drawn: list[tuple[Span, object]] = []
     for span in timeline.work:
         fill, ink, hatch = _LOOKS[span.kind]
         width = span.end - span.start
-        (bar,) = ax.barh(
+        ax.barh(
             span.rank, width, left=span.start - start, height=0.8, zorder=2,
             facecolor=fill, edgecolor=plots.INK, linewidth=0.7, hatch=hatch,
         )  # fmt: skip
-        drawn.append((span, bar))
         size = min(10.0, 72 * width * inches / (0.75 * len(str(span.microbatch)) + 0.2))
         if size >= 4.5:
             place = span.start - start + width / 2, span.rank
             style = {"ha": "center", "va": "center", "color": ink, "fontsize": size, "zorder": 3}
-            drawn.append((span, ax.text(*place, str(span.microbatch), **style)))
+            ax.text(*place, str(span.microbatch), **style)
     ax.set_yticks(range(timeline.ranks), [f"rank {rank}" for rank in range(timeline.ranks)])
     ax.set(xlim=(0, until), ylim=(timeline.ranks - 0.5, -0.5), title=title)
     ax.set_xlabel(f"time ({timeline.unit})" if timeline.unit else "time (one forward takes 1)")
     ax.grid(False)
     if legend:
         _legend(ax, timeline)
-    return drawn
 
 
 def _legend(ax: Axes, timeline: Timeline) -> None:
@@ -396,49 +387,57 @@ def draw_stash(ax: Axes, timeline: Timeline, *, title: str = "") -> None:
 def step_through(timeline: Timeline, *, alt: str) -> None:
     """Show a timeline with a slider for the time; below it, what each rank does and holds then.
 
-    In a notebook; elsewhere one line with the alternative text. Where a page runs no scripts, the
-    whole timeline stays visible. alt: as for `plots.show`.
+    In a notebook; elsewhere one line with the alternative text. Where no scripts run, as in a
+    notebook that is not trusted, the whole timeline stays visible. alt: as for `plots.show`.
     """
     if not alt.strip():
         raise ValueError("A figure needs alternative text: say in `alt` what there is to see.")
-    if "IPython" in sys.modules:
-        from IPython.core.getipython import get_ipython
+    if plots.in_notebook():
         from IPython.display import display
 
-        if getattr(get_ipython(), "kernel", None) is not None:
-            bundle = {"text/html": stepper(timeline, alt=alt), "text/plain": f"[figure] {alt}"}
-            display(bundle, raw=True)
-            return
-    print(f"[figure] {alt}")
+        display(
+            {"text/html": stepper(timeline, alt=alt), "text/plain": f"[figure] {alt}"}, raw=True
+        )
+    else:
+        print(f"[figure] {alt}")
 
 
 def stepper(timeline: Timeline, *, alt: str) -> str:
-    """The HTML that `step_through` shows."""
-    name = f"steps{next(_UNIQUE)}"
+    """The HTML that `step_through` shows: the picture, with a veil over what is still to come."""
     times = sorted({time for span in timeline.work for time in (span.start, span.end)})
     fig, ax = plt.subplots(figsize=(9, 0.42 * timeline.ranks + 1.1))
-    for number, (span, artist) in enumerate(_draw(ax, timeline, "", True, times[-1] - times[0])):
-        artist.set_gid(f"{name}-{times.index(span.start)}-{number}")  # type: ignore[attr-defined]
-    file = io.StringIO()
-    with plt.rc_context({"svg.fonttype": "none"}):
-        fig.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.05)
+    _draw(ax, timeline, "", True, times[-1] - times[0])
+    image = plots.bundle(fig, alt=alt)["text/html"]
+    steps = [
+        {"veil": f"{100 - place:.2f}%", "says": _state(timeline, time)}
+        for time, place in zip(times, _places(ax, [t - timeline.start for t in times]), strict=True)
+    ]
+    steps[-1]["veil"] = "0"
     plt.close(fig)
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace("<svg", '<svg style="max-width:100%;height:auto"', 1)
-    states = escape(json.dumps([_state(timeline, time) for time in times]))
-    last = len(times) - 1
     script = (
-        "const b=this.closest('.stepper'),k=+this.value;"
-        f"b.querySelectorAll('g[id^=&quot;{name}-&quot;]').forEach(g=>"
-        "{g.style.visibility=+g.id.split('-')[1]<=k?'visible':'hidden'});"
-        "b.querySelector('output').textContent=JSON.parse(this.dataset.states)[k]"
+        "const b=this.closest('.stepper'),s=JSON.parse(this.dataset.steps)[+this.value];"
+        "b.querySelector('.veil').style.width=s.veil;"
+        "b.querySelector('output').textContent=s.says"
     )
+    veil = "position:absolute;top:0;bottom:0;right:0;width:0;background:white;opacity:0.85"
     return (
-        f'<div class="stepper"><div role="img" aria-label="{escape(alt)}">{svg}</div>'
-        f'<label>time <input type="range" min="0" max="{last}" value="{last}" style="width:70%"'
-        f' data-states="{states}" oninput="{script}"></label>'
-        f'<br><output aria-live="polite">{escape(_state(timeline, times[-1]))}</output></div>'
+        f'<div class="stepper"><div style="position:relative;display:inline-block">{image}'
+        f'<div class="veil" style="{veil}"></div></div>'
+        f'<br><label>time <input type="range" min="0" max="{len(times) - 1}"'
+        f' value="{len(times) - 1}" style="width:70%" data-steps="{escape(json.dumps(steps))}"'
+        f' oninput="{script}"></label>'
+        f'<br><output aria-live="polite">{escape(steps[-1]["says"])}</output></div>'
     )
+
+
+def _places(ax: Axes, times: Sequence[float]) -> list[float]:
+    """Where these times are in the figure's picture, in per cent from its left edge."""
+    fig = ax.get_figure(root=True)
+    assert fig is not None
+    whole = fig.get_tightbbox()  # what `plots.bundle` keeps of the figure, in inches, and a margin
+    left, width = whole.x0 - plots.MARGIN, whole.width + 2 * plots.MARGIN
+    inches = ax.transData.transform([(time, 0.0) for time in times])[:, 0] / fig.dpi
+    return (100 * (inches - left) / width).tolist()
 
 
 def _state(timeline: Timeline, time: float) -> str:
