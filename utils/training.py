@@ -114,10 +114,12 @@ class History:
         epochs = self["epoch"]
         loss = {"training": self["train_loss"], self.held_out: self["test_loss"]}
         accuracy = {"training": self["train_accuracy"], self.held_out: self["test_accuracy"]}
+        losses = [loss for _, loss in self.batches]
+        highest = max([*self["train_loss"], *self["test_loss"], *losses], default=1.0)
+        left.set_ylim(0, 1.05 * highest)  # before the curves, whose names find their places by it
         for ax, series, name in ((left, loss, "loss (nats)"), (right, accuracy, "accuracy")):
             plots.curves(ax, series if self.rows else {}, "epoch", name, x=epochs)
             ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        left.set_ylim(bottom=0)
         right.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
         fig.suptitle(title)
         return fig
