@@ -61,7 +61,7 @@ def _all_reduce(student, name, parts):
         reply["reductions"] == 0,
         f"`{name}` calls dist.all_reduce.",
         given=given,
-        diagnosis="That is the library's answer to this exercise. Here, numbers travel by dist.send,"
+        diagnosis="That is the library's answer to this exercise. Here numbers travel by dist.send,"
         " dist.isend and dist.recv.",
     )
     return reply, given
