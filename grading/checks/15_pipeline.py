@@ -316,14 +316,14 @@ def judge_run_stage(student, rng):
         got = expect.items(alone(student, BLOCKS, batch.weights, batch.X, batch.y, 4), 2)
         given = "For 1 rank and 4 micro-batches."
         known = {why: wrong[0][0] for why, wrong in batch.known.items()}
-        what = {"what": "the gradient", "given": given}
         expect.that(
             len(got[1]), "The parameters have no gradient.", given=given,
             diagnosis="Is backward called for each (\"B\", m)?",
         )  # fmt: skip
-        expect.close(got[1], batch.gradients[0][0], knows=known, **what)
-        what["what"] = "the loss that is returned"
-        expect.close(got[0], batch.loss, knows=batch.known_loss, **what)
+        gradient = batch.gradients[0][0]
+        expect.close(got[1], gradient, what="the gradient", given=given, knows=known)
+        loss, known = batch.loss, batch.known_loss
+        expect.close(got[0], loss, what="the loss that is returned", given=given, knows=known)
     plain = {stages: _Batch(rng, "plain", stages, m) for stages, m in ((2, 4), (4, 8))}
     found = {}
 
