@@ -238,6 +238,7 @@ def test_the_veil_begins_where_the_time_is_in_the_picture() -> None:
     ax.axvline(7.0, color="black")
     (place,) = schedules._places(ax, [7.0])
     png = plots.bundle(fig, alt=ALT)["text/html"].partition("base64,")[2].rstrip('">')
+    plt.close(fig)
     pixels = plt.imread(io.BytesIO(base64.b64decode(png)))[..., 0]
     dark = np.flatnonzero(pixels.min(axis=0) < 0.5)
     assert abs(100 * dark.mean() / pixels.shape[1] - place) < 1
