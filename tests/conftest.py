@@ -1,6 +1,7 @@
 """For every test: nobody's own files are touched, and the run says at its end what it left out."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -39,6 +40,13 @@ def _nobodys_own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         patch.setenv("JUPYTER_DATA_DIR", str(folder / "jupyter_data"))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_of_other_tests() -> None:
+    """A test that counts open figures sees its own."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
