@@ -225,7 +225,7 @@ def judge_gpipe(student, rng):
 
     def schedule(case):
         if case not in got:
-            got[case] = _schedule(student.gpipe_actions(*case), *case, _given(*case))
+            got[case] = _schedule(student.gpipe_actions(*case), case[0], case[1], _given(*case))
         return got[case]
 
     with part("it can run, and leaves nothing out", points=0.5):
@@ -265,7 +265,9 @@ def judge_one_f_one_b(student, rng):
 
     def schedule(case):
         if case not in got:
-            got[case] = _schedule(student.one_f_one_b_actions(*case), *case, _given(*case))
+            got[case] = _schedule(
+                student.one_f_one_b_actions(*case), case[0], case[1], _given(*case)
+            )
         return got[case]
 
     with part("it can run, and leaves nothing out", points=0.5):
