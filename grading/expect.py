@@ -10,7 +10,8 @@ dtype and value are told apart. Only exact plain types are compared, so no answe
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,16 @@ def choice(student: Student, name: str, right: str, wrong: Mapping[str, str]) ->
         raise Fault("value", f"`{name}` should be one of {listed}.", got=show(given))
     if got != right:
         raise Fault("value", f"`{name}` is not right yet.", wrong[got], got=f'"{got}"')
+
+
+@contextmanager
+def otherwise(diagnosis: str) -> Iterator[None]:
+    """Gives `diagnosis` to a fault in the block that has none."""
+    try:
+        yield
+    except Fault as fault:
+        fault.diagnosis = fault.diagnosis or diagnosis
+        raise
 
 
 def unchanged(student: Student, *, given: Given = "") -> None:

@@ -100,7 +100,7 @@ def test_a_script_with_a_display_opens_a_window(
     monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
     fig = plt.figure()
     plots.show(fig, alt=ALT)
-    assert [fig.number in numbers for numbers in shown] == [True]
+    assert shown == [[fig.number]]
     assert not plt.fignum_exists(fig.number)
     assert capsys.readouterr().out == ""
 

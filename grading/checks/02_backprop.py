@@ -1,8 +1,5 @@
 """Checks of lab 02: softmax, cross-entropy, and a multilayer perceptron's backward pass."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -81,7 +78,7 @@ def _judge_hopeless(loss, S, y):
         "Is a small number added inside the logarithm, or a probability clipped? That hides how"
         " wrong the network is. A difference of scores needs neither."
     )
-    with _else(hidden if 0 < loss < 0.9 * right else ""):
+    with expect.otherwise(hidden if 0 < loss < 0.9 * right else ""):
         expect.close(loss, right, what=what, given=given)
 
 
@@ -198,7 +195,8 @@ def judge_mlp(student, rng):
         model = MLP(student, *plan)
         _gradients(model, two[0])
         _judge_unmoved(model, plan[2:], given)
-        with _else("What forward keeps for backward must be of this batch only: start it anew."):
+        why = "What forward keeps for backward must be of this batch only: start it anew."
+        with expect.otherwise(why):
             _lists(_gradients(model, two[1]), right, ("dW", "db"), given, known)
     with part("step moves W and b against their gradients, and only step does", points=0.35):
         for plan, batch, given in cases[:2]:
@@ -216,7 +214,7 @@ def _judge_step(model, plan, batch, lr, given):
 
 
 def _judge_unmoved(model, before, given):
-    with _else("backward moved the weights itself: that is for step to do."):
+    with expect.otherwise("backward moved the weights itself: that is for step to do."):
         _lists((model["W"], model["b"]), before, ("W", "b"), given)
 
 
@@ -398,13 +396,3 @@ def judge_gradient_by_depth(student, rng):
             "d": "Look at your picture of the slopes, after exercise 4.",
         }
         expect.choice(student, "why_relu", "a", wrong)
-
-
-@contextmanager
-def _else(diagnosis: str) -> Iterator[None]:
-    """Gives `diagnosis` to a fault in the block that has none."""
-    try:
-        yield
-    except Fault as fault:
-        fault.diagnosis = fault.diagnosis or diagnosis
-        raise

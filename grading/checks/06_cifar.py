@@ -1,8 +1,6 @@
 """Checks of lab 06: declared networks, batch norm, augmentation, Fire and residual blocks."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -237,7 +235,7 @@ def judge_build_network(student, rng):
         expect.that(shapes == right, message, given=given, detail=detail, diagnosis=why)
         wanted = answers.output(layers, state, x)
         why = "Are stride, padding and kernel passed on as declared?"
-        with _else(why):
+        with expect.otherwise(why):
             expect.close(got["y"], wanted, what="the scores", given=given, rtol=1e-3, atol=1e-4)
     with part(
         "nothing has run through it yet: training mode, statistics at their start", points=0.2
@@ -398,7 +396,7 @@ def judge_build_solver(student, rng):
             "The weight decay is AdamW's own default.": _adamw(weights, gradients, lr, 0.01),
             "The optimizer is SGD whatever is declared.": _sgd(weights, gradients, lr, 0.9, decay),
         }
-        with _else(coupled if got["kind"] == "Adam" else ""):
+        with expect.otherwise(coupled if got["kind"] == "Adam" else ""):
             expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
     with part("the schedule: factors, fixed and one-cycle", points=0.3):
         got, given = settled("factors", lr_policy="fixed")
@@ -479,7 +477,8 @@ def judge_batch_norm(student, rng):
 
     def call(case, training, momentum=0.1):
         x, *rest = (case[key] for key in ("x", "weight", "bias", "mean", "var"))
-        with _else("Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."):
+        why = "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."
+        with expect.otherwise(why):
             got = student.batch_norm(x, *rest, training, momentum, eps)
         given = f"For x of shape {tuple(x.shape)}, training={training}, momentum={momentum},"
         given = f"{given} eps={eps}."
@@ -780,7 +779,8 @@ def judge_fire(student, rng):
             given = f"For Fire{(inputs, *rest)} and x of shape {tuple(x.shape)}."
             plan = (inputs, *rest)
             _judge_shapes(student, "Fire", plan, answers.fire_shapes(*plan), known(*plan))
-            with _else("Height and width stay as they are: does the 3×3 convolution have padding?"):
+            why = "Height and width stay as they are: does the 3×3 convolution have padding?"
+            with expect.otherwise(why):
                 reply = module_run(student, "Fire", list(plan), x, seed)
             state, y = expect.items(reply, 2)
             right, wrong = answers.fire(x, state)
@@ -831,7 +831,8 @@ def judge_residual_block(student, rng):
         x = answers.numbers(rng, 2, plan[0], 6, 4).float()
         given = f"For ResidualBlock{plan} and x of shape {tuple(x.shape)}."
         arguments = ["ResidualBlock", list(plan), x, int(rng.integers(2**31))]
-        with _else("Do the two that are added have the same shape? Only conv1 has the stride."):
+        why = "Do the two that are added have the same shape? Only conv1 has the stride."
+        with expect.otherwise(why):
             reply = module_run(student, *arguments)
         state, y = expect.items(reply, 2)
         wanted, wrong = answers.block(x, state, plan[2])
@@ -849,13 +850,3 @@ def judge_residual_block(student, rng):
             "x": "Nearly: what is done with the sum?",
         }
         expect.choice(student, "block_at_zero", "relu(x)", wrong)
-
-
-@contextmanager
-def _else(diagnosis: str) -> Iterator[None]:
-    """Gives `diagnosis` to a fault in the block that has none."""
-    try:
-        yield
-    except Fault as fault:
-        fault.diagnosis = fault.diagnosis or diagnosis
-        raise

@@ -5,7 +5,6 @@ deadlock is found at once. One part runs on processes. Nothing depends on how lo
 """
 
 import inspect
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -347,7 +346,7 @@ def judge_run_stage(student, rng):
         own = (
             "Does a backward take that of its own micro-batch out of the stash, whatever the order?"
         )
-        with _else(own):
+        with expect.otherwise(own):
             for stages in plain:
                 right(stages)
             batch = _Batch(rng, "plain", 2, 3)
@@ -556,13 +555,3 @@ def judge_staleness(student, rng):
         )
         why += " its forward at once."
         expect.choice(student, "stalest", "first", {"last": why, "all": why})
-
-
-@contextmanager
-def _else(diagnosis):
-    """Gives `diagnosis` to a fault in the block that has none."""
-    try:
-        yield
-    except Fault as fault:
-        fault.diagnosis = fault.diagnosis or diagnosis
-        raise

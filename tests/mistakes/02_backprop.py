@@ -1,20 +1,8 @@
 """Lab 02: what people get wrong about gradients, and about the network they train."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_softmax = _variants(
+_softmax = variants(
     "softmax",
     """
 def softmax(S):
@@ -37,7 +25,7 @@ _SOFTMAX = [
     _softmax("in place", 0, "changed its argument `S`", first="S -= S.max(axis=1, keepdims=True)"),
 ]
 
-_cross_entropy = _variants(
+_cross_entropy = variants(
     "cross_entropy",
     """
 def cross_entropy(S, y):
@@ -80,7 +68,7 @@ _CROSS_ENTROPY = [
     Mistake("cross_entropy", "guess 1", 1.25, "to the base 10", "loss_of_a_guess = 1"),
 ]
 
-_numerical = _variants(
+_numerical = variants(
     "numerical_gradient",
     """
 def numerical_gradient(f, x, eps=1e-5):
@@ -116,7 +104,7 @@ _NUMERICAL = [
     Mistake("numerical_gradient", "of the other", 0.75, "for a one-sided", "best_eps = 1e-8"),
 ]
 
-_through = _variants(
+_through = variants(
     "activation_backward",
     """
 def activation_backward(dA, Z, kind):
@@ -146,7 +134,7 @@ _THROUGH = [
     Mistake("activation_backward", "sign", 0.75, "is negative", "dL_dw = 0.2115"),
 ]
 
-_linear = _variants(
+_linear = variants(
     "linear",
     """
 def linear_forward(X, W, b):
@@ -175,7 +163,7 @@ _LINEAR = [
     _linear("other order", 0.7, "the order is (dX, dW, db)", result="dW, dX, db"),
 ]
 
-_mlp = _variants(
+_mlp = variants(
     "MLP",
     """
 class MLP:
@@ -267,7 +255,7 @@ _MLP = [
     ),
 ]
 
-_train = _variants(
+_train = variants(
     "train_mlp",
     """
 def train_mlp(model, loss, X, y, rates, batch_size, rng):

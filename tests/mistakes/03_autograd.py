@@ -1,20 +1,8 @@
 """Lab 03: what people get wrong when they write an engine that finds gradients."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_ops = _variants(
+_ops = variants(
     "tensor_ops",
     """
 def add(a, b):
@@ -73,7 +61,7 @@ _OPS = [
     _ops("axis ignored", 1.55, "sum along the axis that is given", sum="a.data.sum()"),
 ]
 
-_unbroadcast = _variants(
+_unbroadcast = variants(
     "unbroadcast",
     """
 def unbroadcast(dY, shape):
@@ -85,7 +73,7 @@ def unbroadcast(dY, shape):
     left="dY.sum(axis=missing)",
     right="dX.sum(axis=ones, keepdims=True)",
 )
-_whole = _variants("unbroadcast", "def unbroadcast(dY, shape):\n    return {it}")
+_whole = variants("unbroadcast", "def unbroadcast(dY, shape):\n    return {it}")
 _UNBROADCAST = [
     _unbroadcast(
         "mean",
@@ -103,7 +91,7 @@ _UNBROADCAST = [
     _whole("first share", 0, "of the first place alone", it="dY.reshape(-1, *shape)[0]"),
 ]
 
-_order = _variants(
+_order = variants(
     "topological_order",
     """
 def topological_order(root):
@@ -172,7 +160,7 @@ _ORDER = [
     Mistake("topological_order", "marked late", 1.0, "there are 2ⁿ paths", _MARKED_LATE),
 ]  # fmt: skip
 
-_backward = _variants(
+_backward = variants(
     "backward",
     """
 def backward(order):
@@ -227,7 +215,7 @@ _BACKWARD = [
             "def backward(order): order[-1].grad = np.ones_like(order[-1].data)"),
 ]  # fmt: skip
 
-_detach = _variants(
+_detach = variants(
     "detach",
     """
 slope_past_detach = {slope}
@@ -269,7 +257,7 @@ _DETACH = [
     _detach("array of loss", 1.1, "should be a plain float", result="loss.data"),
 ]  # fmt: skip
 
-_sgd = _variants(
+_sgd = variants(
     "sgd_momentum",
     """
 def sgd_momentum(w, g, v, lr, momentum):
@@ -294,7 +282,7 @@ _SGD = [
     _sgd("in place", 0, "changed its argument `w`", result="w.__isub__(lr * v), v"),
 ]  # fmt: skip
 
-_adam = _variants(
+_adam = variants(
     "adam",
     """
 adam_step_ratio = {ratio}

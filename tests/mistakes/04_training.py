@@ -1,20 +1,8 @@
 """Lab 04: what people get wrong when they split, train, measure, stop and sweep."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_split = _variants(
+_split = variants(
     "split",
     """
 def split(y, share, seed):
@@ -80,7 +68,7 @@ _SPLIT = [
     Mistake("split", "looking leaks", 1.2, "does not change the weights", 'leak = "c"'),
 ]
 
-_epoch = _variants(
+_epoch = variants(
     "train_one_epoch",
     """
 def train_one_epoch(model, optimizer, X, y, batch_size, generator):
@@ -182,7 +170,7 @@ _EPOCH = [
     _epoch("nothing returned", 1.7, "is a return missing", result="None"),
 ]
 
-_evaluate = _variants(
+_evaluate = variants(
     "evaluate",
     """
 def evaluate(model, X, y, batch_size):
@@ -265,7 +253,7 @@ _CURVES = [
     )
 ]
 
-_stopping = _variants(
+_stopping = variants(
     "early_stopping",
     """
 class EarlyStopping:
@@ -329,7 +317,7 @@ _STOPPING = [
     Mistake("early_stopping", "one early", 1.0, "one more", "stops_after = 4"),
 ]
 
-_schedule = _variants(
+_schedule = variants(
     "learning_rate_schedule",
     """
 def learning_rate_schedule(step, steps, warmup):
@@ -365,7 +353,7 @@ _SCHEDULE = [
     Mistake("learning_rate_schedule", "half the way", 0.65, "times the peak rate", "rate_55 = 0.5"),
 ]
 
-_sweep = _variants(
+_sweep = variants(
     "sweep",
     """
 def sweep(run, grid, table, bar=iter):

@@ -1,20 +1,8 @@
 """Lab 05: what people get wrong about convolution, pooling and their gradients."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_size = _variants(
+_size = variants(
     "output_size",
     """
 import math
@@ -39,7 +27,7 @@ _SIZE = [
     Mistake("output_size", "half of seven", 0.8, "needs no padding", "same_padding = 3.5"),
 ]
 
-_loops = _variants(
+_loops = variants(
     "conv2d_loops",
     """
 def conv2d_loops(x, w, b, stride=1, padding=0):
@@ -111,7 +99,7 @@ _LOOPS = [
     _loops("in place", 0, "changed its argument `w`", result="(y, w.__imul__(2))[0]"),
 ]
 
-_im2col = _variants(
+_im2col = variants(
     "im2col",
     """
 def im2col(x, kernel, stride=1, padding=0):
@@ -195,7 +183,7 @@ _IM2COL = [
     Mistake("im2col", "for each filter", 1.0, "all six share them", "im2col_growth = 150"),
 ]
 
-_conv2d = _variants(
+_conv2d = variants(
     "conv2d",
     """
 def conv2d(x, w, b, stride=1, padding=0):
@@ -241,7 +229,7 @@ _CONV2D = [
     _conv2d("first image", 0, "the first image's", result="y[[0] * N].reshape(N, K, P, Q)"),
 ]
 
-_backward = _variants(
+_backward = variants(
     "conv2d_backward",
     """
 def conv2d_backward(dy, x, w, stride=1, padding=0):
@@ -303,7 +291,7 @@ _BACKWARD = [
     ),
 ]
 
-_pool = _variants(
+_pool = variants(
     "max_pool2d",
     """
 def max_pool2d(x, size):
@@ -389,7 +377,7 @@ _BY_HAND = [
     )
 ]
 
-_lenet = _variants(
+_lenet = variants(
     "LeNet",
     """
 class LeNet(nn.Module):

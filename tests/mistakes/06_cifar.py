@@ -1,20 +1,8 @@
 """Lab 06: what people get wrong about declarations, batch norm, augmentation and blocks."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_options = _variants(
+_options = variants(
     "options",
     """
 def options(section, known):
@@ -94,7 +82,7 @@ _OPTIONS = [
     ),
 ]
 
-_network = _variants(
+_network = variants(
     "build_network",
     """
 def build_network(network):
@@ -189,7 +177,7 @@ _NETWORK = [
     ),
 ]
 
-_solver = _variants(
+_solver = variants(
     "build_solver",
     """
 def build_solver(solver, model):
@@ -270,7 +258,7 @@ _SOLVER = [
     ),
 ]
 
-_norm = _variants(
+_norm = variants(
     "batch_norm",
     """
 def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
@@ -381,7 +369,7 @@ _NORM = [
     ),
 ]
 
-_augment = _variants(
+_augment = variants(
     "augment",
     """
 def augment(x, generator, padding=4):
@@ -492,7 +480,7 @@ _PARAMETERS = [
     )
 ]
 
-_fire = _variants(
+_fire = variants(
     "Fire",
     """
 class Fire(nn.Module):
@@ -536,7 +524,7 @@ _FIRE = [
     _fire("squeeze round", 0, "come first in nn.Conv2d", squeeze="squeezed, inputs"),
 ]
 
-_block = _variants(
+_block = variants(
     "residual_block",
     """
 class ResidualBlock(nn.Module):

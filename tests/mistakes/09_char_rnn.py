@@ -1,20 +1,8 @@
 """Lab 09: what people get wrong about characters, memory, streams and chance."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_vocabulary = _variants(
+_vocabulary = variants(
     "Vocabulary",
     """
 class Vocabulary:
@@ -64,7 +52,7 @@ _VOCABULARY = [
                 first='if set(text) - self.ids.keys(): raise ValueError("an unknown character")'),
 ]  # fmt: skip
 
-_rnn = _variants(
+_rnn = variants(
     "rnn_step",
     """
 def rnn_step(x, h, W, U, b):
@@ -87,7 +75,7 @@ _RNN = [
     _rnn("in place", 0.4, "changed its argument `h`", first="h *= 1.5; h /= 1.5; h += 1e-13"),
 ]
 
-_lstm = _variants(
+_lstm = variants(
     "lstm_step",
     """
 def lstm_step(x, h, c, W, U, b):
@@ -131,7 +119,7 @@ _LSTM = [
     Mistake("lstm_step", "one step", 1.7, "each multiplies", "share_left = 0.9"),
 ]  # fmt: skip
 
-_stream = _variants(
+_stream = variants(
     "stream_batches",
     """
 def stream_batches(ids, batch_size, length):
@@ -190,7 +178,7 @@ _STREAM = [
             pair="x[:, start : start + T].T, y[:, start : start + T].T"),
 ]  # fmt: skip
 
-_sample = _variants(
+_sample = variants(
     "sample",
     """
 def sample(scores, temperature=1.0, top_k=None):
@@ -236,7 +224,7 @@ _SAMPLE = [
             p="torch.softmax(scores / temperature, dim=0) + 1e-9"),
 ]  # fmt: skip
 
-_bptt = _variants(
+_bptt = variants(
     "bptt_step",
     """
 def bptt_step(model, state, x, y, optimizer, clip=1.0):
@@ -289,7 +277,7 @@ _BPTT = [
     _bptt("h alone", 0.4, "not the state (h, c)", result="loss.item(), h.detach()"),
 ]  # fmt: skip
 
-_bits = _variants(
+_bits = variants(
     "bits_per_character",
     """
 def bits_per_character(scores, y):

@@ -1,20 +1,8 @@
 """Lab 12: what people get wrong when ranks add up, pay for messages, and share a batch."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_tree = _variants(
+_tree = variants(
     "tree_all_reduce",
     """
 def tree_all_reduce(dist, x):
@@ -97,7 +85,7 @@ _TREE = [
     _tree("x returned", 0.9, "nothing was added", result="x"),
 ]  # fmt: skip
 
-_ring = _variants(
+_ring = variants(
     "ring_all_reduce",
     """
 def ring_all_reduce(dist, x):
@@ -146,7 +134,7 @@ _RING = [
             "def ring_all_reduce(dist, x): return tree_all_reduce(dist, x)"),
 ]  # fmt: skip
 
-_cost = _variants(
+_cost = variants(
     "communication_cost",
     """
 def communication_cost(algorithm, p, nbytes, alpha, beta):
@@ -200,7 +188,7 @@ _READ = [
     )
 ]
 
-_average = _variants(
+_average = variants(
     "average_gradients",
     """
 def average_gradients(dist, model):
@@ -241,7 +229,7 @@ _AVERAGE = [
              divide="parameter.grad /= uses.pop(0)"),
 ]  # fmt: skip
 
-_buckets = _variants(
+_buckets = variants(
     "bucketed_all_reduce",
     """
 def bucketed_all_reduce(dist, model, bucket_bytes):
@@ -292,7 +280,7 @@ def bucketed_all_reduce(dist, model, bucket_bytes):
 """),
 ]  # fmt: skip
 
-_rate = _variants(
+_rate = variants(
     "learning_rate_at",
     """
 def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):

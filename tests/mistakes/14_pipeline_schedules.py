@@ -1,20 +1,8 @@
 """Lab 14: what people get wrong about partitions, micro-batches, schedules and their costs."""
 
-from collections.abc import Callable
+from tests.mistakes import Mistake, variants
 
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
-
-_partition = _variants(
+_partition = variants(
     "partition",
     """
 from itertools import combinations, combinations_with_replacement, pairwise
@@ -81,7 +69,7 @@ def partition(costs, stages):
     Mistake("partition", "average", 1.2, "The slowest one sets the pace", "pace = 1.5"),
 ]
 
-_split = _variants(
+_split = variants(
     "split_microbatches",
     """
 def split_microbatches(batch, microbatches):
@@ -155,7 +143,7 @@ _SPLIT = [
     Mistake("split_microbatches", "whole batch", 1.1, "what micro-batches are to avoid", _WHOLE),
 ]
 
-_gpipe = _variants(
+_gpipe = variants(
     "gpipe_actions",
     """
 def gpipe_actions(stages, microbatches):
@@ -214,7 +202,7 @@ _BUBBLE = [
     Mistake("bubble_fraction", "larger", 1.25, "made of f + b", 'slower_backward = "larger"'),
 ]
 
-_one_f = _variants(
+_one_f = variants(
     "one_f_one_b_actions",
     """
 def one_f_one_b_actions(stages, microbatches):
@@ -272,7 +260,7 @@ _PEAK = [
     Mistake("peak_stash", "both", 0.75, "One of the two is right", 'gain_of_1f1b = "both"'),
 ]
 
-_remat = _variants(
+_remat = variants(
     "rematerialisation",
     """
 class RematerialisedStage:

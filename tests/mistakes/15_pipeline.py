@@ -1,18 +1,6 @@
 """Lab 15: what people get wrong about the program of a pipeline's rank, and about measuring it."""
 
-from collections.abc import Callable
-
-from tests.mistakes import Mistake
-
-
-def _variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
-    """Makes mistakes of an exercise: its usual answer, with some pieces changed."""
-
-    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
-        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
-
-    return mistake
-
+from tests.mistakes import Mistake, variants
 
 _LAYERS = [
     Mistake(
@@ -38,7 +26,7 @@ _LAYERS = [
     )
 ]
 
-_run = _variants(
+_run = variants(
     "run_stage",
     """
 def run_stage(actions, module, send, recv, inputs=None, loss=None):
@@ -126,7 +114,7 @@ _RUN = [
     _run("first micro-batch always", 0, "wrong", index="0"),
 ]
 
-_bubble = _variants(
+_bubble = variants(
     "measured_bubble",
     """
 def measured_bubble(spans, stages):
@@ -180,7 +168,7 @@ def measured_bubble(spans, stages):
     ),
 ]
 
-_stash = _variants(
+_stash = variants(
     "measured_stash",
     """
 import weakref

@@ -5,6 +5,7 @@ definitions of the same names; everything else stays the reference.
 """
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,19 @@ class Mistake:
     score: float
     says: str
     code: str
+
+
+def variants(exercise: str, template: str, **usual: str) -> Callable[..., Mistake]:
+    """Makes mistakes of an exercise: its usual answer, with some pieces changed.
+
+    template: the answer, with a {name} for each piece; usual: the pieces of the right answer. What
+    is returned takes a mistake's name, score and diagnosis, and the pieces that are wrong in it.
+    """
+
+    def mistake(name: str, score: float, says: str, **changes: str) -> Mistake:
+        return Mistake(exercise, name, score, says, template.format(**{**usual, **changes}))
+
+    return mistake
 
 
 def load(lab: str) -> list[Mistake]:
