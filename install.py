@@ -250,7 +250,8 @@ def install_packages() -> None:
     write_record(finished=False)
     command = [str(UV), "pip", "install", "--python", str(PYTHON)]
     try:
-        run([*command, "--require-hashes", "-r", "requirements.txt"])
+        # Compiled now, or each process that may not write into .venv compiles torch for itself.
+        run([*command, "--compile-bytecode", "--require-hashes", "-r", "requirements.txt"])
         run([*command, "--no-deps", "--no-build-isolation", "-e", "."])
     except Failure as failure:
         if not failure.half_done:  # what was installed before still works

@@ -16,7 +16,7 @@ passes add up to the exercise's points (the tests see to it).
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -42,6 +42,7 @@ class Exercise:
     points: float
     judge: Judge
     time_limit: float  # seconds, for one call of the student's code
+    forbids: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,18 @@ _loading: ContextVar[tuple[str, dict[str, Exercise]] | None] = ContextVar("loadi
 _judging: ContextVar[Result | None] = ContextVar("judging", default=None)
 
 
-def exercise(name: str, *, points: float, time_limit: float = 10.0) -> Callable[[Judge], Judge]:
+def exercise(
+    name: str,
+    *,
+    points: float,
+    time_limit: float = 10.0,
+    forbids: Mapping[str, Sequence[str]] | None = None,
+) -> Callable[[Judge], Judge]:
     """Declare the decorated function to be the check of the exercise `name` of its lab.
 
     time_limit: seconds that one call of the student's code may take.
+    forbids: for a name that the learner defines, the library calls that would do its work:
+        {"conv2d": ["torch"]}. An answer in whose source one is found gets no points, and is told.
     """
 
     def declare(judge: Judge) -> Judge:
@@ -99,7 +108,7 @@ def exercise(name: str, *, points: float, time_limit: float = 10.0) -> Callable[
         lab, found = loading
         if name in found:
             raise ValueError(f"grading/checks/{lab}.py declares the exercise {name!r} twice")
-        found[name] = Exercise(lab, name, points, judge, time_limit)
+        found[name] = Exercise(lab, name, points, judge, time_limit, forbids or {})
         return judge
 
     return declare
@@ -135,6 +144,7 @@ def judge(exercise: Exercise, transport: Transport, rng: np.random.Generator) ->
     result = Result(exercise.lab, exercise.name, exercise.points)
     token, start = _judging.set(result), time.perf_counter()
     try:
+        _refuse_library_calls(exercise, transport)
         exercise.judge(student, rng)
     except Fault as fault:
         if all(part.fault is not fault for part in result.parts):
@@ -143,6 +153,20 @@ def judge(exercise: Exercise, transport: Transport, rng: np.random.Generator) ->
         _judging.reset(token)
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _refuse_library_calls(exercise: Exercise, transport: Transport) -> None:
+    for name, forbidden in exercise.forbids.items():
+        used = transport.uses(name, forbidden)
+        if used:
+            with part("built by yourself", points=0):
+                raise Fault(
+                    "library call",
+                    f"Your `{name}` uses {' and '.join(used)}: libraries would do this exercise's"
+                    " work.",
+                    "Build it without. (The source was searched for names, and nothing more; if"
+                    " they are harmless here, say so to whoever grades.)",
+                )
 
 
 def labs() -> list[str]:

@@ -11,14 +11,15 @@ being run, and no other: a new session replays the cells before it and grading g
 import base64
 import hashlib
 import hmac
+import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from grading import exercise
+from grading import calls, exercise
 from grading.exercise import Exercise
 from grading.fault import Fault
 from grading.runner import TimeLimit, time_limit
@@ -202,6 +203,14 @@ class _Transport:
         self.transcript.append(entry)
         return reply
 
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        """From what was handed in; the session has no part in it."""
+        cells = [step.source for step in self.grader.submission.steps if isinstance(step, Run)]
+        found = calls.found(cells, name, forbidden)
+        reply = base64.b64encode(json.dumps(found).encode()).decode("ascii")
+        self.transcript.append({"request": _reading(name, forbidden), "reply": reply})
+        return found
+
     def _ask(self, request: bytes) -> bytes:
         most = self.grader.limits.exercise_seconds
         if self.spent > most:
@@ -222,14 +231,25 @@ class Replay:
         self.entries = iter(transcript)
 
     def answer(self, request: bytes) -> bytes:
+        return self._kept(hashlib.sha256(request).hexdigest())
+
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        return json.loads(self._kept(_reading(name, forbidden)))
+
+    def _kept(self, asked: str) -> bytes:
         entry = next(self.entries, {})
-        if entry.get("request") != hashlib.sha256(request).hexdigest():
+        if entry.get("request") != asked:
             raise NotKept
         if "lost" in entry:
             raise Fault("dead", entry["lost"])
         if "reply" not in entry:
             raise NotKept
         return base64.b64decode(entry["reply"])
+
+
+def _reading(name: str, forbidden: Sequence[str]) -> str:
+    """Stands in a transcript for the question which of these names the source has."""
+    return hashlib.sha256(json.dumps(["uses", name, *forbidden]).encode()).hexdigest()
 
 
 def rejudge(

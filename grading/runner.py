@@ -18,13 +18,15 @@ import linecache
 import signal
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from grading import calls
 from grading.codec import CodecError, Handle, decode, encode
 from grading.fault import Fault
 
@@ -46,6 +48,14 @@ class Runner:
             return encode({"fault": {
                 "kind": fault.kind, "message": fault.message, "detail": fault.detail,
             }})  # fmt: skip
+
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        """The forbidden names in the source of `name`: of the cells that ran, or of the script."""
+        cells = self.namespace.get("In")  # where IPython keeps them
+        if not isinstance(cells, list):
+            script = self.namespace.get("__file__")
+            cells = [Path(script).read_text(encoding="utf-8")] if script else []
+        return calls.found([str(cell) for cell in cells], name, forbidden)
 
     def _encode(self, reply: dict[str, Any]) -> bytes:
         try:

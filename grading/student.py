@@ -10,7 +10,7 @@ and handles come back. What the student did wrong on the way is raised as a `Fau
 
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from grading.codec import CodecError, Handle, decode, encode
@@ -18,9 +18,15 @@ from grading.fault import Fault
 
 
 class Transport(Protocol):
-    """Takes a request to the student's code and brings the reply, as `grading.runner` has them."""
+    """The way to the student's work."""
 
-    def answer(self, request: bytes) -> bytes: ...
+    def answer(self, request: bytes) -> bytes:
+        """Take a request to the student's code, bring the reply, as `grading.runner` has them."""
+        ...
+
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        """The forbidden names in the source of the student's `name`, as `grading.calls` has it."""
+        ...
 
 
 _FAULT = ("kind", "message", "detail")

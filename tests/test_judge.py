@@ -281,6 +281,47 @@ def test_forged_replies_gain_nothing(exercises: dict[str, Exercise], reply: byte
     assert scores(judged(submission(), exercises, Opened(Forging))) == dict.fromkeys(FULL, 0)
 
 
+# Library calls
+
+
+@pytest.fixture
+def forbidding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exercise]:
+    """The exercises, of which `double` forbids NumPy's functions."""
+    declared = '@exercise("double", points=2'
+    assert declared in CHECKS
+    checks = CHECKS.replace(declared, f"{declared}, forbids={{'double': ['numpy']}}")
+    return load(tmp_path / "forbidding", monkeypatch, checks)
+
+
+LIBRARY = "import numpy as np\ndef double(x): return np.add(x, x)"
+
+
+def test_a_forbidden_library_call_gets_no_points_and_is_told(
+    forbidding: dict[str, Exercise],
+) -> None:
+    verdict = judged(submission(double=LIBRARY), forbidding)
+    assert scores(verdict) == {**FULL, "double": 0}
+    assert "Your `double` uses numpy.add" in verdict_on(verdict, "double").message
+    assert scores(judged(submission(), forbidding)) == FULL
+
+
+def test_what_was_handed_in_is_read_and_not_what_the_process_says_of_it(
+    forbidding: dict[str, Exercise],
+) -> None:
+    forged = submission(double=LIBRARY + "\nIn = ['def double(x): return x + x']")
+    assert scores(judged(forged, forbidding)) == {**FULL, "double": 0}
+
+
+def test_a_library_call_is_judged_again_as_it_was(
+    exercises: dict[str, Exercise], forbidding: dict[str, Exercise]
+) -> None:
+    for answer, score in ((LIBRARY, 0), (RIGHT["double"], 2)):
+        transcript = judged(submission(double=answer), forbidding).transcripts["double"]
+        assert rejudged(forbidding["double"], transcript).score == score
+        with pytest.raises(NotKept):
+            rejudged(exercises["double"], transcript)
+
+
 # Judging again
 
 

@@ -180,7 +180,7 @@ def _mistake(rng, y):
     return w, b, x
 
 
-@exercise("perceptron_train", points=2, time_limit=3)
+@exercise("perceptron_train", points=2, time_limit=3, forbids={"perceptron_train": ["sklearn"]})
 def perceptron_train(student, rng):
     lr = float(rng.uniform(0.1, 0.9))
     with part(
@@ -367,7 +367,7 @@ def _why_not_near(got, expected):
     )
 
 
-@exercise("multiclass_train", points=2, time_limit=8)
+@exercise("multiclass_train", points=2, time_limit=8, forbids={"multiclass_train": ["sklearn"]})
 def multiclass_train(student, rng):
     images, labels = load_digits(return_X_y=True)
     # Shuffled images, and pixels in an order of their own: knowing the public data does not help.

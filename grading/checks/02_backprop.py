@@ -9,8 +9,10 @@ from grading.exercise import exercise, part
 from grading.fault import Fault
 from grading.student import probe
 
+LIBRARIES = ["torch", "scipy", "sklearn"]  # a call of which would do an exercise's work
 
-@exercise("softmax", points=1)
+
+@exercise("softmax", points=1, forbids={"softmax": LIBRARIES})
 def judge_softmax(student, rng):
     def judge(S, right, known):
         got = student.softmax(S)
@@ -29,7 +31,7 @@ def judge_softmax(student, rng):
         judge(S, *answers.softmax(S))
 
 
-@exercise("cross_entropy", points=1.5)
+@exercise("cross_entropy", points=1.5, forbids={"cross_entropy": LIBRARIES})
 def judge_cross_entropy(student, rng):
     # Positive, so that they have logarithms; in no row does the right class have the best score.
     S, y = rng.uniform(0.2, 2.5, size=(3, 4)), np.array([2, 0, 0])
@@ -92,7 +94,7 @@ def numerical_gradient(learner, x, A, eps):
     return learner.numerical_gradient(f, x, eps), x
 
 
-@exercise("numerical_gradient", points=1)
+@exercise("numerical_gradient", points=1, forbids={"numerical_gradient": LIBRARIES})
 def judge_numerical_gradient(student, rng):
     eps = 0.1  # so long that a one-sided difference is quite another number
     shapes = ((3,), (2, 3))
@@ -170,7 +172,7 @@ def MLP(learner, sizes, kind, W, b):
     return model
 
 
-@exercise("MLP", points=1.5)
+@exercise("MLP", points=1.5, forbids={"MLP": LIBRARIES})
 def judge_mlp(student, rng):
     plans = (((3, 4, 2), "tanh"), ((4, 5, 3, 2), "sigmoid"), ((3, 6, 4, 2), "relu"))
     plans = [(list(sizes), kind, *answers.parameters(rng, sizes)) for sizes, kind in plans]

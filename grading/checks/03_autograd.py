@@ -276,7 +276,7 @@ def backward(learner, parents, weights, starts, shared):
     return {"grads": grads, "intact": intact, "pulled": len(seen) > 0}
 
 
-@exercise("backward", points=1.5)
+@exercise("backward", points=1.5, forbids={"backward": ["torch"]})
 def judge_backward(student, rng):
     def judge(graph, shared=0):
         parents, weights, starts = graph
@@ -516,7 +516,7 @@ def _judge_loss(result, loss):
         raise
 
 
-@exercise("sgd_momentum", points=0.75)
+@exercise("sgd_momentum", points=0.75, forbids={"sgd_momentum": ["torch"]})
 def judge_sgd_momentum(student, rng):
     def judge(w, g, v, lr, momentum):
         right, known = answers.sgd_momentum(w, g, v, lr, momentum)
@@ -539,7 +539,7 @@ def judge_sgd_momentum(student, rng):
             w, v = judge(w, answers.numbers(rng, 3), v, 0.3 / (step + 1), 0.8)
 
 
-@exercise("adam", points=1.25)
+@exercise("adam", points=1.25, forbids={"adam": ["torch"]})
 def judge_adam(student, rng):
     def judge(state, g, t, lr, betas, eps, which):
         w, m, u = state

@@ -11,6 +11,11 @@ from grading.exercise import exercise, part
 from grading.fault import Fault
 from grading.student import probe
 
+NORMALISATIONS = [
+    "torch.batch_norm", "torch.native_batch_norm", "torch.nn.functional.batch_norm",
+    "torch.nn.functional.instance_norm", "torch.nn.BatchNorm1d", "torch.nn.BatchNorm2d",
+]  # fmt: skip
+
 FILE = "network.yaml"
 
 
@@ -458,7 +463,7 @@ def gradient(learner, x, dy, weight, bias, mean, var, eps):
     return x.grad, graph
 
 
-@exercise("batch_norm", points=2)
+@exercise("batch_norm", points=2, forbids={"batch_norm": NORMALISATIONS})
 def judge_batch_norm(student, rng):
     shapes = ((4, 3, 2, 5), (3, 2, 3, 3))
     cases = [

@@ -10,6 +10,11 @@ from grading.exercise import exercise, part
 from grading.fault import Fault
 from grading.student import Student, probe
 
+RECURRENT = [
+    "torch.nn.RNN", "torch.nn.RNNCell", "torch.nn.LSTM", "torch.nn.LSTMCell",
+    "torch.rnn_tanh_cell", "torch.lstm_cell", "torch.lstm",
+]  # fmt: skip
+
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ 0123456789.,;!?\n\téßñžω∑—“”猫吾輩人間𝄞😀"
 
 
@@ -173,7 +178,7 @@ def unrolled(learner, x, states, W, U, b):
     return out
 
 
-@exercise("rnn_step", points=1)
+@exercise("rnn_step", points=1, forbids={"rnn_step": RECURRENT})
 def judge_rnn_step(student, rng):
     with part("h' = tanh(W x + U h + b)", points=0.6):
         for B, D, H in ((2, 3, 3), (3, 2, 4)):
@@ -214,7 +219,7 @@ def _judge_sequence(reply, right, names):
             expect.close(state, wanted[t], what=name, given=with_given, rtol=1e-5, atol=1e-7)
 
 
-@exercise("lstm_step", points=2)
+@exercise("lstm_step", points=2, forbids={"lstm_step": RECURRENT})
 def judge_lstm_step(student, rng):
     shapes = ((2, 3, 3), (3, 2, 4), (1, 3, 2))
     with part("the new cell c'", points=0.7):

@@ -124,6 +124,7 @@ def _ten(
     return Mistake("multiclass_train", name, score, says, code)
 
 
+_LIBRARY = "would do this exercise's"
 MISTAKES = [
     _neuron("no bias", 0.2, "the bias b is missing", z="w @ x"),
     _neuron("bias subtracted", 0.2, "w·x − b: the bias is added", z="w @ x - b"),
@@ -270,4 +271,29 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
     ),
     _ten("the label itself", 0.0, "All ten rows", targets="np.repeat(y[:, None], 10, axis=1)"),
     _ten("upside down", 0.0, "the lowest score", targets=f"-{_TARGETS}"),
+    Mistake(
+        "perceptron_train",
+        "scikit-learn's",
+        0,
+        _LIBRARY,
+        """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    from sklearn.linear_model import Perceptron
+    fitted = Perceptron(eta0=lr, max_iter=max_epochs, tol=None, shuffle=False).fit(X, y)
+    return fitted.coef_[0], float(fitted.intercept_[0]), [0]
+""",
+    ),
+    Mistake(
+        "multiclass_train",
+        "scikit-learn's",
+        0,
+        _LIBRARY,
+        """
+from sklearn import linear_model
+
+def multiclass_train(X, y, epochs):
+    fitted = linear_model.SGDClassifier(loss="perceptron", max_iter=epochs, tol=None).fit(X, y)
+    return fitted.coef_, fitted.intercept_
+""",
+    ),
 ]

@@ -15,6 +15,18 @@ def softmax(S):
     result="E / E.sum(axis=1, keepdims=True)",
 )
 _SOFTMAX = [
+    Mistake(
+        "softmax",
+        "SciPy's",
+        0,
+        "uses scipy.special.softmax",
+        """
+from scipy import special
+
+def softmax(S):
+    return special.softmax(S, axis=1)
+""",
+    ),
     _softmax("no shift", 0.65, "subtract each row's largest score first", shift="0"),
     _softmax("one shift for the batch", 0.65, "its own largest score", shift="S.max()"),
     _softmax("wrong axis", 0, "sum along axis 1", shift="S.max()", result="E / E.sum(axis=0)"),
@@ -45,6 +57,21 @@ def cross_entropy(S, y):
     dS="(P - due) / n",
 )
 _CROSS_ENTROPY = [
+    Mistake(
+        "cross_entropy",
+        "PyTorch's",
+        0,
+        "uses torch.nn.functional.cross_entropy",
+        """
+import torch.nn.functional as F
+
+def cross_entropy(S, y):
+    scores = torch.tensor(S, requires_grad=True)
+    loss = F.cross_entropy(scores, torch.tensor(y))
+    loss.backward()
+    return loss.item(), scores.grad.numpy()
+""",
+    ),
     _cross_entropy("sum", 0.75, "divide by the number of", loss="float(-logs[rows, y].sum())"),
     _cross_entropy("no minus", 0.75, "minus is missing", loss="float(logs[rows, y].mean())"),
     _cross_entropy("base 10", 0.75, "the natural one", loss="-np.log10(P[rows, y]).mean()"),
@@ -89,6 +116,19 @@ def numerical_gradient(f, x, eps=1e-5):
     last="",
 )
 _NUMERICAL = [
+    Mistake(
+        "numerical_gradient",
+        "SciPy's",
+        0,
+        "uses scipy.optimize.approx_fprime",
+        """
+import scipy.optimize
+
+def numerical_gradient(f, x, eps):
+    flat = lambda v: f(v.reshape(x.shape))
+    return scipy.optimize.approx_fprime(x.ravel(), flat, eps).reshape(x.shape)
+""",
+    ),
     _numerical("one-sided", 0.25, "from x to x + ε", slope="(f(above) - f(x)) / eps"),
     _numerical("backward", 0.25, "from x − ε to x", slope="(f(x) - f(below)) / eps"),
     _numerical("not divided", 0.25, "is not divided by 2ε", slope="f(above) - f(below)"),
@@ -209,6 +249,17 @@ _ADD_UP = """old, self.sums = self.sums, (self.dW, self.db)
             self.dW = [one + other for one, other in zip(self.dW, old[0])]
             self.db = [one + other for one, other in zip(self.db, old[1])]"""
 _MLP = [
+    Mistake(
+        "MLP",
+        "PyTorch's",
+        0,
+        "uses torch.nn.Linear",
+        """
+class MLP:
+    def __init__(self, sizes, activation, seed):
+        self.layers = [torch.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])]
+""",
+    ),
     _mlp("activation at the end", 1.1, "they go out as they are", scores="X"),
     _mlp("softmax inside", 1.1, "softmax belongs to the loss", scores="softmax(Z)"),
     _mlp("no activation", 0, "activations between the layers are missing", between="Z"),

@@ -180,6 +180,10 @@ def backward(order):
     after="",
 )
 _BACKWARD = [
+    Mistake("backward", "PyTorch's", 0, "uses torch.autograd.backward", """
+def backward(order):
+    torch.autograd.backward([torch.tensor(order[-1].data, requires_grad=True)])
+"""),
     _backward("overwritten", 0.35, "The last share replaces", join="p.grad = share"),
     _backward(
         "first share kept",
@@ -270,6 +274,14 @@ def sgd_momentum(w, g, v, lr, momentum):
     result="w - lr * v, v",
 )
 _SGD = [
+    Mistake("sgd_momentum", "PyTorch's", 0, "uses torch.optim.SGD", """
+def sgd_momentum(w, g, v, lr, momentum):
+    weight = torch.tensor(w, requires_grad=True)
+    weight.grad = torch.tensor(g)
+    optimizer = torch.optim.SGD([weight], lr=lr, momentum=momentum)
+    optimizer.step()
+    return weight.detach().numpy(), v
+"""),
     _sgd("rate inside", 0, "The learning rate is inside v", v="momentum * v + lr * g",
          result="w - v, v"),
     _sgd("damped", 0, "torch's v is a sum", v="momentum * v + (1 - momentum) * g"),
@@ -305,6 +317,18 @@ def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
     result="m, u",
 )
 _ADAM = [
+    Mistake("adam", "PyTorch's, by a helper", 0, "uses torch.optim.Adam", """
+from torch import optim
+
+def stepped(w, g, lr):
+    weight = torch.tensor(w, requires_grad=True)
+    weight.grad = torch.tensor(g)
+    optim.Adam([weight], lr=lr).step()
+    return weight.detach().numpy()
+
+def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
+    return stepped(w, g, lr), m, u
+"""),
     _adam("plain ratio", 1.0, "That is plain descent's", ratio="1e6"),
     _adam("gradient", 1.0, "the root of û is the size of g", ratio="1e3"),
     _adam("not corrected", 0.55, "correction for the start at 0 is missing", m_hat="m", u_hat="u"),

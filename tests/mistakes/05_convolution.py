@@ -52,6 +52,16 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
 )
 _ALL_AXES = {"first": "x = np.pad(x, padding); N, C, H, W = x.shape; padding = 0"}
 _LOOPS = [
+    Mistake(
+        "conv2d_loops",
+        "PyTorch's",
+        0,
+        "uses torch.nn.functional.conv2d",
+        """
+def conv2d_loops(x, w, b, stride=1, padding=0):
+    return F.conv2d(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
+""",
+    ),
     _loops("flipped", 0, "is flipped", value="np.sum(w[k, :, ::-1, ::-1] * window) + b[k]"),
     _loops("no bias", 0, "The bias is missing", value="np.sum(w[k] * window)"),
     _loops("bias for each weight", 0, "once for each place", value="np.sum(w[k] * window + b[k])"),
@@ -124,6 +134,16 @@ def im2col(x, kernel, stride=1, padding=0):
 _FLAT = "reshape(N, C * R * S, P * Q)"
 _ENDS = "len(range(0, {}, stride))"
 _IM2COL = [
+    Mistake(
+        "im2col",
+        "the library's",
+        0,
+        "uses torch.from_numpy and torch.nn.functional.unfold",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    return unfold(x, kernel, stride, padding)
+""",
+    ),
     _im2col(
         "windows as rows",
         0.25,
@@ -199,6 +219,18 @@ def conv2d(x, w, b, stride=1, padding=0):
     result="y.reshape(N, K, P, Q)",
 )
 _CONV2D = [
+    Mistake(
+        "conv2d",
+        "PyTorch's, by another name",
+        0,
+        "uses torch.nn.functional.conv2d",
+        """
+from torch.nn.functional import conv2d as theirs
+
+def conv2d(x, w, b, stride=1, padding=0):
+    return theirs(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
+""",
+    ),
     _conv2d("no bias", 0, "The bias is missing", bias="0"),
     _conv2d("flipped", 0, "is flipped", filters="w[:, :, ::-1, ::-1].reshape(K, -1)"),
     _conv2d(
@@ -259,6 +291,17 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
     result="dx, dw, db",
 )
 _BACKWARD = [
+    Mistake(
+        "conv2d_backward",
+        "PyTorch's",
+        0,
+        "uses torch.nn.grad.conv2d_input",
+        """
+def conv2d_backward(dy, x, w, stride=1, padding=0):
+    dx = nn.grad.conv2d_input(x.shape, torch.from_numpy(w), torch.from_numpy(dy), stride, padding)
+    return dx.numpy(), np.zeros_like(w), dy.sum(axis=(0, 2, 3))
+""",
+    ),
     _backward("db for each image", 1.7, "not summed over the images", db="dy.sum(axis=(2, 3))"),
     _backward("db for each place", 1.7, "not summed over the places", db="dy.sum(axis=0)"),
     _backward("db a mean", 1.7, "mean over images and places", db="dy.mean(axis=(0, 2, 3))"),
@@ -328,6 +371,16 @@ def max_pool2d_backward(dy, x, size):
 _CEIL = {"P": "-(-H // size)", "Q": "-(-W // size)"}
 _PAD = "x = np.pad(x, ((0, 0), (0, 0), (0, -H % size), (0, -W % size)))"
 _POOL = [
+    Mistake(
+        "max_pool2d",
+        "PyTorch's",
+        0,
+        "uses torch.from_numpy",
+        """
+def max_pool2d(x, size):
+    return F.max_pool2d(torch.from_numpy(x), size).numpy()
+""",
+    ),
     _pool("mean", 0.65, "the mean of each block", value="block.mean(axis=(2, 3))"),
     _pool("smallest", 0.65, "smallest value", value="block.min(axis=(2, 3))"),
     _pool("starts at 0", 0.85, "starts at 0", value="np.maximum(0, block.max(axis=(2, 3)))"),

@@ -288,6 +288,18 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     y="weight * (x - mean) / torch.sqrt(var + eps) + bias",
 )
 _NORM = [
+    Mistake(
+        "batch_norm",
+        "PyTorch's",
+        0,
+        "uses torch.nn.functional.batch_norm",
+        """
+def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
+    mean, var = running_mean.clone(), running_var.clone()
+    y = F.batch_norm(x, mean, var, weight, bias, training, momentum, eps)
+    return y, mean, var
+""",
+    ),
     _norm(
         "batch statistics in evaluation",
         1.7,

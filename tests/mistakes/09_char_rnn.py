@@ -63,6 +63,17 @@ def rnn_step(x, h, W, U, b):
     result="torch.tanh(x @ W.T + h @ U.T + b)",
 )
 _RNN = [
+    Mistake(
+        "rnn_step",
+        "PyTorch's",
+        0,
+        "uses torch.nn.RNNCell",
+        """
+def rnn_step(x, h, W, U, b):
+    cell = nn.RNNCell(x.shape[1], h.shape[1], dtype=x.dtype)
+    return cell(x, h).detach()
+""",
+    ),
     _rnn("no tanh", 0, "not bounded grows", result="x @ W.T + h @ U.T + b"),
     _rnn("no bias", 0, "The bias b is missing", result="torch.tanh(x @ W.T + h @ U.T)"),
     _rnn("U not turned", 0, "h @ U.T", result="torch.tanh(x @ W.T + h @ U + b)"),
@@ -97,6 +108,10 @@ def lstm_step(x, h, c, W, U, b):
     result="o * torch.tanh(c), c",
 )
 _LSTM = [
+    Mistake("lstm_step", "PyTorch's", 0, "uses torch.lstm_cell", """
+def lstm_step(x, h, c, W, U, b):
+    return torch.lstm_cell(x, (h, c), W, U, b, torch.zeros_like(b))
+"""),
     _lstm("i f o g", 0.3, "in the order i, f, o, g", gates="i, f, o, g"),
     _lstm("f i g o", 0.3, "in the order f, i, g, o", gates="f, i, g, o"),
     _lstm("i g f o", 0.3, "in the order i, g, f, o", gates="i, g, f, o"),

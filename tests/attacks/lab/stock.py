@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+
 # %% nbgrader={"grade_id": "center_code", "solution": true}
 def center(x):
     """x less the mean of each of its columns."""
@@ -15,11 +16,13 @@ def center(x):
     return x - x.mean(axis=0)  # @SOLUTION@
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "center", "grade": true, "points": 2}
 ### BEGIN HIDDEN TESTS
 x = np.random.default_rng(7).normal(size=(5, 3))  # @CHECKS@
 assert np.allclose(center(x), x - x.mean(axis=0))
 ### END HIDDEN TESTS
+
 
 # %% nbgrader={"grade_id": "slope_code", "solution": true}
 def slope(x, y):
@@ -28,6 +31,7 @@ def slope(x, y):
     return float(x @ y / (x @ x))
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "slope", "grade": true, "points": 2}
 ### BEGIN HIDDEN TESTS
 x, y = np.random.default_rng(8).normal(size=(2, 6))
@@ -35,6 +39,7 @@ expected = float(x @ y / (x @ x))
 # Partial credit, nbgrader's way: the last expression's value, less the further off.
 round(2 * math.exp(-10 * abs(slope(x, y) - expected)), 2)  # pyright: ignore
 ### END HIDDEN TESTS
+
 
 # %% nbgrader={"grade_id": "averager_code", "solution": true}
 ### BEGIN SOLUTION
@@ -49,6 +54,8 @@ class Averager:
 
     def mean(self):
         return float(np.mean(self.values))
+
+
 ### END SOLUTION
 
 # %% nbgrader={"grade_id": "averager", "grade": true, "points": 2}
