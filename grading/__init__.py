@@ -1,9 +1,9 @@
 """Checks, and everything around them, in three groups.
 
 **An exercise and its answer.** `exercise` declares and runs checks (`checks/NN_name.py`), `expect`
-compares, `fault` says what is wrong, `student` is the handle that a check talks to, `runner` its
-other end beside the student's code, `codec` what passes between. `check` is the learner's door,
-`render` what they see, `progress` their standing.
+compares, `calls` finds library calls in a source, `fault` says what is wrong, `student` is the
+handle that a check talks to, `runner` its other end beside the student's code, `codec` what passes
+between. `check` is the learner's door, `render` what they see, `progress` their standing.
 
 **The course.** `source` reads `solutions/`, `release` makes `labs/`, `workspace` keeps `my_labs/`
 (`start_page`, `carry_over`), `execute` runs everything through papermill. `course` is what these

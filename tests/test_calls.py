@@ -29,8 +29,10 @@ def found(*cells: str) -> list[str]:
             "torch.conv2d",
         ),
         (
-            ["import scipy.signal", "def helper(x): return scipy.signal.convolve(x, x)"]
-            + ["class conv2d:\n    def __call__(self, x): return helper(x)"],
+            [
+                "import scipy.signal\ndef helper(x): return scipy.signal.convolve(x, x)",
+                "class conv2d:\n    def __call__(self, x): return helper(x)",
+            ],
             "scipy.signal.convolve",
         ),
     ],

@@ -1,6 +1,6 @@
 """The table of attacks: what each gets from stock nbgrader, and what from this course's grading.
 
-python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
+    python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """`python -m grading` with shorter limits, so that what hangs is soon over.
 
-python -m tests.attacks.grade CELL EXERCISE TOTAL autograde 01_attacked ...
+    python -m tests.attacks.grade CELL EXERCISE TOTAL autograde 01_attacked ...
 """
 
 import sys

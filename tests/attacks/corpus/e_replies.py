@@ -8,7 +8,7 @@ from tests.attacks import Attack, Gain
 NO_REPLIES = "does not apply: there are no replies to forge"
 
 # The reply to each request is the next of `replies`, a list of texts or of functions that make one.
-FORGE = """\
+FORGE = '''\
 import itertools
 
 import grading.codec
@@ -34,7 +34,7 @@ def fault(message):
             '],["detail",""]]]]]]')
 
 
-"""
+'''
 
 # Messages of Jupyter's protocol, signed with the kernel's own key, with any content.
 RAW = '''\

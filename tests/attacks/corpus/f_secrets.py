@@ -8,7 +8,7 @@ def reading(name: str, what: str, cell: str, *, source: str = "", stock: str = "
     return Attack(name, "reading", what, before, FOUND, source=source, stock=stock)
 
 
-LEFTOVERS = """\
+LEFTOVERS = '''\
 import os
 import tempfile
 
@@ -22,7 +22,7 @@ for folder in folders:
             file.write("@LEFT@")
     except OSError as error:
         print(type(error).__name__, folder)
-"""
+'''
 
 ATTACKS = [
     reading("course_folder", "Reads every file of the instructor's course.", '''\
