@@ -29,8 +29,10 @@ update: install ## carry your answers in my_labs/ over into labs that have chang
 progress: install ## your points so far
 	@$(RUN) -m grading progress $(ARGS)
 
-data: install ## download MNIST into data/ and check it
+data: install ## download MNIST, Shakespeare and CIFAR-10 (12, 1, 170 MB) into data/, and check them
 	@$(RUN) -m utils.data mnist $(ARGS)
+	@$(RUN) -m utils.text shakespeare $(ARGS)
+	@$(RUN) -m utils.images cifar10 $(ARGS)
 
 lint: install ## ruff and basedpyright
 	@$(RUN) -m ruff check .
