@@ -10,7 +10,7 @@ between. `check` is the learner's door, `render` what they see, `progress` their
 share, `nbgrader_config` what nbgrader does differently here.
 
 **Grading many.** `submission` reads what was handed in, `judge` decides what it is worth, in a
-`session` with a kernel (`kernels`; `sandbox*` isolates it), `grade` does one submission,
+`session` with a kernel (`kernels`; `sandbox/` isolates it), `grade` does one submission,
 `autograde` many (`batch`, `executors`). `record` writes results (`verdict`) into nbgrader's
 gradebook through `judged`, which stands in for nbgrader's Execute; `report` and `rejudge` use kept
 results again.

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from grading import sandbox_launch
-from grading.sandbox import Limits, SandboxKernel, open_kernel
+from grading.sandbox import Limits, SandboxKernel, launch, open_kernel
 from tests.sandboxes import Inside, Open, run
 
 
@@ -15,7 +14,7 @@ def light_zygote() -> Iterator[None]:
     """A zygote that imports little, so that tests are quick."""
     with pytest.MonkeyPatch.context() as patch:
         light = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "numpy")
-        patch.setattr(sandbox_launch, "PRELOADED", light)
+        patch.setattr(launch, "PRELOADED", light)
         yield
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
 
-from grading import sandbox_launch
-from grading.sandbox import SandboxKernel
+from grading.sandbox import SandboxKernel, launch
 
 PATIENCE = 120.0
-REAL_PRELOADED = sandbox_launch.PRELOADED
+REAL_PRELOADED = launch.PRELOADED
 Open = Callable[..., SandboxKernel]
 Inside = Callable[[str], str]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from grading import sandbox, sandbox_launch, sandbox_view
-from grading.sandbox import MB, Limits, SandboxUnavailable, open_kernel
+from grading import sandbox
+from grading.sandbox import MB, Limits, SandboxUnavailable, launch, open_kernel, view
 from tests.needs import needs
 from tests.sandboxes import NAMESPACE, REAL_PRELOADED, Inside, Open, run
 
@@ -290,7 +290,7 @@ def test_forks_share_nothing() -> None:
 
 
 def test_zygote_imports_what_labs_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox_launch, "PRELOADED", REAL_PRELOADED)
+    monkeypatch.setattr(launch, "PRELOADED", REAL_PRELOADED)
     kernel = open_kernel(fast=True, environment={"OMP_NUM_THREADS": "1"})
     try:
         assert "forked" in kernel.isolation
@@ -321,7 +321,7 @@ print(total[0].item())
 def test_zygote_that_cannot_fork_safely_is_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sandbox_launch, "PRELOADED", ("no_such_module",))
+    monkeypatch.setattr(launch, "PRELOADED", ("no_such_module",))
     kernel = open_kernel(fast=True)
     assert "started afresh (no zygote: ModuleNotFoundError" in kernel.isolation
     assert run(kernel, "print(6 * 7)").ok() == "42"
@@ -340,7 +340,7 @@ def fake_bubblewrap(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def _forget() -> Iterator[None]:
-    caches = (sandbox_view.problem, sandbox_view._help, sandbox_view._bubblewrap)
+    caches = (view.problem, view._help, view._bubblewrap)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -397,7 +397,7 @@ def test_as_an_ordinary_user() -> None:
     ]
     chosen = "nobody or namespaces or forbidden or files or written or one_another or outlives"
     command = [
-        "bwrap", "--dev-bind", "/", "/", *options, *sandbox_view._bind(str(base)), "--",
+        "bwrap", "--dev-bind", "/", "/", *options, *view._bind(str(base)), "--",
         "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups",
         "env", "HOME=/nonexistent", "LOGNAME=ordinary",
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",

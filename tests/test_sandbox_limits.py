@@ -14,8 +14,9 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
-from grading import sandbox, sandbox_launch, sandbox_limits
-from grading.sandbox import MB, Limits
+from grading import sandbox
+from grading.sandbox import MB, Limits, launch
+from grading.sandbox.limits import sentence
 from tests.needs import needs
 from tests.sandboxes import NAMESPACE, PATIENCE, Open, members, run, until
 
@@ -51,7 +52,7 @@ def test_limits_that_leave_the_kernel(
     kernel = open_sandbox(Limits(**limits))
     answer = run(kernel, code)
     ((name, value),) = limits.items()
-    assert sandbox_limits.sentence(name, value) in answer.error
+    assert sentence(name, value) in answer.error
     assert run(kernel, "print(6 * 7)").ok().endswith("42")
     assert kernel.stopped_by is None
 
@@ -85,7 +86,7 @@ def test_limits_that_end_the_kernel(open_sandbox: Open, limits: dict[str, Any], 
     ((name, value),) = limits.items()
     assert kernel.stopped_by is not None
     assert kernel.stopped_by.limit == name
-    assert kernel.reason() == sandbox_limits.sentence(name, value)
+    assert kernel.reason() == sentence(name, value)
 
 
 def test_raw_flood_on_the_output_socket_is_counted(open_sandbox: Open) -> None:
@@ -107,11 +108,11 @@ def test_too_little_to_start_with(open_sandbox: Open, limits: dict[str, Any]) ->
 
 
 def test_sentences_name_the_limit_and_its_size() -> None:
-    said = sandbox_limits.sentence("memory", 1536 * MB)
+    said = sentence("memory", 1536 * MB)
     assert said == "The sandbox's limit on memory, 1.5 GB for all processes together, was reached."
-    assert "300 seconds" in sandbox_limits.sentence("cell_seconds", 300)
-    assert "256 MB" in sandbox_limits.sentence("file_size", 256 * MB)
-    assert ", 64, " in sandbox_limits.sentence("open_files", 64)
+    assert "300 seconds" in sentence("cell_seconds", 300)
+    assert "256 MB" in sentence("file_size", 256 * MB)
+    assert ", 64, " in sentence("open_files", 64)
 
 
 # Its end
@@ -237,8 +238,9 @@ def test_forged_last_words(open_sandbox: Open, last: str) -> None:
 
 LAUNCHER = """
 import sys, time
-from grading import sandbox, sandbox_launch
-sandbox_launch.PRELOADED = ("ipykernel.kernelapp",)
+from grading import sandbox
+from grading.sandbox import launch
+launch.PRELOADED = ("ipykernel.kernelapp",)
 kernel = sandbox.open_kernel(fast=sys.argv[1] == "True")
 kernel.client.execute("open('/sandbox/work/x', 'w').write('x'); import time; time.sleep(600)")
 print(kernel._session._first, kernel.client.ip, flush=True)
@@ -260,7 +262,7 @@ def test_launcher_killed(forked: bool) -> None:
         launcher.kill()
     until(lambda: members(namespace) == [])
     assert os.path.exists(os.path.dirname(ip))
-    sandbox_launch.sweep()
+    launch.sweep()
     assert not os.path.exists(os.path.dirname(ip))
 
 

@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grading import sandbox_files, sandbox_launch, sandbox_view
-from grading.sandbox_init import PORTS, SOCKETS, WORK
-from grading.sandbox_launch import Setting
-from grading.sandbox_limits import LimitReached, reached
-from grading.sandbox_view import SandboxUnavailable
-from grading.sandbox_watch import Usage
+from grading.sandbox import files, launch, view
+from grading.sandbox.init import PORTS, SOCKETS, WORK
+from grading.sandbox.launch import Setting
+from grading.sandbox.limits import LimitReached, reached
+from grading.sandbox.view import SandboxUnavailable
+from grading.sandbox.watch import Usage
 
 START_SECONDS = 300.0  # the zygote imports torch, on a machine that may be busy
 WATCH_SECONDS = 0.05  # between two looks at what the sandbox uses
@@ -57,9 +57,9 @@ class Session:
             "limits": asdict(setting.limits), "gpu": setting.gpu, "key": key.decode(),
             "env": environment,
         }  # fmt: skip
-        self._archive = None if files is None else sandbox_files.pack(files, self._limits.disk)
+        self._archive = None if files is None else files.pack(files, self._limits.disk)
         self._keep_in = keep
-        self._supervisor = sandbox_launch.supervisor()
+        self._supervisor = launch.supervisor()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._usage: Usage | None = None
@@ -113,7 +113,7 @@ class Session:
             raise
 
     async def _handshake(self) -> None:
-        self._channel, inside = sandbox_launch.pair()
+        self._channel, inside = launch.pair()
         self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with inside:
             await self._spawn(inside)
@@ -138,7 +138,7 @@ class Session:
                 return
         else:
             self.isolation = "bubblewrap, each kernel started afresh"
-        self._process = sandbox_launch.launch("session", (), inside, self._setting)
+        self._process = launch.launch("session", (), inside, self._setting)
 
     async def _expect(self, message: bytes) -> None:
         heard = await self._heard.get()
@@ -146,7 +146,7 @@ class Session:
             return
         if self._first < 0 and not heard and self._process is not None:
             _, stderr = self._process.communicate(timeout=10)
-            raise SandboxUnavailable(sandbox_view.diagnosis(stderr))
+            raise SandboxUnavailable(view.diagnosis(stderr))
         said = heard.decode(errors="replace").removeprefix("failed ") or "it ended without a word"
         raise RuntimeError(f"The sandboxed kernel did not start: {said}")
 
@@ -313,7 +313,7 @@ class Session:
         """Bring back the files: nothing can change them any more. Then it is over."""
         try:
             if self._keep_in is not None and self._work >= 0:
-                bring_back, limit = sandbox_files.bring_back, self._limits.disk
+                bring_back, limit = files.bring_back, self._limits.disk
                 await asyncio.to_thread(bring_back, self._work, self._keep_in, limit)
         finally:
             for descriptor in (self._first, self._root, self._work, *self._sockets):

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from grading import sandbox_seccomp
-from grading.sandbox_init import HOME, ROOT, TEMPORARY
+from grading.sandbox import seccomp
+from grading.sandbox.init import HOME, ROOT, TEMPORARY
 
 # The part of this package that a learner's notebook imports, and what runs first inside.
-# Neither the checks nor the judge.
+# Neither the checks nor the judge; nor sandbox/__init__, so that inside it is a mere folder.
 PUBLIC = (
     "__init__", "check", "exercise", "render", "progress", "runner", "student", "codec", "fault",
-    "sandbox_init", "sandbox_limits", "sandbox_seccomp",
+    "sandbox/init", "sandbox/limits", "sandbox/seccomp",
 )  # fmt: skip
 _SYSTEM = ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 _LINKED = ("/bin", "/lib", "/lib64")
@@ -40,14 +40,14 @@ class SandboxUnavailable(RuntimeError):
 def command(
     mode: str, modules: Sequence[str], *, data: Path | None, gpu: bool, disk: int
 ) -> tuple[list[str], list[int]]:
-    """The command that runs `sandbox_init` under bubblewrap, and descriptors for it to inherit.
+    """The command that runs `init` under bubblewrap, and descriptors for it to inherit.
 
     Run by root, the sandbox is made by root and its process then becomes a user that nobody else
     is; run by an ordinary user, it is made in a user namespace and is that user outside, so the
     limit on processes counts for each sandbox alone in either case. Raises SandboxUnavailable.
     """
     uid = _uid()
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     utils = package.parent / "utils"
     shown = [*_interpreter(), str(utils), *([str(data)] if data else [])]
     if (package.parent / "solutions").is_dir():  # a checkout of the course, not an installation
@@ -92,7 +92,7 @@ def command(
     for path, descriptor in zip(texts, descriptors, strict=True):
         options += ["--perms", "0444", "--ro-bind-data", str(descriptor), path]
     options += ["--remount-ro", "/"]
-    script = str(package / "sandbox_init.py")
+    script = str(package / "sandbox" / "init.py")
     program = [sys.executable, script, mode, str(uid), *modules]
     return [_bubblewrap(), *options, "--", *program], descriptors
 
@@ -116,7 +116,7 @@ def session_environment(data: Path | None, caller: Mapping[str, str]) -> dict[st
 @functools.cache
 def problem() -> str | None:
     """What stands in the way of a sandbox here, and how to remove it, in one sentence."""
-    if sys.platform != "linux" or not sandbox_seccomp.supported():
+    if sys.platform != "linux" or not seccomp.supported():
         return (
             "The sandbox needs Linux on x86-64 or arm64: grade in a Linux virtual machine or on a"
             " Linux server."

@@ -34,12 +34,12 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Bool, Dict, Unicode
 
-from grading import sandbox_launch, sandbox_view
-from grading.sandbox_init import PORTS
-from grading.sandbox_launch import Setting
-from grading.sandbox_limits import GB, KB, MB, LimitReached, Limits
-from grading.sandbox_session import START_SECONDS, Session
-from grading.sandbox_view import SandboxUnavailable
+from grading.sandbox import launch, view
+from grading.sandbox.init import PORTS
+from grading.sandbox.launch import Setting
+from grading.sandbox.limits import GB, KB, MB, LimitReached, Limits
+from grading.sandbox.session import START_SECONDS, Session
+from grading.sandbox.view import SandboxUnavailable
 
 __all__ = [
     "GB", "KB", "KERNEL_NAME", "MB", "LimitReached", "Limits", "Problem", "SandboxKernel",
@@ -68,7 +68,7 @@ class Problem:
 
 def probe() -> Problem | None:
     """Try to make a sandbox; None if it can be done. Later calls remember the answer."""
-    found = sandbox_view.problem()
+    found = view.problem()
     return None if found is None else Problem(found)
 
 
@@ -167,9 +167,7 @@ class _Socket:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._folder = tempfile.TemporaryDirectory(
-            prefix=sandbox_launch.prefix(), dir=sandbox_launch.FOLDER
-        )
+        self._folder = tempfile.TemporaryDirectory(prefix=launch.prefix(), dir=launch.FOLDER)
         self.info: Any = {
             **PORTS, "transport": "ipc", "ip": f"{self._folder.name}/k", "key": key,
             "signature_scheme": "hmac-sha256",
@@ -188,7 +186,7 @@ class _Socket:
             raise SandboxUnavailable(str(problem))
         return Session(
             setting, self.info["ip"], key=self._key, files=files, keep=keep, fast=fast,
-            environment=sandbox_view.session_environment(setting.data, environment),
+            environment=view.session_environment(setting.data, environment),
         )  # fmt: skip
 
     def remove(self) -> None:

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from grading import sandbox_view
-from grading.sandbox_limits import Limits
-from grading.sandbox_view import SandboxUnavailable
+from grading.sandbox import view
+from grading.sandbox.limits import Limits
+from grading.sandbox.view import SandboxUnavailable
 
 T = TypeVar("T")
 FOLDER = Path("/tmp")  # a socket's path has room for about 100 bytes: TMPDIR may be too long
@@ -125,7 +125,7 @@ class Zygote:
         if said is not None:
             zygote._process.kill()
             _, stderr = zygote._process.communicate()
-            raise SandboxUnavailable(f"no zygote: {said or sandbox_view.said(stderr)}")
+            raise SandboxUnavailable(f"no zygote: {said or view.said(stderr)}")
         return zygote
 
     def fork(self, channel: socket.socket) -> None:
@@ -149,8 +149,8 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def launch(
     mode: str, modules: Sequence[str], channel: socket.socket, setting: Setting
 ) -> "subprocess.Popen[bytes]":
-    """Start `sandbox_init` under bubblewrap; on the supervisor's thread only."""
-    command, descriptors = sandbox_view.command(
+    """Start `init` under bubblewrap; on the supervisor's thread only."""
+    command, descriptors = view.command(
         mode, modules, data=setting.data, gpu=setting.gpu, disk=setting.limits.disk
     )
     try:

@@ -2,10 +2,10 @@
 
 Started by `grading.sandbox`, never by hand, as process 1 of the sandbox; standard library only.
 
-    python sandbox_init.py session UID      one kernel, in the namespaces that bubblewrap made
-    python sandbox_init.py zygote UID ...   import these modules once, then fork a session, each in
-                                            namespaces of its own, for every channel received
-    python sandbox_init.py probe UID        nothing, to see whether it can be done
+    python init.py session UID      one kernel, in the namespaces that bubblewrap made
+    python init.py zygote UID ...   import these modules once, then fork a session, each in
+                                    namespaces of its own, for every channel received
+    python init.py probe UID        nothing, to see whether it can be done
 
 File descriptor 0 is the channel to the outside, a socket that keeps messages apart. From outside:
 the settings (JSON, with the submission as the descriptor of a tar file), then "go", "interrupt",
@@ -34,8 +34,8 @@ from typing import Any, NoReturn
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder: its modules belong to the package
 
-from grading.sandbox_limits import Limits, sentence
-from grading.sandbox_seccomp import forbid_system_calls
+from grading.sandbox.limits import Limits, sentence
+from grading.sandbox.seccomp import forbid_system_calls
 
 ROOT = "/sandbox"  # the one writable file system
 WORK, HOME, TEMPORARY, KERNEL = (f"{ROOT}/{name}" for name in ("work", "home", "tmp", "kernel"))
