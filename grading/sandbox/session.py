@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grading.sandbox import files, launch, view
+from grading.sandbox import launch, view
+from grading.sandbox.files import bring_back, pack
 from grading.sandbox.init import PORTS, SOCKETS, WORK
 from grading.sandbox.launch import Setting
 from grading.sandbox.limits import LimitReached, reached
@@ -57,7 +58,7 @@ class Session:
             "limits": asdict(setting.limits), "gpu": setting.gpu, "key": key.decode(),
             "env": environment,
         }  # fmt: skip
-        self._archive = None if files is None else files.pack(files, self._limits.disk)
+        self._archive = None if files is None else pack(files, self._limits.disk)
         self._keep_in = keep
         self._supervisor = launch.supervisor()
         self._process: subprocess.Popen[bytes] | None = None
@@ -313,8 +314,8 @@ class Session:
         """Bring back the files: nothing can change them any more. Then it is over."""
         try:
             if self._keep_in is not None and self._work >= 0:
-                bring_back, limit = files.bring_back, self._limits.disk
-                await asyncio.to_thread(bring_back, self._work, self._keep_in, limit)
+                disk = self._limits.disk
+                await asyncio.to_thread(bring_back, self._work, self._keep_in, disk)
         finally:
             for descriptor in (self._first, self._root, self._work, *self._sockets):
                 if descriptor >= 0:
