@@ -18,7 +18,8 @@ from grading.judge import Limits
 from grading.submission import Unreadable
 
 _PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch")
-_JUDGING = ("codec", "exercise", "expect", "fault", "student")  # what decides, beside the checks
+# What decides, beside the checks.
+_JUDGING = ("calls", "codec", "exercise", "expect", "fault", "student")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Bool, Unicode
 
-from grading import kernels, safe
+from grading import kernels, pictures, safe
 from grading.autograde import setting_of
 from grading.batch import read_result, result_file
 from grading.course import CourseError
@@ -70,7 +70,7 @@ def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode)
             ran = result["cells"].get(str(index))
             cell.outputs = marks(verdicts[name]) if name in verdicts else _shown(ran)
             continue
-        cell.attachments = nbformat.from_dict(safe.attachments(cell.get("attachments", {})))
+        cell.attachments = nbformat.from_dict(pictures.attachments(cell.get("attachments", {})))
         if cell.cell_type == "raw":
             cell.cell_type, cell.source = "markdown", safe.verbatim(cell.source)
         elif cell.source not in own:

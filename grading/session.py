@@ -15,7 +15,7 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from grading.judge import SessionLost
-from grading.safe import image
+from grading.pictures import image
 from grading.verdict import Outcome, plain
 
 MAX_OUTPUT = 10 * 2**20  # bytes that one cell, or one call of a check, may print

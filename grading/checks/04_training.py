@@ -33,7 +33,7 @@ def split_twice(learner, y, share, seed):
     return [list(one) if type(one) is tuple else one for one in splits], before, after
 
 
-@exercise("split", points=1.5)
+@exercise("split", points=1.5, forbids={"split": ["sklearn"]})
 def judge_split(student, rng):
     import torch
 
@@ -45,7 +45,7 @@ def judge_split(student, rng):
 
     def splits():
         reply, before, after = expect.items(split_twice(student, y, share, seed), 3)
-        return [_indices(one, given) for one in reply], before, after
+        return [_indices(one, labels, given) for one in reply], before, after
 
     with part("each example is in exactly one of the two", points=0.5):
         train, held = splits()[0][0]
@@ -80,7 +80,7 @@ def judge_split(student, rng):
                 "A class gives another share of its examples to held_out.",
                 given=given,
                 detail=f"Of the {count} examples of class {label}, {got} are held out.",
-                diagnosis=answers.wrong_share(len(train), len(held), share),
+                diagnosis=answers.wrong_share(train, held, share),
             )
     with part("random by its seed, and by nothing else", points=0.35):
         (one, again, other), before, after = splits()
@@ -96,22 +96,24 @@ def judge_split(student, rng):
         expect.choice(student, "leak", "a", answers.NO_LEAK)
 
 
-def _indices(got, given):
+def _indices(got, labels, given):
     two = expect.items(got, 2, what="the result (train, held_out)", given=given)
     arrays = []
     for name, one in zip(("train", "held_out"), two, strict=True):
         array = _array(one)
-        masks = "That is a mask: torch.nonzero(mask).flatten() makes indices of it."
         if type(array) is not np.ndarray or array.ndim != 1 or array.dtype.kind != "i":
-            is_mask = type(array) is np.ndarray and array.dtype.kind == "b"
+            shape = f", of shape {array.shape}" if type(array) is np.ndarray else ""
             raise Fault(
                 "type",
                 f"{name} should be a tensor of shape (n,) that holds whole numbers.",
-                masks if is_mask else "",
+                answers.no_indices(array),
                 given=given,
-                got=expect.show(one),
+                detail=f"{name} is {expect.show(one)}{shape}.",
             )
         arrays.append(array)
+    if sum(map(len, arrays)) > len(set(labels)) and set(np.concatenate(arrays)) <= set(labels):
+        message = "The tensors hold labels: the places in y are asked for."
+        raise Fault("value", message, "Return members, which are indices, and not y[members].")
     return arrays
 
 
@@ -206,7 +208,7 @@ def train_epochs(learner, X, y, W, b, lr, batch_size, seed):
 def judge_train_one_epoch(student, rng):
     import torch
 
-    n, batch_size, lr, seed = 23, 5, 0.3, int(rng.integers(2**20))
+    n, batch_size, lr, seed = 22, 4, 0.3, int(rng.integers(2**20))
     X = np.column_stack([rng.permutation(n) / 10, rng.normal(size=(n, 3))])
     y, W, b = rng.integers(3, size=n), rng.normal(size=(3, 4)), rng.normal(size=3)
     arguments = *(torch.tensor(a) for a in (X, y, W, b)), lr, batch_size, seed
@@ -216,24 +218,25 @@ def judge_train_one_epoch(student, rng):
     where = {round(float(x) * 10): i for i, x in enumerate(X[:, 0])}
 
     def epochs(run):
-        """The batches of each epoch, as lists of indices."""
+        """The batches of each epoch that a step followed, as lists of indices."""
         ends = [0, *run["ends"]]
         for start, end in pairwise(ends):
             notes = run["notes"][start:end]
             expect.that(notes, "The model was not called: nothing was trained.", given=given)
             batches = [[where.get(round(float(x) * 10), -1) for x in one["rows"]] for one in notes]
-            # A second call with the same batch, for the accuracy say, is no second batch.
-            yield [one for i, one in enumerate(batches) if i == 0 or one != batches[i - 1]]
+            # A second call with the same batch, or with all examples once more, is no batch.
+            batches = [one for i, one in enumerate(batches) if i == 0 or one != batches[i - 1]]
+            yield batches[:-1] if len(batches) > 1 and len(batches[-1]) == n else batches
 
     with part("each epoch goes through every example once, in batches", points=0.4):
         for batches in epochs(first):
             sizes = [len(one) for one in batches]
             flat = [i for one in batches for i in one]
             expect.that(
-                sorted(sizes) == [3, 5, 5, 5, 5],
+                sorted(sizes) == [2, 4, 4, 4, 4, 4],
                 "The batches have other sizes.",
                 given=given,
-                detail=f"expected five batches, of 5, 5, 5, 5 and 3   yours {sizes}",
+                detail=f"expected six batches, of 4, 4, 4, 4, 4 and 2   yours {sizes}",
                 diagnosis=answers.wrong_batches(sizes, n, batch_size),
             )
             expect.that(
@@ -275,6 +278,7 @@ def judge_train_one_epoch(student, rng):
         batches = [list(e) for e in epochs(first)]
         losses = _losses(X, y, batches[0], first)
         right, known = answers.epoch_loss(losses, [len(one) for one in batches[0]])
+        known |= answers.other_losses(X, y, batches[0], _weights(first))
         reply = first["losses"][0]
         expect.close(reply["value"], right, what="the loss", given=given, knows=known, rtol=1e-5)
         expect.that(
@@ -291,16 +295,22 @@ def _losses(X, y, batches, run):
 
     A wrong step has been marked down already; the loss is judged for itself.
     """
+    return [
+        answers.loss_and_gradients(X[batch], y[batch], *weight)[0]
+        for batch, weight in zip(batches, _weights(run), strict=False)
+    ]
+
+
+def _weights(run):
+    """The weights that the first epoch's batches met, and those after its last step."""
     weights, seen = [], None
     for note in run["notes"][: run["ends"][0]]:
         rows = _array(note["rows"]).tolist()
         if rows != seen:
             weights.append((_array(note["W"]), _array(note["b"])))
         seen = rows
-    return [
-        answers.loss_and_gradients(X[batch], y[batch], *weight)[0]
-        for batch, weight in zip(batches, weights, strict=True)
-    ]
+    later = run["notes"][run["ends"][0] :] or [{"W": run["weight"], "b": run["bias"]}]
+    return [*weights, (_array(later[0]["W"]), _array(later[0]["b"]))]
 
 
 # evaluate
@@ -311,7 +321,7 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
     import torch
 
     class Noting(torch.nn.Module):
-        def __init__(self):
+        def __init__(self, notes):
             super().__init__()
             linear = torch.nn.Linear(*W.T.shape)
             linear.load_state_dict({"weight": W.clone(), "bias": b.clone()})
@@ -319,12 +329,10 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
             seen = {"num_batches_tracked": torch.tensor(0)}
             self.norm.load_state_dict({"running_mean": mean, "running_var": var, **seen})
             self.net = linear if plain else torch.nn.Sequential(torch.nn.Dropout(0.5), linear)
-            self.notes = []
+            self.note = notes.append  # of a copied model, too
 
         def forward(self, X):
-            self.notes.append(
-                {"n": len(X), "training": self.training, "graph": torch.is_grad_enabled()}
-            )
+            self.note({"n": len(X), "training": self.training, "graph": torch.is_grad_enabled()})
             return self.net(X if plain else self.norm(X))
 
     def of(value):
@@ -333,17 +341,20 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
 
     runs = []
     for training in (True, False):
-        model = Noting().train(training)
+        notes = []
+        model = Noting(notes).train(training)
         result = learner.evaluate(model, X.clone(), y.clone(), batch_size)
+        left_off = not torch.is_grad_enabled()
+        torch.set_grad_enabled(True)
         result = tuple(of(one) for one in result) if type(result) is tuple else result
         runs.append({
-            "result": result, "notes": model.notes, "before": training, "after": model.training,
-            "seen": model.norm.state_dict()["num_batches_tracked"].item(),
+            "result": result, "notes": notes, "before": training, "after": model.training,
+            "seen": model.norm.state_dict()["num_batches_tracked"].item(), "left_off": left_off,
         })  # fmt: skip
     return runs
 
 
-@exercise("evaluate", points=1.5)
+@exercise("evaluate", points=1.5, forbids={"evaluate": ["utils.training.evaluate"]})
 def judge_evaluate(student, rng):
     import torch
 
@@ -410,6 +421,12 @@ def judge_evaluate(student, rng):
                 diagnosis="Each batch then keeps its graph: memory and time for nothing. Measure"
                 " inside `with torch.no_grad():`. model.eval() does not do that.",
             )
+            expect.that(
+                not run["left_off"],
+                "Gradients are still off afterwards.",
+                diagnosis="Nothing could train any more. `with torch.no_grad():` ends with its block;"
+                " torch.set_grad_enabled(False) holds until someone sets it back.",
+            )
     with part("in batches of at most batch_size", points=0.2):
         for run in runs(plain=True):
             _called(run)
@@ -454,7 +471,7 @@ def judge_read_loss_curves(student, rng):
 
 
 @probe
-def stop_early(learner, losses, patience, forward):
+def stop_early(learner, losses, patience):
     """Decisions of each epoch until it says stop; then what `restore` brings back.
 
     In epoch i (from 1) weights and buffers are i, and after the last they are −1.
@@ -466,12 +483,15 @@ def stop_early(learner, losses, patience, forward):
             for tensor in model.state_dict().values():
                 tensor.fill_(value)
 
+    def is_true(one):
+        return type(one).__name__ in ("bool", "bool_") and bool(one)
+
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
     stopping, decisions = learner.EarlyStopping(patience), []
     for epoch, loss in enumerate(losses, start=1):
         fill(epoch)
         decisions.append(stopping.step(loss, model))
-        if isinstance(decisions[-1], bool) and decisions[-1] and not forward:
+        if is_true(decisions[-1]):
             break
     kept = model.state_dict()["0.weight"][0, 0].item()
     fill(-1)
@@ -485,11 +505,17 @@ def judge_early_stopping(student, rng):
     with part("it stops after `patience` epochs without a new lowest loss", points=0.5):
         for losses, patience in cases:
             given = {"patience": patience, "the losses": losses}
-            decisions = expect.items(stop_early(student, losses, patience, False), 3)[0]
+            decisions = expect.items(stop_early(student, losses, patience), 3)[0]
             right, known = answers.decisions(losses, patience)
             for one in decisions:
                 if not isinstance(one, bool | np.bool_):
-                    expect.close(one, True, what="what step returns", given=given)
+                    raise Fault(
+                        "type",
+                        "`step` should return True or False after every epoch.",
+                        "Is a return missing on one of its ways?" if one is None else "",
+                        detail=f"yours {expect.show(one)}",
+                        given=expect._given(given),
+                    )
             got = len(decisions) if any(decisions) else 0
             if got != right:
                 raise Fault(
@@ -511,7 +537,7 @@ def judge_early_stopping(student, rng):
 
 def _judge_restored(student, cases, name, known):
     for losses, patience in cases:
-        reply = expect.items(stop_early(student, losses, patience, False), 3)
+        reply = expect.items(stop_early(student, losses, patience), 3)
         best = int(np.argmin(losses[: len(reply[0])])) + 1
         got = reply[1][name]
         if got != best:
@@ -541,16 +567,16 @@ def judge_learning_rate_schedule(student, rng):
     with part("the rise", points=0.2):
         right, known = answers.rise(steps, warmup)
         got = factors(steps, warmup, range(warmup))
-        expect.close(got, right, what="the factors of the first steps", given=given, knows=known)
+        expect.close(got, right, what="the rise", given=given, knows=known)
     with part("the half cosine", points=0.25):
         right, known = answers.fall(steps, warmup)
         got = factors(steps, warmup, range(warmup, steps))
-        expect.close(got, right, what="the factors after warm-up", given=given, knows=known)
+        expect.close(got, right, what="the fall", given=given, knows=known)
     with part("without warm-up", points=0.1):
         right, known = answers.fall(steps, 0)
         got = factors(steps, 0, range(steps))
         given = f"For steps = {steps}, warmup = 0."
-        expect.close(got, right, what="the factors", given=given, knows=known)
+        expect.close(got, right, what="the fall", given=given, knows=known)
     for name, points in (("first_rate", 0.1), ("rate_55", 0.1)):
         with part(name, points=points):
             how = "Put the step into the formula, and multiply the factor by the peak rate."
@@ -598,7 +624,7 @@ def run_sweep(learner, grid, rows, stop_at):
         }  # fmt: skip
 
 
-@exercise("sweep", points=1.5)
+@exercise("sweep", points=1.5, forbids={"sweep": ["utils.training.sweep"]})
 def judge_sweep(student, rng):
     rates = [float(x) / 100 for x in rng.choice(np.arange(1, 50), 3, replace=False)]
     sizes = [int(x) for x in rng.choice(np.arange(1, 90), 2, replace=False)]
@@ -639,8 +665,8 @@ def judge_sweep(student, rng):
     with part("started again, it makes the missing runs only", points=0.3):
         missing, reply = runs[3:], run_sweep(student, grid, rows[:3], 0)
         _judge_missing(reply["calls"], missing, runs, given)
-        table = sorted(_rows(reply["table"])[3:], key=str)
-        expect.close(table, sorted(rows[3:], key=str), what="what the table gained", given=given)
+        table = _sorted(_rows(reply["table"])[3:])
+        expect.close(table, _sorted(rows[3:]), what="what the table gained", given=given)
     with part("whatever else the table holds", points=0.15):
         others = [{"rate": rates[0], "size": 91, "score": 1.0}, {"layers": 3}, rows[4]]
         reply = run_sweep(student, grid, others, 0)
@@ -664,12 +690,16 @@ def _judge_missing(calls, missing, runs, given):
             " row has results, too."
         )
     expect.that(
-        sorted(calls, key=str) == sorted(missing, key=str),
+        _sorted(calls) == _sorted(missing),
         "With some runs in the table already, it makes other runs than the missing ones.",
         given=given,
         detail=f"Called: {expect.show(calls)}.",
         diagnosis=why,
     )
+
+
+def _sorted(rows):
+    return sorted(rows, key=lambda row: str(sorted(row.items())))
 
 
 def _with_score(settings):

@@ -13,7 +13,9 @@ from grading.student import probe
 
 NORMALISATIONS = [
     "torch.batch_norm", "torch.native_batch_norm", "torch.nn.functional.batch_norm",
-    "torch.nn.functional.instance_norm", "torch.nn.BatchNorm1d", "torch.nn.BatchNorm2d",
+    "torch.nn.functional.instance_norm", "torch.nn.functional.group_norm",
+    "torch.nn.functional.layer_norm", "torch.nn.BatchNorm1d", "torch.nn.BatchNorm2d",
+    "torch.nn.GroupNorm", "torch.nn.LayerNorm",
 ]  # fmt: skip
 
 FILE = "network.yaml"
@@ -25,7 +27,8 @@ def _error(reply, line: int, key: str, given: str, silent: str) -> None:
     line: where it should be; counted from 1.
     """
     raised, kind, text = expect.items(reply, 3)
-    expect.that(raised is True, "No error was raised.", given=given, diagnosis=silent)
+    why = "section.error makes the error: raise what it returns." if kind == "SpecError" else silent
+    expect.that(raised is True, "No error was raised.", given=given, diagnosis=why)
     detail = f"The error was {kind}: {text}"
     python = "That is Python's own error: look first, and raise section.error(key, …) yourself."
     own = "Raise section.error(key, …) of the section that holds the key."
@@ -60,6 +63,8 @@ def chosen(learner, text, known):
         raise
     except Exception as error:
         return True, type(error).__name__, str(error)
+    if isinstance(value, spec.SpecError):
+        return False, "SpecError", str(value)
     return False, "", dict(value) if isinstance(value, dict) else value
 
 
@@ -73,11 +78,12 @@ def judge_options(student, rng):
         text = head + "".join(f"  {line}\n" for line in lines)
         return chosen(student, text, known), f"For the text\n{text}"
 
-    def value(*lines: str):
+    def value(*lines: str, why: str = ""):
         reply, given = ask(*lines)
         raised, kind, got = expect.items(reply, 3)
         message = "An error was raised for a section with nothing wrong in it."
-        expect.that(raised is False, message, given=given, detail=f"{kind}: {got}")
+        detail = f"{kind}: {got}"
+        expect.that(raised is False, message, given=given, detail=detail, diagnosis=why)
         return got, given
 
     with part("what is given, and the defaults of what is not", points=0.3):
@@ -107,7 +113,7 @@ def judge_options(student, rng):
         silent = "A key whose entry is a type must be given: there is no default to fill in."
         _error(reply, 3, "units", given, silent)
     with part("a value of another type", points=0.25):
-        silent = "The value's type is not looked at."
+        silent = "Compare the value's type with what `known` asks for: a type, or a default's type."
         for lines, line, key in (
             (("bias: true", "units: many"), 4, "units"),
             ((f"units: {units}", "rate: fast"), 4, "rate"),
@@ -115,7 +121,9 @@ def judge_options(student, rng):
         ):
             reply, given = ask(*lines)
             _error(reply, line, key, given, silent)
-        got, given = value(f"units: {units}", "rate: 1")
+        got, given = value(
+            f"units: {units}", "rate: 1", why="Where a float is due, an int will do."
+        )
         expect.close(got["rate"], 1.0, what="rate", given=given)
 
 
@@ -147,6 +155,22 @@ def _text(layers, shape) -> str:
 
 
 @probe
+def finds(learner, text, layer, known):
+    """Whether the learner's options finds fault with a text, or with a layer of it."""
+    from utils import spec
+
+    section = spec.parse(text, "network.yaml")
+    if layer is not None:
+        section = section["layers"][layer]
+        known = {"name": str, "type": str, **learner.LAYERS[section["type"]]}
+    try:
+        learner.options(section, learner.SOLVERS if known is None else known)
+    except spec.SpecError:
+        return True
+    return False
+
+
+@probe
 def built(learner, text, x, seed):
     """The network of a text: kinds by name, modes, statistics; what it makes of x, re-weighted."""
     import torch
@@ -159,6 +183,8 @@ def built(learner, text, x, seed):
         raise
     except Exception as error:
         return True, type(error).__name__, str(error)
+    if isinstance(model, spec.SpecError):
+        return False, "SpecError", str(model)
     if not isinstance(model, torch.nn.Module):
         return False, "", model
     kinds = {name: type(layer).__name__ for name, layer in model.named_children()}
@@ -203,7 +229,10 @@ def judge_build_network(student, rng):
         if kind == "KeyError":
             why = "An option that the text leaves out has a default: options fills it in."
         elif ", name:" in str(got) or ", type: there is no such key" in str(got):
-            why = "Every layer has a name and a type, beside the keys of its type in LAYERS."
+            why = (
+                "A layer has a name and a type, beside the keys of its type in LAYERS: the table"
+                " that options gets must have all of them."
+            )
         expect.that(raised is False, message, given=given, detail=str(got), diagnosis=why)
         message = "The result is not a network: return nn.Sequential(layers)."
         expect.that(type(got) is dict, message, given=given, kind="type")
@@ -238,6 +267,8 @@ def judge_build_network(student, rng):
             " option arrive?"
         )
         expect.that(shapes == right, message, given=given, detail=detail, diagnosis=why)
+        message = "An image does not get through: return nn.Sequential(layers)."
+        expect.that(type(got["y"]) is not str, message, given=given, detail=str(got["y"]))
         wanted = answers.output(layers, state, x)
         why = "Are stride, padding and kernel passed on as declared?"
         with expect.otherwise(why):
@@ -258,19 +289,27 @@ def judge_build_network(student, rng):
             start = 1.0 if name.endswith("var") else 0.0
             if "running" in name or "batches" in name:
                 expect.that(bool((value == start).all()), message, diagnosis=why)
-    with part("a layer of an unknown type, a name taken", points=0.2):
+    with part("a layer of an unknown type, a name taken, what options finds", points=0.2):
+        network()  # an error for a text with nothing wrong in it is not the one that is asked for
         line = 3 + len(layers) + len(layers[3])
         for wrong, key in (
             ({"name": "k", "type": "convolution", "units": 3}, "type"),
             ({"name": "b", "type": "relu"}, "name"),
+            ({"name": "k", "type": "linear", "unitz": 3}, "unitz"),
         ):
             text = _text([*layers, wrong], shape)
+            if key == "unitz" and not finds(student, text, len(layers), None):
+                break  # that is for the check of options to say
             silent = "Nothing was said about the last layer of the text."
+            if key == "unitz":
+                silent = "Let options read every layer: it finds what is wrong in one."
             _error(built(student, text, None, 0), line, key, f"For the text\n{text}", silent)
     with part("a layer that does not fit what comes in", points=0.2):
+        network()
         for at, wrong in (
             (6, {"name": "k", "type": "max_pool", "kernel": 9}),
             (7, {"name": "k", "type": "conv", "channels": 3, "kernel": 3}),
+            (7, {"name": "k", "type": "batch_norm"}),
         ):
             text = _text([*layers[:at], wrong, *layers[at:]], shape)
             given, line = f"For the text\n{text}", 3 + at + len(layers[3])
@@ -311,6 +350,8 @@ def solver(learner, text, weights, gradients, steps):
         raise
     except Exception as error:
         return True, type(error).__name__, str(error)
+    if isinstance(plan, spec.SpecError):
+        return False, "SpecError", str(plan)
     if not isinstance(plan, dict):
         return False, "", plan
     settings = {key: value for key, value in plan.items() if key not in ("optimizer", "schedule")}
@@ -366,12 +407,32 @@ def judge_build_solver(student, rng):
         reply, given = plan(**more)
         raised, kind, got = expect.items(reply, 3)
         message = f"An error was raised for a text with nothing wrong in it: {kind}."
-        expect.that(raised is False, message, given=given, detail=str(got))
+        why = "options fills in what the text leaves out." if kind == "KeyError" else ""
+        expect.that(raised is False, message, given=given, detail=str(got), diagnosis=why)
         expect.that(type(got) is dict, "The result is not a dict.", given=given, kind="type")
-        for name, key in (("after", "optimizer"), ("factors", "schedule")):
+        for name, key, why in (
+            ("after", "optimizer", "It is made here, from model.parameters()."),
+            ("factors", "schedule", "It is a function of (step, steps), for `fixed` as well."),
+        ):
             message = f"The dict has no `{key}` that can be used."
-            expect.that(name not in needed or name in got, message, given=given, kind="type")
+            have = name not in needed or name in got
+            expect.that(have, message, given=given, kind="type", diagnosis=why)
+        if "after" in needed:
+            stay = any(bool((a == b).all()) for a, b in zip(got["after"], weights, strict=True))
+            message = "Some parameters stay as they were."
+            why = "Give the optimizer all of the model's parameters."
+            expect.that(not stay, message, given=given, diagnosis=why)
         return got, given
+
+    def factors(right, knows, **more):
+        got, given = settled("factors", **more)
+        given = f"{given}and 12 steps."
+        numbers = [expect.number(one, what="a factor", given=given) for one in got["factors"]]
+        why = "Find t first; f is t/w up to w, and then the line from 1 down to 0."
+        with expect.otherwise(why if more["lr_policy"] == "one_cycle" else ""):
+            got = np.array(numbers)
+            knows = {name: np.array(wrong) for name, wrong in knows.items()}
+            expect.close(got, np.array(right), what="the factors", given=given, knows=knows)
 
     what = ("weight 1", "bias 1", "weight 2", "bias 2")
     with part("sgd: rate, momentum and weight decay arrive", points=0.3):
@@ -387,9 +448,10 @@ def judge_build_solver(student, rng):
             "The learning rate is another than base_lr.": _sgd(
                 weights, gradients, 0.001, momentum, decay
             ),
-            "Only some of the parameters are trained.": [*right[:2], *weights[2:]],
         }
-        expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
+        why = "torch.optim.SGD with the declared rate, momentum and weight decay, and nothing else."
+        with expect.otherwise(why):
+            expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
     with part("adamw: rate and weight decay arrive", points=0.15):
         got, given = settled("after", optimizer="adamw", weight_decay=decay)
         right = _adamw(weights, gradients, lr, decay)
@@ -404,23 +466,26 @@ def judge_build_solver(student, rng):
         with expect.otherwise(coupled if got["kind"] == "Adam" else ""):
             expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
     with part("the schedule: factors, fixed and one-cycle", points=0.3):
-        got, given = settled("factors", lr_policy="fixed")
         rate = "A schedule gives a factor; the optimizer has the base rate already."
-        knows = {rate: [lr] * 12}
-        expect.close(got["factors"], [1.0] * 12, what="the factors", given=given, knows=knows)
-        got, given = settled("factors", lr_policy="one_cycle", warm_up=warm_up)
+        factors([1.0] * 12, {rate: [lr] * 12}, lr_policy="fixed")
         right, knows = _one_cycle(warm_up, 12)
         knows |= {rate: [lr * factor for factor in right]}
-        given = f"{given}and 12 steps."
-        expect.close(got["factors"], right, what="the factors", given=given, knows=knows)
+        factors(right, knows, lr_policy="one_cycle", warm_up=warm_up)
     with part("epochs, batch size and seed", points=0.1):
         got, given = settled()
         right = {key: base[key] for key in ("epochs", "batch_size", "seed")}
-        expect.equal(got["settings"], right, what="the rest of the dict", given=given)
-    with part("an optimizer or a policy that there is not", points=0.15):
-        for more in ({"optimizer": "sdg"}, {"lr_policy": "onecycle"}):
+        why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
+        with expect.otherwise(why):
+            expect.equal(got["settings"], right, what="the rest of the dict", given=given)
+    with part("an optimizer or a policy that there is not, what options finds", points=0.15):
+        settled()  # an error for a text with nothing wrong in it is not the one that is asked for
+        for more in ({"optimizer": "sdg"}, {"lr_policy": "onecycle"}, {"momentun": 0.5}):
             reply, given = plan(**more)
             silent = "What is none of the known words is taken for one of them, in silence."
+            if "momentun" in more:
+                silent = "Let options read the text: it finds what is wrong in it."
+                if not finds(student, given.partition("\n")[2], None, None):
+                    break  # that is for the check of options to say
             _error(reply, 5, next(iter(more)), given, silent)
 
 
@@ -445,6 +510,15 @@ def _one_cycle(w, steps):
         "After the warm-up it falls from less than 1: divide by 1 − w.": [
             one / w if one < w else 1 - one for one in t
         ],
+        "The last step is lost, and the first: t = (step + 1)/(steps + 1).": factors(
+            [step / (steps - 1) for step in range(steps)]
+        ),
+        "The function takes step first, then steps.": factors(
+            [(steps + 1) / (step + 1) for step in range(steps)]
+        ),
+        "During the warm-up it rises, after it it falls: the two lines are exchanged.": [
+            (1 - one) / (1 - w) if one < w else one / w for one in t
+        ],
         "The argument warm_up of the text is not used.": [
             one / 0.25 if one < 0.25 else (1 - one) / 0.75 for one in t
         ],
@@ -456,8 +530,8 @@ def gradient(learner, x, dy, weight, bias, mean, var, eps):
     """The gradient of sum(dy · y) in x, and whether the statistics carry a graph."""
     x = x.clone().requires_grad_()
     y, mean, var = learner.batch_norm(x, weight, bias, mean, var, True, 0.1, eps)
-    graph = bool(mean.requires_grad or var.requires_grad)
-    if not y.requires_grad:
+    graph = any(getattr(one, "requires_grad", False) for one in (mean, var))
+    if not getattr(y, "requires_grad", False):
         return None, graph
     (y * dy).sum().backward()
     return x.grad, graph
@@ -480,7 +554,7 @@ def judge_batch_norm(student, rng):
     eps = 0.3  # so large that a forgotten one shows
     names = "`running_mean`", "`running_var`"
 
-    def call(case, training, momentum=0.1):
+    def call(case, training, momentum=0.1, kept=True):
         x, *rest = (case[key] for key in ("x", "weight", "bias", "mean", "var"))
         why = "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."
         with expect.otherwise(why):
@@ -488,7 +562,8 @@ def judge_batch_norm(student, rng):
         given = f"For x of shape {tuple(x.shape)}, training={training}, momentum={momentum},"
         given = f"{given} eps={eps}."
         three = expect.items(got, 3, what="the result (y, running_mean, running_var)", given=given)
-        expect.unchanged(student, given=given)
+        if kept:
+            expect.unchanged(student, given=given)
         return three, given
 
     with part("training mode: each channel is normalised over the batch", points=0.5):
@@ -519,13 +594,15 @@ def judge_batch_norm(student, rng):
         "the gradient goes through the batch's statistics, the kept ones have no graph", points=0.3
     ):
         case, dy = cases[0], answers.numbers(rng, *shapes[0])
+        call(case, True, kept=False)
         x, weight, bias, mean, var = case.values()
         got, graph = expect.items(gradient(student, x, dy, weight, bias, mean, var, eps), 2)
         message = "y does not depend on x for autograd."
         right, knows = answers.batch_norm_gradient(x, dy, weight, bias, eps)
         why = next(iter(knows))
         expect.that(got is not None, message, diagnosis=why)
-        expect.close(got, right, what="the gradient in x", knows=knows, rtol=1e-5)
+        with expect.otherwise("If y is not right either, begin there."):
+            expect.close(got, right, what="the gradient in x", knows=knows, rtol=1e-5)
         message = "The running statistics carry a graph."
         why = (
             "Kept like this, every batch's graph stays in memory, one batch's hanging on the next"
@@ -561,7 +638,7 @@ def augmented(learner, x, padding, seeds):
 @exercise("augment", points=1.5)
 def judge_augment(student, rng):
     n, padding = 240, 2
-    x = torch.from_numpy(rng.permutation(n * 2 * 6 * 6) + 1.0).float().reshape(n, 2, 6, 6)
+    x = torch.from_numpy(rng.permutation(n * 2 * 6 * 7) + 1.0).float().reshape(n, 2, 6, 7)
     seeds = [int(one) for one in rng.integers(2**31, size=3)]
     given = f"For x of shape {tuple(x.shape)}, padding = {padding}."
     results, untouched = expect.items(augmented(student, x, padding, seeds), 2)
@@ -614,6 +691,8 @@ def _images(out, x, given) -> None:
         message = "The result has not the shape of x."
         detail = f"expected {tuple(x.shape)}   yours {tuple(out.shape)}"
         why = "The window has the images' old size: pad first, then crop to it."
+        if out.shape == x.transpose(2, 3).shape:
+            why = "Height and width are exchanged."
         raise Fault("shape", message, why, detail=detail, given=f"{given}")
     expect.that(
         type(out) is torch.Tensor and out.shape == x.shape,
@@ -665,6 +744,10 @@ def _judge_flips(flips, given) -> None:
     that(not all(one == 1 for one in shares), "Every image is flipped: a mirrored set is one set.")
     whole = "The whole batch is flipped or not: each image draws its own flip."
     that(not all(one in (0, 1) for one in shares), whole)
+    same = np.ptp(np.stack(flips).astype(int), axis=0) == 0
+    that(
+        same.mean() < 0.5, "It is always the same places of the batch: draw a flip for each image."
+    )
     that(0.35 < np.mean(shares) < 0.65, "A flip should be as likely as none.")
 
 
@@ -703,6 +786,12 @@ def judge_parameters(student, rng):
             "There is one bias for each unit that comes out.": 9216 * 4096 + 9216,
             "What comes in are the 256 channels of a 6×6 image, flattened.": 256 * 4096 + 4096,
             "That is the next layer, classifier.4.": 4096 * 4096 + 4096,
+            "Those are all three linear layers: only the first is asked for.": 9216 * 4096
+            + 4096 * 4096
+            + 4096 * 1000
+            + 4096
+            + 4096
+            + 1000,
         }
         how = "inputs × units, plus the biases; the shape is printed above."
         right = 9216 * 4096 + 4096
@@ -765,8 +854,19 @@ def judge_fire(student, rng):
             "Channels in come first in nn.Conv2d(inputs, outputs, kernel).": (
                 lambda got: got.get("squeeze.weight", ())[:2] == (inputs, squeezed)
             ),
+            "Each of the three is an nn.Conv2d, with nothing round it: ReLU comes in forward.": (
+                lambda got: "squeeze.0.weight" in got or "expand1x1.0.weight" in got
+            ),
             "squeeze, expand1x1 and expand3x3 are the names to use.": (
                 lambda got: "squeeze.weight" not in got
+            ),
+            "Both expansions see what the squeeze puts out, side by side.": (
+                lambda got: (
+                    got.get("expand3x3.weight", ())[:2] == (threes, ones) and ones != squeezed
+                )
+            ),
+            "The channels of the two expansions are exchanged.": (
+                lambda got: got.get("expand1x1.weight", ())[:1] == (threes,) and ones != threes
             ),
             "The three convolutions have biases: no batch norm follows that would subtract them.": (
                 lambda got: "squeeze.bias" not in got
@@ -784,7 +884,7 @@ def judge_fire(student, rng):
             given = f"For Fire{(inputs, *rest)} and x of shape {tuple(x.shape)}."
             plan = (inputs, *rest)
             _judge_shapes(student, "Fire", plan, answers.fire_shapes(*plan), known(*plan))
-            why = "Height and width stay as they are: does the 3×3 convolution have padding?"
+            why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
             with expect.otherwise(why):
                 reply = module_run(student, "Fire", list(plan), x, seed)
             state, y = expect.items(reply, 2)
@@ -836,12 +936,18 @@ def judge_residual_block(student, rng):
         x = answers.numbers(rng, 2, plan[0], 6, 4).float()
         given = f"For ResidualBlock{plan} and x of shape {tuple(x.shape)}."
         arguments = ["ResidualBlock", list(plan), x, int(rng.integers(2**31))]
-        why = "Do the two that are added have the same shape? Only conv1 has the stride."
+        why = (
+            "Do the two that are added have the same shape? Only conv1 has the stride, and x goes"
+            " through self.shortcut."
+        )
         with expect.otherwise(why):
             reply = module_run(student, *arguments)
         state, y = expect.items(reply, 2)
         wanted, wrong = answers.block(x, state, plan[2])
-        expect.close(y, wanted, what="the result", given=given, knows=wrong, rtol=1e-4, atol=1e-5)
+        why = "conv1, norm1, ReLU, conv2, norm2; then add what self.shortcut makes of x; then ReLU."
+        near = {"rtol": 1e-4, "atol": 1e-5}
+        with expect.otherwise(why):
+            expect.close(y, wanted, what="the result", given=given, knows=wrong, **near)
 
     with part("with a plain shortcut", points=0.35):
         for plan in plain:

@@ -63,6 +63,7 @@ def normalised_in_training(case: dict[str, Tensor], eps: float):
         * weight.reshape(1, -1, 1, 1)
         + bias.reshape(1, -1, 1, 1),
         "ε is missing under the root.": with_(eps=0.0),
+        "The argument eps is not used.": with_(eps=1e-5),
         "ε is added to the root: it belongs under it.": centred / root * weight.reshape(1, -1, 1, 1)
         + bias.reshape(1, -1, 1, 1),
         "The mean is not subtracted.": with_(mean=zero),
@@ -91,6 +92,10 @@ def normalised_in_evaluation(case: dict[str, Tensor], eps: float):
         used: batch,
         used + " ": unbiased,
         "ε is missing under the root.": normal(x, running_mean, running_var, weight, bias, 0.0),
+        "The argument eps is not used.": normal(x, running_mean, running_var, weight, bias, 1e-5),
+        "The weight γ and the bias β are exchanged.": normal(
+            x, running_mean, running_var, bias, weight, eps
+        ),
         "ε is added to the root: it belongs under it.": weight.reshape(1, -1, 1, 1)
         * (x - running_mean.reshape(1, -1, 1, 1))
         / root
@@ -118,6 +123,10 @@ def running(x, running_mean, running_var, momentum):
         "The variance kept is divided by n: keep the unbiased one, divided by n − 1.": mix(
             mean, biased
         ),
+        "The variance kept has n = the number of images: n counts all numbers of a channel.": mix(
+            mean, biased * len(x) / (len(x) - 1)
+        ),
+        "The two are exchanged: first running_mean, then running_var.": mix(mean, unbiased)[::-1],
         "The running statistics are not updated: in training mode they are.": (
             running_mean,
             running_var,
@@ -213,12 +222,12 @@ def wrong_windows(x: Tensor, padding: int) -> dict[str, list[Tensor]]:
         "The channels are flipped: left to right is the last dimension.": [
             one.flip(1) for one in right.values()
         ],
+        "The argument padding is not used: 4 is only its usual value.": list(
+            windows(x, 4).values()
+        ),
         "The padding is wider than asked for: `padding` on each side.": list(
             windows(x, padding + 1).values()
         ),
-        "The images are transposed.": [one.transpose(2, 3) for one in right.values()]
-        if h == w
-        else [],
     }
 
 
@@ -399,6 +408,12 @@ def block(x: Tensor, state: dict[str, Tensor], stride: int):
         ),
         "ReLU is on the shortcut, too: it carries x as it is.": F.relu(out + F.relu(short)),
         "The two are multiplied: a shortcut is added.": F.relu(out * short),
+        "The shortcut begins at x, which comes into the block, not behind conv1.": F.relu(
+            out + F.relu(norm(first, "norm1"))
+        ),
+        "The stride is conv1's, not conv2's.": F.relu(
+            norm(conv(F.relu(norm(conv(x, "conv1"), "norm1")), "conv2", stride), "norm2") + short
+        ),
         "The shortcut ends before norm2: the addition comes after it.": F.relu(
             norm(inner + short, "norm2")
         ),

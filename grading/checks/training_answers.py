@@ -30,8 +30,24 @@ def missing_indices(train, held, y):
     return "Cut each class once: what is not held out trains."
 
 
-def wrong_share(n_train, n_held, share):
+def no_indices(got):
+    """What to do with an array, or no array, that is not a row of indices."""
+    if type(got) is list:
+        return "A list: torch.tensor(…) makes a tensor of it."
+    if type(got) is not np.ndarray:
+        return ""
+    if got.dtype.kind == "b":
+        return "That is a mask: torch.nonzero(mask).flatten() makes indices of it."
+    if got.ndim == 2 and got.shape[1] == 1:
+        return "torch.nonzero gives one row for each hit: flatten() makes one row of them all."
+    return ""
+
+
+def wrong_share(train, held, share):
+    n_train, n_held = len(train), len(held)
     whole = n_train + n_held
+    if len({*train.tolist(), *held.tolist()}) < whole:
+        return ""
     if abs(n_train - share * whole) < abs(n_held - share * whole):
         return "The two are swapped: train comes first, and `share` is what is held out."
     if abs(n_held - share * whole) <= 4:
@@ -52,18 +68,36 @@ def wrong_batches(sizes, n, batch_size):
         return "All examples went through in one batch, which makes one step an epoch."
     if len(sizes) == n:
         return "Every example is a batch of its own."
+    if len(sizes) in (batch_size, -(-n // -(-n // batch_size))):
+        return (
+            "batch_size is taken for the number of batches: chunk(4) cuts into four pieces, split(4)"
+            " into pieces of four."
+        )
+    if sum(sizes) == n and sizes[-1] > batch_size:
+        return "What is left over is a batch of its own, and not a part of the last one."
+    if sum(sizes) > n and set(sizes) == {batch_size}:
+        return "The last batch is filled up: it has the examples that are left over, and no more."
     return ""
 
 
-def loss_and_gradients(X, y, W, b):
-    S = X @ W.T + b
-    S = S - S.max(axis=1, keepdims=True)
-    P = np.exp(S)
-    P /= P.sum(axis=1, keepdims=True)
-    rows = np.arange(len(y))
-    loss = float(-np.log(P[rows, y]).mean())
-    P[rows, y] -= 1
-    return loss, P.T @ X / len(y), P.mean(axis=0)
+TWICE = (
+    "There is a softmax before F.cross_entropy, which has one inside: give it the scores as they are."
+)
+
+
+def _softmax(S):
+    E = np.exp(S - S.max(axis=1, keepdims=True))
+    return E / E.sum(axis=1, keepdims=True)
+
+
+def loss_and_gradients(X, y, W, b, twice=False):
+    """The mean cross-entropy and its gradients in W and b; `twice`: with one softmax too many."""
+    P, rows = _softmax(X @ W.T + b), np.arange(len(y))
+    Q = _softmax(P) if twice else P
+    dS = Q - np.eye(len(b))[y]
+    if twice:
+        dS = P * (dS - (dS * P).sum(axis=1, keepdims=True))
+    return float(-np.log(Q[rows, y]).mean()), dS.T @ X / len(y), dS.mean(axis=0)
 
 
 def descent(X, y, W, b, epochs, lr):
@@ -91,7 +125,7 @@ def descent(X, y, W, b, epochs, lr):
         return step
 
     def unshuffled(w, c, batch, start, kept):
-        dw, dc = gradient(w, c, batch, y[start : start + len(batch)])
+        dw, dc = gradient(w, c, batch, y[np.arange(start, start + len(batch)) % len(y)])
         return w - lr * dw, c - lr * dc
 
     def never(w, c, batch, start, kept):
@@ -109,7 +143,12 @@ def descent(X, y, W, b, epochs, lr):
         kept["last"] = gradient(w, c, batch)
         return (w, c) if before is None else (w - lr * before[0], c - lr * before[1])
 
+    def softmax_twice(w, c, batch, start, kept):
+        _, dw, dc = loss_and_gradients(X[batch], y[batch], w, c, twice=True)
+        return w - lr * dw, c - lr * dc
+
     known = {
+        TWICE: run(softmax_twice),
         "The gradients of all batches pile up: call optimizer.zero_grad() for each batch, before"
         " backward.": run(never),
         "The gradients pile up within an epoch: clear them for each batch.": run(once_an_epoch),
@@ -148,6 +187,31 @@ def epoch_loss(losses, sizes):
     }
 
 
+def other_losses(X, y, batches, weights):
+    """The epoch's loss, measured otherwise; weights: those of each batch, and those at the end."""
+    sizes = [len(batch) for batch in batches]
+    starts = np.cumsum([0, *sizes[:-1]])
+    wrong = [y[np.arange(start, start + n) % len(y)] for start, n in zip(starts, sizes, strict=True)]
+
+    def mean(labels, twice):
+        losses = [
+            loss_and_gradients(X[batch], some, *weight, twice)[0]
+            for batch, some, weight in zip(batches, labels, weights, strict=False)
+        ]
+        return float(np.average(losses, weights=sizes))
+
+    return {
+        "That is the loss of all examples after the last step. Asked for is the mean of the losses"
+        " that the steps were made with: add them up on the way.": loss_and_gradients(
+            X, y, *weights[-1]
+        )[0],
+        "Images meet the labels of other images: index y with the batch's indices, as X.": mean(
+            wrong, False
+        ),
+        TWICE: mean([y[batch] for batch in batches], True),
+    }
+
+
 # evaluate
 
 TRAINING_MODE = (
@@ -158,8 +222,7 @@ TRAINING_MODE = (
 
 def evaluation(S, y, batch_size):
     n = len(y)
-    S = S - S.max(axis=1, keepdims=True)
-    each = np.log(np.exp(S).sum(axis=1)) - S[np.arange(n), y]
+    each, twice = (-np.log(_softmax(one)[np.arange(n), y]) for one in (S, _softmax(S)))
     right = (S.argmax(axis=1) == y).astype(float)
     starts = range(0, n, batch_size)
     means = [(each[i : i + batch_size].mean(), right[i : i + batch_size].mean()) for i in starts]
@@ -179,6 +242,15 @@ def evaluation(S, y, batch_size):
             loss,
             float(right.sum()),
         ),
+        "Both are sums over the examples: divide them by their number.": (
+            loss * n,
+            float(right.sum()),
+        ),
+        "The loss is in bits. F.cross_entropy gives nats: leave it as it is.": (
+            loss / np.log(2),
+            accuracy,
+        ),
+        TWICE: (float(twice.mean()), accuracy),
         "The accuracy is in per cent: a share from 0 to 1 is asked for.": (loss, 100 * accuracy),
         "That is the share wrong: the accuracy is the share right.": (loss, 1 - accuracy),
         "The order is (loss, accuracy).": (accuracy, loss),
@@ -295,7 +367,7 @@ BUFFERS = {
 
 def _stop(losses, patience, rule):
     """The epoch (from 1) after which a rule stops, 0 if never."""
-    lowest, waited, last = np.inf, 0, np.inf
+    lowest, waited, last = 1.0 if rule == "below 1" else np.inf, 0, np.inf
     for epoch, loss in enumerate(losses, start=1):
         better = {
             "last": loss < last,
@@ -325,6 +397,8 @@ _RULES = {
     "total": "The epochs without a new lowest loss are counted over the whole run. They have to"
     " come in a row: count from 0 after each new lowest.",
     "impatient": "It stops at the first epoch that is no better: patience is not used.",
+    "below 1": "The lowest loss begins with a number that a loss may well exceed, so that no epoch"
+    " is a new lowest: begin with math.inf.",
     "largest": "It waits for the largest loss: with a loss, lower is better.",
 }
 
@@ -342,7 +416,7 @@ def stopping_cases(rng):
     def noise(losses):
         return [round(float(one + rng.uniform(0, 0.004)), 4) for one in losses]
 
-    plain = noise([0.9, 0.7, 0.6, 0.65, 0.64, 0.66, 0.63, 0.7, 0.8, 0.9])
+    plain = noise([2.9, 2.3, 1.6, 1.65, 1.64, 1.66, 1.63, 1.7, 1.8, 1.9])
     often = noise([0.9, 0.95, 0.8, 0.85, 0.7, 0.75, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85])
     never = noise([0.9, 0.8, 0.85, 0.7, 0.75, 0.6, 0.5])
     ties = [0.9, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -383,6 +457,12 @@ def fall(steps, warmup):
             np.pi * part
         ),
         "The 1 + before the cosine is missing.": 0.5 * np.cos(np.pi * part),
+        "That is a quarter of a cosine: half of one is ½(1 + cos), and goes as far as π.": np.cos(
+            np.pi * part / 2
+        ),
+        "It is rounded: return the number as it is. (The example rounds for reading only.)": np.round(
+            _half(part), 3
+        ),
         "The ½ is missing: the factor begins at 2.": 2 * _half(part),
         "That is a whole cosine, down and up again: it takes half of one, so π and not 2π.": _half(
             2 * part
@@ -413,6 +493,9 @@ def fall(steps, warmup):
             ),
             "The rise goes on after the warm-up.": (s + 1) / warmup,
             "The rate stays at its peak.": np.ones(len(s)),
+            "The step s = w is part of the fall already: s < w, not s ≤ w.": np.array(
+                [(warmup + 1) / warmup, *_half(part)[1:]]
+            ),
         }
     return _half(part), known
 
@@ -424,7 +507,7 @@ def _half(part):
 def rate_by_hand(name):
     if name == "first_rate":
         return 0.04, {
-            "That step would be wasted: the first factor is (0 + 1)/w.": 1e-300,
+            "That step would be wasted: the first factor is (0 + 1)/w.": 0.0,
             "That is the factor: times the peak rate.": 0.1,
             "That is the peak, which the tenth step reaches.": 0.4,
             "The rise takes 10 steps, not all 100.": 0.004,
@@ -432,6 +515,8 @@ def rate_by_hand(name):
     return 0.2, {
         "That is the factor: times the peak rate.": 0.5,
         "That is the peak: the fall has begun.": 0.4,
+        "That is a straight line from step 0. In the formula it is a cosine, from the end of the"
+        " warm-up.": 0.18,
         "Half-way is counted from the end of the warm-up.": 0.4 * float(_half(0.55)),
     }
 
