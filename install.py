@@ -28,7 +28,7 @@ RECORD = VENV / "course-install.json"
 VERSION = "{}.{}".format(*sys.version_info)
 SUPPORTED = ("3.13", "3.12", "3.11")  # the first one found is taken where `python3` is another
 # In GB: installed, and wanted free. Measured on Linux, where torch brings CUDA; guessed elsewhere.
-SIZE, ROOM = (6, 9) if sys.platform == "linux" else (2, 3)
+SIZE, ROOM = (7, 10) if sys.platform == "linux" else (2, 3)
 
 NO_ROOM = (
     f"The disk has too little room: free some (an installation takes about {ROOM} GB here and in"

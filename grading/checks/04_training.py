@@ -102,13 +102,14 @@ def _indices(got, labels, given):
     for name, one in zip(("train", "held_out"), two, strict=True):
         array = _array(one)
         if type(array) is not np.ndarray or array.ndim != 1 or array.dtype.kind != "i":
-            shape = f", of shape {array.shape}" if type(array) is np.ndarray else ""
+            is_array = type(array) is np.ndarray
+            shape = f"shape {array.shape} and dtype {array.dtype}" if is_array else ""
             raise Fault(
                 "type",
                 f"{name} should be a tensor of shape (n,) that holds whole numbers.",
                 answers.no_indices(array),
                 given=given,
-                detail=f"{name} is {expect.show(one)}{shape}.",
+                got=shape or expect.show(one),
             )
         arrays.append(array)
     if sum(map(len, arrays)) > len(set(labels)) and set(np.concatenate(arrays)) <= set(labels):
@@ -424,8 +425,8 @@ def judge_evaluate(student, rng):
             expect.that(
                 not run["left_off"],
                 "Gradients are still off afterwards.",
-                diagnosis="Nothing could train any more. `with torch.no_grad():` ends with its block;"
-                " torch.set_grad_enabled(False) holds until someone sets it back.",
+                diagnosis="Nothing could train any more. `with torch.no_grad():` ends with its"
+                " block; torch.set_grad_enabled(False) holds until someone sets it back.",
             )
     with part("in batches of at most batch_size", points=0.2):
         for run in runs(plain=True):
@@ -454,9 +455,16 @@ def _plain(value):
 
 @exercise("read_loss_curves", points=1.5)
 def judge_read_loss_curves(student, rng):
-    for letter, (right, wrong) in answers.CURVES.items():
-        with part(f"curve_{letter}", points=0.2):
-            expect.choice(student, f"curve_{letter}", right, wrong)
+    # What is not filled in comes last: it ends the check.
+    for name in sorted([*answers.CURVES, "keep_epoch"], key=lambda name: not _has(student, name)):
+        if name == "keep_epoch":
+            _judge_kept(student)
+            continue
+        with part(name, points=0.2):
+            expect.choice(student, name, *answers.CURVES[name])
+
+
+def _judge_kept(student):
     with part("keep_epoch", points=0.3):
         got = expect.number(student["keep_epoch"], what="`keep_epoch`")
         expect.that(
@@ -467,12 +475,20 @@ def judge_read_loss_curves(student, rng):
         )
 
 
+def _has(student, name):
+    try:
+        student[name]
+    except Fault:
+        return False
+    return True
+
+
 # early_stopping
 
 
 @probe
-def stop_early(learner, losses, patience):
-    """Decisions of each epoch until it says stop; then what `restore` brings back.
+def stop_early(learner, losses, patience, restore):
+    """Decisions of each epoch until it says stop; then, if asked, what `restore` brings back.
 
     In epoch i (from 1) weights and buffers are i, and after the last they are −1.
     """
@@ -495,7 +511,8 @@ def stop_early(learner, losses, patience):
             break
     kept = model.state_dict()["0.weight"][0, 0].item()
     fill(-1)
-    stopping.restore(model)
+    if restore:
+        stopping.restore(model)
     return decisions, {key: float(t.max()) for key, t in model.state_dict().items()}, kept
 
 
@@ -505,7 +522,7 @@ def judge_early_stopping(student, rng):
     with part("it stops after `patience` epochs without a new lowest loss", points=0.5):
         for losses, patience in cases:
             given = {"patience": patience, "the losses": losses}
-            decisions = expect.items(stop_early(student, losses, patience), 3)[0]
+            decisions = expect.items(stop_early(student, losses, patience, False), 3)[0]
             right, known = answers.decisions(losses, patience)
             for one in decisions:
                 if not isinstance(one, bool | np.bool_):
@@ -537,7 +554,7 @@ def judge_early_stopping(student, rng):
 
 def _judge_restored(student, cases, name, known):
     for losses, patience in cases:
-        reply = expect.items(stop_early(student, losses, patience), 3)
+        reply = expect.items(stop_early(student, losses, patience, True), 3)
         best = int(np.argmin(losses[: len(reply[0])])) + 1
         got = reply[1][name]
         if got != best:

@@ -30,7 +30,7 @@ def _error(reply, line: int, key: str, given: str, silent: str) -> None:
     why = "section.error makes the error: raise what it returns." if kind == "SpecError" else silent
     expect.that(raised is True, "No error was raised.", given=given, diagnosis=why)
     detail = f"The error was {kind}: {text}"
-    python = "That is Python's own error: look first, and raise section.error(key, …) yourself."
+    python = "That is Python's own error: look first or catch it, and raise section.error(key, …) yourself."
     own = "Raise section.error(key, …) of the section that holds the key."
     message = "The error does not name the file and a line."
     found = re.search(r"line (\d+)", text)
@@ -432,7 +432,7 @@ def judge_build_solver(student, rng):
         with expect.otherwise(why if more["lr_policy"] == "one_cycle" else ""):
             got = np.array(numbers)
             knows = {name: np.array(wrong) for name, wrong in knows.items()}
-            expect.close(got, np.array(right), what="the factors", given=given, knows=knows)
+            expect.close(got, np.array(right), what="the schedule", given=given, knows=knows)
 
     what = ("weight 1", "bias 1", "weight 2", "bias 2")
     with part("sgd: rate, momentum and weight decay arrive", points=0.3):
@@ -745,9 +745,8 @@ def _judge_flips(flips, given) -> None:
     whole = "The whole batch is flipped or not: each image draws its own flip."
     that(not all(one in (0, 1) for one in shares), whole)
     same = np.ptp(np.stack(flips).astype(int), axis=0) == 0
-    that(
-        same.mean() < 0.5, "It is always the same places of the batch: draw a flip for each image."
-    )
+    again = "The same places are flipped in every batch: each image draws anew."
+    that(same.mean() < 0.5, again)
     that(0.35 < np.mean(shares) < 0.65, "A flip should be as likely as none.")
 
 

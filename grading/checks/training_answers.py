@@ -68,10 +68,10 @@ def wrong_batches(sizes, n, batch_size):
         return "All examples went through in one batch, which makes one step an epoch."
     if len(sizes) == n:
         return "Every example is a batch of its own."
-    if len(sizes) in (batch_size, -(-n // -(-n // batch_size))):
+    if len(sizes) == batch_size:
         return (
-            "batch_size is taken for the number of batches: chunk(4) cuts into four pieces, split(4)"
-            " into pieces of four."
+            "batch_size is taken for the number of batches: chunk(n) cuts into n pieces, split(n)"
+            " into pieces of n."
         )
     if sum(sizes) == n and sizes[-1] > batch_size:
         return "What is left over is a batch of its own, and not a part of the last one."
@@ -80,9 +80,7 @@ def wrong_batches(sizes, n, batch_size):
     return ""
 
 
-TWICE = (
-    "There is a softmax before F.cross_entropy, which has one inside: give it the scores as they are."
-)
+TWICE = "There is a softmax before F.cross_entropy, which has one inside: give it the scores."
 
 
 def _softmax(S):
@@ -191,7 +189,9 @@ def other_losses(X, y, batches, weights):
     """The epoch's loss, measured otherwise; weights: those of each batch, and those at the end."""
     sizes = [len(batch) for batch in batches]
     starts = np.cumsum([0, *sizes[:-1]])
-    wrong = [y[np.arange(start, start + n) % len(y)] for start, n in zip(starts, sizes, strict=True)]
+    wrong = [
+        y[np.arange(start, start + n) % len(y)] for start, n in zip(starts, sizes, strict=True)
+    ]
 
     def mean(labels, twice):
         losses = [
@@ -294,40 +294,40 @@ def _curve(right, hint, **special):
 
 
 CURVES = {
-    "a": _curve(
+    "curve_a": _curve(
         "rate too low",
         _STILL_FALLING,
         underfitting="A network that is too small stops falling. This one still falls, as fast as"
         " ever, when the run ends: it has not had its time.",
         rate_too_high="A rate that is too high makes the loss jump. This one creeps.",
     ),
-    "b": _curve(
+    "curve_b": _curve(
         "overfitting",
         _TURNS_UP,
         healthy="The training loss alone looks healthy. Look where the validation loss goes.",
         rate_too_high="The training loss falls to 0 without a jump: the steps are not too large.",
     ),
-    "c": _curve(
+    "curve_c": _curve(
         "dropout",
         _BELOW,
         healthy="Nearly, but training images should never be harder than images that were not"
         " trained on. " + _BELOW,
         underfitting="Its validation loss is among the lowest of all six. " + _BELOW,
     ),
-    "d": _curve(
+    "curve_d": _curve(
         "rate too high",
         _JUMPS,
         overfitting="Overfitting needs a training loss that falls. Here it jumps, too.",
         underfitting="A network that is too small levels off smoothly. " + _JUMPS,
     ),
-    "e": _curve(
+    "curve_e": _curve(
         "healthy",
         _DOWN_SMOOTHLY,
         overfitting="A small gap is usual: nobody is as good at new questions as at old ones. While"
         " the validation loss does not rise, nothing is lost.",
         dropout="With dropout the training curve is above. Here it ends below.",
     ),
-    "f": _curve(
+    "curve_f": _curve(
         "underfitting",
         _LEVEL_HIGH,
         rate_too_low="With a low rate it would still be falling at the end. This one has levelled"
@@ -460,9 +460,7 @@ def fall(steps, warmup):
         "That is a quarter of a cosine: half of one is ½(1 + cos), and goes as far as π.": np.cos(
             np.pi * part / 2
         ),
-        "It is rounded: return the number as it is. (The example rounds for reading only.)": np.round(
-            _half(part), 3
-        ),
+        "It is rounded. The example rounds for reading only.": np.round(_half(part), 3),
         "The ½ is missing: the factor begins at 2.": 2 * _half(part),
         "That is a whole cosine, down and up again: it takes half of one, so π and not 2π.": _half(
             2 * part

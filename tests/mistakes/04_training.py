@@ -64,6 +64,24 @@ _SPLIT = [
         "That is a mask",
         result=f"{_MASK.format('train')}, {_MASK.format('held_out')}",
     ),
+    _split(
+        "lists", 0.3, "A list", result="torch.cat(train).tolist(), torch.cat(held_out).tolist()"
+    ),
+    _split("labels", 0.3, "not y[members]", held="y[members[:cut]]", train="y[members[cut:]]"),
+    _split(
+        "not flattened",
+        0.3,
+        "flatten() makes one row",
+        result="torch.cat(train)[:, None], torch.cat(held_out)[:, None]",
+    ),
+    _split(
+        "scikit-learn's",
+        0.0,
+        "libraries would do",
+        generator="from sklearn.model_selection import train_test_split",
+        result="map(torch.tensor, train_test_split(np.arange(len(y)), stratify=y))",
+        order="torch.arange(len(members))",
+    ),
     Mistake("split", "shuffling leaks", 1.2, "no pixel of one", 'leak = "b"'),
     Mistake("split", "looking leaks", 1.2, "does not change the weights", 'leak = "c"'),
 ]
@@ -78,7 +96,7 @@ def train_one_epoch(model, optimizer, X, y, batch_size, generator):
     order = {order}
     for start in range({starts}):
         batch = order[start : start + batch_size]
-        scores = model(X[batch])
+        scores = model(X[batch]){activation}
         loss = F.cross_entropy(scores, {labels}{more})
         {steps}
         total = total + {loss}
@@ -89,6 +107,7 @@ def train_one_epoch(model, optimizer, X, y, batch_size, generator):
     before="",
     order="torch.randperm(len(X), generator=generator)",
     starts="0, len(X), batch_size",
+    activation="",
     labels="y[batch]",
     more="",
     steps="optimizer.zero_grad(); loss.backward(); optimizer.step()",
@@ -132,6 +151,10 @@ _EPOCH = [
         loss="F.cross_entropy(scores, y[batch]).item() * len(batch)",
     ),
     _epoch("sum", 1.3, "the gradient of the sum", more=', reduction="sum"', loss="loss.item()"),
+    _epoch("softmax before", 1.0, "which has one inside", activation=".softmax(1)"),
+    _epoch(
+        "X shuffled alone", 1.0, "index y with the batch", labels="y[start : start + batch_size]"
+    ),
     _epoch("evaluation mode", 1.8, "Without model.train()", mode=""),
     _epoch(
         "last batch dropped",
@@ -165,6 +188,18 @@ _EPOCH = [
     _epoch(
         "times batch_size", 1.7, "but the last batch is shorter", loss="loss.item() * batch_size"
     ),
+    _epoch(
+        "number of batches",
+        1.6,
+        "taken for the number of batches",
+        before="batch_size = -(-len(X) // batch_size)",
+    ),
+    _epoch(
+        "measured afterwards",
+        1.7,
+        "after the last step",
+        result="F.cross_entropy(model(X), y).item()",
+    ),
     _epoch("last loss", 1.7, "the last batch's loss alone", result="loss.item()"),
     _epoch("graph kept", 1.7, "keeps the graph of every batch", loss="loss * len(batch)"),
     _epoch("nothing returned", 1.7, "is a return missing", result="None"),
@@ -180,7 +215,7 @@ def evaluate(model, X, y, batch_size):
     with {context}:
         for batch, labels in zip(X.split({size}), y.split({size})):
             {skip}
-            scores = model(batch)
+            scores = model(batch){activation}
             loss += {loss}
             right += {right}
             count += 1
@@ -191,6 +226,7 @@ def evaluate(model, X, y, batch_size):
     context="torch.no_grad()",
     size="batch_size",
     skip="",
+    activation="",
     loss='F.cross_entropy(scores, labels, reduction="sum").item()',
     right="(scores.argmax(dim=1) == labels).sum().item()",
     after="model.train(mode)",
@@ -223,6 +259,23 @@ _EVALUATE = [
     _evaluate("left in evaluation", 1.3, "would do so without dropout", after="pass"),
     _evaluate("always to training", 1.3, "may have been in evaluation", after="model.train()"),
     _evaluate("all at once", 1.3, "does not fit into a GPU", size="len(X)"),
+    _evaluate(
+        "off for good",
+        1.3,
+        "holds until someone sets it back",
+        mode="model.eval(); torch.set_grad_enabled(False)",
+        context="torch.autograd.profiler.record_function('')",
+    ),
+    _evaluate("softmax before", 0.6, "which has one inside", activation=".softmax(1)"),
+    _evaluate("sums", 0.6, "Both are sums", result="loss, right"),
+    _evaluate("bits", 0.6, "in bits", result="loss / len(X) / math.log(2), right / len(X)"),
+    Mistake(
+        "evaluate",
+        "the course's",
+        0.0,
+        "libraries would do",
+        "def evaluate(*arguments): return tuple(training.evaluate(*arguments))",
+    ),
     _evaluate("count", 0.6, "The accuracy is the number right", result="loss / len(X), right"),
     _evaluate("per cent", 0.6, "a share from 0 to 1", result="loss / len(X), 100 * right / len(X)"),
     _evaluate("sum", 0.6, "The loss is the sum", result="loss, right / len(X)"),
@@ -247,6 +300,12 @@ _CURVES = [
         ("d overfitting", 1.3, "Here it jumps, too", 'curve_d = "overfitting"'),
         ("e overfitting", 1.3, "A small gap is usual", 'curve_e = "overfitting"'),
         ("f too low", 1.3, "more epochs will not help", 'curve_f = "rate too low"'),
+        (
+            "two not filled in",
+            1.1,
+            "Here it jumps",
+            'curve_a = curve_c = None; curve_d = "overfitting"',
+        ),
         ("last epoch", 1.2, "Which of the two tells", "keep_epoch = 20"),
         ("late", 1.2, "has risen by then", "keep_epoch = 10"),
         ("early", 1.2, "still falls after that epoch", "keep_epoch = 2"),
@@ -258,7 +317,7 @@ _stopping = variants(
     """
 class EarlyStopping:
     def __init__(self, patience):
-        self.patience, self.waited, self.lowest, self.best = patience, 0, float("inf"), {{}}
+        self.patience, self.waited, self.lowest, self.best = patience, 0, {lowest}, {{}}
 
     def step(self, loss, model):
         self.waited += 1
@@ -266,16 +325,17 @@ class EarlyStopping:
             {note}
             {keep}
         {always}
-        return self.waited {enough} self.patience
+        return {stop}
 
     def restore(self, model):
         {restore}
 """,
+    lowest="float('inf')",
     better="<",
     note="self.lowest, self.waited = loss, 0",
     keep="self.best = copy.deepcopy(model.state_dict())",
     always="",
-    enough=">=",
+    stop="self.waited >= self.patience",
     restore="model.load_state_dict(self.best)",
 )
 _PARAMETERS = "self.best = [p.detach().clone() for p in model.parameters()]"
@@ -304,7 +364,14 @@ _STOPPING = [
         always="self.best = copy.deepcopy(model.state_dict())",
     ),
     _stopping("nothing put back", 0.75, "restore does nothing", restore="return self.best"),
-    _stopping("one epoch late", 0.75, "one epoch late", enough=">"),
+    _stopping("one epoch late", 0.75, "one epoch late", stop="self.waited > self.patience"),
+    _stopping("lowest from 1", 0.25, "begin with math.inf", lowest="1.0"),
+    _stopping(
+        "None instead of False",
+        0.75,
+        "one of its ways",
+        stop="self.waited >= self.patience or None",
+    ),
     _stopping("the loss before", 0.25, "that of the epoch before", always="self.lowest = loss"),
     _stopping(
         "counted in all",
@@ -321,16 +388,18 @@ _schedule = variants(
     "learning_rate_schedule",
     """
 def learning_rate_schedule(step, steps, warmup):
-    if step < warmup:
+    if step {early} warmup:
         return {rise}
     part = {part}
     return {fall}
 """,
+    early="<",
     rise="(step + 1) / warmup",
     part="(step - warmup) / (steps - warmup)",
     fall="0.5 * (1 + math.cos(math.pi * part))",
 )
 _SCHEDULE = [
+    _schedule("up to w", 0.4, "s < w, not s ≤ w", early="<="),
     _schedule("first step wasted", 0.55, "moves nothing", rise="step / warmup"),
     _schedule("divided by w + 1", 0.55, "The rise ends below 1", rise="(step + 1) / (warmup + 1)"),
     _schedule(
@@ -348,6 +417,14 @@ _SCHEDULE = [
     _schedule("to 2", 0.4, "The ½ is missing", fall="1 + math.cos(math.pi * part)"),
     _schedule("whole cosine", 0.4, "π and not 2π", fall="0.5 * (1 + math.cos(2 * math.pi * part))"),
     _schedule("degrees", 0.4, "radians", fall="0.5 * (1 + math.cos(180 * part))"),
+    _schedule(
+        "rounded", 0.4, "It is rounded", fall="round(0.5 * (1 + math.cos(math.pi * part)), 3)"
+    ),
+    _schedule("a quarter", 0.4, "a quarter of a cosine", fall="math.cos(math.pi * part / 2)"),
+    Mistake("learning_rate_schedule", "from 0", 0.65, "would be wasted", "first_rate = 0"),
+    Mistake(
+        "learning_rate_schedule", "linear", 0.65, "straight line from step 0", "rate_55 = 0.18"
+    ),
     _schedule("straight", 0.4, "not a cosine", fall="1 - part"),
     Mistake("learning_rate_schedule", "factor", 0.65, "times the peak rate", "first_rate = 0.1"),
     Mistake("learning_rate_schedule", "half the way", 0.65, "times the peak rate", "rate_55 = 0.5"),
@@ -356,10 +433,10 @@ _SCHEDULE = [
 _sweep = variants(
     "sweep",
     """
-def sweep(run, grid, table, bar=iter):
+def sweep(run, grid, table):
     old, rows = training.read_table(table), []
     {first}
-    for values in bar(list({queue})):
+    for values in {queue}:
         settings = dict(zip(grid, values))
         row = {find}
         if row is None:
@@ -422,6 +499,13 @@ _SWEEP = [
     ),
     _sweep("the table's order", 1.35, "in the table's order", result="training.read_table(table)"),
     _sweep("nothing returned", 1.35, "is a return missing", result="None"),
+    Mistake(
+        "sweep",
+        "the course's",
+        0.0,
+        "libraries would do",
+        "def sweep(run, grid, table): return training.sweep(run, grid, table)",
+    ),
     Mistake("sweep", "smaller", 1.3, "fewer and surer steps", 'rate_for_large_batches = "smaller"'),
     Mistake("sweep", "same", 1.3, "where is the best of each", 'rate_for_large_batches = "same"'),
 ]

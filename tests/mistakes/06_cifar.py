@@ -38,7 +38,7 @@ _OPTIONS = [
         if key not in section and isinstance(usual, type):
             continue""",
     ),
-    _options("types not looked at", 0.75, "type is not looked at", typed=""),
+    _options("types not looked at", 0.75, "Compare the value's type", typed=""),
     _options(
         "a line too early",
         0.75,
@@ -58,7 +58,7 @@ _OPTIONS = [
     _options(
         "no line",
         0.75,
-        "raise section.error(key, …) yourself",
+        "look first or catch it",
         typed=_WRONG_TYPE.format(error="ValueError(f'{key} is wrong')"),
     ),
     _options(
@@ -73,6 +73,27 @@ _OPTIONS = [
         "whether its value is true",
         value="section.get(key) or usual",
         typed=_WRONG_TYPE.format(error="section.error(key, 'x')"),
+    ),
+    _options(
+        "returned, not raised",
+        0.75,
+        "raise what it returns",
+        unknown="""if key not in known:
+            return section.error(key, "unknown")""",
+    ),
+    _options(
+        "int for float refused",
+        0.75,
+        "an int will do",
+        typed="""if type(value) is not kind:
+            raise section.error(key, "of a wrong type")""",
+    ),
+    _options(
+        "defaults' types not looked at",
+        0.75,
+        "or a default's type",
+        typed="""if isinstance(usual, type) and not isinstance(value, usual):
+            raise section.error(key, "of a wrong type")""",
     ),
     _options(
         "default wins",
@@ -107,7 +128,7 @@ def build_network(network):
             raise section.error("name", "taken")""",
     through="""try:
             shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:])
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             raise section.error("type", "does not fit")
         layer.train()""",
     keep="layers[o['name']] = layer",
@@ -116,7 +137,7 @@ def build_network(network):
 )
 _THROUGH = """try:
             shape = tuple({})
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             raise section.error("type", "does not fit")
         layer.train()"""
 _NETWORK = [
@@ -129,7 +150,7 @@ _NETWORK = [
         "and it learnt from it",
         through="""try:
             shape = tuple(layer(torch.randn(2, *shape)).shape[1:])
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             raise section.error("type", "does not fit")""",
     ),
     _network(
@@ -168,6 +189,34 @@ _NETWORK = [
         "That is Python's own error",
         through="shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:]); layer.train()",
     ),
+    _network(
+        "only RuntimeError",
+        1.3,
+        "look first or catch it",
+        through="""try:
+            shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:])
+        except RuntimeError:
+            raise section.error("type", "does not fit")
+        layer.train()""",
+    ),
+    _network(
+        "only the type's keys",
+        0,
+        "the table that options gets",
+        options="options(section, LAYERS[kind])",
+    ),
+    _network(
+        "past options",
+        1.3,
+        "Let options read every layer",
+        options="{**LAYERS[kind], **section}",
+    ),
+    _network(
+        "no network",
+        1.0,
+        "An image does not get through",
+        result="nn.ModuleDict(layers)",
+    ),
     _network("a dict", 0.4, "return nn.Sequential(layers)", result="layers"),
     _network(
         "norms left out",
@@ -181,7 +230,7 @@ _solver = variants(
     "build_solver",
     """
 def build_solver(solver, model):
-    o = options(solver, SOLVERS)
+    o = {read}
     common = {common}
     if o["optimizer"] == "sgd":
         optimizer = {sgd}
@@ -199,6 +248,7 @@ def build_solver(solver, model):
 
     return {{"optimizer": optimizer, "schedule": schedule, {rest}}}
 """,
+    read="options(solver, SOLVERS)",
     common="""{"lr": o["base_lr"], "weight_decay": o["weight_decay"]}""",
     sgd="torch.optim.SGD(model.parameters(), momentum=o['momentum'], **common)",
     adamw_if="o['optimizer'] == 'adamw'",
@@ -250,6 +300,43 @@ _SOLVER = [
     _solver("warm-up not used", 0.7, "warm_up of the text is not used", w="0.25"),
     _solver("policy not looked at", 0.85, "taken for one of them", policy=""),
     _solver("adamw or anything", 0.85, "taken for one of them", adamw_if="True"),
+    _solver("steps first", 0.7, "takes step first", t="(steps + 1) / (step + 1)"),
+    _solver("both ends lost", 0.7, "is lost, and the first", t="step / (steps - 1)"),
+    _solver("cosine", 0.7, "the line from 1 down", fall="0.5 + 0.5 * np.cos(np.pi * (t - w))"),
+    _solver(
+        "nesterov",
+        0.7,
+        "and nothing else",
+        sgd="torch.optim.SGD(model.parameters(), momentum=o['momentum'], nesterov=True, **common)",
+    ),
+    _solver(
+        "one parameter",
+        0.7,
+        "all of the model's parameters",
+        sgd="torch.optim.SGD([next(model.parameters())], momentum=o['momentum'], **common)",
+    ),
+    _solver(
+        "no schedule for fixed",
+        0.7,
+        "for `fixed` as well",
+        rest="**{key: o[key] for key in ('epochs', 'batch_size', 'seed')},"
+        " **({'schedule': None} if o['lr_policy'] == 'fixed' else {})",
+    ),
+    _solver(
+        "past options",
+        0.85,
+        "Let options read the text",
+        common="""{"lr": solver["base_lr"], "weight_decay": solver.get("weight_decay", 0.0)}
+    o = {**SOLVERS, **solver}""",
+        read="solver",
+    ),
+    _solver(
+        "everything",
+        0.9,
+        "the keys that the docstring lists",
+        rest="'epochs': o['epochs'],"
+        " 'batch_size': o['batch_size'], 'seed': o['seed'], 'warm_up': o['warm_up']",
+    ),
     _solver(
         "no seed",
         0.9,
@@ -273,8 +360,9 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
         mean, var = running_mean.reshape(1, -1, 1, 1), running_var.reshape(1, -1, 1, 1)
         {after}
     weight, bias = weight.reshape(1, -1, 1, 1), bias.reshape(1, -1, 1, 1)
-    return {y}, running_mean, running_var
+    return {y}, {kept}
 """,
+    kept="running_mean, running_var",
     axes="(0, 2, 3)",
     axes_="axes",
     first="",
@@ -337,12 +425,27 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     ),
     _norm("not kept", 1.5, "are not updated", keep=""),
     _norm("replaced", 1.5, "momentum mixes the two", keep="running_mean, running_var = flat"),
+    _norm(
+        "images counted",
+        1.5,
+        "n counts all numbers",
+        keep="""running_mean = (1 - momentum) * running_mean + momentum * flat[0]
+        biased = x.var((0, 2, 3), correction=0).detach()
+        running_var = (1 - momentum) * running_var + momentum * biased * len(x) / (len(x) - 1)""",
+    ),
+    _norm("variance first", 1.3, "first running_mean", kept="running_var, running_mean"),
     _norm("each image", 1.2, "Each image is normalised by itself", axes="(2, 3)"),
     _norm("each place", 1.2, "Each place in the image", axes="(0,)"),
     _norm("all channels", 1.2, "All channels share one", axes="(0, 1, 2, 3)"),
     _norm("layer norm", 1.2, "that is layer normalisation", axes="(1, 2, 3)"),
     _norm(
         "no root", 0.9, "its square root is missing", y="weight * (x - mean) / (var + eps) + bias"
+    ),
+    _norm(
+        "eps not used",
+        0.9,
+        "The argument eps is not used",
+        y="weight * (x - mean) / torch.sqrt(var + 1e-5) + bias",
     ),
     _norm("no eps", 0.9, "ε is missing", y="weight * (x - mean) / torch.sqrt(var) + bias"),
     _norm(
@@ -419,6 +522,18 @@ _AUGMENT = [
         "one in five", 1.1, "as likely as none", flips="torch.rand(n, generator=generator) < 0.2"
     ),
     _augment(
+        "every second one flipped", 1.1, "flipped in every batch", flips="torch.arange(n) % 2 == 1"
+    ),
+    _augment("padding of 4", 0, "The argument padding is not used", first="padding = 4"),
+    _augment(
+        "height for width",
+        0,
+        "Height and width are exchanged",
+        last="""
+    out = torch.stack([one[:, top : top + w, left : left + h]
+                       for one, top, left in zip(padded, tops, lefts)])""",
+    ),
+    _augment(
         "one window for all",
         1.05,
         "The whole batch has one window",
@@ -471,7 +586,7 @@ _AUGMENT = [
         lefts="torch.randint(2 * padding + 1, (n,)).tolist()",
         flips="torch.rand(n) < 0.5",
     ),
-    _augment("seeded anew", 1.25, "seeded anew", first="generator.manual_seed(0)"),
+    _augment("seeded anew", 0.85, "seeded anew", first="generator.manual_seed(0)"),
     _augment("in place", 1.1, "changed in place", first="x.mul_(1)", last="x.copy_(out)"),
 ]
 
@@ -487,6 +602,7 @@ _PARAMETERS = [
         ("one expansion", "Both expansions count", "fire_parameters = 10_832"),
         ("fc6 without biases", "one for each unit", "fc6_parameters = 37_748_736"),
         ("fc6 of channels", "flattened", "fc6_parameters = 1_052_672"),
+        ("all linear layers", "all three linear layers", "fc6_parameters = 58_631_144"),
         ("fc7", "classifier.4", "fc6_parameters = 16_781_312"),
         ("convolutions", "all five convolutions", "saves_more = 'convolutions'"),
     )
@@ -498,16 +614,21 @@ _fire = variants(
 class Fire(nn.Module):
     def __init__(self, inputs, squeezed, ones, threes):
         super().__init__()
-        self.squeeze = nn.Conv2d({squeeze}, 1)
-        self.expand1x1 = nn.Conv2d({sees}, ones, {k1})
-        self.expand3x3 = nn.Conv2d({sees}, threes, {k3})
+        self.squeeze = {wrap}nn.Conv2d({squeeze}, 1){end}
+        self.expand1x1 = nn.Conv2d({sees}, {ones}, {k1})
+        self.expand3x3 = nn.Conv2d({sees3}, {threes}, {k3})
 
     def forward(self, x):
         {forward}
         return {result}
 """,
+    wrap="",
+    end="",
     squeeze="inputs, squeezed",
     sees="squeezed",
+    sees3="squeezed",
+    ones="ones",
+    threes="threes",
     k1="1",
     k3="3, padding=1",
     forward="x = F.relu(self.squeeze(x)); a, b = self.expand1x1(x), self.expand3x3(x)",
@@ -518,7 +639,7 @@ _FIRE = [
     _fire("along the batch", 0.5, "along the batch", result="torch.cat((a, b)).relu()"),
     _fire("other order", 0.5, "in the other order", result="torch.cat((b, a), dim=1).relu()"),
     _fire("added", 0.5, "The two results are added", result="(a + b).relu()"),
-    _fire("no padding", 0.5, "have padding?", k3="3"),
+    _fire("no padding", 0.5, "needs padding for that", k3="3"),
     _fire(
         "no relu at the end",
         0.5,
@@ -531,7 +652,10 @@ _FIRE = [
         "after the squeeze is missing",
         forward="x = self.squeeze(x); a, b = self.expand1x1(x), self.expand3x3(x)",
     ),
-    _fire("sees the input", 0, "what the squeeze puts out", sees="inputs"),
+    _fire("chained", 0, "side by side", sees3="ones"),
+    _fire("channels exchanged", 0.2, "channels of the two", ones="threes", threes="ones"),
+    _fire("wrapped", 0.2, "with nothing round it", wrap="nn.Sequential(", end=", nn.ReLU())"),
+    _fire("sees the input", 0, "what the squeeze puts out", sees="inputs", sees3="inputs"),
     _fire("kernels exchanged", 0.2, "kernels are exchanged", k1="3, padding=1", k3="1"),
     _fire("squeeze round", 0, "come first in nn.Conv2d", squeeze="squeezed, inputs"),
 ]
@@ -542,9 +666,9 @@ _block = variants(
 class ResidualBlock(nn.Module):
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias={bias})
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, {stride1}, padding=1, bias={bias})
         self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias={bias})
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, {stride2}, padding=1, bias={bias})
         self.norm2 = nn.BatchNorm2d(outputs)
         self.shortcut = nn.Identity()
         if {projects}:
@@ -554,6 +678,8 @@ class ResidualBlock(nn.Module):
         {forward}
         return {result}
 """,
+    stride1="stride",
+    stride2="1",
     bias="False",
     projects="stride != 1 or inputs != outputs",
     projection="nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)",
@@ -604,6 +730,26 @@ _BLOCK = [
         0.25,
         "norm2 is missing",
         forward="out = self.conv2(F.relu(self.norm1(self.conv1(x))))",
+    ),
+    _block(
+        "shortcut behind conv1",
+        0.25,
+        "begins at x",
+        forward="first = F.relu(self.norm1(self.conv1(x))); out = self.norm2(self.conv2(first))",
+        result="F.relu(out + first)",
+    ),
+    _block(
+        "stride on conv2",
+        0.6,
+        "The stride is conv1's",
+        stride1="1",
+        stride2="stride",
+    ),
+    _block(
+        "norm before",
+        0.25,
+        "conv1, norm1, ReLU, conv2",
+        forward="out = self.norm2(F.relu(self.conv2(F.relu(self.norm1(self.conv1(x))))))",
     ),
     _block("biases", 0.25, "A bias before a batch norm does nothing", bias="True"),
     Mistake("residual_block", "zero", 0.75, "shortcut is still there", "block_at_zero = '0'"),
