@@ -1,12 +1,14 @@
 """The bubble that ranks really have against theory's, for GPipe and 1F1B.
 
-    python benchmarks/pipeline.py [--most 16] [--delay 0.04] [--repeats 3] [--docs]
+    python benchmarks/pipeline.py [--most 16] [--delay 0.04] [--repeats 3] [--compute] [--docs]
 
 For 2 and 4 ranks and 1, 2, 4, … micro-batches: lab 15's own `run_stage` on lab 14's schedules, and
 `torch.distributed.pipelining` (its ScheduleGPipe, and its Schedule1F1B from as many micro-batches
 as ranks on). The stages sleep, forward `delay` seconds and backward twice that, so that ranks
 overlap truly on any number of cores. Of `repeats` runs the shortest counts: a busy machine only
-lengthens them. --docs writes the table and the plot into docs/.
+lengthens them. Where each rank has a GPU of its own, and elsewhere with --compute, stages of real
+layers run too, and their speed-up over one rank is compared with theory's. --docs writes the tables
+and the plot into docs/.
 """
 
 import argparse
@@ -90,6 +92,53 @@ def measured(who: str, size: int, count: int, delay: float, repeats: int) -> flo
     return min(timelines, key=lambda timeline: timeline.end).bubble()
 
 
+def timed(run_stage, schedule: list[list[Action]], layers: int, width: int) -> float:  # type: ignore[no-untyped-def]
+    """Seconds of one batch with real layers on this rank, 64 rows a micro-batch; the second run."""
+    link, count, here = pipeline.Link(device=ranks.device()), len(schedule[0]) // 2, ranks.device()
+    linear = [(torch.nn.Linear(width, width), torch.nn.ReLU()) for _ in range(layers)]
+    stage = torch.nn.Sequential(*(module for pair in linear for module in pair)).to(here)
+    inputs = [torch.randn(64, width, device=here) for _ in range(count)]
+    seconds = 0.0
+    for _ in range(2):
+        dist.barrier()
+        start = time.perf_counter()
+        run_stage(
+            schedule[link.rank],
+            stage,
+            link.send,
+            link.recv,
+            inputs=inputs if link.rank == 0 else None,
+            loss=(lambda m, y: y.square().mean()) if link.rank == link.ranks - 1 else None,
+        )
+        link.finish()
+        if here.type == "cuda":
+            torch.cuda.synchronize(here)
+        dist.barrier()
+        seconds = time.perf_counter() - start
+    return seconds
+
+
+def shortest(repeats: int, size: int, *args: object) -> float:
+    return min(ranks.run(timed, size, *args, timeout=300)[0] for _ in range(repeats))
+
+
+def computed(counts: list[int], repeats: int, layers: int = 8, width: int = 2048) -> str:
+    """Speed-ups of real layers, `layers` on each rank, over one rank that has them all."""
+    run_stage, lines = REFERENCE["run_stage"], ["| ranks | micro-batches | theory | GPipe | 1F1B |"]
+    lines.append("|--:|--:|--:|--:|--:|")
+    for size, count in ((size, count) for size in RANKS for count in counts):
+        alone = [[("F", m) for m in range(count)] + [("B", m) for m in range(count)]]
+        one = shortest(repeats, 1, run_stage, alone, size * layers, width)
+        found = []
+        for build in ("gpipe_actions", "one_f_one_b_actions"):
+            schedule = REFERENCE[build](size, count)
+            found.append(one / shortest(repeats, size, run_stage, schedule, layers, width))
+        theory = size * count / (count + size - 1)
+        lines.append(f"| {size} | {count} | {theory:.2f} | {found[0]:.2f} | {found[1]:.2f} |")
+    how = f"{layers} layers of {width} units on each rank; {ranks.plan(RANKS[-1])}"
+    return "\n".join(["## Real layers: speed-up over one rank", "", how, "", *lines])
+
+
 def table(rows: list[dict], heading: str) -> str:
     lines = [heading, "", "| ranks | micro-batches | theory | " + " | ".join(WHO) + " |"]
     lines.append("|--:" * (3 + len(WHO)) + "|")
@@ -129,6 +178,7 @@ def main() -> None:
     options.add_argument("--most", type=int, default=16)
     options.add_argument("--delay", type=float, default=0.04)
     options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--compute", action="store_true")
     options.add_argument("--docs", action="store_true")
     asked = options.parse_args()
     counts = [count for count in (1, 2, 3, 4, 6, 8, 12, 16) if count <= asked.most]
@@ -148,14 +198,21 @@ def main() -> None:
         f" of {asked.repeats} runs."
     )
     found = table(rows, heading)
-    print(found)
+    if asked.compute or torch.cuda.device_count() >= RANKS[-1]:
+        real = computed(counts, asked.repeats)
+    else:
+        real = (
+            f"Stages of real layers were not measured: that takes {RANKS[-1]} GPUs, and here"
+            f" are {torch.cuda.device_count()}."
+        )
+    print(found, real, sep="\n\n")
     if asked.docs:
         title = (
             "# The bubble, measured\n\n`python benchmarks/pipeline.py --docs` wrote this page.\n\n"
         )
         alt = "Measured bubbles lie on or just above theory's curve."
-        picture = f"\n\n![{alt}](images/pipeline_bubble.png)\n"
-        (ROOT / "docs" / "pipeline.md").write_text(title + found + picture, encoding="utf-8")
+        page = f"{title}{found}\n\n![{alt}](images/pipeline_bubble.png)\n\n{real}\n"
+        (ROOT / "docs" / "pipeline.md").write_text(page, encoding="utf-8")
         plot(rows).savefig(ROOT / "docs" / "images" / "pipeline_bubble.png", dpi=150)
 
 

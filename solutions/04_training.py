@@ -5,7 +5,7 @@
 # page: browse the data, watch the loss fall while the network trains, try learning rates side by side.
 # You build the same in a notebook.
 #
-# The cell after next trains a network, and its picture moves while it does.
+# The first picture below moves: it is drawn while a network trains.
 
 # %% tags=["parameters"]
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
@@ -15,8 +15,9 @@ import copy
 import itertools
 import math
 import shutil
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,15 @@ print(f"{len(pool_X):,} images to learn from, on {device}.")
 model = make_model(seed=0)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
 first, second = (pool_X[:1000], pool_y[:1000]), (pool_X[1000:1400], pool_y[1000:1400])
+live = training.Live("A network that trains on 1,000 images")
 history = training.fit(
-    *(model, optimizer, first, second), epochs=25, batch_size=32, held_out="other images",
-    live=training.Live("A network that trains on 1,000 images"),
-)  # fmt: skip
+    model, optimizer, first, second, epochs=25, batch_size=32, held_out="other images", live=live
+)
 
 # %% [markdown]
-# Each grey dot is the loss of one batch. On the images it trains on the network comes close to
-# perfect. On images it has not seen the loss stops falling early, and the accuracy with it. This lab is
-# about that gap.
+# Each grey dot is the loss of one batch, in **nats**: the cross-entropy of lab 02, with the natural
+# logarithm. On the images that it trains on, the network comes close to perfect. On images that it has
+# not seen, the loss soon stops falling, and the accuracy stops rising. This lab is about that gap.
 
 # %% [markdown]
 # **You will** split data without leaks; write the training and the evaluation loop, and find what makes
@@ -112,6 +113,9 @@ ax.grid(False)
 plots.show(fig, alt="Fourteen handwritten images of each digit, one row a digit, with counts.")
 
 # %% [markdown]
+# Here the classes are about equal. With one ten times as large, always answering it would be right in
+# 10 of 19 cases, and a lazy network finds that first.
+#
 # Averages hide what is odd, so a browser should find it. `browse(d)` shows the images of a class that
 # differ most from its mean image. Change the 4 and look for labels that you would not have given.
 
@@ -134,27 +138,31 @@ browse(4)
 # making one. So there are three sets: the **training set** changes the weights; the **validation set**
 # chooses (learning rate, when to stop, which network); the **test set** measures, once, at the end.
 #
-# Whatever lets validation images influence the weights is a **leak**: the figure improves and the
-# network does not.
+# Choosing is all that validation images may do. Where they influence what the network trains on, or
+# how, in any other way, there is a **leak**: the figure improves and the network does not.
 #
 # A **stratified** split takes the same share of each class, so that a rare class is not left out by
 # chance.
 
 # %% [markdown]
 # ### Exercise 1 · Split — 1.5 points, 15 minutes, ●●○
-# `split` has a random generator of its own: `torch.manual_seed` would change what later cells draw.
+# `torch.manual_seed` would change what later cells draw. So `split` makes a random generator of its
+# own: `torch.Generator().manual_seed(seed)`. (What you write in this lab, libraries have: leave
+# scikit-learn, `training.evaluate` and `training.sweep` out of your answers.)
 #
 # **Decide:** which of these leaks? Put the letter into `leak`.
-# `"a"` subtracting from all pixels the mean over *all* images, before the split;
-# `"b"` shuffling the images before the split; `"c"` measuring the validation loss after every epoch;
-# `"d"` the same seed for the split and for the weights.
+#
+# - `"a"` from all pixels, the mean over *all* images is subtracted, before the split
+# - `"b"` the images are shuffled before the split
+# - `"c"` the validation loss is measured after every epoch
+# - `"d"` split and weights have the same seed
 #
 # <details><summary>Hint 1</summary><code>torch.nonzero(y == c).flatten()</code> are the indices of class
-# c, and <code>y.unique()</code> are the classes.</details>
+# c, <code>y.unique()</code> are the classes.</details>
 #
-# <details><summary>Hint 2</summary>For each class: put its indices in a random order, cut the row once;
-# what is before the cut is held out, the rest trains. One cut, so that nothing is lost or taken
-# twice.</details>
+# <details><summary>Hint 2</summary>For each class: put its indices in a random order
+# (<code>torch.randperm</code> takes a <code>generator=</code>) and cut the row once: one part is held
+# out, the other trains.</details>
 
 
 # %% nbgrader={"grade_id": "split_code", "solution": true}
@@ -246,10 +254,9 @@ def losses_of(clear: bool, batches: int = 150) -> list[float]:
 
 fig, ax = plt.subplots(figsize=(6.4, 3))
 series = {"cleared": losses_of(clear=True), "never cleared": losses_of(clear=False)}
-plots.curves(ax, series, "batches (mean of 8)", "loss (nats)")
-plots.show(
-    fig, alt="Cleared, the loss falls steadily; never cleared, it drops, then swings and climbs."
-)
+plots.curves(ax, series, "batch", "loss, mean of 8 batches (nats)")
+alt = "Cleared, the loss falls steadily; never cleared, it drops, then swings and climbs."
+plots.show(fig, alt=alt)
 
 # %% [markdown]
 # Gradients that pile up act like a ball without friction: faster at first, then past the valley and up
@@ -374,8 +381,8 @@ with check.needs("train_one_epoch", "evaluate"):
 # only when you know how each was measured.
 #
 # ## 5 · Reading curves
-# Six networks were trained on MNIST digits; the loss on training and validation images was noted after
-# each of 20 epochs, in hundredths of a nat.
+# Six networks were trained on MNIST digits. Noted for each of 20 epochs, in hundredths of a nat: the
+# training loss, measured on the way as in the picture above, and the validation loss after the epoch.
 
 # %%
 notes = """
@@ -413,10 +420,10 @@ plots.show(
 
 # %% [markdown]
 # ### Exercise 4 · Reading loss curves — 1.5 points, 15 minutes, ●●○
-# The dashed line is a guess, ln 10. Name each: `"healthy"`, `"overfitting"` (it learns its training
-# images by heart), `"underfitting"` (the network is too small for the task), `"rate too high"`, `"rate
-# too low"`, `"dropout"`. Each word once. Then: after which epoch of run B would you have kept the
-# weights?
+# The dashed line is what guessing costs, ln 10. Name each run: `"healthy"`, `"overfitting"` (it learns
+# its training images by heart), `"underfitting"` (the network is too small for the task), `"rate too
+# high"`, `"rate too low"`, `"dropout"`. Each word once. Then: after which epoch of run B would you
+# have kept the weights?
 #
 # <details><summary>Hint 1</summary>Ask in this order: does the training loss come down at all, and
 # smoothly? Is it still falling at the end? What does the validation loss do meanwhile?</details>
@@ -510,7 +517,8 @@ check("early_stopping")
 
 # %% [markdown]
 # Nothing overfits like wrong labels: there is no rule to learn, only a list. Below, 200 images, two
-# fifths of which got a random label. The grey curve goes on for all 40 epochs, the blue one is yours.
+# fifths of which got a random label. The grey curve goes on for all 40 epochs; yours, with dots, stops,
+# and the star is the copy that it kept. Which network does better on images that neither has seen?
 
 # %%
 noisy_y = train_y[:200].clone()
@@ -539,23 +547,20 @@ with check.needs("early_stopping"):
     all_losses, last_model = train_on_noise()
     losses, best_model = train_on_noise(EarlyStopping(patience=6))
     fig, ax = plt.subplots(figsize=(6.4, 3.2))
-    epochs = np.arange(1, 41)
-    ax.plot(epochs, all_losses, color=plots.GREY, linestyle="-", linewidth=1.5)
-    ax.plot(epochs[: len(losses)], losses, color=plots.BLUE, marker="o", markersize=4)
-    at = int(np.argmin(losses))
-    ax.plot(at + 1, losses[at], "*", color=plots.VERMILLION, markersize=16, zorder=5)
-    ax.annotate("kept", (at + 1, losses[at]), (0, -18), textcoords="offset points", ha="center")
+    ax.plot(range(1, 41), all_losses, color=plots.GREY, linestyle="-", linewidth=1.5)
+    ax.plot(range(1, len(losses) + 1), losses, color=plots.BLUE, marker="o", markersize=4)
+    best = int(np.argmin(losses)) + 1, min(losses)
+    ax.plot(*best, "*", color=plots.VERMILLION, markersize=16, zorder=5)
+    ax.annotate("kept", best, (0, -18), textcoords="offset points", ha="center")
     ax.axvline(len(losses), color=plots.GREY, linewidth=1, linestyle=":")
     ax.text(len(losses) + 0.5, 0.93, "stopped", transform=ax.get_xaxis_transform())
     ax.margins(y=0.15)
     ax.set(xlabel="epoch", ylabel="validation loss (nats)")
-    plots.show(
-        fig, alt="Validation loss falls, then climbs for good; yours stops soon after the low."
-    )
+    alt = "Validation loss falls, then climbs for good; yours stops soon after the low."
+    plots.show(fig, alt=alt)
     for name, model in (("all epochs", last_model), ("stopped", best_model)):
-        print(
-            f"{name:>10}: {training.evaluate(model, test_X, test_y).accuracy:.1%} of the test set"
-        )
+        share = training.evaluate(model, train_X[200:], train_y[200:]).accuracy
+        print(f"{name:>10}: {share:.1%} of {len(train_X) - 200:,} unseen images right")
 
 # %% [markdown]
 # ## 7 · A learning rate that changes
@@ -568,7 +573,7 @@ with check.needs("early_stopping"):
 #
 # $$f(s) = \begin{cases} (s + 1)/w & s < w\\[2pt] \tfrac12\left(1 + \cos \pi\frac{s - w}{S - w}\right) & s \ge w \end{cases}$$
 #
-# The first step is $1/w$ and not 0, or it would be wasted.
+# The first factor is $1/w$ and not 0, or that step would be wasted.
 
 # %% [markdown]
 # ### Exercise 6 · Learning-rate schedule — 0.75 points, 10 minutes, ●○○
@@ -630,6 +635,8 @@ with check.needs("learning_rate_schedule"):
     )
 
 # %% [markdown]
+# Both fall; the held one goes on jumping, yours is calm in the second half, where its steps are small.
+#
 # ## 8 · How much is luck?
 # A network that was better by half a point: is its setting better, or its seed? Train the *same*
 # setting with eight seeds (other initial weights, another order), and look how far the results spread.
@@ -643,16 +650,15 @@ def accuracy_of(lr: float, seed: int) -> float:
     model = make_model(seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     sets = (train_X[:1000], train_y[:1000]), (valid_X, valid_y)
-    return training.fit(
-        model, optimizer, *sets, epochs=5, batch_size=16, seed=seed
-    ).last.test_accuracy
+    history = training.fit(model, optimizer, *sets, epochs=5, batch_size=16, seed=seed)
+    return history.last.test_accuracy  # of the second of the sets, here the validation set
 
 
 fig, ax = plt.subplots(figsize=(6.4, 2.4))
 for row, lr in enumerate((0.15, 0.2)):
     results = np.array([accuracy_of(lr, seed) for seed in range(8)])
     mean, error = results.mean(), results.std(ddof=1) / math.sqrt(len(results))
-    ax.plot(results, np.full(8, row), "o", mfc="none", mec=plots.BLUE, markersize=9)
+    ax.plot(results, [row] * 8, "o", mfc="none", mec=plots.BLUE, markersize=9)
     ax.errorbar(mean, row + 0.25, xerr=error, marker="D", color=plots.VERMILLION, capsize=4)
     print(f"rate {lr}: {results.min():.1%} to {results.max():.1%}, mean {mean:.1%} ± {error:.1%}")
 ax.set_yticks([0, 1], ["rate 0.15", "rate 0.2"])
@@ -661,10 +667,10 @@ ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
 plots.show(fig, alt="Eight runs each of two rates; their accuracies overlap widely.")
 
 # %% [markdown]
-# Circles are runs, diamonds their means with the **standard error**, the spread divided by √8. A
-# difference of single runs that is smaller than the spread says nothing; of means, one that is smaller
-# than about two standard errors. Bouthillier and others (2021) measured how much of such spread comes
-# from the data drawn, the initial weights and the choice of settings.
+# Circles are runs, diamonds their means with the **standard error**, the standard deviation of the
+# runs divided by √8. A difference of single runs that is smaller than the spread says nothing; of
+# means, one that is smaller than about two standard errors. Bouthillier and others (2021) measured how
+# much of such spread comes from the data drawn, the initial weights and the choice of settings.
 
 # %% [markdown]
 # ## 9 · A sweep
@@ -696,20 +702,17 @@ def sweep(
     run: Callable[..., Mapping[str, float]],
     grid: Mapping[str, Sequence[Any]],
     table: str,
-    bar: Callable[[list[Any]], Iterable[Any]] = iter,
 ) -> list[dict[str, Any]]:
     """Run every combination of the grid's values that is not in the table yet.
 
     run: called as run(**settings), one value for each name; returns its results by name.
     grid: setting → values; the last setting changes fastest. table: the path of a file.
-    bar: wraps the queue, a list, to show how far it is: `for … in bar(queue)`.
     Each run is in the table, as one row {**settings, **results}, before the next one begins.
     Returns the rows of all combinations, in the grid's order.
     """
     ### BEGIN SOLUTION
     old, rows = training.read_table(table), []
-    combinations = list(itertools.product(*grid.values()))
-    for values in bar(combinations):
+    for values in itertools.product(*grid.values()):
         settings = dict(zip(grid, values, strict=True))
         row = next((row for row in old if settings.items() <= row.items()), None)
         if row is None:
@@ -754,16 +757,17 @@ def short_run(rate: float, batch_size: int) -> dict[str, float]:
 with check.needs("sweep"):
     small_grid, table = {"rate": [0.05, 0.2], "batch_size": [8, 64]}, folder / "small.jsonl"
     try:
-        sweep(short_run, small_grid, str(table), training.bar)
+        sweep(short_run, small_grid, str(table))
     except KeyboardInterrupt:
         print("interrupted; in the table:", len(training.read_table(table)), "runs")
-    for row in sweep(short_run, small_grid, str(table), training.bar):
+    for row in sweep(short_run, small_grid, str(table)):
         print(row)
     print(f"{len(calls)} calls for 4 runs")
 
 # %% [markdown]
-# Now in earnest, with `training.sweep`, which keeps the same kind of table. Press the stop button in the
-# middle of it, open `runs/04_training/…/rates.jsonl`, and run the cell again.
+# Now in earnest, with `training.sweep`, which keeps the same kind of table and shows how far it is.
+# Press the stop button in the middle of it, open `runs/04_training/…/rates.jsonl`, and run the cell
+# again.
 #
 # It is one seed a cell: you know by now what a small difference is worth.
 
@@ -801,7 +805,7 @@ for size in sizes.batches:
 # Along a row, accuracy rises with the rate, and then falls off a cliff. With larger batches the cliff
 # lies further right: a mean over more images is less noisy and bears longer steps. It also *needs* them,
 # having fewer steps in an epoch. In the lower left, where steps are many, there is no need to hurry; in
-# the upper left nothing has been learnt yet.
+# the upper left little has been learnt yet.
 #
 # ## 10 · All together
 # Your split, your loop, your schedule, your early stopping, with the best pair of the sweep. The test
@@ -812,6 +816,7 @@ for size in sizes.batches:
 def at_best(model: nn.Module, steps: int) -> torch.optim.Optimizer:
     """An optimizer at the sweep's best rate; a hook moves your schedule after each of its steps."""
     optimizer = torch.optim.SGD(model.parameters(), lr=best["rate"])
+    # LambdaLR asks once more after the last step: hence steps + 1.
     factor = partial(learning_rate_schedule, steps=steps + 1, warmup=steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     optimizer.register_step_post_hook(lambda *_: schedule.step())
@@ -860,16 +865,12 @@ for rate in (0.03, 0.3):
     events = EventAccumulator(str(log)).Reload()
     print(f"rate {rate}: {', '.join(events.Tags()['scalars'])}")
     print("   loss/test:", [round(event.value, 3) for event in events.Scalars("loss/test")])
+print(f'\nTo see the curves:\n"{sys.executable}" -m tensorboard.main --logdir "{folder.resolve()}"')
 
 # %% [markdown]
-# The numbers above were read back from the files. To see them as curves, open a terminal in this
-# notebook's folder and run
-#
-# ```
-# tensorboard --logdir runs/04_training
-# ```
-#
-# then open the address that it prints. TensorBoard overlays the runs and reloads while they train.
+# The numbers were read back from the files. (What `training.fit` calls *test* is the second set that it
+# is given, here the validation set.) To see them as curves, paste the last line into a terminal and
+# open the address that it prints. TensorBoard overlays the runs and reloads while they train.
 
 # %% [markdown]
 # ## 12 · Experiments

@@ -46,10 +46,9 @@ fig = plots.image_grid(pictures.train_x[np.concatenate(shown)], titles, columns=
 plots.show(fig, alt="Two training images of each of the ten classes, with its name.")
 
 # %% [markdown]
-# **You will** write the code that turns YAML into a network and an optimizer, with errors that name
-# the file, the line and the key; batch normalisation in both its modes; data augmentation; the
-# block that makes SqueezeNet 49 times smaller than AlexNet; and the block that makes residual
-# networks deep.
+# **You will** write what turns YAML into a network and an optimizer (its errors name file, line and
+# key); batch normalisation in both its modes; data augmentation; the block that makes SqueezeNet 49
+# times smaller than AlexNet; and the block that makes residual networks deep.
 #
 # **Not in this lab:** the convolution itself (lab 05), what a trained network sees (07).
 #
@@ -69,7 +68,8 @@ plots.show(fig, alt="Two training images of each of the ten classes, with its na
 def as_input(x: np.ndarray) -> Tensor:
     """(N, 32, 32, 3) uint8 → (N, 3, 32, 32) float32, each colour normalised, on the device."""
     scaled = torch.from_numpy(x).to(device).permute(0, 3, 1, 2) / 255
-    return ((scaled - colour_mean) / colour_std).contiguous(memory_format=torch.channels_last)
+    normal = (scaled - colour_mean) / colour_std
+    return normal.contiguous(memory_format=torch.channels_last)  # where numbers lie: for speed only
 
 
 count = min(sizes.images, len(pictures.train_x))
@@ -88,11 +88,16 @@ print(f"train_X: {tuple(train_X.shape)} {train_X.dtype}, mean {train_X.mean():.3
 #
 # **Predict first:** a guess is right once in ten. How often is a linear classifier?
 
+
 # %%
+def falling(step: int, steps: int) -> float:
+    """A factor on the learning rate: from 1 down to nearly 0."""
+    return 1 - step / steps
+
+
 torch.manual_seed(0)
 linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)).to(device)
 optimizer = torch.optim.SGD(linear.parameters(), lr=0.002, momentum=0.9)
-falling = lambda step, steps: 1 - step / steps  # noqa: E731
 plan = {"epochs": 3, "batch_size": 64, "schedule": falling}
 history = training.fit(linear, optimizer, train, test, **plan)
 control = history.last.test_accuracy
@@ -269,15 +274,16 @@ def make_layer(o: dict[str, Any], shape: tuple[int, ...]) -> nn.Module:
 
 # %% [markdown]
 # ### Exercise 2 · The network — 1.5 points, 20 minutes, ●●○
-# Go through the layers: look its type up, get its options, make it, find the shape that comes out.
+# Layer by layer: look its type up, get its options, make it, find the shape that comes out. (LAYERS
+# does not list `name` and `type`: to `options` they would be unknown keys.)
 #
 # <details><summary>Hint 1</summary>The shape that comes out: for any layer, send one image of zeros
-# through it and look. (Which mode should batch normalisation be in meanwhile? In training mode it
-# learns from every image that passes, and it cannot learn from an image of zeros.)</details>
+# through it and look. (In which mode should batch normalisation be meanwhile? In training mode it
+# would learn from the zeros.)</details>
 #
 # <details><summary>Hint 2</summary>A layer that does not fit raises RuntimeError when the image
-# comes; <code>raise section.error("type", …) from None</code> turns that into a line of the
-# text.</details>
+# comes, a batch norm ValueError; <code>raise section.error("type", …) from None</code> turns that into
+# a line of the text.</details>
 #
 # <details><summary>Hint 3</summary><code>nn.Sequential(layers)</code> takes an
 # <code>OrderedDict</code>, name → layer: <code>from collections import
@@ -308,7 +314,7 @@ def build_network(network: Section) -> nn.Sequential:
         layer = make_layer(o, shape)
         try:
             shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:])
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise section.error("type", f"it does not fit shape {shape}: {error}") from None
         layers[o["name"]] = layer.train()
     return nn.Sequential(layers)
@@ -322,14 +328,10 @@ check("build_network")
 # The picture shows what *your* network does to the shape: each block is what a layer puts out, as
 # tall as its image, as wide as its channels are many.
 
+
 # %%
-with check.needs("options", "build_network"):
-    network = build_network(network_spec)
-    shapes, x = {"input": (3, 32, 32)}, train_X[:1].cpu()
-    for name, layer in network.eval().named_children():
-        x = layer(x)
-        if x.ndim == 4 and not name.startswith(("norm", "relu")):
-            shapes[name] = tuple(x.shape[1:])
+def draw_shapes(shapes: dict[str, tuple[int, ...]]) -> plt.Figure:
+    """A block for each shape (C, H, W): H tall, C wide."""
     fig, ax = plt.subplots(figsize=(9, 2.8))
     left = 0.0
     for name, (channels, height, _) in shapes.items():
@@ -342,7 +344,19 @@ with check.needs("options", "build_network"):
         left += slot
     ax.set(xlim=(0, left), ylim=(-28, 18))
     ax.axis("off")
-    plots.show(fig, alt="Blocks from 3×32×32 to 128×1×1: ever smaller images, ever more channels.")
+    return fig
+
+
+# %%
+with check.needs("options", "build_network"):
+    network = build_network(network_spec)
+    shapes, x = {"input": (3, 32, 32)}, train_X[:1].cpu()
+    for name, layer in network.eval().named_children():
+        x = layer(x)
+        if x.ndim == 4 and not name.startswith(("norm", "relu")):
+            shapes[name] = tuple(x.shape[1:])
+    small = "Blocks from 3×32×32 to 128×1×1: ever smaller images, ever more channels."
+    plots.show(draw_shapes(shapes), alt=small)
     print(f"{sum(p.numel() for p in network.parameters()):,} parameters")
 
 # %% [markdown]
@@ -381,10 +395,10 @@ SOLVERS: dict[str, Any] = {
 }
 
 # %% [markdown]
-# `training.fit` takes a **schedule**: a function of `(step, steps)`, step counting from 0, whose value
-# is a *factor* on the learning rate that the optimizer was made with. Fixed: always 1. The one-cycle
-# policy (Smith 2018), here with straight lines, rises to 1 over the share $w$ (`warm_up`) of the steps
-# and falls to 0 over the rest:
+# `training.fit` takes a **schedule**: a function of `(step, steps)`, step counting from 0 to steps − 1
+# over all epochs, whose value is a *factor* on the optimizer's learning rate. Fixed: always 1. The
+# one-cycle policy (Smith 2018), here with straight lines, rises to 1 over the share $w$ (`warm_up`)
+# of the steps and falls to 0 over the rest:
 #
 # $$t = \frac{\text{step} + 1}{\text{steps} + 1},\qquad
 # f = \begin{cases} t/w & t < w\\ (1-t)/(1-w) & \text{otherwise}\end{cases}$$
@@ -473,7 +487,8 @@ plots.show(fig, alt="Plain: falls by orders of magnitude over 16 layers; normali
 
 # %% [markdown]
 # In **training mode** $\mu, \sigma^2$ are those of the batch at hand, $\sigma^2$ divided by the count
-# $n$ of numbers in a channel. Beside, **running** statistics are kept for later, with $m = 0.1$:
+# $n$ of numbers in a channel. Besides, **running** statistics are kept for later. The new batch's share
+# $m$ is the argument `momentum`, usually 0.1:
 #
 # $$\text{running} \leftarrow (1 - m)\cdot\text{running} + m\cdot\text{batch's}$$
 #
@@ -483,7 +498,7 @@ plots.show(fig, alt="Plain: falls by orders of magnitude over 16 layers; normali
 
 # %% [markdown]
 # ### Exercise 4 · Batch normalisation — 2 points, 20 minutes, ●●○
-# With sums, means and `var`, without `F.batch_norm`.
+# Use sums, means and `var`; PyTorch's own normalisations, `F.batch_norm` and its like, are not allowed.
 #
 # **Predict first:** a test batch of a single class, say 200 frogs, goes through a trained network in
 # *training* mode. Will it recognise more of them than in evaluation mode (`"more"`), fewer
@@ -553,17 +568,17 @@ with check.needs("batch_norm"):
             means.append(mean.item())
     plots.curves(ax, kept, "batches seen", "running mean")
     ax.axhline(2, color=plots.GREY, linewidth=1)
-    plots.show(fig, alt="The running mean nears 2: slowly, at once, or at once and restlessly.")
+    plots.show(fig, alt="The running mean nears 2: slowly, sooner, or at once and restlessly.")
 
 # %% [markdown]
-# The grey line is the mean over all images. A small momentum is slow, a large one keeps only the last
-# batch. (Elsewhere in deep learning a momentum of 0.9 is what keeps 90 % of the *old*; PyTorch's here
-# is the share of the *new*.)
+# The grey line is the mean over all images. A small momentum is slow, a large one keeps little but the
+# last batch. (Elsewhere in deep learning a momentum of 0.9 is what keeps 90 % of the *old*; PyTorch's
+# here is the share of the *new*.)
 #
 # ## 6 · Pictures that were never taken
 # A frog seen from a little to the left is a frog, and so is its mirror image. **Augmentation** makes
 # such pictures for training, new ones in every epoch: pad each image with zeros, cut a window of the
-# old size out of it anywhere, and flip every second one left to right.
+# old size out of it anywhere, and toss a coin whether to flip it left to right.
 
 # %% [markdown]
 # ### Exercise 5 · Augmentation — 1.5 points, 15 minutes, ●●○
@@ -625,7 +640,8 @@ with check.needs("augment"):
 # The grey margins are the padding. Every image moves its own way; nothing stands on its head.
 #
 # ## 7 · Training
-# Two texts, two calls.
+# Two texts, two calls. (Your augmentation takes part from scale `cpu` on. In the few epochs of `smoke`
+# nothing is learnt by heart yet, so it could only cost.)
 
 # %% tags=["headline"]
 model: nn.Module | None = None
@@ -645,7 +661,8 @@ with check.needs("options", "build_network", "build_solver", "augment"):
     model = built
 
 # %% [markdown]
-# Where does it err? Each row is a true class, each column an answer; a row sums to 100 %.
+# Where does it err? Each row is a true class, each column an answer; a row sums to 100 %. Photographs
+# of animals are mostly taken for other animals, automobiles for trucks.
 
 # %%
 if model is not None:
@@ -781,9 +798,9 @@ for name, layer in alexnet.named_modules():
 # ### Exercise 6 · Parameters — 1 point, 10 minutes, ●○○
 # By hand, all with their biases:
 # `conv_parameters`, of that 3×3 convolution from 96 to 128 channels; `fire_parameters`, of the Fire
-# module; `fc6_parameters`, of AlexNet's first linear layer, `classifier.1` above. Then decide:
-# what would make AlexNet smaller, all its convolutions at no cost (`"convolutions"`), or all its
-# linear layers (`"linear"`)? Put it into `saves_more`.
+# module; `fc6_parameters`, of AlexNet's first linear layer, `classifier.1` above. Then decide: which
+# group has more parameters to save, AlexNet's five convolutions (`"convolutions"`) or its three linear
+# layers (`"linear"`)? Put it into `saves_more`.
 
 # %% nbgrader={"grade_id": "parameters_by_hand", "solution": true}
 conv_parameters = None  # a whole number
@@ -898,7 +915,7 @@ plots.show(fig, alt="AlexNet: two linear layers dwarf all else. SqueezeNet: even
 # %% [markdown]
 # ### Exercise 8 · Residual block — 1 point, 15 minutes, ●●●
 # **Predict first:** at the start of training, norm2's weight and bias are often set to 0. What does a
-# block with a plain shortcut compute then: `"0"`, `"x"` or `"relu(x)"`? Put it into
+# block without a projection compute then: `"0"`, `"x"` or `"relu(x)"`? Put it into
 # `block_at_zero`.
 #
 # <details><summary>Hint 1</summary><code>nn.Identity()</code> is a shortcut that changes nothing and
@@ -988,6 +1005,7 @@ def depth_run(blocks: int, shortcut: bool, steps: int = 48) -> np.ndarray:
     return np.convolve(losses, np.ones(8) / 8, mode="valid")
 
 
+# %%
 runs = {
     f"{2 * blocks} layers, {kind}": depth_run(blocks, kind == "residual")
     for blocks in (12, 2)

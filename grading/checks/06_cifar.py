@@ -30,7 +30,10 @@ def _error(reply, line: int, key: str, given: str, silent: str) -> None:
     why = "section.error makes the error: raise what it returns." if kind == "SpecError" else silent
     expect.that(raised is True, "No error was raised.", given=given, diagnosis=why)
     detail = f"The error was {kind}: {text}"
-    python = "That is Python's own error: look first or catch it, and raise section.error(key, …) yourself."
+    python = (
+        "That is Python's own error: look first or catch it, and raise section.error(key, …)"
+        " yourself."
+    )
     own = "Raise section.error(key, …) of the section that holds the key."
     message = "The error does not name the file and a line."
     found = re.search(r"line (\d+)", text)
@@ -222,7 +225,7 @@ def judge_build_network(student, rng):
     reply = built(student, text, x, int(rng.integers(2**31)))
     given = f"For the text\n{text}"
 
-    def network(reply=reply):
+    def without_error():
         raised, kind, got = expect.items(reply, 3)
         message = f"An error was raised for a text with nothing wrong in it: {kind}."
         why = "Does every layer get the shape of one example, as the layer before it puts it out?"
@@ -234,6 +237,10 @@ def judge_build_network(student, rng):
                 " that options gets must have all of them."
             )
         expect.that(raised is False, message, given=given, detail=str(got), diagnosis=why)
+        return got
+
+    def network():
+        got = without_error()
         message = "The result is not a network: return nn.Sequential(layers)."
         expect.that(type(got) is dict, message, given=given, kind="type")
         return got
@@ -290,12 +297,12 @@ def judge_build_network(student, rng):
             if "running" in name or "batches" in name:
                 expect.that(bool((value == start).all()), message, diagnosis=why)
     with part("a layer of an unknown type, a name taken, what options finds", points=0.2):
-        network()  # an error for a text with nothing wrong in it is not the one that is asked for
+        without_error()  # or the one that comes is not the one that is asked for
         line = 3 + len(layers) + len(layers[3])
         for wrong, key in (
             ({"name": "k", "type": "convolution", "units": 3}, "type"),
             ({"name": "b", "type": "relu"}, "name"),
-            ({"name": "k", "type": "linear", "unitz": 3}, "unitz"),
+            ({"name": "k", "type": "linear", "units": 3, "unitz": 3}, "unitz"),
         ):
             text = _text([*layers, wrong], shape)
             if key == "unitz" and not finds(student, text, len(layers), None):
@@ -305,7 +312,7 @@ def judge_build_network(student, rng):
                 silent = "Let options read every layer: it finds what is wrong in one."
             _error(built(student, text, None, 0), line, key, f"For the text\n{text}", silent)
     with part("a layer that does not fit what comes in", points=0.2):
-        network()
+        without_error()
         for at, wrong in (
             (6, {"name": "k", "type": "max_pool", "kernel": 9}),
             (7, {"name": "k", "type": "conv", "channels": 3, "kernel": 3}),
@@ -478,7 +485,7 @@ def judge_build_solver(student, rng):
         with expect.otherwise(why):
             expect.equal(got["settings"], right, what="the rest of the dict", given=given)
     with part("an optimizer or a policy that there is not, what options finds", points=0.15):
-        settled()  # an error for a text with nothing wrong in it is not the one that is asked for
+        settled()  # an error for a right text is not the one that is asked for
         for more in ({"optimizer": "sdg"}, {"lr_policy": "onecycle"}, {"momentun": 0.5}):
             reply, given = plan(**more)
             silent = "What is none of the known words is taken for one of them, in silence."
@@ -691,8 +698,6 @@ def _images(out, x, given) -> None:
         message = "The result has not the shape of x."
         detail = f"expected {tuple(x.shape)}   yours {tuple(out.shape)}"
         why = "The window has the images' old size: pad first, then crop to it."
-        if out.shape == x.transpose(2, 3).shape:
-            why = "Height and width are exchanged."
         raise Fault("shape", message, why, detail=detail, given=f"{given}")
     expect.that(
         type(out) is torch.Tensor and out.shape == x.shape,
@@ -944,9 +949,8 @@ def judge_residual_block(student, rng):
         state, y = expect.items(reply, 2)
         wanted, wrong = answers.block(x, state, plan[2])
         why = "conv1, norm1, ReLU, conv2, norm2; then add what self.shortcut makes of x; then ReLU."
-        near = {"rtol": 1e-4, "atol": 1e-5}
         with expect.otherwise(why):
-            expect.close(y, wanted, what="the result", given=given, knows=wrong, **near)
+            expect.close(y, wanted, given=given, knows=wrong, rtol=1e-4, atol=1e-5)
 
     with part("with a plain shortcut", points=0.35):
         for plan in plain:

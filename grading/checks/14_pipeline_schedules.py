@@ -39,6 +39,7 @@ def judge_partition(student, rng):
     with part("each layer is in one stage and no stage is empty", points=0.4):
         for layers, stages in ((5, 1), (6, 3), (4, 4)):
             sizes_for([round(float(cost), 1) for cost in rng.uniform(1, 9, layers)], stages)
+        sizes_for([9.0, *(round(float(cost), 1) for cost in rng.uniform(1, 2, 4))], 3)
     with part("the most expensive stage is as cheap as it can be", points=0.8):
         for layers, stages in ((7, 3), (9, 4), (16, 4)):
             costs = answers.costs(rng, layers, stages)
@@ -81,8 +82,11 @@ def _judge_sizes(sizes, layers, given):
 
 
 @probe
-def accumulated(learner, W, V, X, y, microbatches):
-    """The loss, the gradients, and the order of forwards and backwards with their batch sizes."""
+def accumulated(learner, W, V, X, y, microbatches, before):
+    """The loss, the gradients, and the order of forwards and backwards with their batch sizes.
+
+    before: what each gradient holds already; None: there are none.
+    """
     import torch
 
     log = []
@@ -100,6 +104,9 @@ def accumulated(learner, W, V, X, y, microbatches):
             return scores
 
     model = Model()
+    if before is not None:
+        for p in model.parameters():
+            p.grad = torch.full_like(p, before)
     loss = learner.accumulate(model, torch.nn.functional.cross_entropy, X, y, microbatches)
     gradients = [p.grad if p.grad is not None else torch.zeros(0) for p in (model.W, model.V)]
     return loss, gradients, log
@@ -121,8 +128,8 @@ def judge_split_microbatches(student, rng):
     X, y = torch.tensor(rng.normal(size=(n, 3))), torch.tensor(rng.integers(4, size=n))
     given = f"For a batch of {n} in {count} micro-batches."
 
-    def run():
-        return expect.items(accumulated(student, W, V, X, y, count), 3)
+    def run(before=None):
+        return expect.items(accumulated(student, W, V, X, y, count, before), 3)
 
     (loss, gradients), known_loss, known = answers.whole_batch(W, V, X, y, count)
     with part("the gradients of the whole batch", points=0.5):
@@ -132,6 +139,13 @@ def judge_split_microbatches(student, rng):
             diagnosis="Was backward called on each micro-batch's loss?",
         )  # fmt: skip
         expect.close(got, gradients, what="the gradients", given=given, knows=known)
+        both, halved = ([3 / k + g for g in gradients] for k in (1, count))
+        lost = "The gradients that were there before are gone: they are to be added to."
+        shrunk = "What was there before is divided, too: scale each loss, not the gradients."
+        expect.close(
+            run(3.0)[1], both, what="the gradients", given=f"{given} Each gradient was 3 before.",
+            knows={lost: gradients, shrunk: halved},
+        )  # fmt: skip
     with part("the loss of the whole batch", points=0.2):
         got = run()[0]
         expect.close(got, loss, what="the loss", given=given, knows=known_loss)
@@ -161,6 +175,7 @@ def _judge_refusal(student):
 
 def _judge_order(log, n, count, given):
     forwards = [size for kind, size in log if kind == "forward"]
+    backwards = len(log) - len(forwards)
     expect.that(
         forwards == [n // count] * count,
         "The model is not given one equal micro-batch after another.",
@@ -168,7 +183,18 @@ def _judge_order(log, n, count, given):
         detail=f"It was called with batches of {forwards}.",
         diagnosis="All of the batch at once is what micro-batches are to avoid."
         if forwards and max(forwards) == n
+        else "`microbatches` is how many there are, not how many examples each has."
+        if forwards == [count] * (n // count)
         else "",
+    )
+    expect.that(backwards, "Nothing went backward.", given=given)
+    expect.that(
+        backwards <= count,
+        "Micro-batches go backward more than once.",
+        given=given,
+        detail=f"In order: {', '.join(kind for kind, _ in log)}.",
+        diagnosis="The running sum of the losses holds the earlier graphs, too: call backward on"
+        " the share of the one micro-batch.",
     )
     right = [(kind, n // count) for _ in range(count) for kind in ("forward", "backward")]
     expect.that(
@@ -183,7 +209,8 @@ def _judge_order(log, n, count, given):
 
 def _schedule(got, stages, microbatches, given):
     """`got` as a schedule that can run; a Fault with the validator's words where it cannot."""
-    got = expect.items(got, stages, what="the schedule", given=given, kind="list")
+    with expect.otherwise("A schedule has one member for each rank: the list of its actions."):
+        got = expect.items(got, stages, what="the schedule", given=given, kind="list")
     found = schedules.problems(got, microbatches)
     if found:
         kind = "deadlock" if "deadlock" in found[0] else found[0].partition(":")[2]
@@ -241,7 +268,7 @@ def judge_gpipe(student, rng):
 def judge_bubble(student, rng):
     with part("idle time as a share of all time", points=0.75):
         for _ in range(4):
-            p, m = int(rng.integers(2, 9)), int(rng.integers(2, 20))
+            p, m = int(rng.integers(3, 9)), int(rng.integers(2, 20))
             m += m == p
             right, known = answers.bubble(p, m)
             got = student.bubble_fraction(p, m)
@@ -305,8 +332,8 @@ def judge_peak_stash(student, rng):
         for rank, p, m in ((1, 3, 7), (0, 4, 9), (3, 4, 2)):
             judge(rank, p, m, "gpipe")
     with part("1F1B", points=0.35):
-        p = int(rng.integers(7, 11))
-        for rank in (2, p - 1, 1, 0):
+        p = int(rng.integers(9, 13))
+        for rank in (3, p - 1, 1, 0):
             judge(rank, p, p + int(rng.integers(1, 9)), "1f1b")
     with part("1F1B with few micro-batches", points=0.15):
         for rank, p, m in ((1, 6, 3), (4, 6, 3), (0, 4, 1)):
@@ -359,7 +386,9 @@ def rematerialised(learner, W, V, xs, dys, order):
     }
 
 
-@exercise("rematerialisation", points=1.5)
+@exercise(
+    "rematerialisation", points=1.5, forbids={"RematerialisedStage": ["torch.utils.checkpoint"]}
+)
 def judge_rematerialisation(student, rng):
     order = [("F", 0), ("F", 1), ("B", 0), ("F", 2), ("B", 1), ("B", 2)]
     W, V = (torch.tensor(rng.normal(size=shape)) for shape in ((3, 4), (4, 2)))
@@ -378,6 +407,11 @@ def judge_rematerialisation(student, rng):
         seen = run()
         expect.close(seen["ys"], ys, what="the outputs", given=given)
         that(
+            "no dict" not in seen["kept"],
+            "`kept` is no dict.",
+            "It takes a micro-batch's number to its input, since backwards come in any order.",
+        )
+        that(
             not any(seen["graphs"]),
             "forward's result hangs on a graph.",
             "The graph holds every activation in the stage: run the module under torch.no_grad().",
@@ -391,6 +425,11 @@ def judge_rematerialisation(student, rng):
     with part("backward gives the gradient of the input", points=0.4):
         got = run()["dxs"]
         that(
+            all(type(dx) is not tuple for dx in got),
+            "backward returns a tuple.",
+            "torch.autograd.grad gives a tuple, with one gradient for each input.",
+        )
+        that(
             all(type(dx) is torch.Tensor for dx in got),
             "backward returns no gradient of the input.",
             "The input that forward kept wants no gradient by itself: run the module on"
@@ -399,7 +438,12 @@ def judge_rematerialisation(student, rng):
         expect.close(got, dxs, what="the gradients of the inputs", given=given, knows=known["dxs"])
     with part("the parameters' gradients add up", points=0.3):
         got = run()["grads"]
-        that(all(len(one) for one in got), "A parameter has no gradient.", "")
+        that(
+            all(len(one) for one in got),
+            "A parameter has no gradient.",
+            "torch.autograd.grad gives the gradients it is asked for and fills no grad; backward"
+            " does.",
+        )
         expect.close(got, gradients, what="the gradients", given=given, knows=known["grads"])
     with part(
         "what is done with is let go, and the caller's tensors stay as they were", points=0.2

@@ -10,12 +10,13 @@ from torch.nn.functional import cross_entropy
 
 # What the validator's words say about the one who wrote the schedule.
 UNRUNNABLE = {
-    "no action": "An action is a tuple of a letter and a number: (\"F\", 2).",
+    "no action": "An action is a tuple of a capital letter and a number, (\"F\", 2). Waiting is no"
+    " action: a rank waits by itself.",
     "before its forward": "A backward needs what its forward left behind: first F, then B.",
     "deadlock": "Each of these ranks waits for another one to go on first.",
     "for a second time": "Every micro-batch goes forward once and back once on each rank.",
     "there is no micro-batch": "Micro-batches count from 0 to m − 1. Are stages and micro-batches"
-    " exchanged? Is the warm-up longer than m?",
+    " exchanged? Is the warm-up longer than m? After a warm-up of w, are there m − w pairs?",
     "the backward of": "A forward is never followed by its backward: is the drain complete?",
     "the forward of": "A micro-batch is left out: does the count end one too soon, or are stages"
     " and micro-batches exchanged?",
@@ -27,13 +28,14 @@ def most_expensive(costs, sizes):
     return max(sum(costs[start:end]) for start, end in pairwise([0, *ends]))
 
 
-def _best(costs, stages):
-    layers = len(costs)
-    choices = (
-        [end - start for start, end in pairwise([0, *cuts, layers])]
-        for cuts in combinations(range(1, layers), stages - 1)
-    )
-    return min(choices, key=lambda sizes: most_expensive(costs, sizes))
+def _best(costs, stages, badness=max):
+    """The partition whose stages' costs have the least `badness`."""
+
+    def of(cuts):
+        return badness([sum(costs[a:b]) for a, b in pairwise([0, *cuts, len(costs)])])
+
+    cuts = min(combinations(range(1, len(costs)), stages - 1), key=of)
+    return [end - start for start, end in pairwise([0, *cuts, len(costs)])]
 
 
 def _equal_counts(layers, stages):
@@ -55,13 +57,13 @@ def _greedy(costs, stages, over):
 
 
 def costs(rng, layers, stages):
-    """Costs for which no simple rule finds the best partition."""
+    """Costs for which no simple rule finds the best partition, nor what another one finds."""
     while True:
         drawn = [round(float(cost), 1) for cost in rng.uniform(1, 9, layers)]
-        best = most_expensive(drawn, _best(drawn, stages))
-        counts, *fillings = partition(drawn, stages)[1].values()
-        wrong = [most_expensive(drawn, sizes) > best + 1e-6 for sizes in (counts, *fillings)]
-        if all(wrong) and counts not in fillings:
+        best, known = partition(drawn, stages)
+        least = most_expensive(drawn, best) + 1e-6
+        wrong = {tuple(sizes) for sizes in known.values()}
+        if len(wrong) == len(known) and all(most_expensive(drawn, w) > least for w in wrong):
             return drawn
 
 
@@ -74,6 +76,14 @@ def partition(costs, stages):
         " the left cannot know what is to come.": _greedy(costs, stages, over=False),
         "It fills each stage until the average is passed: filling from the left cannot know what"
         " is to come.": _greedy(costs, stages, over=True),
+        "Those are the stages that differ least from each other. What counts is the most expensive"
+        " one alone: a cheaper one may be as cheap as it likes.": _best(
+            costs, stages, lambda each: sum(cost**2 for cost in each)
+        ),
+        "That is the least difference between the most and the least expensive stage. What counts"
+        " is the most expensive one alone.": _best(
+            costs, stages, lambda each: max(each) - min(each)
+        ),
     }
 
 
@@ -123,6 +133,12 @@ def whole_batch(W, V, X, y, count):
         "It is divided by the number of examples: cross-entropy is a mean already.": [
             g * count / len(X) for g in gradients
         ],
+        "Each loss is divided by the size of a micro-batch: divide by how many there are.": [
+            g * count / size for g in gradients
+        ],
+        "`microbatches` is how many there are, not how many examples each has.": [
+            g * size / count for g in gradients
+        ],
         "That is the gradient of the last micro-batch alone: is zero_grad in the loop?": last,
         "That is 1/m of the last micro-batch's gradient: is zero_grad in the loop?": [
             g / count for g in last
@@ -139,6 +155,12 @@ def whole_batch(W, V, X, y, count):
         "That is the last micro-batch's share.": last_loss / count,
         "It is divided by m twice.": loss / count,
         "The last micro-batch is missing.": dropped[0],
+        "Each loss is divided by the size of a micro-batch: divide by how many there are.": loss
+        * count
+        / size,
+        "`microbatches` is how many there are, not how many examples each has.": loss
+        * size
+        / count,
     }
     return (loss, gradients), known_loss, known
 
@@ -153,26 +175,32 @@ def gpipe(stages, microbatches):
         "Each micro-batch goes back before the next goes forward: then only one rank works at a"
         " time. First all forwards.": [pairs] * stages,
         "That is 1F1B, which comes later.": one_f_one_b(stages, microbatches)[0],
+        "The forwards come last first: micro-batch 0 goes first.": [forwards[::-1] + backwards]
+        * stages,
     }
     right = [forwards + backwards for _ in range(stages)]
     return right, {why: wrong for why, wrong in known.items() if wrong != right}
 
 
-def _phases(stages, microbatches, warmups, backward_first=False):
+def _phases(stages, microbatches, warmups, newest_first=False):
     schedule = []
     for rank in range(stages):
         warmup = max(0, min(warmups(rank), microbatches))
         actions = [("F", m) for m in range(warmup)]
         for m in range(microbatches - warmup):
-            pair = [("F", warmup + m), ("B", m)]
-            actions += pair[::-1] if backward_first else pair
-        schedule.append([*actions, *(("B", m) for m in range(microbatches - warmup, microbatches))])
+            actions += [("F", warmup + m), ("B", warmup + m if newest_first else m)]
+        left = range(warmup) if newest_first else range(microbatches - warmup, microbatches)
+        schedule.append([*actions, *(("B", m) for m in left)])
     return schedule
 
 
 LONG = (
     "The warm-up is one forward too long: rank r waits for p − r − 1 ranks below it, and the"
     " forward after that belongs to the first pair."
+)
+SHORT = (
+    "The warm-up is one forward too short: rank r waits for p − r − 1 ranks below it, and has"
+    " nothing to do meanwhile but their first forwards."
 )
 SAME = "Every rank has the same warm-up: the nearer the end of the row, the shorter the way back."
 REVERSED = "The warm-up grows with the rank: it is the first rank that waits longest."
@@ -184,6 +212,11 @@ def one_f_one_b(stages, microbatches):
     right = _phases(p, m, lambda rank: p - rank - 1)
     known = {
         LONG: _phases(p, m, lambda rank: p - rank),
+        SHORT: _phases(p, m, lambda rank: p - rank - 2),
+        "The newest micro-batch goes back first. The oldest should: it has come down and up again,"
+        " and forward w + k is followed by backward k.": _phases(
+            p, m, lambda rank: p - rank - 1, newest_first=True
+        ),
         SAME: _phases(p, m, lambda rank: p - 1),
         REVERSED: _phases(p, m, lambda rank: rank),
         GPIPE: [[("F", i) for i in range(m)] + [("B", i) for i in range(m)]] * p,
@@ -220,6 +253,14 @@ def bubble(p, m):
             2 * (p - 1) / (m + 2 * (p - 1)),
         "That is with whole numbers: / divides, // cuts off.": 0.0,
         "That is in per cent: asked for is a share.": 100 * right,
+        "It is rounded: give it as it is.": round(right, 2),
+        "The way down costs p − 1 forwards and the way back p − 1 backwards: together p − 1 times"
+        " f + b, not twice that.": 2 * right,
+        "That counts the way down alone, with b = 2f: the way back up takes p − 1 backwards.":
+            (p - 1) / (3 * m + p - 1),
+        "Idle time of all ranks, compared with one rank's time: take all ranks' time, too.":
+            p * right,
+        "That is the bubble of a batch that is not cut: m is to shrink it.": (p - 1) / p,
     }  # fmt: skip
     return right, {why: wrong for why, wrong in known.items() if abs(wrong - right) > 1e-6}
 
@@ -240,11 +281,13 @@ def peak(rank, p, m, name):
             "GPipe has all forwards before the first backward, so a rank holds them all.": p,
             "That is 1F1B's. GPipe has all forwards before the first backward.": min(p - rank, m),
             "After the last forward all of them are held, the last one too.": m - 1,
+            "That is a share of the batch: asked for is how many micro-batches.": 1,
         }
         right = m
     else:
         right = min(p - rank, m)
         known = {
+            "That is a share of the batch: asked for is how many micro-batches.": right / m,
             "There are only m micro-batches to hold.": p - rank,
             "That is the warm-up. One more goes forward before the first comes back.":
                 min(p - rank - 1, m),
@@ -252,6 +295,7 @@ def peak(rank, p, m, name):
             "The way to the end of the row and back grows shorter from rank to rank, not longer.":
                 min(rank + 1, m),
             "It is not the same on all ranks.": min(p, m),
+            "That is rank 1's: it is not the same on all ranks.": min(p - 1, m),
             "That is GPipe's: 1F1B turns round at once.": m,
             "That is the rank's own number; what counts is how far the end of the row is.": rank,
         }  # fmt: skip

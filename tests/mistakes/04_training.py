@@ -302,7 +302,7 @@ _CURVES = [
         ("f too low", 1.3, "more epochs will not help", 'curve_f = "rate too low"'),
         (
             "two not filled in",
-            1.1,
+            0.9,
             "Here it jumps",
             'curve_a = curve_c = None; curve_d = "overfitting"',
         ),

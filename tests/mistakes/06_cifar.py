@@ -163,7 +163,7 @@ _NETWORK = [
     _network("shape not carried", 0.8, "Carry the shape along", through=""),
     _network(
         "options not read",
-        1.0,
+        0.8,
         "does every option arrive",
         options="{**LAYERS[kind], **section, 'stride': 1}",
         through=_THROUGH.format("layer.eval()(torch.zeros(1, *shape)).shape[1:]"),
@@ -528,7 +528,7 @@ _AUGMENT = [
     _augment(
         "height for width",
         0,
-        "Height and width are exchanged",
+        "raised RuntimeError",
         last="""
     out = torch.stack([one[:, top : top + w, left : left + h]
                        for one, top, left in zip(padded, tops, lefts)])""",

@@ -9,7 +9,7 @@ from itertools import combinations, combinations_with_replacement, pairwise
 def partition(costs, stages):
     layers = len(costs)
     def worst(cuts):
-        return {worst}(sum(costs[a:b]) for a, b in pairwise([0, *cuts, layers]))
+        return {worst}([sum(costs[a:b]) for a, b in pairwise([0, *cuts, layers])])
     cuts = min({choices}, key=worst)
     {last}
     return {result}
@@ -64,6 +64,18 @@ def partition(costs, stages):
         result="[sum(costs[a:b]) for a, b in pairwise([0, *cuts, layers])]",
     ),
     _partition("cheapest stage", 0.7, "by their most expensive stage", worst="min"),
+    _partition(
+        "least squares", 0.7, "differ least", worst="(lambda each: sum(x * x for x in each))"
+    ),
+    _partition(
+        "least range", 0.7, "least difference", worst="(lambda each: max(each) - min(each))"
+    ),
+    _partition(
+        "cut before layer 0",
+        1.1,
+        "needs at least one layer",
+        choices="combinations(range(layers), stages - 1)",
+    ),
     _partition("empty stages", 0.3, "needs at least one layer", last="cuts = [0] * (stages - 1)"),
     Mistake("partition", "whole way", 1.2, "how long one micro-batch is on its way", "pace = 6"),
     Mistake("partition", "average", 1.2, "The slowest one sets the pace", "pace = 1.5"),
@@ -109,6 +121,31 @@ def accumulate(model, loss, X, y, microbatches):
     value.backward()
     return value.item()
 """
+_RUNNING = """
+def accumulate(model, loss, X, y, microbatches):
+    total = 0.0
+    for a, b in zip(X.chunk(microbatches), y.chunk(microbatches)):
+        total = total + loss(model(a), b) / microbatches
+        total.backward(retain_graph=True)
+    return total.item()
+"""
+_ADDED_UP = """
+def accumulate(model, loss, X, y, microbatches):
+    {first}
+    losses = []
+    for a, b in zip(X.chunk(microbatches), y.chunk(microbatches)):
+        losses.append(loss(model(a), b) / {share})
+        losses[-1].backward()
+    {last}
+    return sum(float(one.detach()) for one in losses) / {mean}
+"""
+_ZEROED = _ADDED_UP.format(first="model.zero_grad()", share="microbatches", last="", mean=1)
+_DIVIDED = _ADDED_UP.format(
+    first="",
+    share=1,
+    last="for p in model.parameters(): p.grad /= microbatches",
+    mean="microbatches",
+)
 _SPLIT = [
     _split("chunk", 1.1, "the mean of the means is not the mean", guard=""),
     _split("parts of m", 1.1, "how many parts", parts="list(batch.split(microbatches))"),
@@ -129,6 +166,21 @@ _SPLIT = [
     _split(
         "1/m", 0.8, "divided by m twice", share="loss(model(inputs), targets) / microbatches**2"
     ),
+    _split(
+        "size for number",
+        0.8,
+        "divide by how many there are",
+        share="loss(model(inputs), targets) / len(inputs)",
+    ),
+    _split(
+        "number for size",
+        0.4,
+        "not how many examples each has",
+        pairs="zip(X.split(microbatches), y.split(microbatches))",
+    ),
+    Mistake("split_microbatches", "running sum", 0.6, "holds the earlier graphs", _RUNNING),
+    Mistake("split_microbatches", "zero_grad first", 1.0, "are to be added to", _ZEROED),
+    Mistake("split_microbatches", "divided at the end", 1.0, "not the gradients", _DIVIDED),
     _split("zero_grad in the loop", 1.0, "zero_grad in the loop", before="model.zero_grad()"),
     _split("last dropped", 0.4, "The last micro-batch is missing", pairs="zip(xs[:-1], ys)"),
     _split(
@@ -167,6 +219,24 @@ _GPIPE = [
         "only one rank works at a time",
         result="[[a for pair in zip(forwards, backwards) for a in pair] for rank in range(stages)]",
     ),
+    _gpipe(
+        "forwards last first",
+        0.5,
+        "micro-batch 0 goes first",
+        result="[forwards[::-1] + backwards for rank in range(stages)]",
+    ),
+    _gpipe(
+        "waits written down",
+        0,
+        "a rank waits by itself",
+        result="[[None] * rank + forwards + backwards for rank in range(stages)]",
+    ),
+    _gpipe(
+        "a column for each rank",
+        0,
+        "one member for each rank",
+        result="[[a] * stages for a in forwards + backwards]",
+    ),
     _gpipe("off by one", 0, "A micro-batch is left out", count="microbatches - 1"),
     _gpipe("from 1", 0, "count from 0 to m − 1", count="1, microbatches + 1"),
     _gpipe("exchanged", 0, "should have", result="[forwards + backwards for m in order]"),
@@ -176,7 +246,7 @@ _GPIPE = [
         "gpipe_actions",
         "text",
         0,
-        "a tuple of a letter and a number",
+        "a tuple of a capital letter",
         """
 def gpipe_actions(stages, microbatches):
     return [[f"{kind}{m}" for kind in "FB" for m in range(microbatches)]] * stages
@@ -194,6 +264,11 @@ _BUBBLE = [
         ("m + p", 0.75, "the last starts after p − 1", "(p - 1) / (m + p)"),
         ("one way", 0.75, "not the way back up", "(p - 1) / (2 * m + p - 1)"),
         ("per cent", 0.75, "asked for is a share", "100 * (p - 1) / (m + p - 1)"),
+        ("rounded", 0.75, "It is rounded", "round((p - 1) / (m + p - 1), 2)"),
+        ("twice", 0.75, "not twice that", "2 * (p - 1) / (m + p - 1)"),
+        ("way down, f and 2f", 0.75, "way down alone", "(p - 1) / (3 * m + p - 1)"),
+        ("all ranks by one", 0.75, "take all ranks' time", "p * (p - 1) / (m + p - 1)"),
+        ("not cut", 0.75, "a batch that is not cut", "(p - 1) / p"),
         ("cut off", 0.75, "// cuts off", "(p - 1) // (m + p - 1)"),
     )
 ] + [
@@ -221,10 +296,33 @@ def one_f_one_b_actions(stages, microbatches):
     drain='actions += [("B", m) for m in range(microbatches - warmup, microbatches)]',
 )
 _SHORT_DRAIN = 'actions += [("B", m) for m in range(microbatches - warmup, microbatches - 1)]'
+_M_PAIRS = """
+def one_f_one_b_actions(stages, microbatches):
+    schedule = []
+    for rank in range(stages):
+        warmup = min(stages - rank - 1, microbatches)
+        pairs = [(("F", warmup + m), ("B", m)) for m in range(microbatches)]
+        schedule.append([("F", m) for m in range(warmup)] + [a for pair in pairs for a in pair])
+    return schedule
+"""
 _ONE_F = [
     _one_f(
         "warm-up too long", 0.5, "one forward too long", warmup="min(stages - rank, microbatches)"
     ),
+    _one_f(
+        "warm-up too short",
+        1.0,
+        "one forward too short",
+        warmup="max(0, min(stages - rank - 2, microbatches))",
+    ),
+    _one_f(
+        "newest first",
+        1.0,
+        "newest micro-batch goes back first",
+        pair='[("F", warmup + m), ("B", warmup + m)]',
+        drain='actions += [("B", m) for m in range(warmup)]',
+    ),
+    Mistake("one_f_one_b_actions", "m pairs", 0, "are there m − w pairs", _M_PAIRS),
     _one_f("same warm-up", 0.5, "has the same warm-up", warmup="min(stages - 1, microbatches)"),
     _one_f(
         "other way round", 0, "waits for another one to go on", warmup="min(rank, microbatches)"
@@ -253,6 +351,8 @@ _PEAK = [
         ("one too many", 0.5, "and the first forward after it", "m", "min(p - rank + 1, m)"),
         ("reversed", 0.5, "not longer", "m", "min(rank + 1, m)"),
         ("same on all", 0.5, "not the same on all ranks", "m", "min(p, m)"),
+        ("rank 1's", 0.5, "That is rank 1's", "m", "min(p - 1, m)"),
+        ("a share", 0.25, "a share of the batch", "1", "min(p - rank, m) / m"),
         ("no difference", 0.5, "turns round at once", "m", "m"),
     )
 ] + [
@@ -286,6 +386,21 @@ class RematerialisedStage:
     run="self.module(x).backward(dy)",
     result="x.grad",
 )
+_LAST_IN = """
+class RematerialisedStage:
+    def __init__(self, module):
+        self.module, self.kept = module, []
+
+    def forward(self, m, x):
+        self.kept.append(x)
+        with torch.no_grad():
+            return self.module(x)
+
+    def backward(self, m, dy):
+        x = self.kept.pop().detach().requires_grad_()
+        self.module(x).backward(dy)
+        return x.grad
+"""
 _REMATERIALISATION = [
     _remat(
         "with a graph", 1.15, "run the module under torch.no_grad()", context="torch.enable_grad()"
@@ -308,6 +423,21 @@ _REMATERIALISATION = [
         take="self.kept[0].detach().requires_grad_()",
     ),
     _remat("returns dy", 1.1, "wrong", result="torch.zeros_like(x)"),
+    _remat(
+        "autograd.grad",
+        1.2,
+        "fills no grad",
+        run="dx, = torch.autograd.grad(self.module(x), x, dy)",
+        result="dx",
+    ),
+    _remat(
+        "tuple of autograd.grad",
+        1.1,
+        "one gradient for each input",
+        run="y = self.module(x); y.backward(dy, retain_graph=True); x.grad = None",
+        result="torch.autograd.grad(y, x, dy)",
+    ),
+    Mistake("rematerialisation", "a list", 0.25, "is no dict", _LAST_IN),
     Mistake("rematerialisation", "whole", 1.25, "what fraction is it longer", "extra_time = 4 / 3"),
     Mistake(
         "rematerialisation", "of a backward", 1.25, "compared with a backward", "extra_time = 0.5"
