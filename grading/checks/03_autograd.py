@@ -18,14 +18,18 @@ from grading.student import probe
 @probe
 def tensor_ops(learner, op, arrays, dY, options):
     """What an operation computes, which of its inputs are its parents, and what pull(dY) gives."""
+    kept = [array.copy() for array in arrays]
     inputs = [learner.Tensor(array) for array in arrays]
     result = getattr(learner, op)(*inputs, **options)
     if not isinstance(result, learner.Tensor):
         return {"type": type(result).__name__}
     places = {id(tensor): place for place, tensor in enumerate(inputs)}
     parents = [places.get(id(parent), -1) for parent in result.parents]
+    value, came = result.data + 0.0, dY + 0.0
     shares = result.pull(dY) if callable(result.pull) else "none"
-    return {"value": result.data, "parents": parents, "shares": shares}
+    same = all((a == b).all() for a, b in zip(arrays, kept, strict=True))
+    changed = "its inputs" if not same else "dY" if (dY != came).any() else ""
+    return {"value": value, "parents": parents, "shares": shares, "changed": changed}
 
 
 @exercise("tensor_ops", points=2)
@@ -63,6 +67,11 @@ def _judge_operation(student, rng, op, arrays, options):
         names, shares, answers.shares(op, arrays, dY, **options), strict=True
     ):
         expect.close(share, right, what=f"the gradient in {name}", given=given, knows=known)
+    expect.that(
+        not got["changed"],
+        f"`{op}` changes {got['changed']} in place.",
+        diagnosis="Others hold that array, too: make a new one.",
+    )
 
 
 def _shares(op, got, count, given):
@@ -192,7 +201,9 @@ def _order(student, parents):
         kind="type",
         given=given,
         detail=f"It is {got.get('type')}." if isinstance(got, dict) else "",
-        diagnosis="Is a return missing?",
+        diagnosis="Is a return missing?"
+        if got == {"type": "NoneType"}
+        else "list(…) makes a list of what can be gone through.",
     )
     expect.that(
         -1 not in got,
@@ -241,6 +252,7 @@ def backward(learner, parents, weights, starts, shared):
         def pull(dY):
             if dY is None:
                 raise LookupError(number)
+            pulled.append(number)
             seen.append((dY, np.array(dY)))
             shares = []
             for before, weight in zip(parents[number], weights[number], strict=True):
@@ -262,10 +274,11 @@ def backward(learner, parents, weights, starts, shared):
             tensors.append(learner.Tensor(starts[number], op, before, pull))
         return tensors
 
-    seen = []
+    seen, pulled = [], []
     tensors = build([])
     try:
         learner.backward(list(tensors))
+        most = max(map(pulled.count, pulled), default=0)
         if shared:
             tensors = build(tensors[:shared])
             learner.backward(list(tensors))
@@ -273,7 +286,7 @@ def backward(learner, parents, weights, starts, shared):
         return {"early": error.args[0] if error.args else -1}
     grads = ["none" if tensor.grad is None else tensor.grad for tensor in tensors]
     intact = all(np.array_equal(now, before) for now, before in seen)
-    return {"grads": grads, "intact": intact, "pulled": len(seen) > 0}
+    return {"grads": grads, "intact": intact, "pulled": most}
 
 
 @exercise("backward", points=1.5, forbids={"backward": ["torch"]})
@@ -293,11 +306,18 @@ def judge_backward(student, rng):
             else "Gradients come from the loss: go through the order from its end.",
         )
         expect.that(
-            got["pulled"],
+            got["pulled"] >= 1,
             "backward called no `pull`.",
             given=given,
             diagnosis="Take the tensors from the end of the order; each that has a pull gets its"
             " grad passed to it.",
+        )
+        expect.that(
+            got["pulled"] == 1,
+            "A pull was called more than once.",
+            given=given,
+            diagnosis="That goes path by path, and paths can be many: go through `order` once, from"
+            " its end. Then a tensor's gradient is complete when its turn comes.",
         )
         right, known = answers.gradients(parents, weights, starts, shared)
         _judge_grads(got["grads"], right, known, given)
@@ -328,8 +348,12 @@ def _judge_grads(got, right, known, given):
         "Some tensors have no gradient.",
         given=given,
         detail=f"Without: {', '.join(absent)}.",
-        diagnosis="Every tensor gets one, leaves and results alike. Does the loop reach the first"
-        " of the order?",
+        diagnosis="Every tensor gets one, leaves and results alike. "
+        + (
+            "Does the loop reach the first of the order?"
+            if isinstance(got[0], str)
+            else "Is one cleared when it has been passed on? It stays, as the pictures show."
+        ),
     )
     names = tuple(f"the gradient in {answers.letters([i])}" for i in range(len(right)))
     try:
@@ -452,7 +476,9 @@ def _steps(student, rng):
     start = [answers.numbers(rng, 2), answers.numbers(rng, 3)]
     losses = abs(answers.numbers(rng, 3)).tolist()
     slopes = [[answers.numbers(rng, 2), answers.numbers(rng, 3)] for _ in losses]
-    return train_step(student, [start, losses], slopes), losses, slopes
+    with _explained(answers.RAISED_IN_STEP):
+        steps = train_step(student, [start, losses], slopes)
+    return steps, losses, slopes
 
 
 def _judge_notes(notes):
@@ -460,7 +486,8 @@ def _judge_notes(notes):
         ("loss", "update", "backward"): "update comes before backward: it would use the gradients"
         " of the step before.",
         ("loss", "backward"): "The parameters are never updated: call update(parameters).",
-        ("loss", "update"): "backward is never called: the update has no gradients to use.",
+        ("loss", "update"): "loss.backward() is never called: the update has no gradients to use.",
+        ("loss", "backward", "update", "update"): "update takes all parameters at once.",
         ("loss", "loss", "backward", "update"): "The loss is computed twice: keep the tensor in a"
         " variable.",
         ("loss", "backward", "update", "loss"): "The loss is computed again for the result: keep"
@@ -556,7 +583,7 @@ def judge_adam(student, rng):
 
     def any_state(t):
         w, g, m = (answers.numbers(rng, 3) for _ in range(3))
-        return (w, m, abs(answers.numbers(rng, 3))), g, t, 0.1, (0.8, 0.95), 0.1
+        return (w, m, abs(answers.numbers(rng, 3))), g, t, 0.1, (0.2, 0.3), 0.1
 
     with part("adam_step_ratio", points=0.25):
         how = "Put t = 1 and m = u = 0 into the formulas: which power of g is above the line, and"
@@ -579,29 +606,20 @@ def judge_adam(student, rng):
 
 @exercise("three_ways", points=1)
 def judge_three_ways(student, rng):
-    with part("calls_in_trace", points=0.25):
-        how = "The loop runs while the graph is written down. What does each round apply?"
-        expect.answer(student, "calls_in_trace", *answers.calls_in_trace(), how, rtol=0.001)
-    proxy = "A proxy stands for a value that is not there yet."
-    with part("fx_on_if", points=0.25):
-        wrong = {
-            "both": f"{proxy} The tracer runs your function once and never sees the branch that"
-            " Python does not enter.",
-            "one": f"{proxy} To take a branch, Python has to ask it whether it is true.",
-        }
-        expect.choice(student, "fx_on_if", "error", wrong)
-    with part("yours_on_if", points=0.25):
-        wrong = {
-            "both": "An operation gets into the graph by running. How many branches ran?",
-            "error": "Your tensors carry their numbers, so Python can compare them.",
-        }
-        expect.choice(student, "yours_on_if", "one", wrong)
-    with part("why_both", points=0.25):
-        wrong = {
-            "a": "Where each operation takes long, planning gains little, and an `if` on a value or"
-            " a print is worth much.",
-            "c": "Your engine has just found gradients without a declared graph.",
-            "d": "The numbers are the same; what differs is when and in which order the work is"
-            " done.",
-        }
-        expect.choice(student, "why_both", "b", wrong)
+    names = ["calls_in_trace", *answers.THREE_WAYS]
+    # What is not filled in comes last: it ends the check.
+    for name in sorted(names, key=lambda name: not _has(student, name)):
+        with part(name, points=0.25):
+            if name == "calls_in_trace":
+                how = "The loop runs while the graph is written down. What does each round apply?"
+                expect.answer(student, name, *answers.calls_in_trace(), how, rtol=0.001)
+            else:
+                expect.choice(student, name, *answers.THREE_WAYS[name])
+
+
+def _has(student, name):
+    try:
+        student[name]
+    except Fault:
+        return False
+    return True

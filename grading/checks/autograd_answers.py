@@ -21,9 +21,29 @@ RAISED_IN_BACKWARD = {
     "sequence": "pull returns a tuple, one share for each parent: zip pairs them.",
 }
 RAISED_IN_DETACH = {"'Tensor'": "Tensor takes an array: that of a tensor is its `data`."}
+RAISED_IN_STEP = {"'function' object": "loss_of is a function: loss_of() computes the loss."}
 
 # One misconception a line; the formatter would make three of it.
 # fmt: off
+_PROXY = "A proxy stands for a value that is not there yet."
+# The right word, and the replies to the wrong ones.
+THREE_WAYS = {
+    "fx_on_if": ("error", {
+        "both": f"{_PROXY} The tracer runs your function once and never sees the branch that Python"
+        " does not enter.",
+        "one": f"{_PROXY} To take a branch, Python has to ask it whether it is true.",
+    }),
+    "yours_on_if": ("one", {
+        "both": "An operation gets into the graph by running. How many branches ran?",
+        "error": "Your tensors carry their numbers, so Python can compare them.",
+    }),
+    "why_both": ("b", {
+        "a": "Where each operation takes long, planning gains little, and an `if` on a value or a"
+        " print is worth much.",
+        "c": "Your engine has just found gradients without a declared graph.",
+        "d": "The numbers are the same; what differs is when and in which order the work is done.",
+    }),
+}
 
 
 def inputs(rng, op):
@@ -209,7 +229,10 @@ def missing(absent, parents):
     leaves = {i for i, before in enumerate(parents) if not before}
     if absent <= leaves:
         return "Leaves belong to the order, too: they are where gradients are wanted."
-    return "Follow all parents of each tensor, and theirs, down to the leaves."
+    return (
+        "Follow all parents of each tensor, and theirs, down to the leaves. And tell tensors apart"
+        " by id(tensor): names and numbers may be equal."
+    )
 
 
 def described(parents):
@@ -349,6 +372,8 @@ def sgd_momentum(w, g, v, lr, momentum):
         "That is Nesterov's form, which looks a step ahead.": (w - lr * (g + momentum * new), new),
         "It goes up the slope: the loss falls against v.": (w + lr * new, new),
         "The momentum is missing: old v counts in full.": (w - lr * (v + g), v + g),
+        "The momentum weakens the old v alone, not the gradient.":
+            (w - lr * momentum * (v + g), momentum * (v + g)),
         "The learning rate is missing in the step.": (w - new, new),
         "v is returned as it came: the next step needs the new one.": (right[0], v),
         "The order is (w, v).": (new, right[0]),
@@ -371,6 +396,8 @@ def adam(w, m, u, g, t, lr, betas, eps):
     new_m, new_u = means(one, two)
     top, below = new_m / (1 - one**t), new_u / (1 - two**t)
     swapped = means(two, one)
+    usual = means(0.9, 0.999)
+    norm = means(one, two, (g**2).sum())[1]
     with np.errstate(all="ignore"):
         wrong_w = {
             "The correction for the start at 0 is missing: divide by 1 − βᵗ.":
@@ -386,6 +413,11 @@ def adam(w, m, u, g, t, lr, betas, eps):
                 moved(new_m, new_u, t=t - 1),
             "The correction is that of the next step: the power of β is t.":
                 moved(new_m, new_u, t=t + 1),
+            "The correction multiplies β by t: βᵗ is a power.":
+                w - lr * new_m / (1 - one * t) / (np.sqrt(new_u / (1 - two * t)) + eps),
+            "β₁ and β₂ are fixed here: take them from `betas`.":
+                moved(*usual, first=0.9, second=0.999),
+            "g² goes number by number: each weight has its own u.": moved(new_m, norm),
             "The two β have changed places: the first is for m.":
                 moved(*swapped, first=two, second=one),
             "w moves by the gradient, not by its mean m̂.": moved(g * (1 - one**t), new_u),
@@ -399,6 +431,7 @@ def adam(w, m, u, g, t, lr, betas, eps):
             (1 - one) * m + one * g,
         "g is added in full: it counts 1 − β₁.": one * m + g,
         "That is β₂'s mean: m goes with β₁.": swapped[0],
+        "β₁ and β₂ are fixed here: take them from `betas`.": usual[0],
         "m is returned as it came: the next step needs the new one.": m,
         "That is u: the order is (w, m, u).": new_u,
     }
@@ -409,6 +442,9 @@ def adam(w, m, u, g, t, lr, betas, eps):
             (1 - two) * u + two * g**2,
         "g² is added in full: it counts 1 − β₂.": two * u + g**2,
         "That is β₁'s mean: u goes with β₂.": swapped[1],
+        "β₁ and β₂ are fixed here: take them from `betas`.": usual[1],
+        "g² goes number by number: each weight has its own u.": norm,
+        "That is a mean of m²: u is one of g².": means(one, two, new_m**2)[1],
         "u is returned as it came: the next step needs the new one.": u,
         "The square covers the weight, too: it is 1 − β₂ times g².": two * u + ((1 - two) * g) ** 2,
         "That is m: the order is (w, m, u).": new_m,

@@ -55,6 +55,18 @@ _OPS = [
     _ops("comma", 1.65, "A tuple of one needs its comma", relu="dY * (a.data > 0)"),
     _ops("absolute", 1.65, "absolute value", positive="abs(a.data)"),
     _ops("not repeated", 1.55, "repeat dY to the shape", total="(dY,)"),
+    _ops(
+        "input in place",
+        1.65,
+        "changes its inputs in place",
+        positive="np.maximum(a.data, 0, out=a.data)",
+    ),
+    _ops(
+        "dY in place",
+        1.65,
+        "changes dY in place",
+        relu="(np.multiply(dY, a.data > 0, out=dY),)",
+    ),
     _ops("mean", 1.55, "the mean's gradient", total="(np.ones_like(a.data) * dY / a.data.size,)"),
     _ops("axis gone", 1.55, "keepdims=True keeps it", sum="a.data.sum(axis=axis)"),
     _ops("axes kept", 1.55, "no axis stays", sum="a.data.sum(axis=axis, keepdims=True)"),
@@ -156,6 +168,9 @@ _ORDER = [
     _order("not remembered", 0, "Several paths lead to it", first="visited.clear()"),
     _order("data", 0, "the tensors themselves", after="order.append(tensor.data)"),
     _order("nothing returned", 0, "Is a return missing?", result="None"),
+    _order("an iterator", 0, "list(…) makes a list", result="reversed(order[::-1])"),
+    _order("by name", 0, "tell tensors apart", first="""if tensor.name in visited: return
+        visited.add(tensor.name)"""),
     Mistake("topological_order", "by distance", 0.6, "has to wait for", _BREADTH_FIRST),
     Mistake("topological_order", "marked late", 1.0, "there are 2ⁿ paths", _MARKED_LATE),
 ]  # fmt: skip
@@ -215,6 +230,18 @@ def backward(order):
     _backward("seed is the loss", 0, "its gradient in itself is 1", seed="loss.data.copy()"),
     _backward("averaged", 0.35, "Shares are averaged",
               join="p.grad = share if p.grad is None else (p.grad + share) / 2"),
+    Mistake("backward", "path by path", 0.7, "paths can be many", """
+def backward(order):
+    def send(tensor, dY):
+        tensor.grad = dY if tensor.grad is None else tensor.grad + dY
+        if tensor.pull is not None:
+            for parent, share in zip(tensor.parents, tensor.pull(dY)):
+                send(parent, share)
+
+    send(order[-1], np.ones_like(order[-1].data))
+"""),
+    _backward("cleared on the way", 0, "Is one cleared when it has been passed on",
+              after="for t in order:\n        if t.pull is not None: t.grad = None"),
     Mistake("backward", "pull not called", 0, "backward called no `pull`",
             "def backward(order): order[-1].grad = np.ones_like(order[-1].data)"),
 ]  # fmt: skip
@@ -255,8 +282,12 @@ _DETACH = [
     _detach("update first", 0.75, "update comes before backward",
             work="update(parameters); loss.backward()"),
     _detach("no update", 0.75, "never updated", work="loss.backward()"),
-    _detach("no backward", 0.75, "backward is never called", work="update(parameters)"),
+    _detach("no backward", 0.75, "backward() is never called", work="update(parameters)"),
     _detach("loss again", 0.75, "computed again for the result", result="float(loss_of().data)"),
+    _detach("loss not computed", 0.6, "loss_of() computes the loss",
+            work="loss = loss_of; loss.backward()"),
+    _detach("one by one", 0.75, "all parameters at once",
+            work="loss.backward(); [update([p]) for p in parameters]"),
     _detach("tensor", 1.1, "keeps the whole graph", result="loss"),
     _detach("array of loss", 1.1, "should be a plain float", result="loss.data"),
 ]  # fmt: skip
@@ -290,6 +321,7 @@ def sgd_momentum(w, g, v, lr, momentum):
     _sgd("no momentum", 0.15, "The momentum is missing", v="v + g"),
     _sgd("Nesterov", 0, "Nesterov", result="w - lr * (g + momentum * v), v"),
     _sgd("gradient alone", 0.15, "it should move by v", result="w - lr * g, v"),
+    _sgd("on both", 0, "weakens the old v alone", v="momentum * (v + g)"),
     _sgd("other order", 0, "The order is (w, v)", result="v, w - lr * v"),
     _sgd("in place", 0, "changed its argument `w`", result="w.__isub__(lr * v), v"),
 ]  # fmt: skip
@@ -342,6 +374,10 @@ def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
     _adam("from 0", 0.55, "holds NaN", m_hat="m / (1 - one**(t - 1))",
           u_hat="u / (1 - two**(t - 1))"),
     _adam("up", 0.55, "goes up the slope", w="w + lr * m_hat / (np.sqrt(u_hat) + eps)"),
+    _adam("times t", 0.55, "is a power", m_hat="m / (1 - one * t)", u_hat="u / (1 - two * t)"),
+    _adam("betas fixed", 0.5, "take them from `betas`", betas="(0.9, 0.999)"),
+    _adam("one u for all", 0.25, "number by number", u="two * u + (1 - two) * g @ g"),
+    _adam("mean of m²", 0.25, "a mean of m²", u="two * u + (1 - two) * m**2"),
     _adam("weights swapped", 0.25, "have changed places", m="(1 - one) * m + one * g"),
 ]  # fmt: skip
 
@@ -357,6 +393,7 @@ _THREE_WAYS = [
         ("yours error", "carry their numbers", 'yours_on_if = "error"'),
         ("slower", "planning gains little", 'why_both = "a"'),
         ("needs a graph", "without a declared graph", 'why_both = "c"'),
+        ("one not filled in", "no value yet", "calls_in_trace = None"),
         ("exact", "The numbers are the same", 'why_both = "d"'),
     )
 ]
