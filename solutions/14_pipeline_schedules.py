@@ -52,8 +52,9 @@ plots.show(
 # A chain is as quick as its slowest link: once a pipeline is full, each rank waits for the slowest one.
 # So the stages should cost the same, as nearly as whole layers allow.
 #
-# VGG-16 (Simonyan and Zisserman 2014) has 16 layers with weights. What each costs is no secret: the
-# number of its multiplications, here in billions for one 224 × 224 image.
+# VGG-16 (Simonyan and Zisserman 2014) has 16 layers with weights: 13 convolutions, here as (side of
+# the output, channels in, channels out), and 3 fully connected ones. A layer's cost is the number of its
+# multiplications, in billions for one 224 × 224 image.
 
 # %%
 conv = [(224, 3, 64), (224, 64, 64), (112, 64, 128), (112, 128, 128), (56, 128, 256)]
@@ -149,8 +150,9 @@ with check.needs("partition"):
 # A batch of N examples becomes m micro-batches of N/m. Each goes forward and backward by itself, and
 # `backward` *adds* to the gradients that are there: PyTorch accumulates (your lab 03 engine did, too).
 #
-# The loss of the batch is a mean. Which mean of the micro-batches' losses is it, and what has each loss
-# to be multiplied by before `backward`, so that what accumulates is the gradient of the whole batch?
+# The loss of a batch is the mean over its examples. How does it follow from the micro-batches' losses?
+# And what must each of these be multiplied by before `backward`, so that what accumulates is the gradient
+# of the whole batch?
 
 # %% [markdown]
 # ### Exercise 2 · Micro-batches — 1.5 points, 15 minutes, ●●○
@@ -186,9 +188,10 @@ def accumulate(
     y: Tensor,
     microbatches: int,
 ) -> float:
-    """The loss of the batch; its gradients are added to those of the model's parameters.
+    """The loss of the batch, a number; its gradients are added to those of the model's parameters.
 
-    X: (N, D), y: (N,); loss(model(X), y) is the mean over the examples it is given.
+    X: (N, D), y: (N,), N a multiple of `microbatches`; loss(model(X), y) is the mean over the
+    examples it is given.
     """
     ### BEGIN SOLUTION
     total = 0.0
@@ -221,15 +224,17 @@ with check.needs("split_microbatches"):
         print(f"{m:2} micro-batches: largest difference of a gradient {max(gaps):.0e}")
 
 # %% [markdown]
-# Equal to rounding. (One kind of layer breaks this: batch normalisation takes its mean over what it is
+# Equal up to rounding. (One kind of layer breaks this: batch normalisation takes its mean over what it is
 # given, and a micro-batch is not the batch. Lab 15 comes back to it.)
-#
+
+# %% [markdown]
 # ## 3 · A schedule
 # An **action** is a pair: `("F", 2)`, forward of micro-batch 2, or `("B", 2)`, its backward. A
 # **schedule** has for each rank the list of its actions, in order: `schedule[rank][step]`.
 #
 # An action starts as soon as its rank is free *and* what it needs is there: a forward needs the forward
-# of the rank above, a backward the backward of the rank below, on the same micro-batch.
+# of the rank above, a backward the backward of the rank below, on the same micro-batch. (The first rank's
+# forwards need nothing, the last rank's backwards only their own forward.) A wait is not written down.
 #
 # Not every schedule can run. The validator says what is wrong, and where; steps count from 0:
 
@@ -245,7 +250,7 @@ for name, attempt in attempts.items():
 # %% [markdown]
 # ### Exercise 3 · GPipe — 1 point, 10 minutes, ●○○
 # GPipe (Huang and others 2019) is the simplest: every rank does all its forwards, then all its
-# backwards, each in the order 0, 1, …, m − 1.
+# backwards, each in the order 0, 1, …, m − 1 (m micro-batches).
 #
 # <details><summary>Hint 1</summary>Does any rank's list differ from another's?</details>
 
@@ -326,7 +331,7 @@ with check.needs("gpipe_actions", "bubble_fraction"):
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [str(m) for m in counts])
     laws = {f"{p} stages": [bubble_fraction(p, m) for m in counts] for p in (2, 4, 8)}
-    plots.curves(ax, laws, "micro-batches", "bubble", x=counts)
+    plots.curves(ax, laws, "micro-batches", "bubble (share of all time)", x=counts)
     for p in (2, 4, 8):
         seen = [schedules.simulate(gpipe_actions(p, m)).bubble() for m in counts]
         ax.plot(counts, seen, "o", color="none", markeredgecolor=plots.INK, markersize=10)
@@ -339,11 +344,13 @@ with check.needs("gpipe_actions", "bubble_fraction"):
 #
 # So why not take thousands? A micro-batch must still keep a GPU busy, and there is a second price,
 # which the picture of the schedule does not show.
-#
+
+# %% [markdown]
 # ## 5 · One forward, one backward
-# Look at GPipe's last rank: it has micro-batch 0 forward at time 4 and could turn it round at once. Yet it
-# waits for all other forwards. In **1F1B** (PipeDream, Narayanan and others 2019; with a flush at the end
-# of each batch, as here, DAPPLE and PipeDream-flush 2020) no rank waits longer than it must:
+# Look at GPipe's last rank: at time 4 it has micro-batch 0 forward and could turn it round at once, but
+# all other forwards come first. In **1F1B** (PipeDream, Narayanan and others 2019) a rank turns round as
+# soon as it can. Ours is the variant with a **flush**: all micro-batches of a batch come back before the
+# next batch enters (DAPPLE, PipeDream-flush, 2020). Three phases:
 #
 # 1. **warm-up**: rank r of p does only as many forwards as it takes for the first gradient to be on its
 #    way: $p - r - 1$, or all m if there are fewer;
@@ -497,6 +504,8 @@ with check.needs("gpipe_actions", "one_f_one_b_actions", "peak_stash"):
 
 # %% [markdown]
 # ### Exercise 7 · Re-materialisation — 1.5 points, 20 minutes, ●●●
+# Write it yourself: `torch.utils.checkpoint` is not allowed here.
+#
 # **Predict first:** a backward takes as long as two forwards. By what fraction does re-materialisation
 # lengthen a rank's work (0.1 would be ten per cent)? Put it into `extra_time`.
 #
@@ -563,6 +572,7 @@ def kept_bytes(module: nn.Module, run: Callable[[], object]) -> int:
     return sum(kept.values()) if result is not None else 0
 
 
+# %%
 with check.needs("rematerialisation"):
     torch.manual_seed(0)
     width, layers = sizes.width, []

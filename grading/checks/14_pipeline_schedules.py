@@ -41,7 +41,7 @@ def judge_partition(student, rng):
             sizes_for([round(float(cost), 1) for cost in rng.uniform(1, 9, layers)], stages)
         sizes_for([9.0, *(round(float(cost), 1) for cost in rng.uniform(1, 2, 4))], 3)
     with part("the most expensive stage is as cheap as it can be", points=0.8):
-        for layers, stages in ((7, 3), (9, 4), (16, 4)):
+        for layers, stages in ((8, 3), (10, 4), (16, 4)):
             costs = answers.costs(rng, layers, stages)
             got, given = sizes_for(costs, stages)
             best, known = answers.partition(costs, stages)

@@ -57,13 +57,14 @@ def _greedy(costs, stages, over):
 
 
 def costs(rng, layers, stages):
-    """Costs for which no simple rule finds the best partition, nor what another one finds."""
+    """Costs for which no simple rule finds the best partition; the rules are told apart."""
     while True:
         drawn = [round(float(cost), 1) for cost in rng.uniform(1, 9, layers)]
         best, known = partition(drawn, stages)
         least = most_expensive(drawn, best) + 1e-6
-        wrong = {tuple(sizes) for sizes in known.values()}
-        if len(wrong) == len(known) and all(most_expensive(drawn, w) > least for w in wrong):
+        counts, *others = known.values()
+        distinct = counts not in others and not any(each in others[:2] for each in others[2:])
+        if distinct and all(most_expensive(drawn, w) > least for w in known.values()):
             return drawn
 
 
@@ -80,10 +81,8 @@ def partition(costs, stages):
         " one alone: a cheaper one may be as cheap as it likes.": _best(
             costs, stages, lambda each: sum(cost**2 for cost in each)
         ),
-        "That is the least difference between the most and the least expensive stage. What counts"
-        " is the most expensive one alone.": _best(
-            costs, stages, lambda each: max(each) - min(each)
-        ),
+        "The most and the least expensive stage differ least. What counts is the most expensive"
+        " one alone.": _best(costs, stages, lambda each: max(each) - min(each)),
     }
 
 

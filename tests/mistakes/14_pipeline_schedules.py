@@ -65,10 +65,16 @@ def partition(costs, stages):
     ),
     _partition("cheapest stage", 0.7, "by their most expensive stage", worst="min"),
     _partition(
-        "least squares", 0.7, "differ least", worst="(lambda each: sum(x * x for x in each))"
+        "least squares",
+        0.7,
+        "What counts is the most expensive",
+        worst="(lambda each: sum(x * x for x in each))",
     ),
     _partition(
-        "least range", 0.7, "least difference", worst="(lambda each: max(each) - min(each))"
+        "least range",
+        0.7,
+        "What counts is the most expensive",
+        worst="(lambda each: max(each) - min(each))",
     ),
     _partition(
         "cut before layer 0",
