@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 05 · Convolution
 # Lab 02's network read an image as a row of 784 numbers that might as well have been shuffled. Here a
-# network looks: small filters slide over the image, with the same weights everywhere. LeNet has 61,706
-# weights, two fifths fewer than lab 02's network, and makes about half as many mistakes. You write the
+# network looks: small filters slide over the image, with the same weights everywhere. LeNet has two
+# fifths fewer weights than lab 02's network, and makes about half as many mistakes. You write the
 # convolution, forward and backward, in NumPy, and see LeNet's filters form.
 #
 # The picture is where you are going: eight filters that a small network has just learnt, and what
@@ -68,7 +68,8 @@ def train_briefly(network: nn.Sequential, steps: int) -> nn.Sequential:
 torch.manual_seed(0)
 layer = nn.Conv2d(1, 8, kernel_size=7, stride=2, padding=3)
 nn.init.normal_(layer.weight, std=0.01)  # small, so that what is seen is what was learnt
-train_briefly(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)), 250)
+small = nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10))
+small = train_briefly(small, 250)
 
 # %%
 filters, maps = (t.detach().cpu().numpy() for t in (layer.weight[:, 0], layer(test_x[:1])[0]))
@@ -94,14 +95,14 @@ plots.show(
 # **You will** work out where a filter fits; write a convolution as loops, then as a matrix product;
 # take gradients back through it and through max-pooling; say how far a unit sees; and build LeNet,
 # which has to read at least 98.39 % of MNIST's test images after at most three epochs. (Two at scale
-# `smoke`; `gpu` goes on to twelve.)
+# `smoke`, twelve at `gpu`.)
 #
 # **Not in this lab:** other networks than LeNet, batch normalisation and augmentation (lab 06), what
 # deeper layers see (lab 07).
 #
-# **You need** labs 02 and 04. 90 minutes. A CPU is enough: all cells together compute for about a
-# minute with MNIST (`make data` fetches it), less with the small digits that come along; those are
-# enlarged from 8×8 to 28×28 pixels, so that every size in the lab holds.
+# **You need** labs 02 and 04. 90 minutes. On a CPU all cells together compute for about a minute with
+# MNIST (`make data` fetches it), less with the small digits that come along; those are enlarged from
+# 8×8 to 28×28 pixels, so that every size in the lab holds.
 
 # %% [markdown]
 # ## 1 · An image is not a row of numbers
@@ -147,7 +148,7 @@ for name, one in (("fully connected", each_its_own), ("six 5×5 filters", shared
 
 # %% [markdown]
 # ## 2 · Where a filter fits
-# A filter of $k$ pixels slides over $n$. The **stride** is how far it moves from one place to the
+# A filter of $k$ pixels slides over a row of $n$. The **stride** is how far it moves from one place to the
 # next. **Padding** puts that many zeros on *both* sides, so that the filter can also be centred on
 # the edge. In the picture: hatched boxes are padding, each bar below is one place of the filter.
 
@@ -182,7 +183,7 @@ plots.show(fig, alt="Places of a filter of 3 on 7 or 8 pixels: 5, 3 and 4 of the
 # By hand first:
 #
 # - `alexnet_size`: AlexNet's first filters have 11×11 pixels and slide over 227×227 with stride 4, without
-#   padding. At how many places in a row?
+#   padding. How many places are there along one side?
 # - `same_padding`: with a 7×7 filter and stride 1, which padding makes the output as large as the
 #   image?
 #
@@ -235,7 +236,7 @@ check("output_size")
 # A word on the name. In mathematics a **convolution** runs through the filter backwards; what is
 # written above is a **cross-correlation**. Every deep-learning library calls it convolution. As the
 # weights are learnt, nothing is lost: a network that needs the mirrored filter learns the mirrored
-# one. Only who compares numbers has to know.
+# one. Only those who compare numbers have to know.
 
 # %%
 signal, kernel = np.array([0, 0, 1, 0, 0]), np.array([1, 2, 3])
@@ -244,10 +245,11 @@ print("convolution      ", np.convolve(signal, kernel, mode="valid"))
 
 # %% [markdown]
 # ### Exercise 2 · Convolution in loops — 1.5 points, 15 minutes, ●●○
-# Go through the output, place by place. Slow is fine here; clear is better.
+# Go through the output, place by place. Slow is fine here; clear is better. (Exercises 2 to 6 are NumPy's:
+# library calls that convolve, unfold or pool for you, such as `F.conv2d`, are not allowed there.)
 #
 # **Predict first:** an image of ones, one filter of 3×3 ones, padding 1, no bias. What is in the
-# corner of the output, at an edge, in the middle? The picture after the check shows it.
+# corner of the output, at an edge, in the middle? The cell after the check prints it.
 #
 # <details><summary>Hint 1</summary><code>np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding,
 # padding)))</code> pads rows and columns, and leaves images and channels alone.</details>
@@ -405,8 +407,8 @@ with check.needs("im2col"):
 # there four times.
 #
 # ### Exercise 4 · Convolution as a matrix product — 0.75 points, 10 minutes, ●●○
-# The same function as in exercise 2, without a loop. (Until your `im2col` passes, the library's
-# `unfold` below does the same.)
+# The same function as in exercise 2, without a loop and without calling it. (Until your `im2col` passes,
+# you may call the library's `unfold` below instead.)
 #
 # <details><summary>Hint 1</summary>The filters as a matrix: <code>w.reshape(K, -1)</code>, (K, C·R·S).
 # <code>@</code> of it with (N, C·R·S, P·Q) is done for each image.</details>
@@ -473,7 +475,7 @@ with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
     fig, ax = plt.subplots(figsize=(7, 2.2))
     bars = ax.barh(list(taken), [1000 * s for s in taken.values()], color=plots.BLUE)
     ax.bar_label(bars, fmt="%.3g ms", padding=4)
-    ax.set(xscale="log", xlabel="milliseconds (logarithmic)", xlim=(0.1, None))
+    ax.set(xscale="log", xlabel="milliseconds (logarithmic)", xlim=(0.01, None))
     ax.invert_yaxis()
     ax.margins(x=0.25)
     plots.show(fig, alt="Time of the loops, the matrix product and the library, on a log axis.")
@@ -860,8 +862,8 @@ if lenet is not None:
 
 # %% [markdown]
 # LeNet has never seen a moved digit either. Its maps move along with the image and pooling swallows small
-# moves, but the linear layers on top have weights for every place again: equivariant below, not
-# invariant above. (On the small digits, which have no finer strokes to see, LeNet is ahead only once
+# moves, but the linear layers on top have weights for every place again: equivariant below, not invariant
+# above. (On the small digits, which have no finer strokes to see, LeNet is ahead only once
 # they move.)
 #
 # ## 9 · Experiments
@@ -871,7 +873,7 @@ if lenet is not None:
 # - Take pooling out and give the convolutions stride 2 instead.
 # - Put `nn.AvgPool2d` or `nn.Tanh` in: nearer to the network of 1998.
 # - Shuffle the pixels of all images, in one fixed order (`x.flatten(1)[:, order]`). Which of the two
-#   networks of section 1 and 8 minds?
+#   networks of sections 1 and 8 minds?
 
 
 # %%

@@ -1,5 +1,7 @@
 """Checks of lab 05: convolution and pooling, forward and backward, and LeNet."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from grading import expect
 from grading.checks import convolution_answers as answers
 from grading.exercise import exercise, part
+from grading.fault import Fault
 from grading.student import probe
 
 # Not all of torch: the lab's own `unfold`, which stands in for a missing `im2col`, uses it.
@@ -14,6 +17,17 @@ CONVOLUTIONS = [
     "torch.conv2d", "torch.nn.functional.conv2d", "torch.nn.Conv2d", "torch.nn.grad",
     "torch.autograd", "scipy",
 ]  # fmt: skip
+
+
+@contextmanager
+def _explained(*, exception="", shape=""):
+    """Gives a fault of these kinds a diagnosis where it has none."""
+    try:
+        yield
+    except Fault as fault:
+        why = {"exception": exception, "shape": shape}.get(fault.kind, "")
+        fault.diagnosis = fault.diagnosis or why
+        raise
 
 
 @exercise("output_size", points=1)
@@ -49,12 +63,14 @@ def judge_output_size(student, rng):
         expect.answer(student, "same_padding", *answers.same_padding(), how, rtol=1e-6)
 
 
-def _judge_convolution(function, student, cases):
+def _judge_convolution(function, student, cases, exception):
+    shape = "y is (N, K, P, Q): P comes from H and R, Q from W and S."
     for x, w, b, stride, padding in cases:
         right, known = answers.conv2d(x, w, b, stride, padding)
         given = {"x": x, "w": w, "b": b, "stride": stride, "padding": padding}
-        got = function(x, w, b, stride, padding)
-        expect.close(got, right, what="y", given=given, knows=known)
+        with _explained(exception=exception, shape=shape):
+            got = function(x, w, b, stride, padding)
+            expect.close(got, right, what="y", given=given, knows=known)
         expect.unchanged(student)
 
 
@@ -64,14 +80,19 @@ def _case(rng, x, w, stride=1, padding=0):
 
 
 def _bias(rng, count):
-    """Different numbers, none of them 0."""
-    return rng.choice(np.r_[-9:0, 1:10], size=count, replace=False).astype(float)
+    """Different numbers, none of them whole, so that an array of int shows."""
+    return rng.choice(np.arange(-9, 9), size=count, replace=False) + 0.5
 
 
 @exercise("conv2d_loops", points=1.5, forbids={"conv2d_loops": CONVOLUTIONS})
 def judge_conv2d_loops(student, rng):
     def judge(*cases):
-        _judge_convolution(student.conv2d_loops, student, [_case(rng, *case) for case in cases])
+        drawn = [_case(rng, *case) for case in cases]
+        why = (
+            "Look at the shapes: window and filter are both (C, R, S), the sum of their product is"
+            " one number, and so is b[k]. Is it the padded image whose window is taken?"
+        )
+        _judge_convolution(student.conv2d_loops, student, drawn, why)
 
     with part("one image, one channel, one filter", points=0.4):
         judge(((1, 1, 4, 4), (1, 1, 2, 2)), ((1, 1, 4, 5), (1, 1, 3, 2)))
@@ -89,10 +110,12 @@ def judge_conv2d_loops(student, rng):
 @exercise("im2col", points=1.25, forbids={"im2col": ["torch"]})
 def judge_im2col(student, rng):
     def judge(shape, kernel, stride=1, padding=0):
-        x = rng.permutation(int(np.prod(shape))).reshape(shape) + 1.0
+        x = rng.permutation(int(np.prod(shape))).reshape(shape) + 0.5
         right, known = answers.im2col(x, kernel, stride, padding)
         given = {"x": x, "kernel": kernel, "stride": stride, "padding": padding}
-        got = student.im2col(x, kernel, stride, padding)
+        why = "A slice must take P rows and Q columns, no more and no fewer: where does it end?"
+        with _explained(exception=why):
+            got = student.im2col(x, kernel, stride, padding)
         expect.close(got, right, what="the result", given=given, knows=known)
         expect.unchanged(student)
 
@@ -111,10 +134,30 @@ def judge_im2col(student, rng):
         expect.answer(student, "im2col_growth", *answers.im2col_growth(), how, rtol=1e-6)
 
 
+@probe
+def goes_by_loops(learner, x, w, b):
+    """Whether conv2d calls conv2d_loops."""
+    names, called = learner.conv2d.__globals__, []
+    loops = names.get("conv2d_loops")
+    names["conv2d_loops"] = lambda *args, **more: called.append(1) or loops(*args, **more)
+    try:
+        learner.conv2d(x, w, b)
+    finally:
+        names["conv2d_loops"] = loops
+    return bool(called)
+
+
 @exercise("conv2d", points=0.75, forbids={"conv2d": CONVOLUTIONS})
 def judge_conv2d(student, rng):
     def judge(*cases):
-        _judge_convolution(student.conv2d, student, [_case(rng, *case) for case in cases])
+        drawn = [_case(rng, *case) for case in cases]
+        why = (
+            "Look at the shapes: (K, C·R·S) @ (N, C·R·S, P·Q) is (N, K, P·Q), the bias (K, 1). Do"
+            " stride and padding reach im2col?"
+        )
+        _judge_convolution(student.conv2d, student, drawn, why)
+        message = "It calls conv2d_loops: asked for is a matrix product of filters and columns."
+        expect.that(goes_by_loops(student, *drawn[0][:3]) is False, message)
 
     with part("filters, channels and images", points=0.4):
         judge(((1, 1, 4, 5), (1, 1, 2, 3)), ((2, 2, 4, 5), (2, 2, 2, 3)))
@@ -139,7 +182,7 @@ def judge_conv2d_backward(student, rng):
         which = names.index(name)
         for case in cases:
             x, w, b, stride, padding = _case(rng, *case)
-            dy = answers.numbers(rng, *answers.convolved(x, w, b, stride, padding).shape)
+            dy = answers.numbers(rng, *answers.convolved(x, w, b, stride, padding).shape) + 0.5
             given = {"dy": dy, "x": x, "w": w, "stride": stride, "padding": padding}
             got = student.conv2d_backward(dy, x, w, stride, padding)
             three = expect.items(got, 3, what="the result (dx, dw, db)", given=given)
@@ -186,7 +229,8 @@ def judge_max_pool2d(student, rng):
     def forward(x, size):
         right, known = answers.max_pool2d(x, size)
         got, given = student.max_pool2d(x, size), {"x": x, "size": size}
-        expect.close(got, right, what="y", given=given, knows=known)
+        with _explained(shape="y has H // size rows and W // size columns."):
+            expect.close(got, right, what="y", given=given, knows=known)
         expect.unchanged(student)
 
     def backward(x, size):
@@ -194,7 +238,8 @@ def judge_max_pool2d(student, rng):
         dy = answers.numbers(rng, N, C, H // size, W // size) + 0.5
         right, known = answers.max_pool2d_backward(dy, x, size)
         got, given = student.max_pool2d_backward(dy, x, size), {"dy": dy, "x": x, "size": size}
-        expect.close(got, right, what="dx", given=given, knows=known)
+        with _explained(shape="dx has the shape of x, not of dy."):
+            expect.close(got, right, what="dx", given=given, knows=known)
         expect.unchanged(student)
 
     divisible = (((1, 1, 4, 4), 2), ((2, 3, 4, 6), 2), ((1, 2, 6, 3), 3))
@@ -242,7 +287,7 @@ def forward(learner, parameters, x, y):
         for parameter, value in zip(own, parameters, strict=True):
             parameter.copy_(value)
     scores = model(x)
-    if not scores.requires_grad:
+    if not getattr(scores, "requires_grad", False):
         return scores, []
     loss = torch.nn.functional.cross_entropy(scores, y)
     gradients = torch.autograd.grad(loss, own, allow_unused=True, materialize_grads=True)
@@ -257,14 +302,20 @@ def judge_lenet(student, rng):
     y = torch.randint(10, (4,), generator=generator)
 
     def shapes():
+        made = LeNet(student)
         right, known = answers.lenet_shapes()
         given = "The shapes of the parameters, in the order in which their layers were made."
-        what = "the list of shapes"
-        expect.equal(LeNet(student), right, what=what, given=given, knows=known)
+        why = (
+            "Compare with the table: a convolution's weights are (filters, channels, 5, 5), a"
+            " linear layer's (units, inputs), and each has its biases."
+        )
+        with expect.otherwise(why if made else ""):
+            expect.equal(made, right, what="the list of shapes", given=given, knows=known)
 
     def reply():
         shapes()
-        return expect.items(forward(student, parameters, x, y), 2)
+        with _explained(exception="Print x.shape after each layer, and compare it with the table."):
+            return expect.items(forward(student, parameters, x, y), 2)
 
     given = "For four random images and random parameters."
     with part("the layers' shapes, in the table's order", points=0.3):
@@ -272,9 +323,12 @@ def judge_lenet(student, rng):
     with part("forward: the scores", points=0.5):
         right, known = answers.lenet_scores(parameters, x)
         scores = reply()[0]
-        expect.close(scores, right, what="S", given=given, knows=known, rtol=1e-3, atol=1e-4)
+        with _explained(shape="Ten scores for each image go out, as linear3 makes them."):
+            expect.close(scores, right, given=given, knows=known, rtol=1e-3, atol=1e-4)
     with part("every parameter can learn", points=0.2):
-        _judge_gradients(reply()[1], parameters, x, y, given)
+        gradients = reply()[1]
+        with expect.otherwise("If the scores are not right either, begin there."):
+            _judge_gradients(gradients, parameters, x, y, given)
     with part("lenet_parameters", points=0.25):
         how = "Layer by layer: weights of one filter or unit, plus its bias, times how many."
         expect.answer(student, "lenet_parameters", *answers.lenet_parameters(), how, rtol=1e-6)
@@ -298,7 +352,7 @@ def _parameter(shape, generator):
 
 def _judge_gradients(gradients, parameters, x, y, given):
     """gradients: [] where the scores depend on no parameter, else one for each."""
-    cut = "A `detach`, `no_grad`, `item` or a detour over NumPy on the way cuts the graph."
+    cut = "A `detach`, `no_grad`, `argmax` or a detour over NumPy on the way cuts the graph."
     message = "The scores hang on no parameter: nothing can be learnt."
     expect.that(gradients != [], message, given=given, diagnosis=cut)
     leaves = [p.clone().requires_grad_() for p in parameters]

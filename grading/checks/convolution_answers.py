@@ -11,6 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
 
+WHOLE = "The fractions are cut off: is the result an array of int?"
+
 # One misconception a line; the formatter would make three of it.
 # fmt: off
 
@@ -23,6 +25,8 @@ def output_size(n, k, stride, padding):
             -(-room // stride) + 1,
         "A size is a whole number: round down with //.": room / stride + 1,
         "The stride is not used.": room + 1,
+        "The filter's width does not come into it: its right end may not leave.": n // stride,
+        "The filter's width does not come into it: its right end may not leave. ": -(-n // stride),
         "The padding is on both sides: it counts twice.": (n + padding - k) // stride + 1,
         "The padding is not used.": (n - k) // stride + 1,
         "The padding is on two sides, not four.": (n + 4 * padding - k) // stride + 1,
@@ -38,6 +42,7 @@ def alexnet_size():
     return 55, {
         "That is the number of moves. The place before the first move counts, too.": 54,
         "That is with stride 1.": 217,
+        "That is how many there are in the whole image: asked for is one side.": 55 * 55,
         "That is how far the filter can move, in pixels.": 216,
         "The filter's width has to come off first: its right end may not leave.": 56.75,
         "That is where the filter could start if its right end might leave.": 57,
@@ -62,6 +67,7 @@ def conv2d(x, w, b, stride, padding):
     no_b, bias = 0 * b, b[:, None, None]
     dense = convolved(x, w, b, 1, p)
     known = {
+        WHOLE: np.trunc(right),
         "The filter is flipped: that is a convolution, asked for is a cross-correlation.":
             convolved(x, w[:, :, ::-1, ::-1], b, s, p),
         "The filter's rows are flipped.": convolved(x, w[:, :, ::-1], b, s, p),
@@ -118,6 +124,8 @@ def conv2d(x, w, b, stride, padding):
         "The product is still flat: give it the shape (N, K, P, Q).":
             right.reshape(len(x), K, P * Q),
         "K comes first: y has the shape (N, K, P, Q).": right.transpose(1, 0, 2, 3),
+        "The places are scrambled: the product is (N, K, P·Q), and only its last axis is split.":
+            right.reshape(len(x), P, Q, K).transpose(0, 3, 1, 2),
         "The maps of an image are scrambled: transpose to (N, K, …) before reshaping, since"
         " reshape alone does not move values.":
             right.transpose(0, 2, 3, 1).reshape(right.shape),
@@ -135,6 +143,8 @@ def conv2d(x, w, b, stride, padding):
             np.einsum("kcrs,ncstpq->nkpq", w, windows) + bias
         )
     if R * S > 1:
+        known["The filters are scrambled: `w.reshape(K, -1)` has one in each row, and a transpose"
+              " comes after it."] = convolved(x, w.reshape(-1, K).T.reshape(w.shape), b, s, p)
         known["The filter's weights are taken in another order than the columns' rows:"
               " `w.reshape(K, -1)` has (C, R, S), and no transpose before it."] = (
             convolved(x, w.transpose(0, 2, 3, 1).reshape(w.shape), b, s, p)
@@ -156,7 +166,14 @@ def im2col(x, kernel, stride, padding):
     windows = _windows(x, R, S, stride)
     right, (P, Q) = flat(windows), windows.shape[4:]
     count = (N, C * R * S, P * Q)
+    by_p, first = np.zeros(count), np.zeros(count)
+    for p_, q_ in np.ndindex(P, Q):
+        by_p[..., min(p_ * P + q_, P * Q - 1)] = right[..., p_ * Q + q_]
+    first[0] = right[0]
     return right, {
+        WHOLE: np.trunc(right),
+        "The columns are numbered p·P + q: a row of places is Q long, so it is p·Q + q.": by_p,
+        "Only the first image is there.": first,
         "It is transposed: a column is one window, a row is one weight.": right.transpose(0, 2, 1),
         "The channels come last in a column: the order is (C, R, S).":
             windows.transpose(0, 2, 3, 1, 4, 5).reshape(count),
@@ -218,6 +235,7 @@ def _db(dy):
     N, _, P, Q = dy.shape
     right = dy.sum(axis=(0, 2, 3))
     return right, {
+        WHOLE: np.trunc(right),
         "It is not summed over the images.": dy.sum(axis=(2, 3)),
         "It is not summed over the places: a bias touches all of its map.": dy.sum(axis=0),
         "It is not summed over rows.": dy.sum(axis=(0, 3)),
@@ -243,6 +261,10 @@ def _dw(dy, x, w, stride, padding):
     each = np.einsum("nkpq,ncrspq->nkcrs", dy, windows)
     right = each.sum(axis=0)
     known = {
+        WHOLE: np.trunc(right),
+        "It is added to w: dw begins at 0.": right + w,
+        "That is dy times the weight: dw is dy times the pixel that the weight met.":
+            dy.sum(axis=(0, 2, 3))[:, None, None, None] * w,
         "It is not summed over the images: dw has the shape of w.": each,
         "It is not summed over the images, and still flat.": each.reshape(N, K, -1),
         TWICE: right / N,
@@ -274,8 +296,17 @@ def _dx(dy, x, w, stride, padding):
     mixed = w.reshape(K, -1).T @ dy.transpose(1, 0, 2, 3).reshape(K, -1)
     whole = _added_back(dy, x, w, stride, p)
     right = cut(whole)
+    met = _windows(_padded(x, (p, p), (p, p)), R, S, stride)
+    by_pixel = np.einsum("nkpq,ncrspq->ncrspq", dy, met)
+    first = right * (np.arange(C) == 0)[:, None, None]
     known = {
         TWICE: right / N,
+        WHOLE: np.trunc(right),
+        "That is dy times the pixel: what comes back to a pixel is dy times the weight.":
+            cut(_summed(by_pixel, x, stride, p)),
+        "Only the first channel gets a gradient.": first,
+        "Those are the columns' gradients: add them back into an image.":
+            w.reshape(K, -1).T @ dy.reshape(N, K, P * Q),
         "The filter is flipped: what came in through w[r, s] goes back to row r, column s.":
             cut(_added_back(dy, x, w[:, :, ::-1, ::-1], stride, p)),
         "Windows overwrite each other: a pixel is in several, and their gradients add up (+=).":
@@ -342,6 +373,14 @@ def max_pool2d(x, size):
         "That is the position of the largest value, not the value.":
             blocks.argmax(axis=-1).astype(float),
     }
+    if H % size or W % size:
+        known["The rest at the beginning is dropped: it is at the end."] = (
+            _blocks(x[:, :, H % size :, W % size :], size).max(axis=-1)
+        )
+    else:
+        cut = x.reshape(N, C, P, Q, size, size).max(axis=(4, 5))
+        known["reshape takes values as they follow in a row, not the blocks of an image: its axes"
+              " are (N, C, P, size, Q, size)."] = cut
     if down or across:
         known |= {
             "What is left over was padded with zeros: it is dropped.": zeros,
@@ -362,7 +401,13 @@ def max_pool2d_backward(dy, x, size):
         return _unblocked(np.where(mask, mask * dy, 0), x, size)
 
     right = back(first)
+    at_start = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(dy.shape):
+        at_start[n, c][np.divmod(blocks[n, c, p, q].argmax(), size)] = dy[n, c, p, q]
     return right, {
+        WHOLE: np.trunc(right),
+        "Every winner lands in the first block: its place counts from p·size and q·size on.":
+            at_start,
         "Every value of a block gets the gradient: only the largest touched the output.":
             back(np.ones_like(first)),
         "The gradient is shared among the whole block: that is mean-pooling's.":
@@ -397,6 +442,7 @@ def seen_by_conv2():
         "The pooling window adds one pixel more.": 13,
         "That is what it sees of pool1. Asked for is the image.": 5,
         "That is what pool1 sees.": 6,
+        "That is the whole square: asked for is one side.": 14 * 14,
     }
 
 
@@ -407,6 +453,7 @@ def seen_by_pool2():
             18,
         "The two windows below overlap: they are 2 pixels of the image apart.": 28,
         "That is what conv2 sees.": 14,
+        "That is the whole square: asked for is one side.": 16 * 16,
         "That is what it sees of conv2. Asked for is the image.": 2,
         "That is what it sees of pool1. Asked for is the image.": 6,
         "The steps above pool1 are 2 pixels wide, in conv2 and in pool2.": 11,
@@ -420,6 +467,7 @@ def layers_of_3x3():
         "Fields do not lie side by side: the next layer's windows overlap.": 7 / 3,
         "That compares areas: a field grows on both sides with each layer.": 49 / 9,
         "Each further layer adds more than one pixel: one on either side.": 5,
+        "Each layer adds more than one pixel: one on either side.": 6,
     }
 
 
@@ -439,8 +487,8 @@ def lenet_shapes():
         "conv2 has no padding: its maps are 10×10, and pool2's 5×5.": but({4: (120, 784)}),
         "linear1 is there as if pool2 were missing.": but({4: (120, 1600)}),
         "linear1 forgets that there are 16 maps.": but({4: (120, 25)}),
-        "No parameters are found: layers in a plain list or tuple are overlooked. Make each an"
-        " attribute of its own, or use nn.ModuleList.": [],
+        "No parameters are found: layers in a plain list, or made in forward, are overlooked. Make"
+        " each an attribute in __init__.": [],
         "linear2 is missing.": [*LENET_SHAPES[:6], (10, 120), (10,)],
         "The last layer goes straight from linear1.": LENET_SHAPES[:6] + LENET_SHAPES[8:],
         "The filters of the two convolutions have changed places: 6 first, then 16.":

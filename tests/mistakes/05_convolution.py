@@ -21,6 +21,8 @@ _SIZE = [
     _size("no padding", 0.8, "The padding is not used", size="(n - k) // stride + 1"),
     _size("no stride", 0.6, "The stride is not used", size="n + 2 * padding - k + 1"),
     _size("brackets", 0.6, "before the filter's width", size="(n + 2 * padding) // stride - k + 1"),
+    _size("no width", 0.4, "width does not come into it", size="-(-n // stride)"),
+    Mistake("output_size", "both sides of AlexNet", 0.8, "one side", "alexnet_size = 55 * 55"),
     Mistake("output_size", "moves", 0.8, "the number of moves", "alexnet_size = 54"),
     Mistake("output_size", "stride 1", 0.8, "with stride 1", "alexnet_size = 217"),
     Mistake("output_size", "both sides", 0.8, "counts one side", "same_padding = 6"),
@@ -62,6 +64,9 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
     return F.conv2d(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
 """,
     ),
+    _loops("whole numbers", 0, "The fractions are cut off", result="y.astype(int)"),
+    _loops("all biases", 0, "and so is b[k]", value="np.sum(w[k] * window) + b[[0, 0]]"),
+    _loops("square image", 0.5, "Q from W and S", result="y[..., : y.shape[2]]"),
     _loops("flipped", 0, "is flipped", value="np.sum(w[k, :, ::-1, ::-1] * window) + b[k]"),
     _loops("no bias", 0, "The bias is missing", value="np.sum(w[k] * window)"),
     _loops("bias for each weight", 0, "once for each place", value="np.sum(w[k] * window + b[k])"),
@@ -174,6 +179,25 @@ def im2col(x, kernel, stride=1, padding=0):
         "q changes faster",
         result=f"columns.swapaxes(4, 5).{_FLAT}",
     ),
+    Mistake(
+        "im2col",
+        "numbered by P",
+        0.25,
+        "a row of places is Q long",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    (N, C, H, W), (R, S) = x.shape, kernel
+    P, Q = (H - R) // stride + 1, (W - S) // stride + 1
+    columns = np.zeros((N, C * R * S, P * Q))
+    for p, q in np.ndindex(P, Q):
+        top, left = p * stride, q * stride
+        columns[..., p * P + q] = x[:, :, top : top + R, left : left + S].reshape(N, -1)
+    return columns
+""",
+    ),
+    _im2col("whole numbers", 0.25, "fractions are cut off", result=f"columns.{_FLAT}.astype(int)"),
+    _im2col("slices too long", 0.95, "where does it end", rows="r : r + P : stride"),
     _im2col("not merged", 0.25, "not merged yet", result="columns"),
     _im2col(
         "windows one apart",
@@ -230,6 +254,22 @@ from torch.nn.functional import conv2d as theirs
 def conv2d(x, w, b, stride=1, padding=0):
     return theirs(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
 """,
+    ),
+    Mistake(
+        "conv2d",
+        "the loops again",
+        0,
+        "asked for is a matrix product",
+        "conv2d = lambda x, w, b, stride=1, padding=0: conv2d_loops(x, w, b, stride, padding)",
+    ),
+    _conv2d("bias across", 0, "the bias (K, 1)", bias="b"),
+    _conv2d("stride left out", 0.4, "Do stride and padding reach", options="1, padding"),
+    _conv2d("filters by K", 0, "The filters are scrambled", filters="w.reshape(-1, K).T"),
+    _conv2d(
+        "places by K",
+        0,
+        "only its last axis is split",
+        result="y.reshape(N, P, Q, K).transpose(0, 3, 1, 2)",
     ),
     _conv2d("no bias", 0, "The bias is missing", bias="0"),
     _conv2d("flipped", 0, "is flipped", filters="w[:, :, ::-1, ::-1].reshape(K, -1)"),
@@ -301,6 +341,18 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
     dx = nn.grad.conv2d_input(x.shape, torch.from_numpy(w), torch.from_numpy(dy), stride, padding)
     return dx.numpy(), np.zeros_like(w), dy.sum(axis=(0, 2, 3))
 """,
+    ),
+    _backward("dw onto w", 1.4, "dw begins at 0", dw="w + each.sum(axis=0).reshape(w.shape)"),
+    _backward("dw of w", 1.4, "the pixel that the weight met", dw="db[:, None, None, None] * w"),
+    _backward("columns' gradients", 0.9, "add them back", result="w.reshape(K, -1).T @ dY, dw, db"),
+    _backward(
+        "first channel", 0.9, "Only the first channel", add="+= np.eye(C)[0][:, None, None] *"
+    ),
+    _backward(
+        "whole numbers",
+        0,
+        "fractions are cut",
+        result="dx.astype(int), dw.astype(int), db.astype(int)",
     ),
     _backward("db for each image", 1.7, "not summed over the images", db="dy.sum(axis=(2, 3))"),
     _backward("db for each place", 1.7, "not summed over the places", db="dy.sum(axis=0)"),
@@ -379,6 +431,23 @@ _POOL = [
         """
 def max_pool2d(x, size):
     return F.max_pool2d(torch.from_numpy(x), size).numpy()
+""",
+    ),
+    _pool("dx like dy", 0.4, "dx has the shape of x", result="dy"),
+    _pool("whole numbers", 0.4, "fractions are cut off", result="dx.astype(int)"),
+    Mistake(
+        "max_pool2d",
+        "in the first block",
+        0.4,
+        "counts from p·size",
+        """
+def max_pool2d_backward(dy, x, size):
+    dx = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(dy.shape):
+        block = x[n, c, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        row, column = np.unravel_index(block.argmax(), block.shape)
+        dx[n, c, row, column] = dy[n, c, p, q]
+    return dx
 """,
     ),
     _pool("mean", 0.65, "the mean of each block", value="block.mean(axis=(2, 3))"),
@@ -463,6 +532,10 @@ class LeNet(nn.Module):
     scores="self.linear3(x)",
 )
 _LENET = [
+    _lenet("576 inputs", 0.5, "Compare with the table", inputs="576"),
+    _lenet("conv2 padded", 0.8, "Print x.shape", conv2="nn.Conv2d(6, 16, 5, padding=2)"),
+    _lenet("the answer only", 0.8, "Ten scores for each", scores="self.linear3(x).argmax(1)"),
+    _lenet("no return", 0.8, "is a return missing?", scores="[self.linear3(x)].clear()"),
     _lenet("no padding", 0.5, "as 4×4, not 5×5", conv1="nn.Conv2d(1, 6, 5)", inputs="256"),
     _lenet(
         "padding twice", 0.5, "no padding", conv2="nn.Conv2d(6, 16, 5, padding=2)", inputs="784"
