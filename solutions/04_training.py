@@ -150,13 +150,6 @@ browse(4)
 # own: `torch.Generator().manual_seed(seed)`. (What you write in this lab, libraries have: leave
 # scikit-learn, `training.evaluate` and `training.sweep` out of your answers.)
 #
-# **Decide:** which of these leaks? Put the letter into `leak`.
-#
-# - `"a"` from all pixels, the mean over *all* images is subtracted, before the split
-# - `"b"` the images are shuffled before the split
-# - `"c"` the validation loss is measured after every epoch
-# - `"d"` split and weights have the same seed
-#
 # <details><summary>Hint 1</summary><code>torch.nonzero(y == c).flatten()</code> are the indices of class
 # c, <code>y.unique()</code> are the classes.</details>
 #
@@ -188,6 +181,14 @@ def split(y: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return torch.cat(train), torch.cat(held_out)
     ### END SOLUTION
 
+
+# %% [markdown]
+# **Decide:** which of these leaks? Put the letter into `leak`.
+#
+# - `"a"` from all pixels, the mean over *all* images is subtracted, before the split
+# - `"b"` the images are shuffled before the split
+# - `"c"` the validation loss is measured after every epoch
+# - `"d"` split and weights have the same seed
 
 # %% nbgrader={"grade_id": "split_leak", "solution": true}
 leak = None  # "a", "b", "c" or "d"
@@ -549,9 +550,9 @@ with check.needs("early_stopping"):
     fig, ax = plt.subplots(figsize=(6.4, 3.2))
     ax.plot(range(1, 41), all_losses, color=plots.GREY, linestyle="-", linewidth=1.5)
     ax.plot(range(1, len(losses) + 1), losses, color=plots.BLUE, marker="o", markersize=4)
-    best = int(np.argmin(losses)) + 1, min(losses)
-    ax.plot(*best, "*", color=plots.VERMILLION, markersize=16, zorder=5)
-    ax.annotate("kept", best, (0, -18), textcoords="offset points", ha="center")
+    low = int(np.argmin(losses)) + 1, min(losses)
+    ax.plot(*low, "*", color=plots.VERMILLION, markersize=16, zorder=5)
+    ax.annotate("kept", low, (0, -18), textcoords="offset points", ha="center")
     ax.axvline(len(losses), color=plots.GREY, linewidth=1, linestyle=":")
     ax.text(len(losses) + 0.5, 0.93, "stopped", transform=ax.get_xaxis_transform())
     ax.margins(y=0.15)
@@ -635,7 +636,8 @@ with check.needs("learning_rate_schedule"):
     )
 
 # %% [markdown]
-# Both fall; the held one goes on jumping, yours is calm in the second half, where its steps are small.
+# Held at its peak, the rate keeps the loss jumping; yours is calm in the second half, where steps are
+# small.
 #
 # ## 8 · How much is luck?
 # A network that was better by half a point: is its setting better, or its seed? Train the *same*
@@ -803,9 +805,9 @@ for size in sizes.batches:
 
 # %% [markdown]
 # Along a row, accuracy rises with the rate, and then falls off a cliff. With larger batches the cliff
-# lies further right: a mean over more images is less noisy and bears longer steps. It also *needs* them,
-# having fewer steps in an epoch. In the lower left, where steps are many, there is no need to hurry; in
-# the upper left little has been learnt yet.
+# lies further right, or beyond the grid: a mean over more images is less noisy and bears longer steps.
+# It also *needs* them, having fewer steps in an epoch. In the lower left, where steps are many, there
+# is no need to hurry; in the upper left little has been learnt yet.
 #
 # ## 10 · All together
 # Your split, your loop, your schedule, your early stopping, with the best pair of the sweep. The test

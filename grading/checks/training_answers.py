@@ -195,7 +195,7 @@ def other_losses(X, y, batches, weights):
 
     def mean(labels, twice):
         losses = [
-            loss_and_gradients(X[batch], some, *weight, twice)[0]
+            loss_and_gradients(X[batch], some, *weight, twice=twice)[0]
             for batch, some, weight in zip(batches, labels, weights, strict=False)
         ]
         return float(np.average(losses, weights=sizes))
