@@ -137,8 +137,10 @@ def judge_im2col(student, rng):
 @probe
 def goes_by_loops(learner, x, w, b):
     """Whether conv2d calls conv2d_loops."""
-    names, called = learner.conv2d.__globals__, []
-    loops = names.get("conv2d_loops")
+    names, called = getattr(learner.conv2d, "__globals__", {}), []
+    if "conv2d_loops" not in names:
+        return False
+    loops = names["conv2d_loops"]
     names["conv2d_loops"] = lambda *args, **more: called.append(1) or loops(*args, **more)
     try:
         learner.conv2d(x, w, b)
