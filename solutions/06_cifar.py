@@ -274,7 +274,7 @@ def make_layer(o: dict[str, Any], shape: tuple[int, ...]) -> nn.Module:
 
 # %% [markdown]
 # ### Exercise 2 · The network — 1.5 points, 20 minutes, ●●○
-# Layer by layer: look its type up, get its options, make it, find the shape that comes out. (LAYERS
+# Layer by layer: look its type up, get its options, make it, find the shape that comes out. (`LAYERS`
 # does not list `name` and `type`: to `options` they would be unknown keys.)
 #
 # <details><summary>Hint 1</summary>The shape that comes out: for any layer, send one image of zeros
