@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grading.fault import FINAL, Fault
+from grading.fault import FINAL, UNDONE, Fault
 from grading.student import Student, Transport, connect
 
 CHECKS = Path(__file__).parent / "checks"
@@ -74,7 +74,7 @@ class Result:
         if self.score >= self.points:
             return "passed"
         faults = [part.fault for part in self.parts if part.fault is not None]
-        if self.score == 0 and faults and faults[0].kind in ("not done", "missing"):
+        if self.score == 0 and faults and all(fault.kind in UNDONE for fault in faults):
             return "not done"
         return "partial" if self.score > 0 else "failed"
 

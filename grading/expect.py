@@ -149,12 +149,16 @@ def choice(student: Student, name: str, right: str, wrong: Mapping[str, str]) ->
 
 
 @contextmanager
-def otherwise(diagnosis: str) -> Iterator[None]:
-    """Gives `diagnosis` to a fault in the block that has none."""
+def otherwise(diagnosis: str = "", *, exception: str = "", shape: str = "") -> Iterator[None]:
+    """Gives a diagnosis to a fault in the block that has none.
+
+    exception, shape: for a fault of that kind; diagnosis: for any other.
+    """
     try:
         yield
     except Fault as fault:
-        fault.diagnosis = fault.diagnosis or diagnosis
+        of_kind = {"exception": exception, "shape": shape}.get(fault.kind)
+        fault.diagnosis = fault.diagnosis or of_kind or diagnosis
         raise
 
 
@@ -300,7 +304,8 @@ def _pattern(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) ->
     if got.dtype.kind not in "iuf" or not np.isfinite(got).all() or not np.any(expected):
         return ""
     if not np.any(got):
-        return "Everything is zero: is the result really computed and returned?"
+        what = "Everything is" if got.size > 1 else "It is"
+        return f"{what} zero: is the result really computed and returned?"
     got, expected = got.astype(np.float64), expected.astype(np.float64)
     if _isclose(got, -expected, rtol, atol).all():
         return "It has exactly the opposite sign."

@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 
 # The kinds that end an exercise at once: trying the next part would only say the same again.
+# (A value that is not filled in is no such thing: the next one may be.)
 FINAL = frozenset({"missing", "not done", "signature", "time limit", "dead", "library call"})
+
+# The kinds that say that something is still to be done.
+UNDONE = frozenset({"missing", "not done", "no value"})
 
 
 @dataclass
 class Fault(Exception):
     """One thing that is wrong with an answer.
 
-    kind: missing, not done, signature, exception, time limit, dead, library call, type, shape,
-        dtype, value, or check (the check itself could not go on).
+    kind: missing, not done, no value, signature, exception, time limit, dead, library call, type,
+        shape, dtype, value, or check (the check itself could not go on).
     message, diagnosis: name the fault and the misconception behind it, in words that hold for any
         input, so that graded feedback can show them.
     detail, given, expected, got: show the practice inputs and values; the learner's notebook only.

@@ -52,12 +52,14 @@ def standing() -> list[Standing]:
 
 
 def table(standings: list[Standing]) -> str:
-    """The standing as plain text: a line a lab, a line an exercise, a total."""
+    """The standing as plain text: a line a lab, and a line an exercise of a lab that is begun."""
     lines = []
     for lab in dict.fromkeys(one.lab for one in standings):
         own = [one for one in standings if one.lab == lab]
         lines.append(f"{lab:<32} {_total(own)}")
-        lines += [f"    {one.exercise:<28} {_score(one)}" for one in own]
+        begun = any(one.score is not None for one in own)
+        if begun and any(one.score != one.points for one in own):
+            lines += [f"    {one.exercise:<28} {_score(one)}" for one in own]
     lines.append(f"{'the course so far':<32} {_total(standings)}")
     return "\n".join(lines)
 

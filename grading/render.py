@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from html import escape
 
 from grading.exercise import Part, Result
+from grading.fault import UNDONE
 
 STATES = {
     "passed": "passed",
@@ -66,7 +67,7 @@ def _word(part: Part) -> str:
         return ""
     if part.fault is None:
         return "passed"
-    return "to do" if part.fault.kind in ("not done", "missing") else "failed"
+    return "to do" if part.fault.kind in UNDONE else "failed"
 
 
 def _row(part: Part, lines: list[str]) -> str:

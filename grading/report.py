@@ -15,6 +15,7 @@ from typing import Any
 
 from grading.batch import lab_of, read_result
 from grading.course import CourseError, write_atomically
+from grading.fault import UNDONE
 from grading.report_page import page
 
 Result = dict[str, Any]
@@ -114,7 +115,7 @@ def misunderstandings(results: Iterable[Result], exercise: str) -> list[Misunder
         faults = [
             f for one in result["exercises"] if one["name"] == exercise for f in one["faults"]
         ]
-        wrong = [fault for fault in faults if fault["kind"] != "not done"]
+        wrong = [fault for fault in faults if fault["kind"] not in UNDONE]
         for key in dict.fromkeys((_said(fault), fault["part"]) for fault in wrong):
             found.setdefault(key, Misunderstanding(*key)).students.append(result["student"])
     return sorted(found.values(), key=lambda one: (-len(one.students), one.said))

@@ -72,7 +72,7 @@ class Runner:
     def _get(self, asked: dict[str, Any]) -> dict[str, Any]:
         value, name = self._find(asked), asked["path"][-1]
         if value is None or value is Ellipsis:
-            raise Fault("not done", f"`{name}` has no value yet.")
+            raise Fault("no value", f"`{name}` has no value yet.")
         return {"value": value, "mutated": []}
 
     def _call(self, asked: dict[str, Any]) -> dict[str, Any]:

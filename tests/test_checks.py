@@ -189,10 +189,10 @@ def total(counters): return sum(c.count for c in counters)
         student.total([SimpleNamespace(count=1)])
 
 
-def test_a_value_is_read_and_an_unset_one_is_not_done() -> None:
+def test_a_value_is_read_and_an_unset_one_has_none() -> None:
     student = connect(Runner({"a": 3, "b": None, "c": ...}), 1.0)
     assert student["a"] == 3
-    for name, kind in (("b", "not done"), ("c", "not done"), ("d", "missing")):
+    for name, kind in (("b", "no value"), ("c", "no value"), ("d", "missing")):
         with pytest.raises(Fault) as caught:
             student[name]
         assert caught.value.kind == kind

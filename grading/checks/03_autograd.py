@@ -606,20 +606,9 @@ def judge_adam(student, rng):
 
 @exercise("three_ways", points=1)
 def judge_three_ways(student, rng):
-    names = ["calls_in_trace", *answers.THREE_WAYS]
-    # What is not filled in comes last: it ends the check.
-    for name in sorted(names, key=lambda name: not _has(student, name)):
+    with part("calls_in_trace", points=0.25):
+        how = "The loop runs while the graph is written down. What does each round apply?"
+        expect.answer(student, "calls_in_trace", *answers.calls_in_trace(), how, rtol=0.001)
+    for name, known in answers.THREE_WAYS.items():
         with part(name, points=0.25):
-            if name == "calls_in_trace":
-                how = "The loop runs while the graph is written down. What does each round apply?"
-                expect.answer(student, name, *answers.calls_in_trace(), how, rtol=0.001)
-            else:
-                expect.choice(student, name, *answers.THREE_WAYS[name])
-
-
-def _has(student, name):
-    try:
-        student[name]
-    except Fault:
-        return False
-    return True
+            expect.choice(student, name, *known)

@@ -1,7 +1,5 @@
 """Checks of lab 05: convolution and pooling, forward and backward, and LeNet."""
 
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,7 +7,6 @@ import torch.nn.functional as F
 from grading import expect
 from grading.checks import convolution_answers as answers
 from grading.exercise import exercise, part
-from grading.fault import Fault
 from grading.student import probe
 
 # Not all of torch: the lab's own `unfold`, which stands in for a missing `im2col`, uses it.
@@ -17,17 +14,6 @@ CONVOLUTIONS = [
     "torch.conv2d", "torch.nn.functional.conv2d", "torch.nn.Conv2d", "torch.nn.grad",
     "torch.autograd", "scipy",
 ]  # fmt: skip
-
-
-@contextmanager
-def _explained(*, exception="", shape=""):
-    """Gives a fault of these kinds a diagnosis where it has none."""
-    try:
-        yield
-    except Fault as fault:
-        why = {"exception": exception, "shape": shape}.get(fault.kind, "")
-        fault.diagnosis = fault.diagnosis or why
-        raise
 
 
 @exercise("output_size", points=1)
@@ -68,7 +54,7 @@ def _judge_convolution(function, student, cases, exception):
     for x, w, b, stride, padding in cases:
         right, known = answers.conv2d(x, w, b, stride, padding)
         given = {"x": x, "w": w, "b": b, "stride": stride, "padding": padding}
-        with _explained(exception=exception, shape=shape):
+        with expect.otherwise(exception=exception, shape=shape):
             got = function(x, w, b, stride, padding)
             expect.close(got, right, what="y", given=given, knows=known)
         expect.unchanged(student)
@@ -114,7 +100,7 @@ def judge_im2col(student, rng):
         right, known = answers.im2col(x, kernel, stride, padding)
         given = {"x": x, "kernel": kernel, "stride": stride, "padding": padding}
         why = "A slice must take P rows and Q columns, no more and no fewer: where does it end?"
-        with _explained(exception=why):
+        with expect.otherwise(exception=why):
             got = student.im2col(x, kernel, stride, padding)
         expect.close(got, right, what="the result", given=given, knows=known)
         expect.unchanged(student)
@@ -231,7 +217,7 @@ def judge_max_pool2d(student, rng):
     def forward(x, size):
         right, known = answers.max_pool2d(x, size)
         got, given = student.max_pool2d(x, size), {"x": x, "size": size}
-        with _explained(shape="y has H // size rows and W // size columns."):
+        with expect.otherwise(shape="y has H // size rows and W // size columns."):
             expect.close(got, right, what="y", given=given, knows=known)
         expect.unchanged(student)
 
@@ -240,7 +226,7 @@ def judge_max_pool2d(student, rng):
         dy = answers.numbers(rng, N, C, H // size, W // size) + 0.5
         right, known = answers.max_pool2d_backward(dy, x, size)
         got, given = student.max_pool2d_backward(dy, x, size), {"dy": dy, "x": x, "size": size}
-        with _explained(shape="dx has the shape of x, not of dy."):
+        with expect.otherwise(shape="dx has the shape of x, not of dy."):
             expect.close(got, right, what="dx", given=given, knows=known)
         expect.unchanged(student)
 
@@ -316,7 +302,9 @@ def judge_lenet(student, rng):
 
     def reply():
         shapes()
-        with _explained(exception="Print x.shape after each layer, and compare it with the table."):
+        with expect.otherwise(
+            exception="Print x.shape after each layer, and compare it with the table."
+        ):
             return expect.items(forward(student, parameters, x, y), 2)
 
     given = "For four random images and random parameters."
@@ -325,7 +313,7 @@ def judge_lenet(student, rng):
     with part("forward: the scores", points=0.5):
         right, known = answers.lenet_scores(parameters, x)
         scores = reply()[0]
-        with _explained(shape="Ten scores for each image go out, as linear3 makes them."):
+        with expect.otherwise(shape="Ten scores for each image go out, as linear3 makes them."):
             expect.close(scores, right, given=given, knows=known, rtol=1e-3, atol=1e-4)
     with part("every parameter can learn", points=0.2):
         gradients = reply()[1]
