@@ -31,7 +31,7 @@ from utils.schedules import Action, Span
 check = checks("15_pipeline")
 sizes = settings.choose(
     scale,
-    smoke={"width": 64, "delay": 0.04, "repeats": 2, "most": 8, "steps": 150},
+    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 120},
     cpu={"width": 256, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
     gpu={"width": 1024, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
 )
@@ -92,7 +92,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Below, torch's engine ran lab 14's 1F1B with stages that only wait. Your own engine comes next.
+# The lower half is measured: torch's engine ran lab 14's 1F1B with stages that only wait. Your own engine
+# comes next.
 #
 # **You will** write the program of a rank and prove it equal to one process; measure the bubble from
 # traces and the stash in bytes; compare your speed-up with theory and with published figures; run your
@@ -371,7 +372,8 @@ class Shortcut(nn.Module):
 
     def __init__(self, width: int, last: bool) -> None:
         super().__init__()
-        self.linear, self.norm, self.last = nn.Linear(width, width), nn.BatchNorm1d(width), last
+        self.linear = nn.Linear(width, width, bias=False)  # batch norm would take a bias off again
+        self.norm, self.last = nn.BatchNorm1d(width), last
 
     def forward(self, x: Tensor, around: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         y = torch.tanh(self.norm(self.linear(x)))
@@ -396,8 +398,8 @@ with check.needs("stage_layers", "run_stage"):
 # A **trace** is a list of spans, one for each thing that a rank did: `span.rank`, `span.kind` (`"F"`, `"B"`
 # or another name), `span.microbatch`, `span.start` and `span.end` in seconds, on one clock for all ranks.
 #
-# On shared cores real layers would measure the cores. So the stages here sleep: 40 ms forward, 80 ms
-# backward. Sleeping ranks overlap truly, on any machine.
+# On shared cores real layers would measure the cores. So the stages here sleep: `sizes.delay` seconds in a
+# forward, twice as long in a backward. Sleeping ranks overlap truly, on any machine.
 
 
 # %%
@@ -420,7 +422,7 @@ def traced(schedule: list[list[Action]], seconds: float) -> list[Span]:
 # ### Exercise 3 · Measured bubble — 1.5 points, 15 minutes, ●●○
 # The share of all ranks' time, from the first start of work to the last end of work on *any* rank, in
 # which a rank does no work. Work is forward and backward (also in two parts, `"I"` and `"W"`); a span of
-# another kind, such as waiting for a message, is not.
+# another kind, such as waiting for a message, is not. Count it yourself, without `schedules.Timeline`.
 #
 # <details><summary>Hint 1</summary>How much time have all ranks together between the first start and the
 # last end? How much of it is work?</details>
@@ -445,8 +447,8 @@ def measured_bubble(spans: Sequence[Span], stages: int) -> float:
 check("measured_bubble")
 
 # %% [markdown]
-# Other programs may take a core away for a moment, and that only ever lengthens a run. So of `repeats` runs
-# the least disturbed one counts.
+# Other programs may take a core away for a moment, and that only ever lengthens a run. So of
+# `sizes.repeats` runs (one at scale `smoke`) the least disturbed counts.
 
 
 # %%
@@ -657,31 +659,26 @@ with check.needs("run_stage", "speed_up"):
 
 # %%
 if speeds:
+    every, few = [1, 2, 4, 8, 16, 32], [1, 4, 32]
+    measured = {"your ranks, sleeping": (counts, speeds, "ranks")}
+    measured["torchgpipe, AmoebaNet-D"] = (few, published, "GPUs")
     fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), sharey=True)
-    every = [1, 2, 4, 8, 16, 32]
-    for number, stages in enumerate((2, 4, 8)):
-        colour, marker = plots.CURVE_COLOURS[number], plots.CURVE_MARKERS[number]
-        style = {"linestyle": "", "color": colour, "marker": marker, "markersize": 8}
-        for ax in axes:
-            ax.plot(
-                every,
-                [speed_up(stages, m) for m in every],
-                color=colour,
-                linestyle="-",
-                linewidth=1,
-            )
-        if stages in speeds:
-            axes[0].plot(counts, speeds[stages], label=f"{stages} ranks", **style)
-        axes[1].plot([1, 4, 32], published[stages], label=f"{stages} GPUs", **style)
-    for ax, title in zip(axes, ("your ranks, sleeping", "torchgpipe, AmoebaNet-D"), strict=True):
+    for ax, (title, (at, found, what)) in zip(axes, measured.items(), strict=True):
+        for number, stages in enumerate(found):
+            colour, marker = plots.CURVE_COLOURS[number], plots.CURVE_MARKERS[number]
+            theory = [speed_up(stages, m) for m in every]
+            ax.plot(every, theory, color=colour, linewidth=1, linestyle="-")
+            label = f"{stages} {what}"
+            ax.plot(at, found[stages], marker, color=colour, markersize=8, label=label)
         ax.set_xscale("log", base=2)
         ax.set_xticks(every, [str(m) for m in every])
         ax.set(title=title, xlabel="micro-batches")
         ax.legend(loc="upper left")
-    axes[0].set_ylabel("speed-up")
+    axes[0].set_ylabel("speed-up (times one rank)")
     plots.show(
-        fig, alt="Your ranks lie just under the lines of theory; torchgpipe's GPUs farther under."
+        fig, alt="Your ranks lie just under theory's lines; torchgpipe's GPUs farther under."
     )
+
 
 # %% [markdown]
 # Lines: theory. Left, stages of exactly equal length and tiny messages. Right, published figures of a real
@@ -726,7 +723,6 @@ def set_up_for_64(X: Tensor, y: Tensor | None) -> float | None:
 faults = {
     "short last batch": (images[:30], labels[:30]),
     "no target": (images, None),
-    "wrong shape": (images[:, :7], labels),
 }
 with check.needs("stage_layers"):
     for fault, (X, y) in faults.items():
@@ -752,7 +748,7 @@ with check.needs("stage_layers"):
 #
 # **Predict:** which ranks are the stalest: the `"first"`, the `"last"`, or `"all"` alike? Put it into `stalest`.
 #
-# <details><summary>Hint 1</summary>Look at the written-out schedule of section 1: how many Bs stand between F3
+# <details><summary>Hint 1</summary>Look at the schedule written out above section 1: how many Bs stand between F3
 # and B3 on rank 0? On rank 3?</details>
 
 
@@ -805,38 +801,33 @@ def train(delays: Sequence[int], rate: float, steps: int) -> list[float]:
 
 
 # %%
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Means of 20 losses in a row, at most 4."""
+    mean = nn.functional.conv1d(torch.tensor(losses)[None, None], torch.ones(1, 1, 20) / 20)
+    return mean[0, 0].clamp(max=4).tolist()
+
+
 with check.needs("staleness"):
     delays, fresh = [staleness(rank, 8) for rank in range(8)], [0] * 8
-    window = torch.ones(1, 1, 20) / 20
     fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
-    for ax, rate in zip(axes, (0.002, 0.01), strict=True):
-        losses = {
-            "flush": train(fresh, rate, sizes.steps),
-            "no flush": train(delays, rate, sizes.steps),
-        }
-        smooth = {
-            name: nn.functional.conv1d(torch.tensor(run)[None, None], window)[0, 0]
-            .clamp(max=4)
-            .tolist()
-            for name, run in losses.items()
-        }
-        plots.curves(ax, smooth, "updates", "loss" if ax is axes[0] else "")
+    for ax, rate in ((axes[1], 0.01), (axes[0], 0.002)):
+        both = {"flush": fresh, "no flush": delays}
+        losses = {name: smooth(train(old, rate, sizes.steps)) for name, old in both.items()}
+        plots.curves(ax, losses, "updates", "loss" if ax is axes[0] else "")
         ax.set_title(f"learning rate {rate:g}")
-        print(
-            f"learning rate {rate:g}: "
-            + ", ".join(f"{n} ends at {run[-1]:.2f}" for n, run in smooth.items())
-        )
+        ends = ", ".join(f"{name} ends at {run[-1]:.2f}" for name, run in losses.items())
+        print(f"learning rate {rate:g}: {ends}")
     plots.show(
-        fig,
-        alt="Without the flush the loss falls more slowly, the more so at the larger learning rate.",
+        fig, alt="Without the flush the loss falls more slowly, the more at the larger rate."
     )
 
 # %% [markdown]
 # Update for update, stale weights learn more slowly: little at the small rate, where weights a few updates
 # old are nearly the present ones, much at the large one. Second for second the row without a flush is
-# better than it looks here, since it never idles and makes more updates. Systems that train large models today mostly flush, and shrink the bubble
-# with more micro-batches, interleaved stages and split backwards instead.
-#
+# better than it looks here, since it never idles and makes more updates. Systems that train large models
+# today mostly flush, and shrink the bubble with more micro-batches, interleaved stages and split backwards.
+
+# %% [markdown]
 # ## 9 · Experiments
 # - Put your lab 14 functions into `schedule_for`. Try its split backward: what would `run_stage` need?
 # - `sizes.delay = 0.01`: how far is the bubble off now? Where does the time go?

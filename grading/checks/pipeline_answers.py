@@ -3,6 +3,8 @@
 Each function returns (right, known): the value to expect, and wrong values by their diagnoses.
 """
 
+from itertools import pairwise
+
 from torch.nn.functional import cross_entropy
 
 from utils import schedules
@@ -16,7 +18,7 @@ ONE_F_ONE_B = {
     "F0 F1 B0 F2 B1 F3 B2 F4 B3 F5 B4 F6 B5 F7 B6 B7\n"
     "F0 B0 F1 B1 F2 B2 F3 B3 F4 B4 F5 B5 F6 B6 F7 B7",
 }
-OTHER_ORDER = "F0 F1 F2 B2 B0 B1\nF0 F1 F2 B2 B0 B1"
+OTHER_ORDER = "F0 F1 F2 B0 B2 B1\nF0 F1 F2 B2 B0 B1"
 
 
 def one_f_one_b(stages, microbatches):
@@ -76,6 +78,9 @@ def one_process(weights, kind, X, y, microbatches):
     known = {
         "It is m times too large: each micro-batch's loss enters the mean with 1/m.": summed,
         "It is 1/m of what it should be: is the loss divided by m twice?": divided,
+        "It is half of what it should be: the actions are twice as many as the micro-batches.": run(
+            slice(None), 0.5 / m
+        )[2],
         "The last micro-batch is missing.": run(slice(m - 1), 1 / m)[2],
         "The last micro-batch is missing, and the mean is over the others.": run(
             slice(m - 1), 1 / (m - 1)
@@ -90,6 +95,8 @@ def one_process(weights, kind, X, y, microbatches):
         "That is the last micro-batch's loss.": last,
         "That is the last micro-batch's share of the loss.": last / m,
         "It is divided by m twice.": loss / m,
+        "It is half of what it should be: the actions are twice as many as the micro-batches.": loss
+        / 2,
     }
     return loss, known_loss, gradients, known, buffers
 
@@ -115,11 +122,12 @@ ERRORS = {
     " it goes. Keep the attached one for the backward.",
     "takes a tuple of tensors": "A message is a tuple, also of one tensor: (y,).",
     "has no next rank": "The last rank sends nothing on: its output goes into the loss.",
-    "has no previous rank": "The first rank's inputs come from `inputs`, and nobody waits for their"
-    " gradients.",
+    "has no previous rank": "Activations go to the next rank, gradients to the previous one. The"
+    " first rank's inputs come from `inputs`, and nobody waits for their gradients.",
     "does not require grad": "backward starts from a tensor without a graph: is it the detached one"
     " that was kept, or was the input's requires_grad_() forgotten?",
-    "a second time": "A graph can be gone back through once: is the stash's key the micro-batch?",
+    "a second time": "A graph can be gone back through once. Is the stash's key the micro-batch? Do"
+    " all outputs of a stage share one call of torch.autograd.backward?",
     "implicitly created only for scalar": "A stage's backward starts from the gradient that was"
     " received: torch.autograd.backward(outputs, gradients).",
     "grad_tensors": "There must be one gradient for each output: a stage may return several.",
@@ -148,7 +156,21 @@ def bubble(spans, stages):
         return 1 - sum(row[4] - row[3] for row in some) / (stages * long)
 
     starts, ends = min(row[3] for row in spans), max(row[4] for row in spans)
+    between = sum(
+        after[3] - before[4]
+        for one in ranks
+        for before, after in pairwise(sorted(one, key=lambda row: row[3]))
+    )
+    microbatches = len({row[2] for row in spans})
+    first_to_last = work[-1][4] - work[0][3] or 1.0
     known = {
+        "That is the law of lab 14; asked for is what was measured.":
+            (stages - 1) / (microbatches + stages - 1),
+        "It is in per cent: asked for is a share.": 100 * right,
+        "Spans come in any order: the first and the last of the list are not those in time.":
+            1 - busy / (stages * first_to_last),
+        "That is idle time between a rank's own work; before its first and after its last it waits,"
+        " too.": between / (stages * (end - start)),
         "Waiting for a message is no work: only forward and backward are.":
             1 - every / (stages * (ends - starts)),
         "Waiting for a message is counted as work: only forward and backward are.":
@@ -175,6 +197,8 @@ def speed_up(p, m):
     known = {
         "That is one rank's share of work; p ranks work.": m / (m + p - 1),
         "That is the bubble.": (p - 1) / (m + p - 1),
+        "That is how much longer a pipeline takes than one that need not be filled.":
+            (m + p - 1) / m,
         "That is without the time to fill and to drain the row.": float(p),
         "It is upside down: the time of one rank by that of p.": (m + p - 1) / (p * m),
         "Filling the row takes p − 1 steps, not p.": p * m / (m + p),
@@ -199,6 +223,13 @@ def staleness(rank, stages):
         "That is the stash, which counts the micro-batch itself.": stages - rank,
         "The way to the end of the row and back grows shorter from rank to rank.": rank,
         "It is not the same on all ranks.": stages - 1,
+        "One too few: count the Bs between F3 and B3 on rank 0 of the written-out schedule.": stages
+        - 2
+        - rank,
+        "Each of the backwards between is followed by an update, not every other one.": (
+            stages - 1 - rank
+        )
+        / 2,
         "Both ways are counted; only what comes back makes an update.": 2 * (stages - 1 - rank),
     }
     return right, {why: wrong for why, wrong in known.items() if wrong != right}

@@ -22,6 +22,19 @@ _LAYERS = [
             "as even as they can be",
             "layers[r * n : (r + 1) * n if r < p - 1 else None]",
         ),
+        ("places", 0, "return the layers themselves", "list(range(r * n, (r + 1) * n))"),
+        (
+            "a module",
+            0,
+            "numbers in place of layers",
+            "nn.Sequential(*layers[r * n : (r + 1) * n])",
+        ),
+        (
+            "rounded up",
+            0.6,
+            "first L % p one more",
+            "layers[-(-len(layers) // p) * r :][: -(-len(layers) // p)]",
+        ),
         ("overlap", 0, "begins where the one before it ends", "layers[r * n :][: n + (r < p - 1)]"),
     )
 ]
@@ -32,6 +45,7 @@ _run = variants(
 def run_stage(actions, module, send, recv, inputs=None, loss=None):
     microbatches = sum(kind == "F" for kind, _ in actions)
     stash, total = {{}}, 0.0
+    {start}
     for kind, m in actions:
         {first}
         if kind == "F":
@@ -52,8 +66,11 @@ def run_stage(actions, module, send, recv, inputs=None, loss=None):
             torch.autograd.backward(y, {gradient} if loss is None else None)
             if inputs is None:
                 send("previous", ("B", m), tuple({back} for value in x))
+    {finish}
     return {result}
 """,
+    start="",
+    finish="",
     first="",
     index="m",
     received="value.requires_grad_()",
@@ -74,6 +91,22 @@ _FIRST = '(recv("next", ("B", m))[0],) + (None,) * (len(y) - 1)'
 _RUN = [
     _run("m times", 0, "m times too large", share="loss(m, *y)"),
     _run("1/m", 0, "divided by m twice", share="loss(m, *y) / microbatches**2"),
+    _run("half", 0, "twice as many as", share="loss(m, *y) / len(actions)"),
+    _run(
+        "first in, first out",
+        2.9,
+        "that of its own micro-batch",
+        take=".pop(next(iter(stash)))",
+    ),
+    _run("zeroed first", 3.1, "are to be added to", start="module.zero_grad()"),
+    _run(
+        "divided at the end",
+        3.1,
+        "not the gradients",
+        share="loss(m, *y)",
+        total="y[0].item() / microbatches",
+        finish="for p in module.parameters(): p.grad /= microbatches",
+    ),
     _run(
         "last micro-batch dropped",
         0,
@@ -96,7 +129,7 @@ _RUN = [
         "no gradient asked for", 0.4, "starts from the gradient that was received", gradient="None"
     ),
     _run("stash never freed", 3.1, "1F1B gains nothing", take="[m]"),
-    _run("one slot", 0.4, "is the stash's key the micro-batch", key="0", take="[0]"),
+    _run("one slot", 0.4, "Is the stash's key the micro-batch", key="0", take="[0]"),
     _run(
         "last in, first out",
         1.4,
@@ -137,6 +170,38 @@ _BUBBLE = [
     _bubble("the rest", 0, "the bubble is the rest", result="busy / (stages * (end - start))"),
     _bubble("one rank", 0, "all ranks together have p times", result="1 - busy / (end - start)"),
     _bubble("seconds", 0, "in seconds", result="stages * (end - start) - busy"),
+    _bubble("per cent", 0, "in per cent", result="100 * (1 - busy / (stages * (end - start)))"),
+    _bubble("as if sorted", 0, "come in any order", start="work[0].start", end="work[-1].end"),
+    _bubble(
+        "the law",
+        0,
+        "the law of lab 14",
+        result="(stages - 1) / (len({s.microbatch for s in spans}) + stages - 1)",
+    ),
+    Mistake(
+        "measured_bubble",
+        "gaps alone",
+        0,
+        "before its first and after its last",
+        """
+from itertools import pairwise
+def measured_bubble(spans, stages):
+    work = sorted((s for s in spans if s.kind in "FBIW"), key=lambda s: s.start)
+    ranks = [[s for s in work if s.rank == rank] for rank in range(stages)]
+    gaps = sum(b.start - a.end for one in ranks for a, b in pairwise(one))
+    return gaps / (stages * (max(s.end for s in work) - work[0].start))
+""",
+    ),
+    Mistake(
+        "measured_bubble",
+        "library",
+        0,
+        "libraries would do",
+        """
+def measured_bubble(spans, stages):
+    return schedules.Timeline(tuple(spans), stages).bubble()
+""",
+    ),
     _bubble("from 0", 0.4, "subtract the first start", start="0"),
     _bubble(
         "whole trace",
@@ -231,6 +296,7 @@ _SPEED = [
         ("bubble", "That is the bubble", "(p - 1) / (m + p - 1)"),
         ("no filling", "to fill and to drain", "p"),
         ("upside down", "upside down", "(m + p - 1) / (p * m)"),
+        ("filling", "need not be filled", "(m + p - 1) / m"),
         ("p steps", "takes p − 1 steps", "p * m / (m + p)"),
     )
 ] + [
@@ -246,6 +312,8 @@ _STALE = [
         ("stash", "counts the micro-batch itself", "stages - rank"),
         ("the rank", "grows shorter from rank to rank", "rank"),
         ("same", "not the same on all ranks", "stages - 1"),
+        ("one too few", "One too few", "max(0, stages - 2 - rank)"),
+        ("every other", "not every other one", "(stages - 1 - rank) / 2"),
         ("both ways", "Both ways are counted", "2 * (stages - 1 - rank)"),
     )
 ] + [
