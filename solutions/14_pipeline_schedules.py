@@ -291,7 +291,8 @@ with check.needs("gpipe_actions"):
 
 # %% [markdown]
 # ### Exercise 4 · Bubble — 1.5 points, 10 minutes, ●●○
-# Write the bubble as a function of p and m. Then two numbers from it:
+# Write the bubble as a function of p and m: by formula, here and in exercise 6, without
+# `schedules.simulate`. Then two answers from it:
 #
 # - `microbatches_needed`: with 4 stages, how many micro-batches at least for a bubble of at most 10 %?
 # - `slower_backward`: a backward takes three forwards instead of two. Is the bubble then `"smaller"`, the

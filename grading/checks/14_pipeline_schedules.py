@@ -10,6 +10,8 @@ from grading.fault import Fault
 from grading.student import probe
 from utils import schedules
 
+SIMULATOR = ["utils.schedules.simulate", "utils.schedules.Timeline"]  # they count what is asked
+
 
 @exercise("partition", points=1.5)
 def judge_partition(student, rng):
@@ -264,7 +266,7 @@ def judge_gpipe(student, rng):
             _judge_equal(schedule(case), right, known, _given(*case))
 
 
-@exercise("bubble_fraction", points=1.5)
+@exercise("bubble_fraction", points=1.5, forbids={"bubble_fraction": SIMULATOR})
 def judge_bubble(student, rng):
     with part("idle time as a share of all time", points=0.75):
         for _ in range(4):
@@ -321,7 +323,7 @@ def judge_one_f_one_b(student, rng):
             _judge_equal(schedule(case), right, known, _given(*case))
 
 
-@exercise("peak_stash", points=1)
+@exercise("peak_stash", points=1, forbids={"peak_stash": SIMULATOR})
 def judge_peak_stash(student, rng):
     def judge(rank, p, m, name):
         given = {"rank": rank, "stages": p, "microbatches": m, "schedule": name}
