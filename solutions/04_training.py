@@ -66,7 +66,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
 first, second = (pool_X[:1000], pool_y[:1000]), (pool_X[1000:1400], pool_y[1000:1400])
 live = training.Live("A network that trains on 1,000 images")
 history = training.fit(
-    model, optimizer, first, second, epochs=25, batch_size=32, held_out="other images", live=live
+    model, optimizer, first, second, epochs=25, batch_size=32, called="other images", live=live
 )
 
 # %% [markdown]
@@ -358,7 +358,7 @@ check("evaluate")
 # %%
 def watch(model: nn.Module, lr: float, epochs: int, title: str) -> training.History:
     """Train with your functions, and draw each epoch as it ends."""
-    history, live = training.History(held_out="validation"), training.Live(title)
+    history, live = training.History(called="validation"), training.Live(title)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     generator = torch.Generator().manual_seed(0)
     for epoch in range(1, epochs + 1):
@@ -629,7 +629,7 @@ with check.needs("learning_rate_schedule"):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
         sets = (train_X[:1000], train_y[:1000]), (valid_X, valid_y)
         run = training.fit(model, optimizer, *sets, epochs=10, batch_size=8, schedule=shape)
-        held[name] = run["test_loss"]
+        held[name] = run["held_out_loss"]
     plots.curves(right, held, "epoch", "validation loss (nats)")
     plots.show(
         fig, alt="Left: the two shapes. Right: with the schedule the loss ends lower, calmly."
@@ -653,7 +653,7 @@ def accuracy_of(lr: float, seed: int) -> float:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     sets = (train_X[:1000], train_y[:1000]), (valid_X, valid_y)
     history = training.fit(model, optimizer, *sets, epochs=5, batch_size=16, seed=seed)
-    return history.last.test_accuracy  # of the second of the sets, here the validation set
+    return history.last.held_out_accuracy
 
 
 fig, ax = plt.subplots(figsize=(6.4, 2.4))
@@ -752,7 +752,7 @@ def short_run(rate: float, batch_size: int) -> dict[str, float]:
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     sets = (train_X[:500], train_y[:500]), (valid_X, valid_y)
     score = training.fit(model, optimizer, *sets, epochs=2, batch_size=batch_size).last
-    return {"accuracy": round(score.test_accuracy, 4)}
+    return {"accuracy": round(score.held_out_accuracy, 4)}
 
 
 # %%
@@ -782,7 +782,7 @@ def run(batch_size: int, rate: float) -> dict[str, float]:
     few = slice(0, sizes.sweep_images)
     sets = (train_X[few], train_y[few]), (valid_X, valid_y)
     history = training.fit(model, optimizer, *sets, epochs=5, batch_size=batch_size)
-    accuracy = history.last.test_accuracy if history.rows else 0.1  # none: the loss was not finite
+    accuracy = history.last.held_out_accuracy if history.rows else 0.1  # none: the loss was not finite
     return {"validation_accuracy": accuracy}
 
 
@@ -866,13 +866,13 @@ for rate in (0.03, 0.3):
     training.fit(model, optimizer, *sets, epochs=5, batch_size=32, log=log)
     events = EventAccumulator(str(log)).Reload()
     print(f"rate {rate}: {', '.join(events.Tags()['scalars'])}")
-    print("   loss/test:", [round(event.value, 3) for event in events.Scalars("loss/test")])
+    print("   loss/held_out:", [round(event.value, 3) for event in events.Scalars("loss/held_out")])
 print(f'\nTo see the curves:\n"{sys.executable}" -m tensorboard.main --logdir "{folder.resolve()}"')
 
 # %% [markdown]
-# The numbers were read back from the files. (What `training.fit` calls *test* is the second set that it
-# is given, here the validation set.) To see them as curves, paste the last line into a terminal and
-# open the address that it prints. TensorBoard overlays the runs and reloads while they train.
+# The numbers were read back from the files; `held_out` is here the validation set. To see them as
+# curves, paste the last line into a terminal and open the address that it prints. TensorBoard overlays
+# the runs and reloads while they train.
 
 # %% [markdown]
 # ## 12 · Experiments

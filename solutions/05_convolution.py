@@ -816,7 +816,7 @@ with check.needs("LeNet"):
     )
     lenet, target = model, 0.9839 if is_mnist else 0.96
     print(
-        f"{digits.name}: {history.last.test_accuracy:.2%} of {len(test_y):,} test images right after"
+        f"{digits.name}: {history.last.held_out_accuracy:.2%} of {len(test_y):,} test images right after"
         f" {epochs} epochs, {history.seconds:.1f} s (target {target:.2%})"
     )
 

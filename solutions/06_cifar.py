@@ -100,7 +100,7 @@ linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)).to(device)
 optimizer = torch.optim.SGD(linear.parameters(), lr=0.002, momentum=0.9)
 plan = {"epochs": 3, "batch_size": 64, "schedule": falling}
 history = training.fit(linear, optimizer, train, test, **plan)
-control = history.last.test_accuracy
+control = history.last.held_out_accuracy
 print(f"{pictures.name}: a linear classifier gets {control:.1%} of the test images right.")
 
 # %% [markdown]
@@ -654,7 +654,7 @@ with check.needs("options", "build_network", "build_solver", "augment"):
     floor = 0.9 if sizes.scale in ("gpu", "multi") and len(train_X) == 50_000 else 0.6
     target = floor if pictures.name.startswith("CIFAR-10") else 0.9
     print(
-        f"{pictures.name}: {history.last.test_accuracy:.2%} of {len(test_y):,} test images right after"
+        f"{pictures.name}: {history.last.held_out_accuracy:.2%} of {len(test_y):,} test images right after"
         f" {len(history.rows)} epochs on {count:,}, {history.seconds:.1f} s (target {target:.0%};"
         f" linear {control:.1%})"
     )

@@ -111,7 +111,7 @@ def test_training_learns_and_tells_how_it_went(data: training.Pair) -> None:
     model, history = fitted(data, epochs=20)
     assert [row.epoch for row in history.rows] == list(range(1, 21))
     assert history["train_loss"][-1] < 0.3 < history["train_loss"][0]
-    assert history.last.test_accuracy == training.evaluate(model, *data).accuracy == 1.0
+    assert history.last.held_out_accuracy == training.evaluate(model, *data).accuracy == 1.0
     assert history.last.lr == 0.1
     assert history.seconds == pytest.approx(sum(row.seconds for row in history.rows))
     assert history.ended == ""
@@ -206,7 +206,7 @@ def test_data_on_another_device_are_refused(data: training.Pair) -> None:
 
 
 def test_the_picture_names_its_curves_and_axes(data: training.Pair) -> None:
-    _, history = fitted(data, held_out="validation")
+    _, history = fitted(data, called="validation")
     fig = history.draw("Lines")
     left, right = fig.axes
     assert (left.get_xlabel(), left.get_ylabel()) == ("epoch", "loss (nats)")
@@ -339,7 +339,7 @@ def test_an_interrupted_training_does_not_count_as_a_run(
 ) -> None:
     def run(rate: float) -> dict[str, float]:
         _, history = fitted(data, lr=rate, schedule=interrupting(epoch=2))
-        return {"accuracy": history.last.test_accuracy}
+        return {"accuracy": history.last.held_out_accuracy}
 
     with pytest.raises(KeyboardInterrupt):
         training.sweep(run, {"rate": [0.1]}, tmp_path / "runs.jsonl")
@@ -370,12 +370,12 @@ def test_a_run_can_be_read_back_from_tensorboards_log(data: training.Pair, tmp_p
 
     _, history = fitted(data, log=tmp_path / "run")
     events = EventAccumulator(str(tmp_path / "run")).Reload()
-    assert {"loss/train", "loss/test", "accuracy/train", "accuracy/test"} <= set(
+    assert {"loss/train", "loss/held_out", "accuracy/train", "accuracy/held_out"} <= set(
         events.Tags()["scalars"]
     )
-    logged = events.Scalars("loss/test")
+    logged = events.Scalars("loss/held_out")
     assert [event.step for event in logged] == [1, 2, 3]
-    assert [event.value for event in logged] == pytest.approx(history["test_loss"])
+    assert [event.value for event in logged] == pytest.approx(history["held_out_loss"])
 
 
 def test_without_tensorboard_a_sentence_says_what_is_missing(

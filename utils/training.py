@@ -2,7 +2,7 @@
 
     history = training.fit(model, optimizer, (X, y), (test_X, test_y), epochs=5, batch_size=64,
                            live=training.Live("LeNet"))
-    print(f"{history.last.test_accuracy:.2%}")
+    print(f"{history.last.held_out_accuracy:.2%}")
 
 Data are pairs of tensors: X (N, …) float32 and y (N,) int64, whole on one device, the model's.
 The loss is cross-entropy, in nats, of the scores (N, classes) that the model returns.
@@ -55,8 +55,8 @@ class Row:
     epoch: int  # from 1
     train_loss: float
     train_accuracy: float
-    test_loss: float
-    test_accuracy: float
+    held_out_loss: float
+    held_out_accuracy: float
     lr: float  # of the first parameter group, in the epoch's last step
     seconds: float  # of training and evaluation
 
@@ -66,17 +66,17 @@ class History:
     """What a training went through, epoch by epoch.
 
     rows: one for each whole epoch; batches: (epochs done, loss) of some batches, for the picture;
-    ended: "" after all epochs, else "interrupted" or "diverged"; held_out: what the picture calls
+    ended: "" after all epochs, else "interrupted" or "diverged"; called: what the picture calls
     the data that are not trained on ("validation", where the test set is kept for later).
     """
 
     rows: list[Row] = field(default_factory=list)
     batches: list[tuple[float, float]] = field(default_factory=list)
     ended: str = ""
-    held_out: str = "test"
+    called: str = "test"
 
     def __getitem__(self, name: str) -> list[float]:
-        """One column, such as `history["test_loss"]`: a value for each epoch."""
+        """One column, such as `history["held_out_loss"]`: a value for each epoch."""
         return [getattr(row, name) for row in self.rows]
 
     @property
@@ -100,9 +100,9 @@ class History:
         first, last = self.rows[0], self.rows[-1]
         return (
             f"Two plots over {len(self.rows)} epochs. Loss: training from {first.train_loss:.3g} to"
-            f" {last.train_loss:.3g}, {self.held_out} from {first.test_loss:.3g} to"
-            f" {last.test_loss:.3g}. Accuracy, {self.held_out}: from {first.test_accuracy:.1%} to"
-            f" {last.test_accuracy:.1%}."
+            f" {last.train_loss:.3g}, {self.called} from {first.held_out_loss:.3g} to"
+            f" {last.held_out_loss:.3g}. Accuracy, {self.called}: from"
+            f" {first.held_out_accuracy:.1%} to {last.held_out_accuracy:.1%}."
         )
 
     def draw(self, title: str = "") -> Figure:
@@ -112,10 +112,10 @@ class History:
             where, losses = zip(*self.batches, strict=True)
             left.plot(where, losses, ".", color=plots.GREY, alpha=0.5, markersize=3, zorder=1)
         epochs = self["epoch"]
-        loss = {"training": self["train_loss"], self.held_out: self["test_loss"]}
-        accuracy = {"training": self["train_accuracy"], self.held_out: self["test_accuracy"]}
+        loss = {"training": self["train_loss"], self.called: self["held_out_loss"]}
+        accuracy = {"training": self["train_accuracy"], self.called: self["held_out_accuracy"]}
         losses = [loss for _, loss in self.batches]
-        highest = max([*self["train_loss"], *self["test_loss"], *losses], default=1.0)
+        highest = max([*self["train_loss"], *self["held_out_loss"], *losses], default=1.0)
         left.set_ylim(0, 1.05 * highest)  # before the curves, whose names find their places by it
         for ax, series, name in ((left, loss, "loss (nats)"), (right, accuracy, "accuracy")):
             plots.curves(ax, series if self.rows else {}, "epoch", name, x=epochs)
@@ -175,7 +175,7 @@ def fit(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     train: Pair,
-    test: Pair,
+    held_out: Pair,
     *,
     epochs: int,
     batch_size: int,
@@ -184,11 +184,11 @@ def fit(
     augment: Augment | None = None,
     live: "Live | None" = None,
     log: str | Path | None = None,
-    held_out: str = "test",
+    called: str = "test",
 ) -> History:
     """Train the model in place by mini-batches; returns what happened, epoch by epoch.
 
-    train, test: (X, y), on the model's device.
+    train, held_out: (X, y), on the model's device.
     seed: of the order of examples and of what `augment` draws. Initial weights and dropout come
         from torch's global generator: `torch.manual_seed` before the model is made sets those.
     schedule: (step, steps) → factor, for step 0, …, steps − 1 (steps: of all epochs together); each
@@ -196,15 +196,15 @@ def fit(
         `torch.optim.lr_scheduler.LambdaLR` has it. At the end the rates are as they came.
     augment: (X, generator) → X, for each training batch; X is on its device, generator on the CPU.
     live: draws loss and accuracy while this runs. log: a folder for TensorBoard's log of the run.
-    held_out: what pictures call the second pair; its columns are test_loss and test_accuracy.
+    called: what pictures call the data held out ("validation", say).
 
     A loss that is no longer finite ends training with a printed sentence, and so does Ctrl-C (or
     JupyterLab's stop button): the weights reached stay, and `History.ended` says why. Within a
     `sweep` Ctrl-C is passed on, so that it ends the queue.
     Raises ValueError where data and model are on different devices.
     """
-    _require_one_device(model, train, test)
-    history = History(held_out=held_out)
+    _require_one_device(model, train, held_out)
+    history = History(called=called)
     loop = _Loop(model, optimizer, train, epochs, batch_size, schedule, augment, history, live)
     orders, draws = (torch.Generator().manual_seed(n) for n in (seed, seed + 2**32))
     with _writer(log) as writer, loop.rates_restored():
@@ -212,7 +212,7 @@ def fit(
             for epoch in range(1, epochs + 1):
                 start = time.perf_counter()
                 running = loop.epoch(epoch, orders, draws)
-                score = evaluate(model, *test)
+                score = evaluate(model, *held_out)
                 lr, seconds = optimizer.param_groups[0]["lr"], time.perf_counter() - start
                 history.rows.append(Row(epoch, *running, *score, lr, seconds))
                 _write(writer, history.last)
@@ -525,9 +525,9 @@ def _write(writer: "SummaryWriter | None", row: Row) -> None:
     if writer is not None:
         for tag, value in (
             ("loss/train", row.train_loss),
-            ("loss/test", row.test_loss),
+            ("loss/held_out", row.held_out_loss),
             ("accuracy/train", row.train_accuracy),
-            ("accuracy/test", row.test_accuracy),
+            ("accuracy/held_out", row.held_out_accuracy),
             ("learning_rate", row.lr),
         ):
             writer.add_scalar(tag, value, row.epoch)
