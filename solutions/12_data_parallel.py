@@ -189,6 +189,7 @@ def draw_messages(ax: plt.Axes, outcome: Simulation, title: str) -> None:
     ax.grid(axis="y", visible=False)
 
 
+# %%
 fig, ax = plt.subplots(figsize=(8, 3.4))
 draw_messages(ax, outcome, f"parameter server: {1e3 * outcome.seconds:.1f} ms")
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -198,7 +199,8 @@ plots.show(fig, alt="Rank 0 receives seven messages one after another, then send
 # Rank 0 is never free and everybody else nearly always is: 2 (p − 1) messages go through one link, one
 # after another. Twice the ranks, twice the time. (Here a rank can send one message and receive one at
 # the same time, as a network card can.)
-#
+
+# %% [markdown]
 # ## 3 · A tree
 # Pairs can add at the same time. Round 1: rank 1 sends to 0, 3 to 2, 5 to 4, 7 to 6. Round 2: 2 sends
 # its sum to 0, 6 to 4. Round 3: 4 sends to 0, which has the whole. Then the same rounds backwards,
@@ -209,7 +211,8 @@ plots.show(fig, alt="Rank 0 receives seven messages one after another, then send
 
 # %% [markdown]
 # ### Exercise 1 · Tree all-reduce — 2 points, 20 minutes, ●●○
-# p may be any number: then some ranks find no partner above them in a round.
+# p may be any number: then some ranks find no partner above them in a round. `dist.all_reduce` may not
+# be used here and in exercise 2.
 #
 # **Predict first:** how many messages does the tree send in all, more than the server, fewer or as
 # many? How many rounds for p = 8? For p = 6?
@@ -264,7 +267,8 @@ with check.needs("tree_all_reduce"):
 # %% [markdown]
 # As many messages as before, most of them at the same time: six rounds instead of fourteen. But look
 # at the white: most ranks still do nothing most of the time, and in each round whole gradients travel.
-#
+
+# %% [markdown]
 # ## 4 · A ring
 # Cut the gradient into p **chunks**. Each rank talks only to its right neighbour, and all talk at
 # once.
@@ -432,8 +436,8 @@ with check.needs("tree_all_reduce", "ring_all_reduce"):
 # %% [markdown]
 # Server and tree take about as long, where the model's ratio is 7 to 3. All messages pass through the
 # same memory and the same few cores, and only the sum of the work counts: every way moves 2 (p − 1) n
-# numbers in all. (The ring can be somewhat faster: it keeps all cores at work.) A comparison of
-# all-reduces on one machine says nothing about eight machines.
+# numbers in all. (The ring has more messages, and keeps all cores at work: it may be a little slower or
+# faster.) A comparison of all-reduces on one machine says nothing about eight machines.
 #
 # So we give every rank a link of its own: before a message is sent, the sender waits until the receiver
 # is ready, and then sleeps as long as a wire of 40 MB/s would take. Sleeping needs no core, so eight

@@ -20,18 +20,39 @@ def reduced(learner, name, parts, latency, bandwidth):
     from utils.ranks import RankError
     from utils.ranks.simulated import simulate
 
+    class Watched:
+        """dist, and how many sends were begun and not waited for."""
+
+        def __init__(self, dist):
+            self._dist, self.begun, self.waited = dist, 0, set()
+
+        def __getattr__(self, name):
+            return getattr(self._dist, name)
+
+        def isend(self, *args, **options):
+            request, number = self._dist.isend(*args, **options), self.begun
+            self.begun, wait = self.begun + 1, request.wait
+
+            def ended():
+                wait()
+                self.waited.add(number)
+
+            request.wait = ended
+            return request
+
     def job(dist):
-        x = parts[dist.get_rank()].clone()
+        x, dist = parts[dist.get_rank()].clone(), Watched(dist)
         result = getattr(learner, name)(dist, x)
-        return result, x
+        return result, x, dist.begun - len(dist.waited)
 
     try:
         found = simulate(job, len(parts), latency=latency, bandwidth=bandwidth)
     except RankError as error:
         return {"reason": error.reason, "text": str(error)}
     return {
-        "results": [result for result, _ in found.results],
-        "arguments": [x for _, x in found.results],
+        "results": [result for result, _, _ in found.results],
+        "arguments": [x for _, x, _ in found.results],
+        "unwaited": sum(count for _, _, count in found.results),
         "messages": [(m.source, m.target, m.values.numel(), m.received) for m in found.messages],
         "reductions": len(found.reductions),
         "seconds": found.seconds,
@@ -77,7 +98,8 @@ def _judge_sum(student, rng, name, p, n):
         for rank, (got, after) in enumerate(zip(reply["results"], reply["arguments"], strict=True)):
             try:
                 what = "the result of some rank"
-                expect.close(got, total, what=what, given=given, rtol=1e-5, atol=1e-6)
+                mean = {"That is the mean; asked for is the sum.": total / p} if p > 1 else {}
+                expect.close(got, total, what=what, given=given, knows=mean, rtol=1e-5, atol=1e-6)
             except Fault as fault:
                 fault.detail = f"On rank {rank}. {fault.detail}".strip()
                 if parts is telling and fault.kind == "value":
@@ -172,6 +194,11 @@ def _judge_rounds(student, rng, name, p):
             "One message follows the other. Do all go to rank 0, or along a line from rank to rank?"
             " In a tree, pairs that have nothing to do with each other send at the same time."
         )
+    elif took < rounds:
+        why = (
+            "That is less than the way up and the way down. Two partners that send to each other in"
+            " the same round are another algorithm, which needs more messages."
+        )
     elif took > rounds:
         sums = "The way back takes as many rounds as the way up: the same pairs, in reverse order."
         why = f"{why} {sums}"
@@ -256,6 +283,14 @@ def _judge_ring_time(student, rng, p):
         if took > steps
         else "Are all chunks passed on?",
     )
+    expect.that(
+        reply["unwaited"] == 0,
+        "A send was begun, and its end never waited for.",
+        given=given,
+        detail=f"On all ranks together: {reply['unwaited']}.",
+        diagnosis="Until request.wait() returns the chunk may still be on its way: it must not"
+        " change, and the function must not end.",
+    )
 
 
 @probe
@@ -289,6 +324,8 @@ def judge_cost(student, rng):
             + right / whole * nbytes / beta
             if algorithm != "ring"
             else right / 2,
+            "`nbytes` counts bytes already: a number's 4 are in it.": right
+            + 3 * beta * nbytes * (right / whole if algorithm != "ring" else 2 * (p - 1) / p),
             **known(p, nbytes, alpha, beta, whole),
         }
         expect.close(got, right, what="the time", given=given, knows=knows, rtol=1e-6)
@@ -341,6 +378,16 @@ def judge_cost(student, rng):
                     * (a + b * n / p),
                     "Every step pays the latency.": a + 2 * (p - 1) * b * n / p,
                     "The latency is forgotten.": 2 * (p - 1) * b * n / p,
+                    "1 / beta is the bandwidth; beta itself is the time for a byte.": 2
+                    * (p - 1)
+                    * (a + n / p / b),
+                    "Messages of one step travel at the same time: count the step once.": 2
+                    * p
+                    * (p - 1)
+                    * (a + b * n / p),
+                    "A chunk is nbytes / p here, also where that is no whole number.": 2
+                    * (p - 1)
+                    * (a + b * math.ceil(n / p)),
                     "The latency does not shrink with the chunk: only bytes are divided by p.": 2
                     * (p - 1)
                     * whole
@@ -585,6 +632,8 @@ def _judge_bucket_sizes(student, rng, size):
     right, got = _packed(lengths[::-1], size), list(reply["reductions"])
     ending = "Empty buckets need no message." if 0 in got else ""
     known = {
+        tuple(_packed(lengths[::-1], size - 1)): "A gradient that fills the bucket exactly still"
+        " fits in.",
         tuple(_packed(lengths, size)): "Those are the buckets from the first parameter on: begin"
         " with the last, whose gradient is there first.",
         tuple(right[:-1]): "The last bucket, not full, is still to be sent.",
@@ -596,6 +645,8 @@ def _judge_bucket_sizes(student, rng, size):
         " (g.nbytes).",
         tuple(_overfull(lengths[::-1], size)): "A bucket is closed before a gradient makes it too"
         " large, not after.",
+        (sum(lengths),): "All are in one bucket. Is bucket_bytes the limit, and does it count bytes"
+        " (g.nbytes)? A float64 number has 8.",
     }
     how = (
         "Add gradients while they fit; then send, and begin a new bucket with the one that did not."
@@ -634,7 +685,7 @@ def _overfull(lengths, size):
 def judge_rate(student, rng):
     def judge(step, warmup, factor=None):
         base_batch = int(rng.integers(2, 9)) * 8
-        batch = base_batch * (factor or int(rng.integers(3, 12)))
+        batch = int(base_batch * (factor or int(rng.integers(3, 12))))
         base = float(rng.uniform(0.01, 0.2))
         scaled = base * batch / base_batch
         share = min(step / warmup, 1.0) if warmup else 1.0
@@ -643,6 +694,12 @@ def judge_rate(student, rng):
         got = student.learning_rate_at(step, **inputs, warmup_steps=warmup)
         knows = {
             "That grows from 0; it begins at base_rate.": scaled * share,
+            "That grows from 0 and counts from 1; at step 0 it is base_rate.": scaled
+            * min((step + 1) / max(warmup, 1), 1.0),
+            "That grows by a factor in each step; asked for is a straight line.": base
+            * (batch / base_batch) ** share,
+            "// cuts off what is not whole: divide with /.": base
+            + (base * (batch // base_batch) - base) * share,
             "The rate is not scaled with the batch.": base,
             "That is the scaled rate at once: where is the warm-up?": scaled,
             "The steps are counted from 0: at step 0 it is base_rate itself.": base
@@ -660,6 +717,7 @@ def judge_rate(student, rng):
     with part("after the warm-up: scaled with the batch", points=0.35):
         for step in (10, 11, 500):
             judge(step, 10)
+        judge(12, 10, factor=2.5)
     with part("in the warm-up: a straight line from base_rate", points=0.4):
         warmup = int(rng.integers(8, 20))
         for step in (0, 1, warmup // 2, warmup - 1):

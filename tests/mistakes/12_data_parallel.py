@@ -68,6 +68,17 @@ def {}(dist, x):
     dist.all_reduce(total)
     return total
 """
+_BUTTERFLY = """
+def tree_all_reduce(dist, x):
+    rank, p, d = dist.get_rank(), dist.get_world_size(), 1
+    total, part = x.clone(), torch.empty_like(x)
+    while d < p:
+        request = dist.isend(total.clone(), rank ^ d)
+        dist.recv(part, rank ^ d)
+        request.wait()
+        total, d = total + part, 2 * d
+    return total
+"""
 _TREE = [
     Mistake("tree_all_reduce", "the library's", 0, "the library's answer",
             _LIBRARY.format("tree_all_reduce")),
@@ -82,6 +93,8 @@ _TREE = [
     _tree("in place", 0.9, "x itself was changed", copy="x"),
     _tree("one distance short", 0.0, "missing from the sum",
           distances="[2**k for k in range(p.bit_length() - 1) if 2**k < p - 1]"),
+    _tree("the mean", 0.9, "That is the mean", result="total / p"),
+    Mistake("tree_all_reduce", "butterfly", 0.6, "another algorithm", _BUTTERFLY),
     _tree("x returned", 0.9, "nothing was added", result="x"),
 ]  # fmt: skip
 
@@ -125,6 +138,7 @@ _RING = [
     _ring("even ranks first", 1.7, "holds up its neighbour",
           send="if rank % 2 == 0: dist.send(chunks[going], (rank + 1) % p)",
           wait="if rank % 2: dist.send(chunks[going], (rank + 1) % p)"),
+    _ring("never waited for", 1.7, "may still be on its way", wait=""),
     _ring("in place", 1.15, "A slice of x",
           pieces="x.tensor_split(p)",
           new="chunks[coming].add_(part) if step < p - 1 else chunks[coming].copy_(part)"),
@@ -171,6 +185,14 @@ _COST = [
     _cost("bandwidth for beta", 0.55, "1 / beta is the bandwidth",
           server="2 * (p - 1) * (alpha + nbytes / beta)",
           tree="2 * (p - 1).bit_length() * (alpha + nbytes / beta)"),
+    _cost("bandwidth in the ring", 0.85, "1 / beta is the bandwidth",
+          ring="2 * (p - 1) * (alpha + nbytes / p / beta)"),
+    _cost("all ranks' messages", 0.85, "travel at the same time",
+          ring="2 * p * (p - 1) * (alpha + beta * nbytes / p)"),
+    _cost("four bytes a byte", 0.95, "counts bytes already",
+          server="2 * (p - 1) * (alpha + 4 * beta * nbytes)"),
+    _cost("whole bytes", 0.85, "no whole number",
+          ring="2 * (p - 1) * (alpha + beta * -(-nbytes // p))"),
     _cost("no refusal", 1.1, "worse than none", unknown="return 0.0"),
 ]  # fmt: skip
 
@@ -261,12 +283,15 @@ _BUCKETS = [
     _buckets("from the first", 0.5, "begin with the last",
              order="[q for q in model.parameters() if q.requires_grad]"),
     _buckets("last not sent", 0.0, "still to be sent", sent="buckets[:-1]"),
-    _buckets("numbers, not bytes", 0.5, "counts bytes",
+    _buckets("numbers, not bytes", 0.5, "A float64 number has 8",
              close="buckets[-1] and sum(h.numel() for h in buckets[-1] + [g]) > bucket_bytes"),
-    _buckets("four bytes", 0.5, "need not have 4 bytes",
+    _buckets("four bytes", 0.5, "A float64 number has 8",
              close="buckets[-1] and 4 * sum(h.numel() for h in buckets[-1] + [g]) > bucket_bytes"),
     _buckets("closed too late", 0.5, "closed before",
              close="sum(h.nbytes for h in buckets[-1]) >= bucket_bytes"),
+    _buckets("full is too full", 0.5, "exactly still fits",
+             close="buckets[-1] and sum(h.nbytes for h in buckets[-1]) + g.nbytes >= bucket_bytes"),
+    _buckets("one for all", 0.5, "All are in one bucket", close="False"),
     _buckets("one a gradient", 0.5, "one message for each gradient", close="buckets[-1]"),
     _buckets("None skipped", 0.75, "all_reduce", lacking="continue"),
     Mistake("bucketed_all_reduce", "no buckets", 0.5, "one message for each gradient", """
@@ -304,6 +329,11 @@ _RATE = [
     _rate("counted from 1", 0.6, "counted from 0",
           during="base_rate + (scaled - base_rate) * (step + 1) / warmup_steps"),
     _rate("on and on", 0.65, "the line does not go on", over="warmup_steps == 0"),
+    _rate("whole multiples", 0.65, "// cuts off", scaled="base_rate * (batch // base_batch)"),
+    _rate("by a factor", 0.6, "asked for is a straight line",
+          during="base_rate * (batch / base_batch) ** (step / warmup_steps)"),
+    _rate("from 0, counted from 1", 0.6, "grows from 0 and counts from 1",
+          during="scaled * (step + 1) / warmup_steps"),
     _rate("by nothing", 0.75, "ZeroDivisionError", over="False",
           during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)"),
     _rate("on top", 0.6, "not on top", during="base_rate + scaled * step / warmup_steps"),
