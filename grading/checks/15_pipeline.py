@@ -505,6 +505,9 @@ def stash(learner, case, n, d):
         if case == "shared":
             y = x.tanh()
             return y * y
+        if case == "views":
+            y = x.tanh()
+            return y[1:] * y[:-1]
         return torch.relu(x + 1).sum().item()
 
     measured = [learner.measured_stash(run, list(linear.parameters())) for _ in range(2)]
@@ -550,6 +553,8 @@ def judge_measured_stash(student, rng):
     with part("a tensor that is saved twice is held once", points=0.4):
         twice = "One tensor is saved more than once, and memory holds it once: compare storages."
         judge("shared", 1, "one tensor, by two operations", {twice: 3})
+        with expect.otherwise(twice):
+            judge("views", 1, "one tensor, and two slices of it")
 
 
 @exercise("speed_up", points=1)

@@ -277,6 +277,13 @@ _STASH = [
     ),
     _stash("weights", 1.6, "The weights are counted", before="weights = set()"),
     _stash("twice", 1.6, "memory holds it once", sizes=_EACH),
+    _stash(
+        "by place, not by storage",
+        1.6,
+        "compare storages",
+        sizes="now = sum({o.tensor.data_ptr(): o.tensor.nbytes for o in held"
+        " if o.tensor.data_ptr() not in weights}.values())",
+    ),
     _stash("numbers", 0, "asked for are bytes", sizes=f"{_EACH} // 4"),
     _stash("at the end", 0, "wrong", result=_AT_END),
     _stash("the last", 1.2, "the most that is held at any time", most="now"),
