@@ -507,7 +507,7 @@ def stash(learner, case, n, d):
             return y * y
         if case == "views":
             y = x.tanh()
-            return y[1:] * y[:-1]
+            return y[1:-1] * y[2:]
         return torch.relu(x + 1).sum().item()
 
     measured = [learner.measured_stash(run, list(linear.parameters())) for _ in range(2)]
