@@ -336,7 +336,7 @@ def judge_run_stage(student, rng):
             len(got[1]), "The parameters have no gradient.", given=given,
             diagnosis="Is backward called for each (\"B\", m)?",
         )  # fmt: skip
-        gradient = batch.gradients[0][0]
+        gradient = torch.as_tensor(batch.gradients[0][0])
         expect.close(got[1], gradient, what="the gradient", given=given, knows=known)
         known = {
             "The gradients that were there before are gone: they are to be added to.": gradient,
