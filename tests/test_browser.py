@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser import JupyterLab, chromium, served
 from tests.needs import needs
@@ -13,6 +14,12 @@ from tests.needs import needs
 pytestmark = needs("chromium")
 
 CHECK = 'check("perceptron_update")'
+PARAMETERS = "scale = "
+STEPPER = """\
+from IPython.display import HTML
+from utils import schedules
+timeline = schedules.simulate(schedules.parse("F0 B0\\nF0 B0"))
+HTML(schedules.stepper(timeline, alt="Two ranks."))"""
 ANSWER = "def perceptron_update("
 RIGHT = """\
 def perceptron_update(w, b, x, y, lr):
@@ -69,3 +76,13 @@ def test_lab_02_untouched_says_so_at_each_check_and_describes_its_pictures(lab: 
     descriptions = lab.alternative_texts()
     assert descriptions
     assert "" not in descriptions
+
+
+def test_a_schedule_is_stepped_through_by_the_arrow_keys(lab: JupyterLab) -> None:
+    lab.open("14 ·")
+    lab.write(PARAMETERS, STEPPER)
+    lab.run(STEPPER)
+    said = lab.find(By.CSS_SELECTOR, ".stepper output")
+    assert said.text.startswith("At 6:")
+    lab.find(By.CSS_SELECTOR, ".stepper input").send_keys(Keys.ARROW_LEFT)
+    assert said.text.startswith("At 4:")

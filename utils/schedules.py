@@ -425,7 +425,8 @@ def stepper(timeline: Timeline, *, alt: str) -> str:
         f'<div class="veil" style="{veil}"></div></div>'
         f'<br><label>time <input type="range" min="0" max="{len(times) - 1}"'
         f' value="{len(times) - 1}" style="width:70%" data-steps="{escape(json.dumps(steps))}"'
-        f' oninput="{script}"></label>'
+        # or JupyterLab takes the arrow keys for itself
+        f' oninput="{script}" data-lm-suppress-shortcuts="true"></label>'
         f'<br><output aria-live="polite">{escape(steps[-1]["says"])}</output></div>'
     )
 
