@@ -650,7 +650,7 @@ with check.needs("options", "build_network", "build_solver", "augment"):
     built = build_network(network_spec).to(device, memory_format=torch.channels_last)
     plan = build_solver(solver_spec, built)
     plan["augment"] = augment if sizes.augment else None
-    history = training.fit(built, train=train, test=test, live=training.Live(), **plan)
+    history = training.fit(built, train=train, held_out=test, live=training.Live(), **plan)
     floor = 0.9 if sizes.scale in ("gpu", "multi") and len(train_X) == 50_000 else 0.6
     target = floor if pictures.name.startswith("CIFAR-10") else 0.9
     print(
@@ -734,7 +734,7 @@ def few_images(seed: int, augmented: bool) -> tuple[float, float]:
     plan = build_solver(solver_spec, net) | {"epochs": sizes.few_epochs, "seed": seed}
     few = train_X[:1000], train_y[:1000]
     glance = test_X[:100], test_y[:100]
-    training.fit(net, train=few, test=glance, augment=augment if augmented else None, **plan)
+    training.fit(net, train=few, held_out=glance, augment=augment if augmented else None, **plan)
     return training.evaluate(net, *few).accuracy, training.evaluate(net, *test).accuracy
 
 
@@ -1040,7 +1040,7 @@ def experiment(network: str = QUICK, solver: str = SOLVER, epochs: int = 5) -> f
     net = build_network(spec.parse(network, "network.yaml")).to(device)
     plan = build_solver(spec.parse(solver, "solver.yaml"), net) | {"epochs": epochs}
     few = train_X[:1000], train_y[:1000]
-    training.fit(net, train=few, test=few, **plan)
+    training.fit(net, train=few, held_out=few, **plan)
     return training.evaluate(net, *test).accuracy
 
 
