@@ -45,7 +45,7 @@ device = best_device()
 torch.manual_seed(0)
 sizes = settings.choose(
     scale,
-    smoke={"steps": 3600, "units": 128, "streams": 32, "length": 16, "rate": 0.01},
+    smoke={"steps": 3400, "units": 128, "streams": 40, "length": 16, "rate": 0.01},
     cpu={"steps": 8000, "units": 128, "streams": 32, "length": 32, "rate": 0.008},
     gpu={"steps": 8000, "units": 512, "streams": 128, "length": 64, "rate": 0.004},
 )
