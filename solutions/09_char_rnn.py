@@ -214,7 +214,8 @@ print(f"a guess among {V}: {np.log2(V):.2f}   unigram {unigram:.2f}   bigram {bi
 
 # %% [markdown]
 # ### Exercise 2 · A recurrent step — 1 point, 10 minutes, ●○○
-# For a batch: B texts are read side by side, one character of each. Rows are texts.
+# For a batch: B texts are read side by side, one character of each. Rows are texts. Here and in
+# exercise 3 PyTorch's own recurrent layers (`nn.RNNCell`, `nn.LSTM` and the like) are not to be used.
 #
 # **Predict first:** if $U = 0$, how far back can the network look?
 #
@@ -258,7 +259,8 @@ with check.needs("rnn_step"):
 # Five characters came in, then nothing: the state forgets them within some steps. Training has the
 # same trouble backwards, as in lab 02: each step that a gradient goes back multiplies it by $U$ and a
 # slope of tanh. It vanishes.
-#
+
+# %% [markdown]
 # ## 4 · A memory that lasts
 # A **long short-term memory** (LSTM, Hochreiter and Schmidhuber 1997) adds a second state, the
 # **cell** $c$, that is not pushed through a matrix. Four vectors come from x and h:
@@ -293,22 +295,22 @@ cells["LSTM, b = 3"].bias_ih.data[64:128] = 3.0  # of the forget gate
 fig, ax = plt.subplots(figsize=(6.4, 3.2))
 ax.set_yscale("log")
 lengths = {name: reach(cell) for name, cell in cells.items()}
-plots.curves(ax, lengths, "steps back", "gradient", x=np.arange(60))
+plots.curves(ax, lengths, "steps back", "length of gradient", x=np.arange(60))
 plots.show(fig, alt="Log axis: the RNN falls fastest; an LSTM with open forget gates stays high.")
 
 # %% [markdown]
 # Straight lines on a logarithmic axis: each step back multiplies. In the RNN by a matrix, in the LSTM
 # by the forget gate, a number for each unit that the network can learn to hold near 1 (in the third
 # curve a bias of 3 holds it at about 0.95).
-#
-# **By hand:** a cell's forget gate is 0.9 and its input gate 0. What share of `c` is left after 20
-# steps? Put it into `share_left`, to two digits.
 
 # %% [markdown]
 # ### Exercise 3 · An LSTM step — 2 points, 20 minutes, ●●○
 # The gates stand one below the other in `W`, `U` and `b`, H rows each, **in PyTorch's order: i, f, g,
 # o**. Then the same weights give the same text in your cell and in `nn.LSTM`. (Other libraries have
 # other orders; a network moved between them with the wrong one runs and writes nonsense.)
+#
+# **By hand:** a cell's forget gate is 0.9 and its input gate 0. What share of `c` is left after 20
+# steps? Put it into `share_left`, to two digits.
 #
 # <details><summary>Hint 1</summary>One product with all of <code>W</code> and one with all of
 # <code>U</code> give all four at once; <code>chunk(4, dim=1)</code> takes them apart.</details>
@@ -360,9 +362,10 @@ with check.needs("lstm_step"):
 # ## 5 · A stream, not a heap
 # In lab 04 the batches were a shuffled heap. A text has an order, and the state is only worth
 # something if the next batch goes on where this one stopped.
-#
+
+# %% [markdown]
 # So the text is cut into B long parts, one for each row of the batch. Each batch is the next T
-# characters of every part: `x: (B, T)`. What should be predicted is always the character after:
+# characters of every part, its next **chunk**: `x: (B, T)`. What should be predicted is always the character after:
 # `y: (B, T)`, the same parts read one place further on.
 #
 # <pre>
@@ -375,7 +378,7 @@ with check.needs("lstm_step"):
 # %% [markdown]
 # ### Exercise 4 · Batches that go on — 1.5 points, 15 minutes, ●●○
 # For N ids, a part has S = (N − 1) // B characters: one is left over at the end as the last thing to
-# be predicted. What does not fill a batch is left out.
+# be predicted. The end of a part that does not fill a chunk of T is left out.
 #
 # **Predict first:** in how many batches is the last character of a batch's `y` the first of the next
 # batch's `x`?
@@ -489,7 +492,8 @@ with check.needs("sample"):
 # %% [markdown]
 # What follows the most frequent character of your text, drawn by *your* function; rank 1 is its most
 # frequent follower. A low temperature sharpens, a high one flattens, and top-k cuts the tail off.
-#
+
+# %% [markdown]
 # ## 7 · Back through some of the time
 # The gradient of the loss goes back through every step that led there: a million for a whole text.
 # **Truncated backpropagation through time** stops at the chunk's edge. The *value* of the state is
@@ -503,7 +507,7 @@ with check.needs("sample"):
 # %% [markdown]
 # ### Exercise 6 · One step through time — 2 points, 20 minutes, ●●○
 # `model(x, state)` returns scores (B, T, V) and the state after x, `(h, c)`. The loss is the mean
-# cross-entropy over all B·T characters, in nats.
+# cross-entropy over all B·T characters, in **nats**: with the natural logarithm, as PyTorch has it.
 #
 # **Predict first:** what happens at the *second* step if nobody detached at the first?
 #
@@ -560,6 +564,8 @@ check("bptt_step")
 model = text_training.CharLSTM(V, sizes.units).to(device)
 print(model)
 print(f"{sum(p.numel() for p in model.parameters()):,} weights on {device}")
+
+# %%
 folder = Path(tempfile.mkdtemp(prefix="char_rnn-"))
 floors = {
     ("shakespeare", "smoke"): 2.3,
@@ -575,7 +581,7 @@ def cosine(step: int, steps: int) -> float:
 
 
 def write(length: int, temperature: float = 0.8, top_k: int | None = None) -> str:
-    """What the model writes after the first line of the held-out text."""
+    """What the model writes after the first 60 characters of the held-out text."""
     prompt = vocabulary.encode(corpus.held_out[:60]).to(device)
     ids = text_training.generate(model, prompt, length, lambda s: sample(s, temperature, top_k))
     return vocabulary.decode(torch.tensor(list(ids)))
@@ -688,6 +694,8 @@ with torch.no_grad():
         pairs = np.zeros((V, V), np.float32) + 0.1
         np.add.at(pairs, (train_ids[:-1], train_ids[1:]), 1)
         scores = torch.from_numpy(pairs).log()[held_ids[:4000]]
+
+# %%
 temperatures = np.array([0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5])
 with check.needs("bits_per_character"):
     entropies, bits = [], []
@@ -701,9 +709,9 @@ with check.needs("bits_per_character"):
     plots.curves(ax, curves, "temperature", "bits", x=temperatures)
     ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
     plots.show(fig, alt="Entropy rises with temperature; surprise at real text is lowest near 1.")
-    print("temperature    ", *(f"{t:6g}" for t in temperatures))
-    print("entropy        ", *(f"{h:6.2f}" for h in entropies))
-    print("bits at text   ", *(f"{b:6.2f}" for b in bits))
+    print("temperature   entropy   bits per character")
+    for temperature, entropy, surprise in zip(temperatures, entropies, bits, strict=True):
+        print(f"{temperature:11g}{entropy:10.2f}{surprise:21.2f}")
 
 # %% [markdown]
 # Entropy only rises. But the surprise at *real* text has a lowest point close to temperature 1: below,
@@ -747,6 +755,7 @@ inputs, zero = (torch.randn(n, batch, units, device=device) for n in (steps, 1))
 zero = torch.zeros_like(zero[0])
 
 
+# %%
 def your_loop() -> Tensor:
     h, c, out = zero, zero, []
     W, U, b = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0 + layer.bias_hh_l0
@@ -777,6 +786,7 @@ def milliseconds(run: Callable[[], Tensor], times: int = 12) -> float:
     return float(np.median(taken[2:]))
 
 
+# %%
 with check.needs("lstm_step"):
     ways = {"your loop": your_loop, "nn.LSTMCell": cell_loop, "nn.LSTM": lambda: layer(inputs)[0]}
     error = max((way() - layer(inputs)[0]).abs().max().item() for way in ways.values())
@@ -788,7 +798,7 @@ with check.needs("lstm_step"):
     )
     ax.set(xlabel="milliseconds, forward and backward", xlim=(0, 1.35 * max(times.values())))
     ax.invert_yaxis()
-    plots.show(fig, alt="Times of three LSTMs: the Python loop is slowest, nn.LSTM fastest.")
+    plots.show(fig, alt="Times of three LSTMs: both Python loops take longer than nn.LSTM.")
     print(f"on {device}; the three agree to {error:.0e}")
 
 # %% [markdown]
@@ -802,7 +812,8 @@ with check.needs("lstm_step"):
 #
 # What no one can do is start step 65 before step 64. Attention (lab 10) gives up the state to be rid
 # of that.
-#
+
+# %% [markdown]
 # ## 11 · What does a unit look for?
 # The network has a cell for each unit and layer, and each is a number after every character. Karpathy
 # and others (2015) found some that one can read: one counts along the line, one is on inside quotes.
@@ -857,15 +868,15 @@ if history is not None:
 
 # %% [markdown]
 # ## 12 · Experiments
-# Nothing here is graded. Set the parameters in the second cell and run again.
+# Nothing here is graded. Set the parameters in the second cell, or the sizes in the third.
 #
 # - Another `style`, or a text of yours. Which has the fewest bits? (A Japanese character carries more
 #   than a Latin one: compare bits per *byte* of UTF-8, too.)
 # - `scale = "cpu"`: some minutes. Stop it in the middle; go on with `resume=True`.
 # - Give `write` another prompt. What does it do with one in another language?
 # - In `stream_batches`, shuffle the batches of a pass. What is the carried state worth, in bits?
-# - Chunks of 8 characters instead of 64, at the same number of characters.
-# - `units=512` and a rate of 0.003. Does held-out text stop gaining while training text goes on?
+# - A `length` of 8, with as many more `steps` as keep the number of characters.
+# - 512 `units` and a `rate` of 0.003. Does held-out text stop gaining while training text goes on?
 
 # %%
 with check.needs("bptt_step", "stream_batches", "Vocabulary"):

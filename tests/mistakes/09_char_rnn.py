@@ -43,6 +43,15 @@ _VOCABULARY = [
     _vocabulary("floats", 0.7, "another dtype than int64", dtype=", dtype=torch.float32"),
     _vocabulary("a list of characters", 0.8, "joins characters to one string",
                 decode="[self.characters[i] for i in ids.tolist()]"),
+    _vocabulary("tensors as keys", 0.8, "ids.tolist() has numbers",
+                decode='"".join(dict(enumerate(self.characters))[i] for i in ids)'),
+    _vocabulary("chr", 0.8, "the characters with these code points",
+                decode='"".join(chr(i) for i in ids)'),
+    _vocabulary("all of ASCII", 0, "Some are not in the text",
+                characters='"".join(map(chr, range(128)))'),
+    _vocabulary("by frequency", 0.7, "sort them by code point", order="sorted(set(text))",
+                characters='"".join(sorted(set(text), key=text.count))',
+                decode='"".join(sorted(self.characters)[i] for i in ids.tolist())'),
     _vocabulary("with blanks", 0.8, "put between the characters",
                 decode='" ".join(self.characters[i] for i in ids.tolist())'),
     _vocabulary("KeyError", 0.8, "Raise ValueError yourself", first=""),
@@ -82,7 +91,28 @@ def rnn_step(x, h, W, U, b):
     _rnn("sigmoid", 0, "That is a sigmoid", result="torch.sigmoid(x @ W.T + h @ U.T + b)"),
     _rnn("tanh of a part", 0, "W x alone", result="torch.tanh(x @ W.T) + h @ U.T + b"),
     _rnn("added", 0, "The old state is added", result="torch.tanh(x @ W.T + h @ U.T + b) + h"),
-    _rnn("W not turned", 0, "raised RuntimeError", result="torch.tanh(W @ x + U @ h + b)"),
+    _rnn("W not turned", 0, "W x becomes x @ W.T", result="torch.tanh(W @ x + U @ h + b)"),
+    _rnn(
+        "neither turned",
+        0,
+        "W and U act from the wrong side",
+        result="torch.tanh(x @ W + h @ U + b)",
+    ),
+    _rnn("changed places", 0, "W is for x, U for h", result="torch.tanh(h @ W.T + x @ U.T + b)"),
+    _rnn("b outside", 0, "b stands outside tanh", result="torch.tanh(x @ W.T + h @ U.T) + b"),
+    _rnn("b twice", 0, "b is added twice", result="torch.tanh(x @ W.T + b + h @ U.T + b)"),
+    _rnn(
+        "two tanh",
+        0,
+        "one tanh goes around all",
+        result="torch.tanh(x @ W.T) + torch.tanh(h @ U.T) + b",
+    ),
+    _rnn(
+        "with the old state",
+        0,
+        "no more and no less",
+        result="torch.tanh(x @ W.T + h @ U.T + b), h",
+    ),
     _rnn("in place", 0.4, "changed its argument `h`", first="h *= 1.5; h /= 1.5; h += 1e-13"),
 ]
 
@@ -127,6 +157,17 @@ def lstm_step(x, h, c, W, U, b):
     _lstm("no output gate", 1.0, "The output gate is missing", result="torch.tanh(c), c"),
     _lstm("no bias", 0.3, "The bias b is missing", a="x @ W.T + h @ U.T"),
     _lstm("U times c", 0.3, "it is multiplied by h", a="x @ W.T + c @ U.T + b"),
+    _lstm("rows cut", 0.3, "chunk(4, dim=1) cuts columns", cut="a.chunk(4)"),
+    _lstm("b twice", 0.3, "b is added twice", a="x @ W.T + b + h @ U.T + b"),
+    _lstm("sigmoid at the end", 1.0, "a sigmoid of the cell", result="o * torch.sigmoid(c), c"),
+    _lstm("tanh of all", 1.0, "around the cell only", result="torch.tanh(o * c), c"),
+    _lstm("cell through tanh", 0.8, "c' stays as it is", c="torch.tanh(f * c + i * g)",
+          result="o * c, c"),
+    _lstm("f times h", 0.3, "f multiplies the old h", c="f * h + i * g"),
+    _lstm("1 - f", 0.3, "the share that is kept", c="(1 - f) * c + i * g"),
+    _lstm("i added", 0.3, "it multiplies it", c="f * c + i + g"),
+    _lstm("sigmoid, then tanh", 0.3, "it is tanh alone", g="torch.tanh(torch.sigmoid(g))"),
+    Mistake("lstm_step", "percent", 1.7, "between 0 and 1", "share_left = 12"),
     _lstm("cell in place", 0.8, "changed its argument `c`", before="old = c.clone()",
           c="c.mul_(f).add_(i * g)"),
     Mistake("lstm_step", "added up", 1.7, "Gates multiply", "share_left = 18.0"),
@@ -175,7 +216,36 @@ def stream_batches(ids, batch_size, length):
     for start in range(0, size - T + 1, T):
         yield x[:, start : start + T], y[:, start : start + T]
 """
+_TRIMMED = """
+def stream_batches(ids, batch_size, length):
+    n = (len(ids) - 1) // (batch_size * length) * batch_size * length
+    x, y = ids[:n].view(batch_size, -1), ids[1 : n + 1].view(batch_size, -1)
+    yield from zip(x.split(length, dim=1), y.split(length, dim=1))
+"""
+_LISTS = """
+def stream_batches(ids, batch_size, length):
+    size = (len(ids) - 1) // batch_size
+    x = ids[: batch_size * size].view(batch_size, size)
+    return list(x.split(length, 1)), list(x.split(length, 1))
+"""
 _STREAM = [
+    Mistake("stream_batches", "trimmed first", 0.3, "before the text is made into parts", _TRIMMED),
+    Mistake("stream_batches", "two lists", 0, "not all x and then all y", _LISTS),
+    _stream("as lists", 0, "not tensors of int64",
+            pair="x[:, start : start + T].tolist(), y[:, start : start + T].tolist()"),
+    _stream("floats", 0, "not tensors of int64",
+            pair="x[:, start : start + T].float(), y[:, start : start + T].float()"),
+    _stream("NumPy", 0, "not tensors of int64", again="x, y = x.numpy(), y.numpy()"),
+    _stream("N // B", 0, "cut the others off before view", size="len(ids) // B"),
+    _stream("y from the part", 0, "ends too soon for it", y="x[:, 1:]"),
+    _stream("one short", 0, "both are one short",
+            pair="x[:, start : start + T - 1], x[:, start + 1 : start + T]"),
+    _stream("one y a row", 0, "each of the T has a next one",
+            pair="x[:, start : start + T], y[:, start + T - 1]"),
+    _stream("first one missing", 0, "The first batch is missing", starts="T, size - T + 1, T"),
+    _stream("shuffled", 0.3, "in another order than the text",
+            again="torch.manual_seed(0); order = torch.arange(0, size - T + 1, T).flip(0).tolist()",
+            pair="x[:, order[start // T] :][:, :T], y[:, order[start // T] :][:, :T]"),
     Mistake("stream_batches", "a heap of lines", 0.3, "cut the text into B parts first", _HEAP),
     Mistake("stream_batches", "random places", 0.3, "other characters than", _RANDOM),
     Mistake("stream_batches", "down the columns", 0.3, "runs down the columns", _DOWN),
@@ -217,8 +287,21 @@ _WORST = """least = -(-scores).topk(top_k, dim=1).values[:, -1:]
         scores = torch.where(scores > least, -torch.inf, scores)"""
 _IN_PLACE = """least = scores.topk(top_k, dim=1).values[:, -1:]
         scores[scores < least] = -torch.inf"""
+_OF_ALL = """least = scores.flatten().topk(top_k).values[-1]
+        scores = torch.where(scores < least, -torch.inf, scores)"""
+_OF_FIRST = """least = scores[0].topk(top_k).values[-1]
+        scores = torch.where(scores < least, -torch.inf, scores)"""
 _SAMPLE = [
     _sample("always the best", 0.3, "It always takes the best", result="p.argmax(dim=1)"),
+    _sample("0 forgotten", 1.35, "treat 0 by itself", zero=""),
+    _sample("best value", 1.35, "the places are the ids",
+            zero="if temperature == 0: return scores.max(dim=1)"),
+    _sample("log_softmax", 0.15, "softmax, not its logarithm",
+            p="torch.log_softmax(scores / temperature, dim=1)"),
+    _sample("the best of all rows", 1.1, "the k best are those of each row", cut=_OF_ALL),
+    _sample("the first row's best", 1.1, "its own k-th best", cut=_OF_FIRST),
+    _sample("the first k", 1.1, "The first k characters", cut="scores = scores[:, :top_k]"),
+    _sample("divided in place", 1.1, "make new tensors", p="scores.div_(temperature).softmax(1)"),
     _sample("times", 0.7, "they are divided by it",
             p="torch.softmax(scores * temperature, dim=1)"),
     _sample("of probabilities", 0.7, "before softmax",
@@ -289,6 +372,20 @@ _BPTT = [
     _bptt("no step", 1.0, "is optimizer.step() there", step=""),
     _bptt("mixed rows", 0.6, "meet the scores of others",
           flat="scores.transpose(0, 1).flatten(0, 1)"),
+    _bptt("not flat", 0, "flatten both", flat="scores", targets="y"),
+    _bptt("reshaped", 0.6, "mixes the axes", flat="scores.reshape(len(x), -1, x.shape[1])",
+          targets="y"),
+    _bptt("x for y", 0.6, "measured at x", targets="x.flatten()"),
+    _bptt("the loss after", 1.6, "the loss after the step", result="F.cross_entropy("
+          "model(x, state)[0].flatten(0, 1), y.flatten()).item(), (h.detach(), c.detach())"),
+    _bptt("always scaled", 1.5, "never over 1", clip="n = torch.stack([p.grad.norm() for p in"
+          " model.parameters()]).norm(); [p.grad.mul_(clip / n) for p in model.parameters()]"),
+    _bptt("c, h", 0.4, "The order is (h, c)", result="loss.item(), (c.detach(), h.detach())"),
+    _bptt("own steps", 1.4, "Only optimizer.step() moves", step="with torch.no_grad():\n"
+          "        for p in model.parameters(): p -= 0.5 * p.grad"),
+    _bptt("three results", 0, "as one tuple", result="loss.item(), h.detach(), c.detach()"),
+    _bptt("cut too soon", 0, "cuts the gradient off", first="with torch.no_grad(): model(x, state)",
+          flat="scores.detach().flatten(0, 1)"),
     _bptt("h alone", 0.4, "not the state (h, c)", result="loss.item(), h.detach()"),
 ]  # fmt: skip
 
@@ -321,6 +418,14 @@ _BITS = [
              f"-({_P} * torch.log2({_P} + 1e-30)).sum(1).mean().item()"),
             ("log of the mean", 0.45, "mean of the logarithms",
              f"-torch.log2({_OWN}.mean()).item()"),
+            ("all of V", 0.45, "only that of the one that came", "-torch.log2(" + _P
+             + ").mean().item()"),
+            ("the likeliest", 0.45, "the likeliest characters", "-torch.log2(" + _P
+             + ".amax(1)).mean().item()"),
+            ("every row", 0.45, "pair them", f"-torch.log2({_P}[:, y]).mean().item()"),
+            ("probability", 0.45, "the mean probability", f"{_OWN}.mean().item()"),
+            ("no softmax", 0.45, "log_softmax is missing",
+             "F.nll_loss(flat, y).item() / np.log(2)"),
             ("log of zero", 0.85, "take log_softmax", f"-torch.log2({_OWN}).mean().item()"),
             ("clipped", 0.85, "take log_softmax",
              f"-torch.log2({_OWN}.clamp(min=1e-12)).mean().item()"),
