@@ -126,6 +126,9 @@ plots.show(fig, alt="With steps the error jumps between plateaus; with sigmoids 
 # ### Exercise 1 · Softmax — 1 point, 10 minutes, ●○○
 # Mind the numbers: $e^{1000}$ is too large for any float, yet a score of 1000 is legal.
 #
+# Exercises 1, 2, 3 and 6 are for NumPy alone: an answer that calls torch, SciPy or scikit-learn
+# earns nothing.
+#
 # **Predict first:** if you add 100 to all scores of one image, what happens to its probabilities?
 #
 # <details><summary>Hint 1</summary>Your prediction is the cure: multiply numerator and denominator
@@ -182,7 +185,8 @@ with check.needs("softmax"):
 #
 # $$\frac{\partial L}{\partial S_{nc}} = \frac{P_{nc} - [c = y_n]}{N}$$
 #
-# Probability given minus probability due: the right class is pulled up by what it lacks.
+# where $[c = y_n]$ is 1 for the right class, else 0. Probability given minus probability due: the
+# right class is pulled up by what it lacks.
 
 # %% [markdown]
 # ### Exercise 2 · Cross-entropy — 1.5 points, 15 minutes, ●●○

@@ -1,5 +1,7 @@
 """Checks of lab 02: softmax, cross-entropy, and a multilayer perceptron's backward pass."""
 
+from contextlib import contextmanager
+
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -9,6 +11,10 @@ from grading.exercise import exercise, part
 from grading.fault import Fault
 from grading.student import probe
 
+OWN_OUTPUT = (
+    "If shapes do not meet: layer i's dX goes back through the activation of layer i − 1, so at"
+    " what layer i − 1 gave before it."
+)
 LIBRARIES = ["torch", "scipy", "sklearn"]  # a call of which would do an exercise's work
 
 
@@ -16,7 +22,8 @@ LIBRARIES = ["torch", "scipy", "sklearn"]  # a call of which would do an exercis
 def judge_softmax(student, rng):
     def judge(S, right, known):
         got = student.softmax(S)
-        expect.close(got, right, what="P", given={"S": S}, knows=known)
+        with expect.otherwise(_why_not_shares(got, right)):
+            expect.close(got, right, what="P", given={"S": S}, knows=known)
         expect.unchanged(student)
 
     with part("each row becomes probabilities of its own", points=0.5):
@@ -24,11 +31,34 @@ def judge_softmax(student, rng):
             S = answers.numbers(rng, *shape)
             judge(S, *answers.softmax(S))
     with part("scores of a thousand are no trouble", points=0.35):
-        S = answers.numbers(rng, 3, 4) + np.array([[1000.0], [-1000.0], [0.0]])
-        judge(S, *answers.softmax_of_thousands(S))
+        near = rng.integers(-6, 7, size=(3, 4)) / 2  # exact in float32 too, with the thousands
+        S = near + np.array([[1000.0] * 4, [-1000.0] * 4, [0.0, 1000.0, 0.0, -1000.0]])
+        overflow = "Only a difference of scores is safe in the exponential: subtract, then exp."
+        with _raising("OverflowError", overflow):
+            judge(S, *answers.softmax_of_thousands(S))
     with part("one image alone is a batch of one", points=0.15):
         S = answers.numbers(rng, 1, 5)
         judge(S, *answers.softmax(S))
+
+
+@contextmanager
+def _raising(error, diagnosis):
+    """Gives a diagnosis to a fault that is this exception in the learner's code."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.kind == "exception" and error in f"{fault.message} {fault.detail}":
+            fault.diagnosis = fault.diagnosis or diagnosis
+        raise
+
+
+def _why_not_shares(got, right):
+    if type(got) is not np.ndarray or got.shape != right.shape or got.dtype.kind != "f":
+        return ""
+    sums = got.sum(axis=1)
+    if np.isfinite(sums).all() and not np.allclose(sums, 1, rtol=1e-6):
+        return "Its rows do not sum to 1: divide by the sum of just what stands above the line."
+    return ""
 
 
 @exercise("cross_entropy", points=1.5, forbids={"cross_entropy": LIBRARIES})
@@ -53,8 +83,8 @@ def judge_cross_entropy(student, rng):
         S = rng.normal(size=(2, 3)) + np.array([[1000.0, 0.0, 0.0], [0.0, 0.0, -900.0]])
         y = np.array([1, 2])
         _judge_hopeless(answer(S, y, 0), S, y)
-        right = answers.score_gradient(S, y)[0]
-        expect.close(answer(S, y, 1), right, what="dS", given={"S": S, "y": y})
+        right, known = answers.score_gradient(S, y)
+        expect.close(answer(S, y, 1), right, what="dS", given={"S": S, "y": y}, knows=known)
     with part("loss_of_a_guess", points=0.25):
         how = (
             "Put the probability that the right class gets into the formula of the loss, or give"
@@ -64,7 +94,7 @@ def judge_cross_entropy(student, rng):
 
 
 def _judge_hopeless(loss, S, y):
-    given, right = {"S": S, "y": y}, answers.loss(S, y)[0]
+    given, (right, known) = {"S": S, "y": y}, answers.loss(S, y)
     what = "the loss for such scores"
     try:
         loss = expect.number(loss, what=what, given=given)
@@ -81,7 +111,7 @@ def _judge_hopeless(loss, S, y):
         " wrong the network is. A difference of scores needs neither."
     )
     with expect.otherwise(hidden if 0 < loss < 0.9 * right else ""):
-        expect.close(loss, right, what=what, given=given)
+        expect.close(loss, right, what=what, given=given, knows=known)
 
 
 @probe
@@ -106,7 +136,9 @@ def judge_numerical_gradient(student, rng):
         got, after = expect.items(numerical_gradient(student, x, A, eps), 2)
         inputs = f"A = {expect.show(A)}, x = {expect.show(x)}, eps = {eps}"
         given = f"For f(x) = sum(A·x³) + sum(x)², {inputs}."
-        expect.close(got, right, what="the gradient", given=given, knows=known)
+        shape = "Go over np.ndindex(x.shape), and put each slope at its own index."
+        with expect.otherwise(shape=shape):
+            expect.close(got, right, what="the gradient", given=given, knows=known)
         return after
 
     with part("a central difference for each number, in arrays of any shape", points=0.5):
@@ -189,15 +221,21 @@ def judge_mlp(student, rng):
         for plan, batch, given in cases:
             right, known = answers.gradients(*plan[1:], *batch)
             model = MLP(student, *plan)
-            _lists(_gradients(model, batch), right, ("dW", "db"), given, known)
+            with _raising("ValueError", OWN_OUTPUT):
+                _lists(_gradients(model, batch), right, ("dW", "db"), given, known)
     with part("a second batch starts afresh", points=0.15):
         plan, (X, dS), given = cases[0]
         two = [(X, dS), (rng.normal(size=(7, 3)), rng.normal(size=(7, 2)))]
         right, known = answers.second_gradients(*plan[1:], two)
         model = MLP(student, *plan)
-        _gradients(model, two[0])
+        first, known_first = answers.gradients(*plan[1:], *two[0])
+        with _raising("ValueError", OWN_OUTPUT):
+            _lists(_gradients(model, two[0]), first, ("dW", "db"), given, known_first)
         _judge_unmoved(model, plan[2:], given)
-        why = "What forward keeps for backward must be of this batch only: start it anew."
+        why = (
+            "What forward keeps for backward, and the lists dW and db, are of this batch only:"
+            " start them anew."
+        )
         with expect.otherwise(why):
             _lists(_gradients(model, two[1]), right, ("dW", "db"), given, known)
     with part("step moves W and b against their gradients, and only step does", points=0.35):
@@ -224,7 +262,8 @@ def _gradients(model, batch):
     X, dS = batch
     model.forward(X)
     model.backward(dS)
-    return model["dW"], model["db"]
+    with expect.otherwise("backward sets self.dW and self.db; what it returns is not used."):
+        return model["dW"], model["db"]
 
 
 def _lists(got, expected, names, given, knows=None):
@@ -237,9 +276,8 @@ def _lists(got, expected, names, given, knows=None):
             for i, array in enumerate(ours):
                 same = type(theirs) is list and i < len(theirs) and _same(theirs[i], array)
                 (right if same else wrong).append(f"{name}[{i}]")
-        listed = (
-            f"Right: {', '.join(right)}. Wrong: {', '.join(wrong)}." if right else "None is right."
-        )
+        listed = f"Right: {', '.join(right)}. Wrong: {', '.join(wrong)}."
+        listed = "None is right." if not right else listed if wrong else ""
         fault.detail = f"{fault.detail} {listed}".strip()
         fault.expected = fault.got = ""  # pages of numbers
         raise
@@ -276,8 +314,11 @@ def train_mlp(learner, X, y, rates, batch_size, seed):
         now["S"], now["y"], now["loss"] = np.array(S), np.array(y), 1.0 / (2 + len(steps))
         return now["loss"], np.full(np.shape(S), now["loss"])
 
-    rng = np.random.default_rng(seed)
-    return learner.train_mlp(Model(), loss, X, y, rates, batch_size, rng), steps
+    rng, fresh = np.random.default_rng(seed), np.random.default_rng(seed)
+    before = X.copy(), y.copy()
+    losses = learner.train_mlp(Model(), loss, X, y, rates, batch_size, rng)
+    kept = np.array_equal(X, before[0]) and np.array_equal(y, before[1])
+    return losses, steps, rng.bit_generator.state != fresh.bit_generator.state, kept
 
 
 @probe
@@ -294,8 +335,15 @@ def judge_train_mlp(student, rng):
     n, batch_size, rates, seed = 23, 5, [0.4, 0.2, 0.1], int(rng.integers(2**31))
     X, y = np.column_stack([np.arange(n), rng.normal(size=(n, 3))]), rng.permutation(n) % 7
     given = f"For {n} examples, batch_size = {batch_size}, rates = {rates}."
-    reply = train_mlp(student, X, y, rates, batch_size, seed)
-    losses, noted = expect.items(reply, 2)
+    own = (
+        "The check brings a model and a loss of its own: call the arguments, not MLP or"
+        " cross_entropy, with the rows of one batch, (n, D), and its labels, (n,)."
+    )
+    with expect.otherwise(exception=own):
+        reply = train_mlp(student, X, y, rates, batch_size, seed)
+    losses, noted, drew, kept = expect.items(reply, 4)
+
+    full = "Each batch has batch_size examples; only the last of an epoch may have fewer."
 
     def that(condition, message, diagnosis="", detail=""):
         expect.that(condition, message, given=given, diagnosis=diagnosis, detail=detail)
@@ -305,8 +353,7 @@ def judge_train_mlp(student, rng):
         steps = _noted_steps(noted, that)
         (right, _), known = answers.steps(n, batch_size, len(rates))
         got = len(steps), sum(len(step["rows"]) for step in steps)
-        why = "Each batch has batch_size examples; only the last of an epoch may have fewer."
-        why = next((why for why, wrong in known.items() if wrong == got), why)
+        why = next((why for why, wrong in known.items() if wrong == got), full)
         message = "The number of steps is not the number of batches in all epochs."
         that(got[0] == right, message, why, f"expected {right} steps   yours {got[0]}")
         for epoch in np.split(np.array(steps), len(rates)):
@@ -317,7 +364,7 @@ def judge_train_mlp(student, rng):
         for rows, _, steps in epochs():
             sizes, wanted = [len(step["rows"]) for step in steps], [5, 5, 5, 5, 3]
             detail = f"Sizes in one epoch: expected {wanted}, yours {sizes}."
-            that(sorted(sizes)[::-1] == wanted, "The batches have other sizes.", detail=detail)
+            that(sorted(sizes)[::-1] == wanted, "The batches have other sizes.", full, detail)
             why = "An epoch goes through one permutation of all indices from end to end."
             message = "Some examples come twice in an epoch, others never."
             that(sorted(rows.tolist()) == list(range(n)), message, why)
@@ -325,16 +372,23 @@ def judge_train_mlp(student, rng):
         why = "Pick the rows of X and the entries of y with the same indices."
         for rows, labels, _ in epochs():
             that(np.array_equal(labels, y[rows]), "Images meet the labels of other images.", why)
+        why = "They are the caller's own: pick a batch from them, X[batch], and leave them."
+        that(kept, "It changes X or y in place.", why)
     with part("each epoch has a new random order", points=0.25):
         orders = [rows.tolist() for rows, _, _ in epochs()]
         in_order = any(rows == sorted(rows) for rows in orders)
         why = "Draw a new permutation in every epoch."
         that(not in_order, "The examples come in the order in which they are stored.", why)
         that(all(orders.count(rows) == 1 for rows in orders), "Two epochs have one order.", why)
+        why = "rng.permutation draws from the argument rng: with it, a training can be repeated."
+        that(drew, "The order does not come from rng.", why)
     with part("each epoch has its learning rate, each batch its loss", points=0.2):
         got = [sorted({step["rate"] for step in steps}) for _, _, steps in epochs()]
         message = "Some steps are made with another learning rate than their epoch's."
         why = "rates has one learning rate for each epoch: go through rates, not through a count."
+        ratios = [used[0] / rate for used, rate in zip(got, rates, strict=True) if len(used) == 1]
+        if len(ratios) == len(rates) and np.ptp(ratios) < 1e-9:
+            why = "step takes the epoch's rate as it is: the gradient holds the mean already."
         that(got == [[rate] for rate in rates], message, why, f"Rates used, by epoch: {got}.")
         made = [step["loss"] for step in noted]
         right, known = answers.losses(made, len(rates), batch_size)

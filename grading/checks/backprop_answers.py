@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
+ALONE = "That is the local slope alone: it meets what arrives, dY."
 WAYS_ROUND = "The lists are the wrong way round: dW[0] is the first layer's."
 AT_OUTPUT = "The slope is taken at what came out of the activation, not at what went in."
 
@@ -35,6 +36,10 @@ def softmax(S):
         "That is e to the power S: each row has yet to be divided by its sum.": E,
         "The exponential is missing: scores can be negative.": _rows_to_one(S),
         "That is the logarithm of the probabilities.": np.log(P),
+        "That is 1 for the best score and 0 for the others, a choice: softmax gives each a share.":
+            np.eye(S.shape[1])[S.argmax(axis=1)],
+        "The largest score is subtracted, it does not divide.":
+            _softmax(S / S.max(axis=1, keepdims=True)),
         "Each score went through a sigmoid: in softmax a row shares a sum of 1.": _sigmoid(S),
         "It is upside down: the largest score gets the smallest probability.": _softmax(-S),
         "The largest scores are taken down the columns: each row has its own.":
@@ -59,11 +64,15 @@ def softmax_of_thousands(S):
         "One shift for the whole batch is not enough, rows far below it round to 0: subtract from"
         " each row its own largest score."
     )
+    lowest = "After that shift the largest score can still overflow: shift it to 0, subtract it."
     with np.errstate(over="ignore"):
-        naive, shifted = _rows_to_one(np.exp(S)), _rows_to_one(np.exp(S - S.max()))
+        naive, shifted, too_little = (
+            _rows_to_one(np.exp(S - by)) for by in (0, S.max(), S.min(axis=1, keepdims=True))
+        )
     clipped = "Clipping makes all large scores equal: subtract each row's largest score instead."
-    alike = np.where(abs(S).max(axis=1, keepdims=True) > 500, 1 / S.shape[1], _softmax(S))
-    return _softmax(S), {overflow: naive, together: shifted, clipped: alike}
+    alike = _softmax(np.clip(S, -500, 500))
+    known = {overflow: naive, together: shifted, lowest: too_little, clipped: alike}
+    return _softmax(S), known
 
 
 def loss(S, y):
@@ -85,6 +94,11 @@ def loss(S, y):
             "That is 1 − p of the right class: it should be −log p.": (1 - P[rows, y]).mean(),
             "That is each row's best class: the label's is what counts.": -logs.max(axis=1).mean(),
             "All classes are counted: only the right one is.": -logs.sum(axis=1).mean(),
+            "The others' log(1 − p) is counted, too: only the right class's log p is.":
+                -np.where(np.eye(c)[y], logs, np.log(1 - P)).sum(axis=1).mean(),
+            "The row's largest score is subtracted in the sum, but not from the right class's"
+            " score.": right - top.mean(),
+            "That is dS: the order is (loss, dS).": score_gradient(S, y)[0],
             "P[:, y] takes whole columns: one entry of each row has two indices.":
                 -logs[:, y].mean(),
             "Those are the losses of the single images: return their mean.": -own,
@@ -107,6 +121,8 @@ def score_gradient(S, y):
         "It points the wrong way, and 1/N is missing.": due - P,
         "1/N belongs to both terms: (P − one-hot) / N.": P - due / n,
         "That is the slope in P. Go one step further back, to S.": in_P,
+        "Only the right class's entry is there: the other scores have slopes, too, their P / N.":
+            due * (P - due) / n,
         "The labels are off by one: label 0 is column 0.": (P - np.eye(c)[y - 1]) / n,
         "1 is subtracted from whole columns: one entry of each row has two indices.":
             (P - columns) / n,
@@ -161,6 +177,15 @@ def central_difference(x, A, eps):
         "`/ 2 * eps` divides by 2 and then multiplies: write `/ (2 * eps)`.": eps**2 * right,
         "That is the slope for a far shorter ε: use the argument eps.": exact,
         "Every number moves at once: move one, leave the others.": np.full_like(x, together),
+        "That is one number: the gradient has one slope for each number of x.": together,
+        "Every slope is 0. Is f asked at two different places? `above = x` makes no copy, only a"
+        " second name: x.copy() makes one.": np.zeros_like(x),
+        "Only the first slope is there: does `return` stand inside the loop?":
+            right * (np.arange(x.size) == 0).reshape(x.shape),
+        "That goes ε/2 to each side: the formula goes a whole ε.": right - 0.75 * A * eps**2,
+        "A one-sided difference goes over ε, not 2ε. And go to both sides.": (right + bend) / 2,
+        "Each number moves by ε times itself: it is ε for every number.":
+            x * (exact + A * (eps * x) ** 2),
         "Each number stays moved by −ε while the next is measured: put it back.": drifting(-eps),
         "Each number ends up moved by +ε: the way back from −ε is +ε, not +2ε.": drifting(eps),
         "The sign: it is f above minus f below.": -right,
@@ -184,7 +209,10 @@ def through_activation(dA, Z, kind):
         "That is the activation itself: asked for is dA times its slope.": A,
         "dA went through unchanged: the slope is missing.": dA,
         "dA and Z have changed places: the slope is taken at Z.": Z * slope(dA),
+        "Slopes along a path are multiplied, not added.": dA + slope(Z),
     }
+    if kind != "relu":
+        known["That is the activation of dA: the way back multiplies by the slope."] = act(dA)
     own = {
         "sigmoid": {
             AT_OUTPUT: dA * slope(A),
@@ -200,7 +228,7 @@ def through_activation(dA, Z, kind):
             "It is the wrong way round: dA passes where Z is positive.": dA * (Z < 0),
         },
     }
-    return dA * slope(Z), known | own[kind]
+    return dA * slope(Z) + 0.0, known | own[kind]  # + 0.0: no −0 is shown
 
 
 def slope_by_hand():
@@ -213,6 +241,8 @@ def slope_by_hand():
         "The sign: one of the three slopes is negative.": -last * slope * first,
         "Slopes along one path are multiplied, not added.": last + slope + first,
         "That is the last arrow's slope alone.": last,
+        "The first arrow's slope is x, what w is multiplied by, not w itself.": -last * slope,
+        "To three digits, please: that is rounded to two.": -0.21,
     }
 
 
@@ -221,6 +251,10 @@ def linear_forward(X, W, b):
     if len(X) == X.shape[1] == len(b):
         known["It multiplies by the transpose of W."] = X @ W.T + b
         known["It is W X: each image is a row, so X comes first."] = W @ X + b
+        known["`*` multiplies number by number: a matrix product is `@`."] = X * W + b
+        known["b goes down the columns: it is (H,), one number for each column."] = (
+            X @ W + b[:, None]
+        )
     return X @ W + b, known
 
 
@@ -237,14 +271,20 @@ def linear_backward(name, dY, X, W):
             "It has one dimension too many: b has the shape (H,).": dY.sum(axis=0, keepdims=True),
             "That is the sum of everything: b has one entry for each column of Y.": dY.sum(),
             "That is one row of dY, but b touches every row.": dY[0],
+            ALONE: np.ones_like(dY[0]),
         }
     elif len(X) == len(W):  # all square: otherwise the shapes, or NumPy, say what is wrong
         known |= {
             "It multiplies by W: the way back goes through W's transpose.": dY @ W,
             "The order of the product: dY first, so that rows stay images.": W.T @ dY,
+            "It is summed over the images: dX has a row for each.": dY.sum(axis=0) @ W.T,
+            "`*` multiplies number by number: a matrix product is `@`.": dY * W,
+            ALONE: W.T,
         } if name == "dX" else {
             "It is transposed: dW has the shape of W.": dY.T @ X,
             "X is not transposed: dW sums over the images, the inner dimension.": X @ dY,
+            "`*` multiplies number by number: a matrix product is `@`.": X * dY,
+            ALONE: X,
         }
     return right[name], known
 
@@ -252,6 +292,8 @@ def linear_backward(name, dY, X, W):
 def scores(kind, W, b, X):
     act, no_b = ACTIVATIONS[kind][0], [0 * one for one in b]
     S = _layers(act, W, b, X)[-1][1]
+    S_two = _layers(act, W[:2], b[:2], X)[-1][1]
+    one_act = _layers(lambda z: z, W[1:], b[1:], act(X @ W[0] + b[0]))[-1][1]
     others = {
         f"Between the layers it is {other}, whatever `kind` says.":
             _layers(ACTIVATIONS[other][0], W, b, X)[-1][1]
@@ -262,6 +304,8 @@ def scores(kind, W, b, X):
         "They are probabilities already: softmax belongs to the loss.": _softmax(S),
         "The activations between the layers are missing.": _layers(lambda z: z, W, b, X)[-1][1],
         "The biases are missing.": _layers(act, W, no_b, X)[-1][1],
+        "That is what the second layer gives: go through all layers, len(W) of them.": S_two,
+        "An activation stands between each two layers, not only after the first.": one_act,
     }
 
 
@@ -330,6 +374,8 @@ def steps(n, batch_size, epochs):
         "The last, shorter batch of each epoch is missing.":
             (full * epochs, full * batch_size * epochs),
         "That is one step for each epoch, not for each batch.": (epochs, batch_size * epochs),
+        "That is one step for each epoch, after its last batch: each batch has its own.":
+            (epochs, (n - batch_size * (batches - 1)) * epochs),
         "Each step has all examples: it takes batch_size of them.": (epochs, examples),
         "That is one step for each example, not for each batch.": (examples, examples),
     }
@@ -342,6 +388,7 @@ def shrink_per_layer():
         "That is the sigmoid's slope alone; weights multiply, too. Read the table.": 0.25,
         "That is the factor of one layer less: asked for is that of one more.": 1 / right,
         "That is the factor of all eighteen layers together.": right**18,
+        "From 2 layers to 20 the factor has acted 18 times, not 20.": right**0.9,
         "That is ReLU's factor.": 0.98,
     }
 # fmt: on

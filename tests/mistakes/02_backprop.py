@@ -28,6 +28,14 @@ def softmax(S):
 """,
     ),
     _softmax("no shift", 0.65, "subtract each row's largest score first", shift="0"),
+    _softmax("lowest", 0.65, "the largest score can still", shift="S.min(axis=1, keepdims=True)"),
+    _softmax(
+        "divided by the top", 0, "does not divide", shift="(S - S / S.max(axis=1, keepdims=True))"
+    ),
+    _softmax(
+        "two sums", 0, "rows do not sum to 1", result="E / np.exp(S).sum(axis=1, keepdims=True)"
+    ),
+    _softmax("the best takes all", 0, "gives each a share", result="np.eye(len(S.T))[S.argmax(1)]"),
     _softmax("one shift for the batch", 0.65, "its own largest score", shift="S.max()"),
     _softmax("wrong axis", 0, "sum along axis 1", shift="S.max()", result="E / E.sum(axis=0)"),
     _softmax("batch's sum", 0.15, "each row has its own", shift="0", result="E / E.sum()"),
@@ -46,15 +54,16 @@ def cross_entropy(S, y):
     rows = np.arange(n)
     top = S.max(axis=1, keepdims=True)
     logs = S - top - np.log(np.exp(S - top).sum(axis=1, keepdims=True))
-    P = np.exp(logs)
+    P, due = np.exp(logs), np.eye(c)[y]
     with np.errstate(all="ignore"):
         loss = {loss}
-    due = np.eye(c)[y]
-    return loss, {dS}
+        dS = {dS}
+    return {result}
 """,
     first="",
     loss="float(-logs[rows, y].mean())",
     dS="(P - due) / n",
+    result="loss, dS",
 )
 _CROSS_ENTROPY = [
     Mistake(
@@ -85,6 +94,20 @@ def cross_entropy(S, y):
         "That hides how wrong",
         loss="-np.log(P[rows, y] + 1e-12).mean()",
     ),
+    _cross_entropy(
+        "largest not taken off",
+        0.75,
+        "not from the right class's",
+        loss="(np.log(np.exp(S - top).sum(axis=1)) - S[rows, y]).mean()",
+    ),
+    _cross_entropy(
+        "yes-or-no questions",
+        0.75,
+        "log(1 − p) is counted",
+        loss="-(due * logs + (1 - due) * np.log(1 - P)).sum(axis=1).mean()",
+    ),
+    _cross_entropy("one entry", 0.65, "the other scores have slopes", dS="due * (P - due) / n"),
+    _cross_entropy("other order", 0.25, "the order is (loss, dS)", result="dS, loss"),
     _cross_entropy("gradient of the sum", 0.65, "its gradient has the 1/N", dS="P - due"),
     _cross_entropy("N twice", 0.65, "divided by N twice", dS="(P - due) / n**2"),
     _cross_entropy("N·C", 0.65, "divided by all N·C", dS="(P - due) / P.size"),
@@ -102,7 +125,7 @@ def numerical_gradient(f, x, eps=1e-5):
     {first}
     gradient = np.zeros_like(x)
     for i in {indices}:
-        above, below = x.copy(), x.copy()
+        above, below = {copies}
         above[{at}] += eps
         below[{at}] -= eps
         gradient[i] = {slope}
@@ -112,6 +135,7 @@ def numerical_gradient(f, x, eps=1e-5):
     first="",
     indices="np.ndindex(x.shape)",
     at="i",
+    copies="x.copy(), x.copy()",
     slope="(f(above) - f(below)) / (2 * eps)",
     last="",
 )
@@ -139,6 +163,10 @@ def numerical_gradient(f, x, eps):
     _numerical("left changed", 0.75, "the last number too", last="last = i\n    x[last] += eps"),
     _numerical("all at once", 0.25, "Every number moves at once", at="..."),
     _numerical("eps not used", 0.25, "use the argument eps", first="eps = 1e-5"),
+    _numerical("no copy", 0.25, "a second name", copies="x, x"),
+    _numerical("returns at once", 0.25, "inside the loop", last="return gradient"),
+    _numerical("half a step", 0.25, "a whole ε", first="eps = eps / 2"),
+    _numerical("half one-sided", 0.25, "over ε, not 2ε", slope="(f(above) - f(x)) / (2 * eps)"),
     _numerical("whole rows", 0.25, "np.ndindex(x.shape)", indices="range(len(x))"),
     Mistake("numerical_gradient", "smallest", 0.75, "noisy digits", "best_eps = 1e-12"),
     Mistake("numerical_gradient", "of the other", 0.75, "for a one-sided", "best_eps = 1e-8"),
@@ -166,11 +194,14 @@ _THROUGH = [
     _through("no square", 0.75, "square of tanh is missing", tanh="1 - A"),
     _through("at the output", 0.5, "not at what went in", first="Z = activation(Z, kind)"),
     _through("slope alone", 0.5, "multiply it by what arrives", what="1"),
+    _through("added", 0.75, "multiplied, not added", tanh="(1 + (1 - A**2) / dA)"),
     _through("relu by dA", 0.75, "The sign of Z decides", relu="return dA * (dA > 0)"),
     _through("relu itself", 0.75, "activation's slope", relu="return dA * np.maximum(Z, 0)"),
     _through("in place", 0.75, "changed its argument `dA`", relu="dA[Z <= 0] = 0; return dA"),
     Mistake("activation_backward", "two arrows", 0.75, "first, into z", "dL_dw = -0.106"),
     Mistake("activation_backward", "no slope", 0.75, "sigmoid's is missing", "dL_dw = -1.08"),
+    Mistake("activation_backward", "two digits", 0.75, "To three digits", "dL_dw = -0.21"),
+    Mistake("activation_backward", "w for x", 0.75, "not w itself", "dL_dw = 0.106"),
     Mistake("activation_backward", "sign", 0.75, "is negative", "dL_dw = 0.2115"),
 ]
 
@@ -192,6 +223,9 @@ def linear_backward(dY, X, W):
 )
 _LINEAR = [
     _linear("no bias", 1.2, "The bias b is missing", Y="X @ W"),
+    _linear("number by number", 0.3, "a matrix product is `@`", dW="X * dY"),
+    _linear("local slope alone", 1.1, "meets what arrives", db="np.ones(W.shape[1])"),
+    _linear("dX summed", 1.1, "dX has a row for each", dX="dY.sum(axis=0) @ W.T"),
     _linear("W not transposed", 0.3, "goes through W's transpose", dX="dY @ W"),
     _linear("dW transposed", 1.1, "dW has the shape of W", dW="dY.T @ X"),
     _linear("X not transposed", 0.3, "X is not transposed", dW="X @ dY"),
@@ -260,6 +294,18 @@ class MLP:
         self.layers = [torch.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])]
 """,
     ),
+    _mlp(
+        "one activation",
+        0.15,
+        "not only after the first",
+        between="Z if i else activation(Z, self.kind)",
+    ),
+    _mlp(
+        "own output",
+        0.4,
+        "If shapes do not meet",
+        back="activation_backward(dS, self.cache[i][1], self.kind)",
+    ),
     _mlp("activation at the end", 1.1, "they go out as they are", scores="X"),
     _mlp("softmax inside", 1.1, "softmax belongs to the loss", scores="softmax(Z)"),
     _mlp("no activation", 0, "activations between the layers are missing", between="Z"),
@@ -273,7 +319,7 @@ class MLP:
     _mlp("through a last one", 0.4, "No activation follows the last layer", first=_AFTER_LAST),
     _mlp("back to front", 0.4, "the wrong way round", last="self.dW.reverse(); self.db.reverse()"),
     _mlp("mean once more", 0.4, "divided by N once too often", first="dS = dS / len(dS)"),
-    _mlp("cache not renewed", 1.35, "start it anew", cache=""),
+    _mlp("cache not renewed", 1.35, "start them anew", cache=""),
     _mlp("gradients added up", 1.35, "Both batches' gradients are added", last=_ADD_UP),
     _mlp("backward steps", 1.0, "that is for step to do", last="self.step(0.01)"),
     _mlp(
@@ -332,6 +378,8 @@ def train_mlp(model, loss, X, y, rates, batch_size, rng):
 )
 _EPOCH_LOSSES = """epoch = [*epoch, value] if start else [value]
         losses.append(sum(epoch) / len(epoch))"""
+_OTHER_SOURCE = "order = np.random.permutation(len(X))"
+_IN_PLACE = "order = rng.permutation(len(X)); X[:], y[:] = X[order], y[order]"
 _TRAIN = [
     _train("y not shuffled", 0.85, "same indices", labels="y[start : start + batch_size]"),
     _train("not shuffled", 1.25, "in which they are stored", order="order = np.arange(len(X))"),
@@ -359,6 +407,21 @@ _TRAIN = [
     _train(
         "step first", 0, "A step before backward", update="model.step(rate); model.backward(dS)"
     ),
+    _train(
+        "one step, after the last batch",
+        0,
+        "after its last batch",
+        update="model.backward(dS); start + batch_size < len(X) or model.step(rate)",
+    ),
+    _train("other source", 1.25, "does not come from rng", order=_OTHER_SOURCE),
+    _train("in place", 1.25, "changes X or y in place", order=_IN_PLACE),
+    _train(
+        "mean again",
+        0.9,
+        "holds the mean",
+        update="model.backward(dS); model.step(rate / batch_size)",
+    ),
+    _train("own loss", 0, "call the arguments", before="loss = cross_entropy"),
     _train("no step", 0, "No step was made", update="model.backward(dS)"),
     _train("loss for dS", 0, "the second", update="model.backward(value); model.step(rate)"),
     _train(
@@ -376,6 +439,7 @@ _TRAIN = [
 _BY_DEPTH = [
     Mistake("gradient_by_depth", name, score, says, code)
     for name, score, says, code in (
+        ("twenty times", 0.6, "18 times, not 20", "shrink_per_layer = 0.35"),
         ("last", 0.7, "has gone back through no layer", 'stuck_layers = "last"'),
         ("all", 0.7, "multiplies it once more", 'stuck_layers = "all"'),
         ("of two layers", 0.6, "that is the factor for two", "shrink_per_layer = 0.1"),
