@@ -85,12 +85,15 @@ print(corpus.train[:400])
 #
 # **Predict first:** how many bytes does UTF-8 need for 猫? Would a vocabulary of bytes do?
 #
-# <details><summary>Hint 1</summary><code>sorted(set(text))</code> has each character once, in the
-# order of code points.</details>
+# <details><summary>Hint 1</summary>A <code>set</code> has each character once;
+# <code>sorted</code> puts characters in the order of their code points.</details>
 #
 # <details><summary>Hint 2</summary>Looking a character up in a string takes longer the longer the
 # string is. A dictionary from character to id does not. It also tells which character it does not
 # know.</details>
+#
+# <details><summary>Hint 3</summary>A member of a tensor is a tensor itself;
+# <code>ids.tolist()</code> has plain numbers.</details>
 
 
 # %% nbgrader={"grade_id": "Vocabulary_code", "solution": true}
@@ -142,6 +145,7 @@ with check.needs("Vocabulary"):
     vocabulary = Vocabulary(line)
     ids = vocabulary.encode(line)
     print(f"{len(vocabulary.characters)} different characters, {len(line.encode())} bytes in UTF-8")
+    print(f"猫 alone: {len('猫'.encode())} bytes")
     for character, i in zip(line, ids.tolist(), strict=True):
         print(f"{character} {i}", end="   ")
     print(f"\nand back: {vocabulary.decode(ids)}")
@@ -256,7 +260,8 @@ with check.needs("rnn_step"):
     plots.show(fig, alt="24 units over 40 steps: strong for five steps, then fading to zero.")
 
 # %% [markdown]
-# Five characters came in, then nothing: the state forgets them within some steps. Training has the
+# Five characters came in, then nothing: the state forgets them within some steps. (With $U = 0$ it
+# would at once.) Training has the
 # same trouble backwards, as in lab 02: each step that a gradient goes back multiplies it by $U$ and a
 # slope of tanh. It vanishes.
 
@@ -426,7 +431,8 @@ with check.needs("stream_batches"):
 
 # %% [markdown]
 # *Your* batches, white lines between them: along each row the place in the text must rise evenly, over
-# every line. A jump is a place where the state would remember another page.
+# every line. A jump is a place where the state would remember another page. In each batch but the
+# last, a row of `y` ends with the character with which that row of the next `x` begins.
 #
 # ## 6 · Choosing the next character
 # The network gives a score (logit) to each character. Always taking the best one is a bad writer: it
@@ -554,7 +560,8 @@ check("bptt_step")
 # ## 8 · It learns to write
 # The network: an **embedding** (a learned vector for each character), two LSTM layers, and a linear
 # layer that makes scores of the sum of both layers' outputs. Everything around it is yours:
-# vocabulary, batches, step and sampling.
+# vocabulary, batches, step and sampling. (Without `detach` the second step would fail: its backward
+# reaches into the first chunk's graph, which is gone by then.)
 #
 # While it trains: bits per character on training and held-out text, the controls, the time left, and
 # what it writes. Stop it whenever you like (the stop button): it keeps its best weights, and
@@ -649,14 +656,15 @@ if history is not None:
 #
 # 0 bits if one character is certain, $\log_2 V$ if all are alike. Bits per character are measured on
 # a real text; entropy needs none. A well-trained network is about as surprised as it expects to be.
+
+# %% [markdown]
+# ### Exercise 7 · Bits per character — 1 point, 15 minutes, ●●○
+# From scores, as the network gives them, for any number of characters. The check comes after the
+# picture below, with a question about it.
 #
 # **By hand:** three characters have the probabilities ½, ¼, ¼ at temperature 1: 1.5 bits. Dividing
 # scores by τ raises probabilities to the power 1/τ (then they are scaled to sum 1). What is the
 # entropy at temperature 0.5? Put it into `entropy_at_half`, to two digits after the point.
-
-# %% [markdown]
-# ### Exercise 7 · Bits per character — 1 point, 15 minutes, ●●○
-# From scores, as the network gives them, for any number of characters.
 #
 # <details><summary>Hint 1</summary><code>F.cross_entropy</code> and <code>log_softmax</code> are in
 # nats, with the natural logarithm. How many bits is a nat?</details>
