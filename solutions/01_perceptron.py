@@ -409,7 +409,7 @@ with check.needs("perceptron_update"):
 #
 # Start from zero weights and zero bias. Show the points in the order in which they come. Count the
 # mistakes of each epoch. Stop after the first epoch without one, or after `max_epochs`: not every
-# problem has a line.
+# problem has a line. (Here and in exercise 7, an answer that calls scikit-learn earns nothing.)
 
 
 # %% nbgrader={"grade_id": "perceptron_train_code", "solution": true}

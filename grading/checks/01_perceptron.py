@@ -26,6 +26,10 @@ def neuron(student, rng):
             "That is w·x + b: relu turns what is negative into 0.": of(lambda z, b: z),
             "That is the step; relu gives a positive w·x + b itself.": of(lambda z, b: z >= 0),
             "It is the positive part that relu lets pass.": of(lambda z, b: min(z, 0)),
+            "relu turns what is negative into 0, not into its opposite.": of(lambda z, b: abs(z)),
+            "w·x is the sum of the products, not their mean.": [
+                max(np.mean(w * x) + b, 0.0) for x, w, b in inputs
+            ],
             "The bias is added once, after the sum, not to each product.": [
                 max((w * x + b).sum(), 0.0) for x, w, b in inputs
             ],
@@ -41,7 +45,11 @@ def neuron(student, rng):
             "Below the threshold it gives 0; the class −1 is exercise 2's.": of(
                 lambda z, b: 1 if z > 0 else -1
             ),
-            "That is the step of w·x: the bias b is missing.": of(lambda z, b: z > b),
+            "That is the step of w·x: the bias b is missing, or stands for the threshold, which is"
+            " −b.": of(lambda z, b: z > b),
+            "That is a sigmoid, which is smooth: the step is 0 or 1.": of(
+                lambda z, b: 1 / (1 + math.exp(-z))
+            ),
             "That is w·x + b, before the step.": of(lambda z, b: z),
             "That is relu: the step gives only 0 or 1.": of(lambda z, b: max(z, 0)),
             "It is the wrong way round.": of(lambda z, b: z < 0),
@@ -52,7 +60,10 @@ def neuron(student, rng):
         x = rng.integers(1, 9, size=3).astype(float)
         b = float(-w @ x)  # whole numbers: nothing is rounded
         got = student.neuron(x, w, b, "step")
-        known = {"At w·x + b = 0 the step is 1: `>=`, not `>`.": 0.0}
+        known = {
+            "At w·x + b = 0 the step is 1: `>=`, not `>`.": 0.0,
+            "At w·x + b = 0 the step is 1, all of it.": 0.5,
+        }
         expect.close(got, 1.0, given=_neuron_given(x, w, b), knows=known)
 
 
@@ -74,18 +85,19 @@ def predict(student, rng):
         for size in (2, 4):
             X, w, b = _points(rng, 7, size)
             z = X @ w + b
-            expect.close(
-                student.predict(X, w, b),
-                np.where(z > 0, 1, -1),
-                given={"w": w, "b": b, "rows of X with the scores w·x + b": z},
-                knows={
-                    "The classes are −1 and +1 here, not 0 and 1.": np.where(z > 0, 1, 0),
-                    "Those are the scores w·x + b: a class is −1 or +1.": z,
-                    "Those are the classes by w·x alone: the bias b is missing.": np.where(
-                        z > b, 1, -1
-                    ),
-                },
-            )
+            known = {
+                "The classes are −1 and +1 here, not 0 and 1.": np.where(z > 0, 1, 0),
+                "Those are the scores w·x + b: a class is −1 or +1.": z,
+                "Those are the distances from the line: a class is −1 or +1.": z
+                / np.linalg.norm(w),
+                "Those are the classes by w·x alone: the bias b is missing, or stands for the"
+                " threshold, which is −b.": np.where(z > b, 1, -1),
+                "The bias is added; the threshold of w·x is −b, not b.": np.where(z > 2 * b, 1, -1),
+            }
+            given = {"w": w, "b": b, "rows of X with the scores w·x + b": z}
+            with expect.otherwise(shape="One class for each row of X: `X @ w` has shape (N,)."):
+                got = student.predict(X, w, b)
+                expect.close(got, np.where(z > 0, 1, -1), given=given, knows=known)
             expect.unchanged(student)
     with part("a point exactly on the line counts as +1", points=0.2):
         X, w, b = np.array([[2.0, 1.0], [3.0, 1.0], [1.0, 1.0]]), np.array([1.0, -1.0]), -1.0
@@ -134,21 +146,34 @@ def perceptron_update(student, rng):
                         w + 2 * step * x,
                         b + 2 * step,
                     ),
-                    "Nothing moved, though the neuron is wrong on this point.": (w, b),
+                    "Nothing moved, though the neuron is wrong on this point. Is its class that"
+                    " of w·x + b, with the bias?": (w, b),
+                    "The bias moves by lr·y, with the learning rate.": (w + step * x, b + y),
+                    "The step goes along x, not along w.": (w + step * w, b + step),
+                    "The step is lr·y·x with x as long as it is.": (
+                        w + step * x / np.linalg.norm(x),
+                        b + step,
+                    ),
+                    "The order is (w, b).": (b + step, w + step * x),
                     "That step grows with the error of the score (Widrow and Hoff's rule)."
                     " Rosenblatt's is lr·y·x, whatever the score.": (w + error * x, b + error),
                 },
             )
             expect.unchanged(student)
     with part("a correctly classified point changes nothing", points=0.25):
-        w, b, x = _mistake(rng, -1)
-        expect.close(
-            student.perceptron_update(w, b, x, 1, lr),
-            (w, b),
-            what=("w", "b"),
-            given={"w": w, "b": b, "x": x, "y": 1, "lr": lr},
-            knows={"It moves on every point: only a mistake may move it.": (w + lr * x, b + lr)},
+        moves = (
+            "It moves though the point is right: only a mistake may move it. Compare y with a"
+            " class, −1 or +1, of w·x + b; a step's 0 is no −1."
         )
+        for y in (1, -1):
+            w, b, x = _mistake(rng, -y)
+            expect.close(
+                student.perceptron_update(w, b, x, y, lr),
+                (w, b),
+                what=("w", "b"),
+                given={"w": w, "b": b, "x": x, "y": y, "lr": lr},
+                knows={moves: (w + lr * y * x, b + lr * y)},
+            )
     with part("a point on the line counts as +1, as in predict", points=0.25):
         x, w, b = np.array([2.0, 3.0, 1.0]), np.zeros(3), 0.0
         moved = {-1: (w - lr * x, b - lr), 1: (w + lr * x, b + lr)}
@@ -174,8 +199,8 @@ def perceptron_update(student, rng):
 
 
 def _mistake(rng, y):
-    """w, b, x with w·x + b clearly on the side of −y."""
-    w, x, b = rng.normal(size=3), rng.normal(size=3), float(rng.normal())
+    """w, b, x with w·x + b clearly on the side of −y, and w·x alone on the other."""
+    w, x, b = rng.normal(size=3), rng.normal(size=3), float(-y * rng.uniform(2.5, 3.5))
     w = w - x * (w @ x + b + y * rng.uniform(0.5, 2.0)) / (x @ x)
     return w, b, x
 
@@ -259,6 +284,10 @@ def _why_not_separated(w, b, mistakes):
         )
     if len(mistakes) > 2 and len(set(mistakes)) == 1:
         return "All epochs have equally many mistakes: do w and b begin at zero again in each?"
+    if b == 0:
+        return "b is still zero: the bias is learned, too, and decides with w·x."
+    if len(mistakes) >= 1000:
+        return "It used up max_epochs. Does each mistake move w and b, both, for the next point?"
     if not mistakes or mistakes[-1] > 0:
         return "Its last epoch had mistakes: go on until an epoch has none, or to max_epochs."
     return (
@@ -273,6 +302,10 @@ def mistake_bound(student, rng):
     bound, given = _bound(X, y, w, b), {"X": X, "y": y, "w": w, "b": b}
     with part("(R/γ)² of a line that separates, within 1 %", points=0.6):
         got = student.mistake_bound(X, y, w, b)
+        all_right = (
+            "All points are on their own sides here: a point's score is multiplied by its y."
+        )
+        known = {**known, all_right: math.inf}
         expect.close(got, bound, what="the bound", given=given, knows=known, rtol=0.01)
         expect.unchanged(student)
     with part("a line that does not separate has no bound: infinity", points=0.15):
@@ -281,6 +314,7 @@ def mistake_bound(student, rng):
         known = {
             "A point on the wrong side makes γ negative, and the square hides it.": squared,
             "A point is on the wrong side, and the absolute value hides it.": bound,
+            "No bound means plus infinity: any number of mistakes.": -math.inf,
         }
         got, given = student.mistake_bound(X, flipped, w, b), {**given, "y": flipped}
         expect.close(got, math.inf, what="the bound", given=given, knows=known, rtol=0.01)
@@ -304,6 +338,10 @@ def _bound(X, y, w, b, *, signed=True):
     return float((np.linalg.norm(points, axis=1).max() / margin) ** 2)
 
 
+def _bound_of(R, margin):
+    return float((R / margin) ** 2)
+
+
 def _telling_clouds(rng):
     """X, y, w, b, and the misconceptions of their bound, of which no two give the same."""
     while True:
@@ -323,6 +361,11 @@ def _telling_clouds(rng):
             "γ belongs to the closest point, not to the average one.": (R / z.mean() * line) ** 2,
             "γ belongs to the closest point, not to the farthest.": (R / z.max() * line) ** 2,
             "R is the length of one (x, 1), not of the table.": tilde @ tilde / margin**2,
+            "R is squared, too: (R/γ)².": R / margin**2,
+            "The bias is divided by the length of (w, b), too.": _bound_of(
+                R, (y * (X @ w / line + b)).min()
+            ),
+            "γ is the distance to the closest point: half the street.": (R / margin / 2) ** 2,
         }
         values = np.sort([_bound(X, y, w, b), *known.values()])
         if (values[1:] > 1.03 * values[:-1]).all():
@@ -348,7 +391,7 @@ def xor_network(student, rng):
         _each(got, outputs, given=[{"x": x} for x in corners], knows=known)
     with part("points near the corners, up to 0.2 away in x₁ and in x₂", points=0.6):
         for corner, expected in zip(corners, outputs, strict=True):
-            near = corner + rng.uniform(-0.2, 0.2, size=(12, 2))
+            near = np.vstack([corner, corner + rng.uniform(-0.2, 0.2, size=(12, 2))])
             got = [expect.number(student.xor_network(x), given={"x": x}) for x in near]
             for x, one in zip(near, got, strict=True):
                 known = {_why_not_near(got, expected): one}
@@ -359,7 +402,9 @@ def xor_network(student, rng):
 def _why_not_near(got, expected):
     if any(one not in (0.0, 1.0) for one in got):
         return "The output is not 0 or 1: the last neuron needs its step."
-    if expected not in got:
+    if got[0] != expected:
+        return "Begin with the corner itself: its output is not right yet."
+    if expected not in got[1:]:
         return "Right at the corner itself, wrong all around it: the inputs are not exact."
     return (
         "Around this corner some points are right and some are wrong: one of your lines passes"
@@ -375,16 +420,79 @@ def multiclass_train(student, rng):
     X, y = images[order][:, pixels] / 16, labels[order].astype(np.int64)
     train, test = slice(0, 1200), slice(1200, None)
     given = "For 1,200 images of 8×8 pixels (pixels and images shuffled), 5 epochs."
-    with part("ten neurons, one for each digit: 80 % of new images right", points=1):
+    with part("ten neurons, one for each digit: 80 % of new images right", points=0.75):
         W, b = _ten(student.multiclass_train(X[train], y[train], 5), given)
         _reaches(0.80, W, b, X[test], y[test], given)
         expect.unchanged(student)
-    with part("90 % of new images right, though its last few labels were wrong", points=1):
+    with part("90 % of new images right, though its last few labels were wrong", points=0.75):
         spoiled = y[train].copy()
         spoiled[-40:] = (spoiled[-40:] + rng.integers(1, 10, size=40)) % 10
         given += " The last 40 labels are wrong."
         W, b = _ten(student.multiclass_train(X[train], spoiled, 5), given)
         _reaches(0.90, W, b, X[test], y[test], given)
+    with part("the averages of W and b over all N · epochs steps, from zero", points=0.5):
+        # Nearly at right angles: learned within the epochs, so that some steps move nothing.
+        X = np.diag(rng.integers(4, 9, size=4)) + rng.integers(0, 2, size=(4, 4)).astype(float)
+        y, epochs = rng.choice(10, size=4, replace=False), 6
+        right, known = _averages(X, y, epochs), _other_averages(X, y, epochs)
+        given = {"X": X, "y": y, "epochs": epochs}
+        got = student.multiclass_train(X, y, epochs)
+        expect.close(got, right, what=("W", "b"), given=given, knows=known)
+
+
+def _averages(X, y, epochs, **other):
+    """The averages of W and b over all steps, or what `_steps` makes of `other`."""
+    W, b = zip(*_steps(X, y, epochs, **other), strict=True)
+    return np.mean(W, axis=0), np.mean(b, axis=0)
+
+
+def _steps(X, y, epochs, *, of_ten=True, on_the_line=1, before=False, missed=False):
+    """(W, b) after each step.
+
+    of_ten: all ten learn; otherwise the highest score and the label's own. on_the_line: the class
+    of a score of 0. before: as they were before each step. missed: only after steps that move.
+    """
+    W, b, steps = np.zeros((10, X.shape[1])), np.zeros(10), []
+    for x, label in [*zip(X, y, strict=True)] * epochs:
+        target, z = np.where(np.arange(10) == label, 1, -1), W @ x + b
+        move = target * (np.where(z == 0, on_the_line, np.sign(z)) != target)
+        if not of_ten:
+            ranks = np.arange(10)
+            move = (ranks == label).astype(int) - (ranks == z.argmax())
+        if before:
+            steps.append((W, b))
+        W, b = W + np.outer(move, x), b + move
+        if not before and (move.any() or not missed):
+            steps.append((W, b))
+    return steps
+
+
+def _other_averages(X, y, epochs):
+    """What else training gives, by misconception."""
+    (W, b), n, steps = _averages(X, y, epochs), len(X), _steps(X, y, epochs)
+    ends, count = steps[n - 1 :: n], n * epochs
+    return {
+        "Those are the weights after the last step: return their average.": steps[-1],
+        "W is an average, b is what the last step left: both are averaged.": (W, steps[-1][1]),
+        "Those are sums: divide by the number of steps, N · epochs.": (count * W, count * b),
+        "b is a sum still: divide it, too, by the number of steps.": (W, count * b),
+        "W is a sum still: divide it, too, by the number of steps.": (count * W, b),
+        "The sums are divided by N: there are N · epochs steps.": (epochs * W, epochs * b),
+        "The sums are divided by the epochs: there are N · epochs steps.": (n * W, n * b),
+        "That is the average over the first epoch alone.": _averages(X, y, 1),
+        "That is the average over the ends of the epochs: add after every image.": tuple(
+            np.mean(one, axis=0) for one in zip(*ends, strict=True)
+        ),
+        "Steps without a mistake count, too: add after every image.": _averages(
+            X, y, epochs, missed=True
+        ),
+        "The weights are added before each step: add them after it.": _averages(
+            X, y, epochs, before=True
+        ),
+        "A score of 0 means +1, as in `predict`.": _averages(X, y, epochs, on_the_line=-1),
+        "That moves only the label's neuron and the winner: each of the ten decides by the sign of"
+        " its own score.": _averages(X, y, epochs, of_ten=False),
+    }
 
 
 def _ten(got, given):

@@ -43,6 +43,8 @@ def mistake_bound(X, y, w, b):
 """
 _RADIUS = "np.linalg.norm(points, axis=1).max()"
 
+_LINE = "np.hypot(np.linalg.norm(w), b)"
+
 _XOR = """
 def xor_network(x):
     either = neuron(x, np.ones(2), {either}, "step")
@@ -54,17 +56,19 @@ _LAST = 'neuron(np.array([either, both]), np.array([1.0, -1.0]), -0.5, "step")'
 _TEN = """
 def multiclass_train(X, y, epochs):
     targets = {targets}
+    {start}
     W, b = np.zeros((10, X.shape[1])), np.zeros(10)
     W_sum, b_sum = np.zeros_like(W), np.zeros_like(b)
     for _ in range(epochs):
         for x, target in zip(X, targets):
-            missed = np.where(W @ x + b >= 0, 1, -1) != target
+            missed = np.where(W @ x + b {on_the_line} 0, 1, -1) != target
+            {before}
             W[missed] += np.outer(target[missed], x)
             b[missed] += target[missed]
-            W_sum += W
-            b_sum += b
+            {after}
     return {result}
 """
+_ADD = "W_sum += W; b_sum += b"
 _TARGETS = "np.where(y[:, None] == np.arange(10), 1, -1)"
 _AVERAGE = "W_sum / (epochs * len(X)), b_sum / (epochs * len(X))"
 
@@ -117,10 +121,16 @@ def _xor(name: str, score: float, says: str, last: str = _LAST, either: float = 
     return Mistake("xor_network", name, score, says, _XOR.format(either=either, last=last))
 
 
-def _ten(
-    name: str, score: float, says: str, targets: str = _TARGETS, result: str = _AVERAGE
-) -> Mistake:
-    code = _TEN.format(targets=targets, result=result)
+def _ten(name: str, score: float, says: str, **changes: str) -> Mistake:
+    usual = {
+        "targets": _TARGETS,
+        "start": "",
+        "on_the_line": ">=",
+        "before": "",
+        "after": _ADD,
+        "result": _AVERAGE,
+    }
+    code = _TEN.format(**{**usual, **changes})
     return Mistake("multiclass_train", name, score, says, code)
 
 
@@ -130,6 +140,10 @@ MISTAKES = [
     _neuron("bias subtracted", 0.2, "w·x − b: the bias is added", z="w @ x - b"),
     _neuron("no rectifier", 0.6, "relu turns what is negative into 0", relu="z"),
     _neuron("step for relu", 0.6, "That is the step", relu="1.0 if z >= 0 else 0.0"),
+    _neuron("opposite", 0.6, "not into its opposite", relu="abs(z)"),
+    _neuron("mean", 0.4, "not their mean", z="(w * x).mean() + b"),
+    _neuron("sigmoid", 0.4, "That is a sigmoid", step="1 / (1 + np.exp(-z))"),
+    _neuron("half", 0.8, "all of it", step="float(np.heaviside(z, 0.5))"),
     _neuron("silent below", 0.8, "`>=`, not `>`", step="1.0 if z > 0 else 0.0"),
     _neuron("minus one", 0.6, "Below the threshold it gives 0", step="1.0 if z >= 0 else -1.0"),
     _predict("zero and one", 0.0, "not 0 and 1", "np.where(X @ w + b >= 0, 1, 0)"),
@@ -137,6 +151,11 @@ MISTAKES = [
     _predict("sign of zero", 0.8, "np.sign(0) is 0", "np.sign(X @ w + b)"),
     _predict("strict", 0.8, "`>=`, not `>`", "np.where(X @ w + b > 0, 1, -1)"),
     _predict("no bias", 0.0, "the bias b is missing", "np.where(X @ w >= 0, 1, -1)"),
+    _predict("threshold b", 0.0, "is −b", "np.where(X @ w >= b, 1, -1)"),
+    _predict("distances", 0.0, "distances from the line", "(X @ w + b) / np.linalg.norm(w)"),
+    _predict(
+        "each number", 0.0, "`X @ w` has shape (N,)", "np.where(X * w + b >= 0, 1, -1)[:, :1]"
+    ),
     _predict("sides swapped", 0.0, "opposite sign", "np.where(X @ w + b >= 0, -1, 1)"),
     _predict(
         "squeezed", 0.9, "should have shape (1,)", "np.where(X @ w + b >= 0, 1, -1).squeeze()"
@@ -146,8 +165,32 @@ MISTAKES = [
     _update("bias left alone", 0.75, "The bias is learned too", "w + lr * y * x, b"),
     _update("wrong sign", 0.75, "wrong sign", "w - lr * y * x, b - lr * y"),
     _update(
-        "every point", 1.5, "It moves on every point", "w + lr * y * x, b + lr * y", right="False"
+        "every point",
+        1.5,
+        "It moves though the point is right",
+        "w + lr * y * x, b + lr * y",
+        right="False",
     ),
+    _update(
+        "0 for −1",
+        1.75,
+        "a step's 0 is no −1",
+        "w + lr * y * x, b + lr * y",
+        right="(1 if w @ x + b >= 0 else 0) == y",
+    ),
+    _update(
+        "class without bias",
+        0.75,
+        "with the bias?",
+        "w + lr * y * x, b + lr * y",
+        right="(1 if w @ x >= 0 else -1) == y",
+    ),
+    _update("bias at full speed", 0.75, "with the learning rate", "w + lr * y * x, b + y"),
+    _update("along w", 0.75, "not along w", "w + lr * y * w, b + lr * y"),
+    _update(
+        "unit step", 0.75, "as long as it is", "w + lr * y * x / np.linalg.norm(x), b + lr * y"
+    ),
+    _update("other order", 0.75, "The order is (w, b)", "b + lr * y, w + lr * y * x"),
     _update(
         "two steps at once",
         0.75,
@@ -237,6 +280,15 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         "The bias is left out",
         "(np.linalg.norm(X, axis=1).max() / (z.min() / np.linalg.norm(w))) ** 2",
     ),
+    _bound("R as it is", 0.4, "R is squared, too", f"{_RADIUS} / (z.min() / {_LINE}) ** 2"),
+    _bound("street", 0.4, "half the street", f"({_RADIUS} / (2 * z.min() / {_LINE})) ** 2"),
+    _bound(
+        "minus infinity",
+        0.85,
+        "plus infinity",
+        f"-math.inf if z.min() <= 0 else ({_RADIUS} / (z.min() / {_LINE})) ** 2",
+        no_bound="False",
+    ),
     _bound(
         "average margin",
         0.4,
@@ -264,7 +316,20 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         "the last neuron needs its step",
         last="max(x.sum(), 0.0) - 2 * max(x.sum() - 1, 0.0)",
     ),
-    _ten("the last word", 1.0, "average of the weights", result="(W, b)"),
+    _ten("the last word", 0.75, "average of the weights", result="(W, b)"),
+    _ten("sums", 1.5, "Those are sums", result="(W_sum, b_sum)"),
+    _ten("the last b", 1.5, "b is what the last", result="(W_sum / (epochs * len(X)), b)"),
+    _ten("one epoch", 1.5, "the first epoch alone", start="epochs = 1"),
+    _ten("added before", 1.5, "add them after it", before=_ADD, after=""),
+    _ten(
+        "only mistakes",
+        1.5,
+        "Steps without a mistake",
+        after=f"if missed.any(): n += 1; {_ADD}",
+        result="(W_sum / n, b_sum / n)",
+        start="n = 0",
+    ),
+    _ten("on the line is −1", 1.5, "A score of 0 means +1", on_the_line=">"),
     _ten("transposed", 0.0, "transpose", result="(W_sum.T, b_sum)"),
     _ten(
         "targets 0 and 1", 0.0, "All weights are zero", targets="(y[:, None] == np.arange(10)) * 1"
