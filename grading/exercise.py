@@ -162,10 +162,9 @@ def _refuse_library_calls(exercise: Exercise, transport: Transport) -> None:
             with part("built by yourself", points=0):
                 raise Fault(
                     "library call",
-                    f"Your `{name}` uses {' and '.join(used)}: libraries would do this exercise's"
-                    " work.",
-                    "Build it without. (The source was searched for names, and nothing more; if"
-                    " they are harmless here, say so to whoever grades.)",
+                    f"Your `{name}` uses {' and '.join(used)}, which this exercise does without.",
+                    "Found by searching the source for names; where it does no harm, tell whoever"
+                    " grades.",
                 )
 
 

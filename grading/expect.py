@@ -387,7 +387,9 @@ def _is_number(value: Any) -> bool:
         return True
     if type(value) is np.ndarray or isinstance(value, np.generic):
         return value.shape == () and value.dtype.kind in "iuf"
-    return _is_tensor(value) and value.ndim == 0 and value.is_floating_point()
+    if not _is_tensor(value) or value.ndim or value.is_complex():
+        return False
+    return str(value.dtype) != "torch.bool"
 
 
 def _as_array(value: Any) -> np.ndarray:

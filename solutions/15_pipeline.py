@@ -813,7 +813,7 @@ with check.needs("staleness"):
     for ax, rate in ((axes[1], 0.01), (axes[0], 0.002)):
         both = {"flush": fresh, "no flush": delays}
         losses = {name: smooth(train(old, rate, sizes.steps)) for name, old in both.items()}
-        plots.curves(ax, losses, "updates", "loss" if ax is axes[0] else "")
+        plots.curves(ax, losses, "updates", "loss (nats)" if ax is axes[0] else "")
         ax.set_title(f"learning rate {rate:g}")
         ends = ", ".join(f"{name} ends at {run[-1]:.2f}" for name, run in losses.items())
         print(f"learning rate {rate:g}: {ends}")

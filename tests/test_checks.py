@@ -221,6 +221,7 @@ def test_a_probe_runs_beside_the_students_code() -> None:
         (np.float32(0.5), 0.5),
         (np.array(0.5), 0.5),
         (torch.tensor(0.5), 0.5),
+        (torch.tensor(3), 3),
         (1, 1.0),
         (np.array([1, 2]), np.array([1.0, 2.0])),
         (torch.ones(2), torch.ones(2)),
@@ -240,6 +241,7 @@ def test_equal_values_are_equal(got: object, expected: object) -> None:
     ("got", "expected", "kind"),
     [
         (True, 1.0, "type"),
+        (torch.tensor(True), 1.0, "type"),
         (1, True, "type"),
         ("1", 1, "type"),
         (np.ones(1), 1.0, "type"),

@@ -134,7 +134,7 @@ def _ten(name: str, score: float, says: str, **changes: str) -> Mistake:
     return Mistake("multiclass_train", name, score, says, code)
 
 
-_LIBRARY = "would do this exercise's"
+_LIBRARY = "this exercise does without"
 MISTAKES = [
     _neuron("no bias", 0.2, "the bias b is missing", z="w @ x"),
     _neuron("bias subtracted", 0.2, "w·x − b: the bias is added", z="w @ x - b"),
