@@ -45,6 +45,13 @@ fig = plots.image_grid(digits.test_x[:10], titles=[f"reads {one}" for one in gue
 plots.show(fig, alt="Ten handwritten digits, each with the digit that the neurons read in it.")
 
 
+# %% [markdown]
+# Above, what they read; below, all there is to them. A square is one neuron: one weight for each pixel
+# of the image. Light: ink here speaks for its digit. Dark: ink here speaks against it. Find the hole
+# that makes a 0 a 0.
+
+
+# %%
 def draw_weights(W: Array, whose: str) -> None:
     """Ten neurons' weights (10, D) as images; the few largest weights share the end of the scale."""
     end = float(np.percentile(abs(W), 99))
@@ -55,11 +62,6 @@ def draw_weights(W: Array, whose: str) -> None:
 
 
 draw_weights(W_ten, whose)
-
-# %% [markdown]
-# Above, what they read; below, all there is to them. A square is one neuron: one weight for each pixel
-# of the image. Light: ink here speaks for its digit. Dark: ink here speaks against it. Find the hole
-# that makes a 0 a 0.
 
 # %% [markdown]
 # **You will**
@@ -620,7 +622,8 @@ with check.needs("perceptron_train", "mistake_bound"):
 # on the left the diagonals cross: the centre is halfway between the two points of class 1, so a line
 # that has both on its + side has the centre there too. It is also halfway between the two points of
 # class 0. No line can have it on both sides.
-#
+
+# %% [markdown]
 # Rosenblatt's machine had a first layer before this neuron, but a fixed one, wired at random. In 1969
 # Marvin Minsky and Seymour Papert worked out how much stays beyond such machines; parity is one of
 # their examples, and XOR is its smallest case [6]. On the right, as a cross-check: 100,000 lines drawn
@@ -750,7 +753,8 @@ print(f"At the last 60 stops: from {min(accuracy[60:]):.1%} to {max(accuracy[60:
 # by looking at the test images would be cheating: they would no longer be new. But you can ask *all*
 # the moments: return the **average** of the weights over all steps [7]. Odd steps cancel, common ones
 # stay.
-#
+
+# %% [markdown]
 # ### Exercise 7 · Ten neurons — 2 points, 12 minutes, ●●●
 #
 # Show every image to all ten neurons, in the order given, for a fixed number of epochs, with `lr` 1 and

@@ -178,7 +178,8 @@ with check.needs("softmax"):
 # with `y: (N,)` the labels:
 #
 # $$L = -\frac1N\sum_n \log P_{n,y_n}$$
-#
+
+# %% [markdown]
 # Sure and right costs 0; sure and wrong costs without limit. Inserting softmax, one image costs
 # $L_n = -S_{n,y_n} + \log\sum_k e^{S_{nk}}$. The slope of the second term in $S_{nc}$ is
 # $e^{S_{nc}}/\sum_k e^{S_{nk}} = P_{nc}$; the first contributes −1 where $c$ is the right class:
@@ -851,6 +852,7 @@ def train_deep(kind: type[torch.nn.Module], depth: int = 10, steps: int = 400) -
     return losses
 
 
+# %%
 torch.manual_seed(0)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
 left.set_yscale("log")

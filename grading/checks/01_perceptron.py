@@ -446,16 +446,17 @@ def _averages(X, y, epochs, **other):
     return np.mean(W, axis=0), np.mean(b, axis=0)
 
 
-def _steps(X, y, epochs, *, of_ten=True, on_the_line=1, before=False, missed=False):
+def _steps(X, y, epochs, *, of_ten=True, always=False, on_the_line=1, before=False, missed=False):
     """(W, b) after each step.
 
-    of_ten: all ten learn; otherwise the highest score and the label's own. on_the_line: the class
+    of_ten: all ten learn; otherwise the highest score and the label's own. always: mistake or not.
+    on_the_line: the class
     of a score of 0. before: as they were before each step. missed: only after steps that move.
     """
     W, b, steps = np.zeros((10, X.shape[1])), np.zeros(10), []
     for x, label in [*zip(X, y, strict=True)] * epochs:
         target, z = np.where(np.arange(10) == label, 1, -1), W @ x + b
-        move = target * (np.where(z == 0, on_the_line, np.sign(z)) != target)
+        move = target * (always or np.where(z == 0, on_the_line, np.sign(z)) != target)
         if not of_ten:
             ranks = np.arange(10)
             move = (ranks == label).astype(int) - (ranks == z.argmax())
@@ -488,6 +489,9 @@ def _other_averages(X, y, epochs):
         ),
         "The weights are added before each step: add them after it.": _averages(
             X, y, epochs, before=True
+        ),
+        "It moves at every image: only a neuron that is wrong about it moves.": _averages(
+            X, y, epochs, always=True
         ),
         "A score of 0 means +1, as in `predict`.": _averages(X, y, epochs, on_the_line=-1),
         "That moves only the label's neuron and the winner: each of the ten decides by the sign of"

@@ -61,7 +61,7 @@ def multiclass_train(X, y, epochs):
     W_sum, b_sum = np.zeros_like(W), np.zeros_like(b)
     for _ in range(epochs):
         for x, target in zip(X, targets):
-            missed = np.where(W @ x + b {on_the_line} 0, 1, -1) != target
+            missed = {wrong}
             {before}
             W[missed] += np.outer(target[missed], x)
             b[missed] += target[missed]
@@ -125,7 +125,7 @@ def _ten(name: str, score: float, says: str, **changes: str) -> Mistake:
     usual = {
         "targets": _TARGETS,
         "start": "",
-        "on_the_line": ">=",
+        "wrong": "np.where(W @ x + b >= 0, 1, -1) != target",
         "before": "",
         "after": _ADD,
         "result": _AVERAGE,
@@ -329,7 +329,13 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         result="(W_sum / n, b_sum / n)",
         start="n = 0",
     ),
-    _ten("on the line is −1", 1.5, "A score of 0 means +1", on_the_line=">"),
+    _ten(
+        "on the line is −1",
+        1.5,
+        "A score of 0 means +1",
+        wrong="np.where(W @ x + b > 0, 1, -1) != target",
+    ),
+    _ten("every image", 0.0, "only a neuron that is wrong", wrong="target != 0"),
     _ten("transposed", 0.0, "transpose", result="(W_sum.T, b_sum)"),
     _ten(
         "targets 0 and 1", 0.0, "All weights are zero", targets="(y[:, None] == np.arange(10)) * 1"
