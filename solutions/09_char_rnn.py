@@ -370,8 +370,8 @@ with check.needs("lstm_step"):
 
 # %% [markdown]
 # So the text is cut into B long parts, one for each row of the batch. Each batch is the next T
-# characters of every part, its next **chunk**: `x: (B, T)`. What should be predicted is always the character after:
-# `y: (B, T)`, the same parts read one place further on.
+# characters of every part, its next **chunk**: `x: (B, T)`. What should be predicted is always the
+# character after: `y: (B, T)`, the same parts read one place further on.
 #
 # <pre>
 # to be or not to be that    part 0:  to be or not
