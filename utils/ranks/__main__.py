@@ -35,9 +35,11 @@ def main(arguments: list[str]) -> int:
     try:
         result = names[asked.function](*map(_value, asked.args))
     except Exception as error:
-        print(_words.failed({rank: _words.Outcome(failure=failure(error))}), file=sys.stderr)
+        sys.stderr.write(f"{_words.failed({rank: _words.Outcome(failure=failure(error))})}\n")
         return 1
-    print(f"rank {rank}: {result!r}", flush=True)
+    # One write, or ranks that share a terminal mix their lines: print may end them with another.
+    sys.stdout.write(f"rank {rank}: {result!r}\n")
+    sys.stdout.flush()
     _group.leave()
     return 0
 
