@@ -162,6 +162,21 @@ def otherwise(diagnosis: str = "", *, exception: str = "", shape: str = "") -> I
         raise
 
 
+@contextmanager
+def explained(*causes: tuple[str, str]) -> Iterator[None]:
+    """Gives what the learner's code raised a diagnosis, where it has none.
+
+    causes: (a piece of the exception's text, the diagnosis); the first that fits counts.
+    """
+    try:
+        yield
+    except Fault as fault:
+        if fault.kind == "exception" and not fault.diagnosis:
+            near = [why for piece, why in causes if piece in fault.detail]
+            fault.diagnosis = near[0] if near else ""
+        raise
+
+
 def unchanged(student: Student, *, given: Given = "") -> None:
     """The student's last call left its arguments as they were."""
     names = mutated_arguments(student)

@@ -3,9 +3,6 @@
 The learner's tensors stay where they are: probes work on them there and return plain values.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
 import numpy as np
 
 from grading import expect
@@ -294,7 +291,7 @@ def judge_backward(student, rng):
     def judge(graph, shared=0):
         parents, weights, starts = graph
         given = answers.weighted(parents, weights, shared)
-        with _explained(answers.RAISED_IN_BACKWARD):
+        with expect.explained(*answers.RAISED_IN_BACKWARD.items()):
             got = backward(student, parents, weights, starts, shared)
         last = got.get("early") == len(parents) - 1
         expect.that(
@@ -361,19 +358,6 @@ def _judge_grads(got, right, known, given):
     except Fault as fault:
         if fault.kind in ("type", "shape"):
             fault.diagnosis = "A gradient is an array in the shape of its tensor's data."
-        raise
-
-
-@contextmanager
-def _explained(causes: Mapping[str, str]) -> Iterator[None]:
-    """Gives what the learner's code raised the diagnosis of the first cause that its text has."""
-    try:
-        yield
-    except Fault as fault:
-        if fault.kind == "exception":
-            fault.diagnosis = next(
-                (why for text, why in causes.items() if text in fault.detail), ""
-            )
         raise
 
 
@@ -448,7 +432,7 @@ def judge_detach(student, rng):
 
 
 def _judge_detached(student, array):
-    with _explained(answers.RAISED_IN_DETACH):
+    with expect.explained(*answers.RAISED_IN_DETACH.items()):
         got = detach(student, array)
     expect.that(
         "type" not in got,
@@ -476,7 +460,7 @@ def _steps(student, rng):
     start = [answers.numbers(rng, 2), answers.numbers(rng, 3)]
     losses = abs(answers.numbers(rng, 3)).tolist()
     slopes = [[answers.numbers(rng, 2), answers.numbers(rng, 3)] for _ in losses]
-    with _explained(answers.RAISED_IN_STEP):
+    with expect.explained(*answers.RAISED_IN_STEP.items()):
         steps = train_step(student, [start, losses], slopes)
     return steps, losses, slopes
 

@@ -1,6 +1,5 @@
 """Checks of lab 09: a vocabulary, recurrent steps, streams, truncated backpropagation, sampling."""
 
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,18 +39,6 @@ def refusal(learner, text, unknown):
     return "", repr(got)
 
 
-@contextmanager
-def _explained(*causes):
-    """Adds a diagnosis to an exception of the learner's code: (piece of its text, diagnosis)…"""
-    try:
-        yield
-    except Fault as fault:
-        if fault.kind == "exception" and not fault.diagnosis:
-            near = [why for piece, why in causes if piece in fault.detail]
-            fault.diagnosis = near[0] if near else ""
-        raise
-
-
 @exercise("Vocabulary", points=1)
 def judge_vocabulary(student, rng):
     texts = [_text(rng, 12), _text(rng, 25)]
@@ -81,7 +68,7 @@ def judge_vocabulary(student, rng):
                 not kind, "The ids have another dtype than int64.", diagnosis=why, detail=kind
             )
     keys = "A member of a tensor is a tensor, and no key of a dictionary: ids.tolist() has numbers."
-    with part("decode: the way back", points=0.2), _explained(("KeyError: tensor(", keys)):
+    with part("decode: the way back", points=0.2), expect.explained(("KeyError: tensor(", keys)):
         for text in texts:
             order = rng.permutation(len(set(text)))
             right = "".join(np.array(sorted(set(text)))[order].tolist())
@@ -208,7 +195,7 @@ _CLOSE: Any = {"rtol": 1e-5, "atol": 1e-6}  # float32 will do
 
 @exercise("rnn_step", points=1, forbids={"rnn_step": RECURRENT})
 def judge_rnn_step(student, rng):
-    with part("h' = tanh(W x + U h + b)", points=0.6), _explained(*_ROWS):
+    with part("h' = tanh(W x + U h + b)", points=0.6), expect.explained(*_ROWS):
         for B, D, H in ((2, 3, 3), (3, 2, 4)):
             given = _rnn_inputs(rng, B, D, H)
             right, known = answers.rnn_step(**given)
@@ -255,10 +242,10 @@ def _judge_sequence(reply, right, names):
 @exercise("lstm_step", points=2, forbids={"lstm_step": RECURRENT})
 def judge_lstm_step(student, rng):
     shapes = ((2, 3, 3), (3, 2, 4), (1, 3, 2))
-    with part("the new cell c'", points=0.7), _explained(*_ROWS):
+    with part("the new cell c'", points=0.7), expect.explained(*_ROWS):
         for B, D, H in shapes:
             _judge_lstm(student, _lstm_inputs(rng, B, D, H), 1)
-    with part("the new state h'", points=0.5), _explained(*_ROWS):
+    with part("the new state h'", points=0.5), expect.explained(*_ROWS):
         for B, D, H in shapes:
             _judge_lstm(student, _lstm_inputs(rng, B, D, H), 0)
     with part("over a sequence it equals nn.LSTM", points=0.5):
@@ -317,7 +304,7 @@ def judge_stream_batches(student, rng):
     cases = [(2 * 12 + 1, 2, 4), (3 * 11 + 2, 3, 4), (4 * 9 + 4, 4, 5)]
     cases = [(rng.permutation(90)[:n], B, T) for n, B, T in cases]
     leftover = "Only B · S ids fill B parts of S = (N − 1) // B: cut the others off before view."
-    parts = _explained(("is invalid for input", leftover), ("cannot reshape", leftover))
+    parts = expect.explained(("is invalid for input", leftover), ("cannot reshape", leftover))
     with part("as many batches as fit, each (B, T) int64", points=0.3), parts:
         for ids, B, T in cases:
             _pairs(student, ids, B, T)
@@ -413,7 +400,7 @@ def judge_sample(student, rng):
     odd = "multinomial takes probabilities: softmax, not its logarithm, and no score as it is."
     with (
         part("at temperature 1: the probabilities of softmax", points=0.4),
-        _explained(("probability tensor", odd)),
+        expect.explained(("probability tensor", odd)),
     ):
         judge(1.0, None)
     with part("the temperature divides the scores", points=0.4):
@@ -421,13 +408,13 @@ def judge_sample(student, rng):
             judge(temperature, None)
     nobody = "In some rows nobody may take part: compare each row with its own k-th best score."
     best = part("top_k: only the k best take part", points=0.4)
-    with best, _explained(("probability tensor", nobody)):
+    with best, expect.explained(("probability tensor", nobody)):
         judge(1.0, 3)
         judge(2.5, 2)
         judge(1.0, 6)
         _judge_rows(student, rng)
     why = "Dividing by 0 makes NaN or ∞: treat 0 by itself, and take the argmax of each row."
-    zero = _explained(("probability tensor", why), ("division by zero", why), ("nan", why))
+    zero = expect.explained(("probability tensor", why), ("division by zero", why), ("nan", why))
     with part("temperature 0: the best, for certain", points=0.15), zero:
         scores = torch.from_numpy(rng.normal(size=(50, 7)))
         ids = _draws(student, rng, scores, 0, None)
@@ -571,7 +558,7 @@ def judge_bptt_step(student, rng):
     given = "For a small LSTM, chunks x, y of shape (3, 5), plain SGD with rate 0.5"
 
     loss = part("the loss: mean cross-entropy in nats, as a number", points=0.4)
-    with loss, _explained(*_TRAINING):
+    with loss, expect.explained(*_TRAINING):
         reply = _trained(student, given, sizes, weights, chunks[:1], 0.5, loose)
         _judge_loss(reply["steps"], losses[0], args, given)
     with part("the state is carried on, its history is cut off", points=0.6):
@@ -717,7 +704,7 @@ def _judge_bits(student, scores, y):
     given = {"scores": scores, "y": y}
     form = "Any shape (…, V) may come: reshape scores to (N, V) and y to (N,) first."
     pieces = ("target size", "1D target", "Dimension out of range", "size mismatch", "batch_size")
-    with _explained(*((piece, form) for piece in pieces)):
+    with expect.explained(*((piece, form) for piece in pieces)):
         got = student.bits_per_character(scores, y)
     hidden = (
         "A probability that rounds to 0 has the logarithm −∞, and a clipped one hides how wrong the"
