@@ -17,8 +17,10 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from grading.course import CourseError, labs_in, select
+from grading.kernels import own_sockets
 from grading.release import PointsOf, points_of
 from grading.source import read
 
@@ -47,12 +49,13 @@ class Execution:
 
 
 class _Engine(Engine):
-    """papermill's, with a deadline, and the kernel's environment, folder and stderr given."""
+    """papermill's, with a deadline, and the kernel's sockets, environment, folder and stderr."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> NotebookNode:
         client = PapermillNotebookClient(
             nb_man,
+            config=Config(KernelManager=kwargs["sockets"]),
             kernel_name=kernel_name,
             timeout_func=lambda cell: max(kwargs["deadline"] - time.monotonic(), 0.01),
             shutdown_kernel="immediate",
@@ -83,7 +86,10 @@ def execute(
     nbformat.write(notebook, output)  # papermill reads its input from a file
     start, failure = time.monotonic(), ""
     bar = {"desc": output.stem, "leave": False, "disable": None}
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as kernel_stderr:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as kernel_stderr,
+        own_sockets() as sockets,
+    ):
         kernel = {"cwd": str(cwd), "env": _environment(environment), "stderr": kernel_stderr}
         try:
             papermill.execute_notebook(
@@ -93,6 +99,7 @@ def execute(
                 engine_name="lab",
                 progress_bar=bar,  # type: ignore[arg-type]  # a dict is tqdm's arguments
                 kernel=kernel,
+                sockets=sockets,
                 deadline=start + time_limit,
             )
         except PapermillExecutionError as error:

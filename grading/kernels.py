@@ -6,10 +6,12 @@ Every result records under which isolation it was made.
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import zmq
 from jupyter_client.manager import KernelManager
 
 from grading import sandbox
@@ -73,16 +75,33 @@ def _sandboxed(environment: dict[str, str], limits: Limits, gpu: bool) -> Kernel
     return KernelSession(kernel)
 
 
+@contextmanager
+def own_sockets() -> Iterator[dict[str, str]]:
+    """A KernelManager's traits by which its kernel's sockets lie in a folder of its own.
+
+    By default they are TCP ports, which are chosen, let go of, and bound by the kernel later: what
+    another process takes in between leaves ipykernel waiting for ever. Windows has nothing else.
+    """
+    if not zmq.has("ipc"):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="kernel-", dir=sandbox.FOLDER) as folder:
+        yield {"transport": "ipc", "ip": f"{folder}/k"}
+
+
 class TrustedKernel:
     """A kernel without any isolation, for submissions that are trusted."""
 
     isolation = TRUSTED
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
-        self.manager = KernelManager(kernel_name="python3")
+        self._own = ExitStack()
+        folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
+        cwd = self._own.enter_context(folder)
+        sockets = self._own.enter_context(own_sockets())
+        self.manager = KernelManager(kernel_name="python3", **sockets)
         quiet: Any = subprocess.DEVNULL  # for what does not go to the notebook
-        self.manager.start_kernel(cwd=self.folder.name, env=environment, stdout=quiet, stderr=quiet)
+        self.manager.start_kernel(cwd=cwd, env=environment, stdout=quiet, stderr=quiet)
         self.client = connect(self.manager)
         try:
             self.client.wait_for_ready(timeout=START_SECONDS)
@@ -102,4 +121,4 @@ class TrustedKernel:
     def close(self) -> None:
         disconnect(self.client)
         self.manager.shutdown_kernel(now=True)
-        self.folder.cleanup()
+        self._own.close()

@@ -61,18 +61,23 @@ def test_a_cell_that_raises_is_named_and_the_points_before_it_stand(tmp_path: Pa
 
 def test_a_cell_that_hangs_is_named_with_the_limit(tmp_path: Path) -> None:
     source = SOURCE.replace("knob = 3", "import time\nwhile True: time.sleep(0.1)")
-    hung = run(tmp_path, source, time_limit=4)
+    hung = run(tmp_path, source, time_limit=8)
     assert hung.error == (
-        "cell 7 (import time) was still running when the notebook's 4 s were over."
+        "cell 7 (import time) was still running when the notebook's 8 s were over."
     )
-    assert hung.seconds < 20
+    assert hung.seconds < 60
     assert hung.score == 2
 
 
 def test_the_limit_is_for_the_whole_notebook(tmp_path: Path) -> None:
-    slow = SOURCE.replace("knob = 3", "import time\ntime.sleep(2)")
-    slow = slow.replace('print("scale", scale)', "time.sleep(3)  # the second")
-    assert run(tmp_path, slow, time_limit=4.5).error.startswith("cell 8 (time.sleep(3)")
+    slow = SOURCE.replace("knob = 3", "import time\ntime.sleep(6)")
+    slow = slow.replace('print("scale", scale)', "time.sleep(7)  # the second")
+    assert run(tmp_path, slow, time_limit=11).error.startswith("cell 8 (time.sleep(7)")
+
+
+def test_the_kernel_s_sockets_are_no_ports_that_another_process_could_take(tmp_path: Path) -> None:
+    transport = "import ipykernel, json\njson.loads(ipykernel.get_connection_info())['transport']"
+    assert run(tmp_path, SOURCE.replace('print("scale", scale)', transport)).headlines == ["'ipc'"]
 
 
 def test_a_dead_kernel_is_named(tmp_path: Path) -> None:

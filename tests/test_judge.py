@@ -425,6 +425,12 @@ def kernel() -> Iterator[KernelSession]:
     opened.close()
 
 
+def test_its_sockets_are_no_ports_that_another_process_could_take(kernel: KernelSession) -> None:
+    source = "import ipykernel, json\njson.loads(ipykernel.get_connection_info())['transport']"
+    (output,) = kernel.execute(source, 60).outputs
+    assert output["data"]["text/plain"] == "'ipc'"
+
+
 def test_a_cell_s_outputs_are_text_and_pictures_only(kernel: KernelSession) -> None:
     source = """
 import sys

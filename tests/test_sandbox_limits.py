@@ -149,8 +149,10 @@ def test_fork_bomb(open_sandbox: Open) -> None:
     kernel = open_sandbox(Limits(processes=60, cell_seconds=2))
     namespace = run(kernel, NAMESPACE).ok()
     bomb = "while True:\n  try: os.fork()\n  except OSError: pass"
-    assert not run(kernel, bomb).alive
+    run(kernel, bomb)
+    until(lambda: not kernel.alive())
     assert kernel.stopped_by is not None
+    assert kernel.stopped_by.limit in ("cell_seconds", "processes")
     assert members(namespace) == []
 
 

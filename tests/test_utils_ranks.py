@@ -18,6 +18,7 @@ import torch.distributed as dist
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from grading.kernels import own_sockets
 from grading.sandbox import open_kernel
 from tests.needs import needs
 from tests.sandboxes import run as run_sandboxed
@@ -322,9 +323,14 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.fixture
+def manager() -> Iterator[KernelManager]:
+    with own_sockets() as sockets:
+        yield KernelManager(kernel_name="python3", **sockets)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_functions_of_a_notebook_and_ranks_that_end_with_it() -> None:
-    manager = KernelManager(kernel_name="python3")
+def test_functions_of_a_notebook_and_ranks_that_end_with_it(manager: KernelManager) -> None:
     manager.start_kernel(cwd=str(ROOT))
     client = manager.client()
     client.start_channels()

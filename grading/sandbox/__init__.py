@@ -36,13 +36,13 @@ from traitlets import Bool, Dict, Unicode
 
 from grading.sandbox import launch, view
 from grading.sandbox.init import PORTS
-from grading.sandbox.launch import Setting
+from grading.sandbox.launch import FOLDER, Setting
 from grading.sandbox.limits import GB, KB, MB, LimitReached, Limits
 from grading.sandbox.session import START_SECONDS, Session
 from grading.sandbox.view import SandboxUnavailable
 
 __all__ = [
-    "GB", "KB", "KERNEL_NAME", "MB", "LimitReached", "Limits", "Problem", "SandboxKernel",
+    "FOLDER", "GB", "KB", "KERNEL_NAME", "MB", "LimitReached", "Limits", "Problem", "SandboxKernel",
     "SandboxProvisioner", "SandboxUnavailable", "install_kernelspec", "open_kernel", "probe",
 ]  # fmt: skip
 
@@ -167,7 +167,7 @@ class _Socket:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._folder = tempfile.TemporaryDirectory(prefix=launch.prefix(), dir=launch.FOLDER)
+        self._folder = tempfile.TemporaryDirectory(prefix=launch.prefix(), dir=FOLDER)
         self.info: Any = {
             **PORTS, "transport": "ipc", "ip": f"{self._folder.name}/k", "key": key,
             "signature_scheme": "hmac-sha256",

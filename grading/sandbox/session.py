@@ -74,6 +74,7 @@ class Session:
         self._said_exit = -signal.SIGKILL
         self._output = 0
         self._cell_since: float | None = None
+        self._interrupted = False
 
     # From any thread
 
@@ -86,7 +87,7 @@ class Session:
 
     def interrupt(self) -> None:
         """Interrupt the kernel, and only the kernel, as Ctrl-C would."""
-        self._supervisor.loop.call_soon_threadsafe(self._say, b"interrupt")
+        self._supervisor.loop.call_soon_threadsafe(self._interrupt, b"interrupt")
 
     def kill(self) -> None:
         """End it, with everything that it started. Returns at once; `wait` waits."""
@@ -251,15 +252,21 @@ class Session:
             for limit in ("memory", "processes", "cpu_seconds", "disk"):
                 if getattr(used, limit) > getattr(limits, limit):
                     self._stop(limit)
+            if self._interrupted and used.processes >= limits.processes:
+                self._stop("processes")  # a fork bomb, which would slow every cell that follows
             if now - started > limits.wall_seconds:
                 self._stop("wall_seconds")
             cell = 0.0 if self._cell_since is None else now - self._cell_since - limits.cell_seconds
             if cell > GRACE_SECONDS:
                 self._stop("cell_seconds")
             elif cell > 0 and not warned:
-                self._say(b"cell limit")
+                self._interrupt(b"cell limit")
             warned = cell > 0
             await asyncio.sleep(WATCH_SECONDS)
+
+    def _interrupt(self, message: bytes) -> None:
+        self._interrupted = True
+        self._say(message)
 
     def _stop(self, limit: str) -> None:
         self.stopped_by = self.stopped_by or reached(self._limits, limit)
