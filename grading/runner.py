@@ -15,6 +15,7 @@ nothing that decides a mark is computed here.
 
 import inspect
 import linecache
+import re
 import signal
 import threading
 import types
@@ -87,7 +88,7 @@ class Runner:
         args, kwargs = asked["args"], asked["kwargs"]
         arguments = _bind(function, name, args, kwargs)
         before = {key: _image(value) for key, value in arguments.items()}
-        value = self._guarded(lambda: function(*args, **kwargs), name, asked["limit"])
+        value = self._guarded(lambda: function(*args, **kwargs), f"`{name}`", asked["limit"])
         mutated = [key for key, image in before.items() if _image(arguments[key]) != image]
         return {"value": value, "mutated": mutated}
 
@@ -98,7 +99,10 @@ class Runner:
         exec(code, inside)
         learner = types.SimpleNamespace(**self.namespace)
         run = lambda: inside[asked["name"]](learner, *asked["args"])  # noqa: E731
-        return {"value": self._guarded(run, asked["name"], asked["limit"]), "mutated": []}
+        named = [one for one in asked["args"] if type(one) is str and one in self.namespace]
+        used = dict.fromkeys([*re.findall(r"\blearner\.(\w+)", asked["source"]), *named])
+        name = "using " + (" and ".join(f"`{one}`" for one in used) or "your code")
+        return {"value": self._guarded(run, name, asked["limit"]), "mutated": []}
 
     def _find(self, asked: dict[str, Any]) -> Any:
         path = list(asked["path"])
@@ -116,52 +120,64 @@ class Runner:
             found = getattr(found, name)
         return found
 
-    def _guarded(self, run: Callable[[], Any], name: str, limit: float) -> Any:
-        """Run the student's code; what it raises, and its running too long, become a Fault."""
+    def _guarded(self, run: Callable[[], Any], what: str, limit: float) -> Any:
+        """Run the student's code; what it raises, and its running too long, become a Fault.
+
+        what: names what is run, for when the error comes from no line of the student's.
+        """
         try:
             with time_limit(limit):
                 return run()
         except NotImplementedError as error:
-            raise self._not_done(error, name) from None
-        except TimeLimit:
+            raise self._not_done(error, what) from None
+        except TimeLimit as error:
             seconds = f"{limit:g} second{'s' * (limit != 1)}"
             raise Fault(
                 "time limit",
-                f"`{name}` was stopped after {seconds}, the limit for one call."
+                f"{self._called(error, what)} was stopped after {seconds}, the limit for one call."
                 " Is there a loop that never ends?",
             ) from None
         except AttributeError as error:
             if isinstance(error.obj, types.SimpleNamespace) and error.name not in self.namespace:
                 message = f"There is no `{error.name}` yet: run the cell that defines it."
                 raise Fault("missing", message) from None
-            raise self._raised(error, name) from None
+            raise self._raised(error, what) from None
         except (Exception, SystemExit) as error:
-            raise self._raised(error, name) from None
+            raise self._raised(error, what) from None
 
-    def _not_done(self, error: BaseException, name: str) -> Fault:
-        where = self._student_frame(error)
-        inner = where[0] if where else name
-        if inner == name:
-            return Fault("not done", f"`{name}` is not written yet.")
-        return Fault("not done", f"`{name}` uses `{inner}`, which is not written yet.")
+    def _not_done(self, error: BaseException, what: str) -> Fault:
+        where = self._student_frames(error)
+        outer = self._called(error, what)
+        inner = f"`{where[-1][0]}`" if where else outer
+        if inner == outer:
+            return Fault("not done", f"{outer} is not written yet.")
+        return Fault("not done", f"{outer} uses {inner}, which is not written yet.")
 
-    def _raised(self, error: BaseException, name: str) -> Fault:
-        kind, where = type(error).__name__, self._student_frame(error)
-        message = f"`{name}` raised {kind}."
+    def _raised(self, error: BaseException, what: str) -> Fault:
+        kind, where = type(error).__name__, self._student_frames(error)
+        outer = self._called(error, what)
+        message = f"{outer[0].upper()}{outer[1:]} raised {kind}."
         if where:
-            function, line, source = where
-            place = f"line {line} of its cell" if function == name else f"`{function}`, line {line}"
-            message = f"`{name}` raised {kind} in {place}:  {source}"
+            function, line, source = where[-1]
+            place = f"`{function}`, line {line}"
+            if outer == f"`{function}`":
+                place = f"line {line} of its cell"
+            message = f"{outer} raised {kind} in {place}:  {source}"
         return Fault("exception", message, detail=f"{kind}: {_short(error)}")
 
-    def _student_frame(self, error: BaseException) -> tuple[str, int, str] | None:
-        """Function, line number and line of the innermost frame that is the student's own."""
-        found, step = None, error.__traceback__
+    def _called(self, error: BaseException, what: str) -> str:
+        """What was running: for a probe, the student's function that it had called, if it had."""
+        where = self._student_frames(error)
+        return f"`{where[0][0]}`" if what.startswith("using ") and where else what
+
+    def _student_frames(self, error: BaseException) -> list[tuple[str, int, str]]:
+        """Function, line number and line of the frames that are the student's own, inmost last."""
+        found, step = [], error.__traceback__
         while step is not None:
             code = step.tb_frame.f_code
             if step.tb_frame.f_globals is self.namespace:
                 line = linecache.getline(code.co_filename, step.tb_lineno).strip()
-                found = code.co_name, step.tb_lineno, line
+                found.append((code.co_name, step.tb_lineno, line))
             step = step.tb_next
         return found
 

@@ -865,7 +865,8 @@ if lenet is not None:
 # moves, but the linear layers on top have weights for every place again: equivariant below, not invariant
 # above. (On the small digits, which have no finer strokes to see, LeNet is ahead only once
 # they move.)
-#
+
+# %% [markdown]
 # ## 9 · Experiments
 # Change the knobs and run again; nothing here is graded.
 #

@@ -713,7 +713,8 @@ with check.needs("bucketed_all_reduce", "communication_cost"):
 # The numbers at the points are all-reduces. One single bucket is cheapest on this bill, but it can
 # leave only when backward is over. PyTorch's default, 25 MB, is a compromise: few messages, most of
 # which travel while earlier layers still compute.
-#
+
+# %% [markdown]
 # ## 9 · A batch p times as large
 # p ranks with 16 images each are one process with a batch of 16 p. An epoch has fewer steps: with the
 # same learning rate the weights do not get as far. The **linear scaling rule** (Goyal and others 2017)

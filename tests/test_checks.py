@@ -216,6 +216,31 @@ def test_a_probe_runs_beside_the_students_code() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def double(x): raise NotImplementedError", "`double` is not written yet."),
+        (
+            "def add(x, y): raise NotImplementedError\ndef double(x): return add(x, x)",
+            "`double` uses `add`, which is not written yet.",
+        ),
+        ("def double(x): return 1 / 0", "`double` raised ZeroDivisionError in line 1 of its cell:"),
+        (
+            "def add(x, y): return x + z\ndef double(x): return add(x, x)",
+            "`double` raised NameError in `add`, line 1:",
+        ),
+        ("def double(x, y): return x + y", "Using `double` raised TypeError."),
+        ("def double(x):\n  while True: pass", "`double` was stopped after 0.2 seconds"),
+    ],
+)
+def test_what_goes_wrong_in_a_probe_is_told_of_the_students_function(code: str, said: str) -> None:
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    with pytest.raises(Fault) as caught:
+        doubled_often(connect(Runner(namespace), 0.2), 10)
+    assert caught.value.message.startswith(said)
+
+
+@pytest.mark.parametrize(
     ("got", "expected"),
     [
         (np.float32(0.5), 0.5),

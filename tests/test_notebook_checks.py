@@ -8,8 +8,8 @@ from unittest import mock
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.notebooks import outputs_of
 
 LAB = """
 from grading import expect
@@ -51,10 +51,8 @@ def progress_file(tmp_path: Path) -> Iterator[Path]:
 
 def run(*sources: str, **environment: str) -> list[list[nbformat.NotebookNode]]:
     """The outputs of each cell after the set-up."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, *sources)])
     with mock.patch.dict(os.environ, environment):
-        NotebookClient(notebook, timeout=60, kernel_name="python3", allow_errors=True).execute()
-    return [cell.outputs for cell in notebook.cells[1:]]
+        return outputs_of(SETUP, *sources, allow_errors=True)[1:]
 
 
 def shown(outputs: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:

@@ -11,8 +11,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -23,6 +21,7 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
+from tests.notebooks import outputs_of
 from utils import plots
 
 ALT = 'Two "clouds" & the line <between> them'
@@ -48,17 +47,8 @@ def is_labelled(ax: Axes) -> bool:
 # Showing
 
 
-def displayed_by(source: str) -> list[nbformat.NotebookNode]:
-    """The outputs of a cell in a real kernel."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    nbclient.NotebookClient(
-        notebook, timeout=300, startup_timeout=300, kernel_name="python3"
-    ).execute()
-    return notebook.cells[0].outputs
-
-
 def test_a_notebook_shows_a_figure_once_sharp_and_with_alternative_text() -> None:
-    [shown, printed] = displayed_by(
+    [[shown, printed]] = outputs_of(
         "import matplotlib.pyplot as plt\n"
         "from utils import plots\n"
         "fig, ax = plt.subplots(figsize=(4, 3))\n"

@@ -12,8 +12,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
+from tests.notebooks import outputs_of
 from utils import plots, schedules
 from utils.schedules import Action, ScheduleError, Span, Timeline
 
@@ -258,9 +257,6 @@ def test_in_a_notebook_the_stepper_is_html() -> None:
         "from utils import schedules\n"
         "schedules.step_through(schedules.simulate([[('F', 0), ('B', 0)]]), alt='one rank')"
     )
-    cell = nbformat.v4.new_code_cell(source)
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    (output,) = notebook.cells[0].outputs
+    [[output]] = outputs_of(source)
     assert '<input type="range"' in output["data"]["text/html"]
     assert output["data"]["text/plain"] == "[figure] one rank"

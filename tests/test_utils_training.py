@@ -12,14 +12,13 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.notebooks import outputs_of
 from utils import training
 
 
@@ -248,11 +247,7 @@ live._due = float("-inf")
 history = training.fit(model, optimizer, (X, y), (X, y), epochs=3, batch_size=5, live=live)
 print(drawn[0], drawn[-1], len(drawn) > 1)
 """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    nbclient.NotebookClient(
-        notebook, timeout=300, startup_timeout=300, kernel_name="python3"
-    ).execute()
-    shown, printed = notebook.cells[0].outputs
+    [[shown, printed]] = outputs_of(source)
     assert printed.text == "1 2 True\n"
     assert shown.data["text/plain"].startswith("[figure] Two plots over 3 epochs.")
     assert 'alt="Two plots over 3 epochs.' in shown.data["text/html"]
@@ -302,11 +297,7 @@ def test_a_sweeps_progress_is_one_output_of_a_notebook(tmp_path: Path) -> None:
 from utils import training
 rows = training.sweep(lambda rate: {{"score": rate}}, {{"rate": [1, 2]}}, {str(tmp_path / "a")!r})
 """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
-    nbclient.NotebookClient(
-        notebook, timeout=300, startup_timeout=300, kernel_name="python3"
-    ).execute()
-    [shown] = notebook.cells[0].outputs
+    [[shown]] = outputs_of(source)
     assert "2/2" in shown.data["text/plain"]
 
 

@@ -305,15 +305,12 @@ def draw(
 ) -> None:
     """Draw who does what when: a row for each rank, rank 0 on top, time to the right.
 
-    A block is one action and has its micro-batch's number: forward is pale with a dark number,
-    backward dark with a white one. Hatched is idle time, the bubble. until: where the time axis
-    ends; default: where the timeline does.
+    A block is one action: forward pale with a dark number, backward dark with a white one. The
+    number is its micro-batch, where there is room. Hatched is idle time, the bubble. until: where
+    the time axis ends; default: where the timeline does.
     """
-    _draw(ax, timeline, title, legend, until or timeline.end - timeline.start)
-
-
-def _draw(ax: Axes, timeline: Timeline, title: str, legend: bool, until: float) -> None:
     start, end = timeline.start, timeline.end
+    until = until or end - start
     for rank in range(timeline.ranks):
         ax.barh(rank, end - start, left=0, height=0.8, zorder=1, **_IDLE)
     inches = ax.figure.get_window_extent().width / ax.figure.dpi * 0.85 / max(until, 1e-12)
@@ -325,7 +322,7 @@ def _draw(ax: Axes, timeline: Timeline, title: str, legend: bool, until: float) 
             facecolor=fill, edgecolor=plots.INK, linewidth=0.7, hatch=hatch,
         )  # fmt: skip
         size = min(10.0, 72 * width * inches / (0.75 * len(str(span.microbatch)) + 0.2))
-        if size >= 4.5:
+        if size >= 6.5:  # smaller is not readable
             place = span.start - start + width / 2, span.rank
             style = {"ha": "center", "va": "center", "color": ink, "fontsize": size, "zorder": 3}
             ax.text(*place, str(span.microbatch), **style)
@@ -406,7 +403,7 @@ def stepper(timeline: Timeline, *, alt: str) -> str:
     """The HTML that `step_through` shows: the picture, with a veil over what is still to come."""
     times = sorted({time for span in timeline.work for time in (span.start, span.end)})
     fig, ax = plt.subplots(figsize=(9, 0.42 * timeline.ranks + 1.1))
-    _draw(ax, timeline, "", True, times[-1] - times[0])
+    draw(ax, timeline)
     image = plots.bundle(fig, alt=alt)["text/html"]
     steps = [
         {"veil": f"{100 - place:.2f}%", "says": _state(timeline, time)}

@@ -409,8 +409,8 @@ def _noted_steps(noted, that):
     steps = []
     for step in noted:
         that("S" in step and "dS" in step, "A step is made before backward.", order)
-        S = expect.array(step["S"], (None, 3), what="the scores that loss was given")
-        y = expect.array(step["y"], (len(S),), what="the labels that loss was given")
+        S = expect.array(step["S"], (None, 3), what="the array of scores that `loss` was given")
+        y = expect.array(step["y"], (len(S),), what="the array of labels that `loss` was given")
         that(np.array_equal(step["dS"], np.full(S.shape, step["loss"])), message, second)
         steps.append({**step, "y": y, "rows": np.round(S[:, 0]).astype(int)})
     return steps

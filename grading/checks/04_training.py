@@ -678,7 +678,7 @@ def judge_sweep(student, rng):
             reply = run_sweep(student, grid, old, 0)
             known = answers.wrong_rows(rows, old)
             expect.that(reply["ended"] == "returned", "The sweep did not end.")
-            expect.close(reply["result"], rows, what="the rows", given=given, knows=known)
+            expect.close(reply["result"], rows, what="the list of rows", given=given, knows=known)
     with part("rate_for_large_batches", points=0.2):
         expect.choice(student, "rate_for_large_batches", "larger", answers.NOT_LARGER)
 

@@ -96,13 +96,13 @@ def judge_options(student, rng):
             "The defaults of what is not given are missing.": {"units": units, "rate": rate},
             "The default wins over what is given: it is for what is not.": {**right, "rate": 0.25},
         }
-        expect.equal(got, right, what="the options", given=given, knows=knows)
+        expect.equal(got, right, what="the dict of options", given=given, knows=knows)
         got, given = value(f"units: {units}", "bias: false", "stride: 0", "form: ''")
         right = {"units": units, "rate": 0.25, "bias": False, "form": "", "stride": 0}
         usual = {**right, "bias": True, "form": "full", "stride": 2}
         empty = "What is given as false, 0 or empty is replaced by the default: ask whether the key"
         knows = {f"{empty} is there, not whether its value is true.": usual}
-        expect.equal(got, right, what="the options", given=given, knows=knows)
+        expect.equal(got, right, what="the dict of options", given=given, knows=knows)
     with part("an unknown key", points=0.25):
         for lines, line, key in (
             ((f"units: {units}", "stride: 1", "unitz: 3"), 5, "unitz"),
@@ -128,33 +128,6 @@ def judge_options(student, rng):
             f"units: {units}", "rate: 1", why="Where a float is due, an int will do."
         )
         expect.close(got["rate"], 1.0, what="rate", given=given)
-
-
-def _layers(rng):
-    """A random network: the layers' options, its text, and the shape that comes in."""
-    c1, c2, units = (int(n) for n in rng.choice(np.arange(3, 12), size=3, replace=False))
-    channels, side = int(rng.integers(2, 5)), int(rng.choice([12, 16]))
-    layers = [
-        {"name": "a", "type": "conv", "channels": c1, "kernel": 3, "padding": 1, "bias": False},
-        {"name": "b", "type": "batch_norm"},
-        {"name": "c", "type": "relu"},
-        {"name": "d", "type": "conv", "channels": c2, "kernel": 4, "stride": 2, "padding": 1},
-        {"name": "e", "type": "batch_norm"},
-        {"name": "f", "type": "max_pool", "kernel": 2},
-        {"name": "g", "type": "flatten"},
-        {"name": "h", "type": "linear", "units": units},
-    ]
-    return layers, (channels, side, side + 4)
-
-
-def _text(layers, shape) -> str:
-    lines = ["name: random", f"input: {list(shape)}", "layers:"]
-    for number, layer in enumerate(layers):
-        pairs = [f"{key}: {str(value).lower()}" for key, value in layer.items()]
-        block = number == 3  # the others are on one line each
-        text = [f"  - {pairs[0]}", *(f"    {pair}" for pair in pairs[1:])]
-        lines += text if block else [f"  - {{{', '.join(pairs)}}}"]
-    return "\n".join(lines) + "\n"
 
 
 @probe
@@ -220,8 +193,11 @@ KINDS = {
 
 @exercise("build_network", points=1.5)
 def judge_build_network(student, rng):
-    layers, shape = _layers(rng)
-    text, x = _text(layers, shape), torch.from_numpy(rng.normal(size=(2, *shape))).float()
+    layers, shape = answers.random_layers(rng)
+    text, x = (
+        answers.network_text(layers, shape),
+        torch.from_numpy(rng.normal(size=(2, *shape))).float(),
+    )
     reply = built(student, text, x, int(rng.integers(2**31)))
     given = f"For the text\n{text}"
 
@@ -279,7 +255,7 @@ def judge_build_network(student, rng):
         wanted = answers.output(layers, state, x)
         why = "Are stride, padding and kernel passed on as declared?"
         with expect.otherwise(why):
-            expect.close(got["y"], wanted, what="the scores", given=given, rtol=1e-3, atol=1e-4)
+            expect.close(got["y"], wanted, what="the output", given=given, rtol=1e-3, atol=1e-4)
     with part(
         "nothing has run through it yet: training mode, statistics at their start", points=0.2
     ):
@@ -304,7 +280,7 @@ def judge_build_network(student, rng):
             ({"name": "b", "type": "relu"}, "name"),
             ({"name": "k", "type": "linear", "units": 3, "unitz": 3}, "unitz"),
         ):
-            text = _text([*layers, wrong], shape)
+            text = answers.network_text([*layers, wrong], shape)
             if key == "unitz" and not finds(student, text, len(layers), None):
                 break  # that is for the check of options to say
             silent = "Nothing was said about the last layer of the text."
@@ -318,7 +294,7 @@ def judge_build_network(student, rng):
             (7, {"name": "k", "type": "conv", "channels": 3, "kernel": 3}),
             (7, {"name": "k", "type": "batch_norm"}),
         ):
-            text = _text([*layers[:at], wrong, *layers[at:]], shape)
+            text = answers.network_text([*layers[:at], wrong, *layers[at:]], shape)
             given, line = f"For the text\n{text}", 3 + at + len(layers[3])
             silent = "Find out while building, not while training: send an image of zeros through."
             _error(built(student, text, None, 0), line, "type", given, silent)
@@ -374,27 +350,6 @@ def solver(learner, text, weights, gradients, steps):
     return False, "", found
 
 
-def _sgd(weights, gradients, lr, momentum, decay):
-    """The weights after three steps of stochastic gradient descent with the same gradient."""
-    after = []
-    for w, g in zip(weights, gradients, strict=True):
-        v = torch.zeros_like(w)
-        for _ in range(3):
-            v = momentum * v + g + decay * w
-            w = w - lr * v
-        after.append(w)
-    return after
-
-
-def _adamw(weights, gradients, lr, decay):
-    after = []
-    for w, g in zip(weights, gradients, strict=True):
-        for _ in range(3):  # with one gradient, Adam's means are that gradient and its square
-            w = w * (1 - lr * decay) - lr * g / (g.abs() + 1e-8)
-        after.append(w)
-    return after
-
-
 @exercise("build_solver", points=1)
 def judge_build_solver(student, rng):
     shapes = ((2, 3), (2,), (1, 2), (1,))
@@ -444,38 +399,22 @@ def judge_build_solver(student, rng):
     what = ("weight 1", "bias 1", "weight 2", "bias 2")
     with part("sgd: rate, momentum and weight decay arrive", points=0.3):
         got, given = settled("after", optimizer="sgd", momentum=momentum, weight_decay=decay)
-        right = _sgd(weights, gradients, lr, momentum, decay)
-        knows = {
-            "The weight decay is dropped.": _sgd(weights, gradients, lr, momentum, 0.0),
-            "The momentum is dropped.": _sgd(weights, gradients, lr, 0.0, decay),
-            "Momentum and weight decay are dropped.": _sgd(weights, gradients, lr, 0.0, 0.0),
-            "The momentum is the table's default, not the declared one.": _sgd(
-                weights, gradients, lr, 0.9, decay
-            ),
-            "The learning rate is another than base_lr.": _sgd(
-                weights, gradients, 0.001, momentum, decay
-            ),
-        }
+        right, knows = answers.after_sgd(weights, gradients, lr, momentum, decay)
         why = "torch.optim.SGD with the declared rate, momentum and weight decay, and nothing else."
         with expect.otherwise(why):
             expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
     with part("adamw: rate and weight decay arrive", points=0.15):
         got, given = settled("after", optimizer="adamw", weight_decay=decay)
-        right = _adamw(weights, gradients, lr, decay)
+        right, knows = answers.after_adamw(weights, gradients, lr, decay)
         coupled = (
             "That is Adam: AdamW takes the decay from the weights themselves, not as gradient."
         )
-        knows = {
-            "The weight decay is dropped.": _adamw(weights, gradients, lr, 0.0),
-            "The weight decay is AdamW's own default.": _adamw(weights, gradients, lr, 0.01),
-            "The optimizer is SGD whatever is declared.": _sgd(weights, gradients, lr, 0.9, decay),
-        }
         with expect.otherwise(coupled if got["kind"] == "Adam" else ""):
             expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
     with part("the schedule: factors, fixed and one-cycle", points=0.3):
         rate = "A schedule gives a factor; the optimizer has the base rate already."
         factors([1.0] * 12, {rate: [lr] * 12}, lr_policy="fixed")
-        right, knows = _one_cycle(warm_up, 12)
+        right, knows = answers.one_cycle(warm_up, 12)
         knows |= {rate: [lr * factor for factor in right]}
         factors(right, knows, lr_policy="one_cycle", warm_up=warm_up)
     with part("epochs, batch size and seed", points=0.1):
@@ -494,42 +433,6 @@ def judge_build_solver(student, rng):
                 if not finds(student, given.partition("\n")[2], None, None):
                     break  # that is for the check of options to say
             _error(reply, 5, next(iter(more)), given, silent)
-
-
-def _one_cycle(w, steps):
-    t = [(step + 1) / (steps + 1) for step in range(steps)]
-    from_zero = [step / steps for step in range(steps)]
-
-    def factors(times):
-        return [one / w if one < w else (1 - one) / (1 - w) for one in times]
-
-    return factors(t), {
-        "The time begins at 0 and the first step is lost: t = (step + 1)/(steps + 1).": factors(
-            from_zero
-        ),
-        "The last step is lost: t = (step + 1)/(steps + 1).": factors(
-            [(step + 1) / steps for step in range(steps)]
-        ),
-        "It rises and then stays: after the warm-up it falls to 0.": [
-            min(one / w, 1.0) for one in t
-        ],
-        "It falls from the start: during the warm-up it rises.": [1 - one for one in t],
-        "After the warm-up it falls from less than 1: divide by 1 − w.": [
-            one / w if one < w else 1 - one for one in t
-        ],
-        "The last step is lost, and the first: t = (step + 1)/(steps + 1).": factors(
-            [step / (steps - 1) for step in range(steps)]
-        ),
-        "The function takes step first, then steps.": factors(
-            [(steps + 1) / (step + 1) for step in range(steps)]
-        ),
-        "During the warm-up it rises, after it it falls: the two lines are exchanged.": [
-            (1 - one) / (1 - w) if one < w else one / w for one in t
-        ],
-        "The argument warm_up of the text is not used.": [
-            one / 0.25 if one < 0.25 else (1 - one) / 0.75 for one in t
-        ],
-    }
 
 
 @probe

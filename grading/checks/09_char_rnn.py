@@ -232,7 +232,7 @@ def _judge_sequence(reply, right, names):
     whole = type(reply) is list and len(reply) == len(right[0])
     message = "A step does not return the state that the next step takes."
     expect.that(whole, message, diagnosis=f"Return {' and '.join(names)}, no more and no less.")
-    steps = expect.items(reply, len(right[0]), what="the states")
+    steps = expect.items(reply, len(right[0]), what="the list of states")
     for t, states in enumerate(steps):
         for name, state, wanted in zip(names, expect.items(states, len(names)), right, strict=True):
             with_given = f"After character {t + 1} of {len(right[0])}."
@@ -614,7 +614,7 @@ def _trained(student, given, *args):
 
 
 def _judge_loss(notes, right, args, given):
-    note = expect.items(notes, 1, what="the steps")[0]
+    note = expect.items(notes, 1, what="the list of steps")[0]
     graph = (
         "It still hangs on the graph, and a list of such losses keeps every graph in memory: return"
         " loss.item()."
@@ -654,7 +654,7 @@ def _judge_cut(reply, given):
     )
     message = "The second chunk's backward goes back into the first chunk."
     expect.that(not reply["twice"], message, given=f"{given}.", diagnosis=forgotten)
-    for note in expect.items(reply["steps"], len(reply["steps"]), what="the steps"):
+    for note in expect.items(reply["steps"], len(reply["steps"]), what="the list of steps"):
         pair = type(note["state"]) is tuple
         message = "The second result is not the state (h, c)."
         why = "Return the loss and the state that the model gave, both parts."
@@ -711,8 +711,8 @@ def _judge_bits(student, scores, y):
         " model was: take log_softmax, or F.cross_entropy."
     )
     try:
-        expect.number(got, what="the bits per character", given=given)
-        expect.close(got, right, what="the bits per character", given=given, knows=known, rtol=1e-5)
+        expect.number(got, what="the result", given=given)
+        expect.close(got, right, what="the result", given=given, knows=known, rtol=1e-5)
     except Fault as fault:
         large = fault.kind == "value" and scores.abs().max() > 100
         if large and not fault.diagnosis and _right_at_mild(student, scores, y):

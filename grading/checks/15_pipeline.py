@@ -533,7 +533,7 @@ def judge_measured_stash(student, rng):
                 one * tensors + 4 * d * d
             )
             wrong["The weights are counted, and one of the activations is not."] = one + 4 * d * d
-        expect.close(got, one * tensors, what="the bytes", given=given, knows=wrong)
+        expect.close(got, one * tensors, what="the number of bytes", given=given, knows=wrong)
 
     never = "What was freed is still counted: the hooks' objects go with the graph, and then it is"
     never += " no stash any more."

@@ -240,7 +240,35 @@ def which(out: Tensor, ways: list[Tensor]) -> np.ndarray:
     return found
 
 
-# Networks
+# Declared networks
+
+
+def random_layers(rng: np.random.Generator):
+    """The options of a random network's layers, and the shape that comes in."""
+    c1, c2, units = (int(n) for n in rng.choice(np.arange(3, 12), size=3, replace=False))
+    channels, side = int(rng.integers(2, 5)), int(rng.choice([12, 16]))
+    layers = [
+        {"name": "a", "type": "conv", "channels": c1, "kernel": 3, "padding": 1, "bias": False},
+        {"name": "b", "type": "batch_norm"},
+        {"name": "c", "type": "relu"},
+        {"name": "d", "type": "conv", "channels": c2, "kernel": 4, "stride": 2, "padding": 1},
+        {"name": "e", "type": "batch_norm"},
+        {"name": "f", "type": "max_pool", "kernel": 2},
+        {"name": "g", "type": "flatten"},
+        {"name": "h", "type": "linear", "units": units},
+    ]
+    return layers, (channels, side, side + 4)
+
+
+def network_text(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> str:
+    """The network declared in YAML, one layer in a block of its own."""
+    lines = ["name: random", f"input: {list(shape)}", "layers:"]
+    for number, layer in enumerate(layers):
+        pairs = [f"{key}: {str(value).lower()}" for key, value in layer.items()]
+        block = number == 3  # the others are on one line each
+        text = [f"  - {pairs[0]}", *(f"    {pair}" for pair in pairs[1:])]
+        lines += text if block else [f"  - {{{', '.join(pairs)}}}"]
+    return "\n".join(lines) + "\n"
 
 
 def shapes_of(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -291,6 +319,95 @@ def output(layers: list[dict[str, Any]], state: dict[str, Tensor], x: Tensor) ->
         elif o["type"] == "linear":
             x = F.linear(x, own["weight"], own["bias"])
     return x
+
+
+# Solvers
+
+
+def after_sgd(
+    weights: list[Tensor], gradients: list[Tensor], lr: float, momentum: float, decay: float
+):
+    """(right, known) for the weights after three steps with the same gradient."""
+    return _sgd(weights, gradients, lr, momentum, decay), {
+        "The weight decay is dropped.": _sgd(weights, gradients, lr, momentum, 0.0),
+        "The momentum is dropped.": _sgd(weights, gradients, lr, 0.0, decay),
+        "Momentum and weight decay are dropped.": _sgd(weights, gradients, lr, 0.0, 0.0),
+        "The momentum is the table's default, not the declared one.": _sgd(
+            weights, gradients, lr, 0.9, decay
+        ),
+        "The learning rate is another than base_lr.": _sgd(
+            weights, gradients, 0.001, momentum, decay
+        ),
+    }
+
+
+def after_adamw(weights: list[Tensor], gradients: list[Tensor], lr: float, decay: float):
+    """(right, known) for the weights after three steps with the same gradient."""
+    return _adamw(weights, gradients, lr, decay), {
+        "The weight decay is dropped.": _adamw(weights, gradients, lr, 0.0),
+        "The weight decay is AdamW's own default.": _adamw(weights, gradients, lr, 0.01),
+        "The optimizer is SGD whatever is declared.": _sgd(weights, gradients, lr, 0.9, decay),
+    }
+
+
+def _sgd(weights, gradients, lr, momentum, decay):
+    after = []
+    for w, g in zip(weights, gradients, strict=True):
+        v = torch.zeros_like(w)
+        for _ in range(3):
+            v = momentum * v + g + decay * w
+            w = w - lr * v
+        after.append(w)
+    return after
+
+
+def _adamw(weights, gradients, lr, decay):
+    after = []
+    for w, g in zip(weights, gradients, strict=True):
+        for _ in range(3):  # with one gradient, Adam's means are that gradient and its square
+            w = w * (1 - lr * decay) - lr * g / (g.abs() + 1e-8)
+        after.append(w)
+    return after
+
+
+def one_cycle(w: float, steps: int):
+    """(right, known) for the factors of a schedule that rises for the share w of its steps."""
+    t = [(step + 1) / (steps + 1) for step in range(steps)]
+    from_zero = [step / steps for step in range(steps)]
+
+    def factors(times):
+        return [one / w if one < w else (1 - one) / (1 - w) for one in times]
+
+    return factors(t), {
+        "The time begins at 0 and the first step is lost: t = (step + 1)/(steps + 1).": factors(
+            from_zero
+        ),
+        "The last step is lost: t = (step + 1)/(steps + 1).": factors(
+            [(step + 1) / steps for step in range(steps)]
+        ),
+        "It rises and then stays: after the warm-up it falls to 0.": [
+            min(one / w, 1.0) for one in t
+        ],
+        "It falls from the start: during the warm-up it rises.": [1 - one for one in t],
+        "After the warm-up it falls from less than 1: divide by 1 − w.": [
+            one / w if one < w else 1 - one for one in t
+        ],
+        "The last step is lost, and the first: t = (step + 1)/(steps + 1).": factors(
+            [step / (steps - 1) for step in range(steps)]
+        ),
+        "The function takes step first, then steps.": factors(
+            [(steps + 1) / (step + 1) for step in range(steps)]
+        ),
+        "During the warm-up it rises, after it it falls: the two lines are exchanged.": [
+            (1 - one) / (1 - w) if one < w else one / w for one in t
+        ],
+        "The argument warm_up of the text is not used.": [
+            one / 0.25 if one < 0.25 else (1 - one) / 0.75 for one in t
+        ],
+    }
+
+
+# Blocks
 
 
 def fire(x: Tensor, state: dict[str, Tensor]):
