@@ -610,7 +610,7 @@ with check.needs("one_f_one_b_actions"):
 #
 # - One slow rank: `forward=[1, 1, 2, 1]`, `backward=[2, 2, 4, 2]`. Do more micro-batches help?
 # - Slow messages: `transfer=0.5`. Which schedule suffers more, and why?
-# - **Zero bubble** (Qi and others 2023): the gradient of the weights, on which nobody waits, can be put off
+# - **Zero bubble** (Qi and others 2024): the gradient of the weights, on which nobody waits, can be put off
 #   into the bubble. Write `I` (gradient of the input) and `W` (of the weights) in place of `B`. The
 #   schedule below has less idle time than 1F1B. What does it hold? Can you do better?
 
@@ -675,7 +675,7 @@ with check.needs("rematerialisation"):
 #   memory.
 # - Narayanan and others (2021), [arXiv:2104.04473](https://arxiv.org/abs/2104.04473): interleaved stages, bubble
 #   against communication on 3,072 GPUs.
-# - Qi and others (2023), *Zero bubble pipeline parallelism*, [arXiv:2401.10241](https://arxiv.org/abs/2401.10241):
+# - Qi and others (2024), *Zero bubble pipeline parallelism*, [arXiv:2401.10241](https://arxiv.org/abs/2401.10241):
 #   up to 23 % over 1F1B at similar memory.
 
 # %% [markdown]

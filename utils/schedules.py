@@ -7,7 +7,7 @@ the network. An action is a pair (kind, micro-batch):
     ("B", 2)              backward of micro-batch 2
     ("I", 2), ("W", 2)    a backward in two parts: the gradient of the stage's input, for which the
                           rank before waits, and that of its weights, for which nobody waits
-                          (Qi and others 2023, Zero Bubble Pipeline Parallelism, arXiv:2401.10241)
+                          (Qi and others 2024, Zero Bubble Pipeline Parallelism, arXiv:2401.10241)
 
 The letters are those of `torch.distributed.pipelining`. Whatever ran, simulated or real, is a
 `Timeline` of spans, so theory and measurement are drawn as the same picture.
