@@ -267,7 +267,7 @@ def run_stage(
     """Run one rank's actions; the gradients are added to those of the module's parameters.
 
     actions: this rank's list of ("F", m) and ("B", m); module(*received) is a tensor or a tuple of them;
-    send(to, action, tensors), recv(source, action): see section 2.
+    send(to, action, values), recv(source, action): see section 2.
     inputs: on the first rank the micro-batches, inputs[m]; elsewhere None.
     loss: on the last rank loss(m, *outputs), the mean loss of micro-batch m; elsewhere None.
     Returns the mean loss of the batch on the last rank, None elsewhere.

@@ -168,7 +168,7 @@ def simulated(learner, blocks, kind, schedule, weights, X, y):
             link.send,
             link.recv,
             inputs=parts if first else None,
-            loss=(lambda m, s: cross_entropy(s, targets[m])) if last else None,
+            loss=(lambda m, *s: cross_entropy(sum(s), targets[m])) if last else None,
         )
         link.finish()
         gradients = [p.grad if p.grad is not None else torch.zeros(0) for p in module.parameters()]
@@ -240,7 +240,8 @@ def _raise_error(reply, given):
             detail=" ".join([*error.splitlines()[1:], *map(str, reply["unread"])]),
             given=given,
         )
-    why = next((why for sign, why in answers.ERRORS.items() if sign in error), "")
+    said = error.partition("\n")[0]  # after it come lines of the learner's code
+    why = next((why for sign, why in answers.ERRORS.items() if sign in said), "")
     raise Fault("exception", "A rank fails.", why, detail=error, given=given)
 
 
@@ -389,12 +390,9 @@ def judge_run_stage(student, rng):
         batch = _Batch(rng, "norm", 2, 4)
         ranks, given = batch.run(student, answers.one_f_one_b(2, 4))
         batch.judge(ranks, given)
-        expect.close(
-            [rank["buffers"] for rank in ranks],
-            batch.buffers,
-            what="the running means and variances, by rank",
-            given=given,
-        )
+        buffers, what = [rank["buffers"] for rank in ranks], "the running means and variances"
+        with expect.otherwise('Each forward changes them: run the module once for each ("F", m).'):
+            expect.close(buffers, batch.buffers, what=what, given=given)
     with part("what a backward has used is let go", points=0.4):
         for stages in plain:
             schedule, ranks, given = right(stages)
@@ -463,19 +461,21 @@ def judge_measured_bubble(student, rng):
             made.append((span.rank, span.kind, span.microbatch, begin, end))
         if message:
             made.append((1, "receive", 0, start - 0.02, start + 0.03))
-            made.append((0, "receive", 3, start + timeline.end, start + timeline.end + 0.01))
+            made.append((0, "wait", 3, start + timeline.end, start + timeline.end + 0.01))
         return made
 
     start = float(rng.uniform(5, 900))
     with part("one micro-batch through two ranks", points=0.4):
         a = float(rng.uniform(0.5, 2))
         timed = [(0, "F", 0, 0, a), (1, "F", 0, a, 3 * a), (1, "B", 0, 3 * a, 6 * a)]
-        judge([*timed, (0, "B", 0, 6.5 * a, 8 * a)], 2)
+        judge([*timed, (0, "B", 0, 6.75 * a, 8 * a)], 2)
+        judge(timed[:2], 3)  # no rank works from start to end, and one never
     with part("traces of real schedules, from any time on", points=0.6):
         judge(rows(answers.gpipe(2, 4), start), 2)
         judge(rows(answers.one_f_one_b(4, 8), start), 4)
     with part("waiting is no work, and a backward in two parts is", points=0.5):
-        judge(rows(answers.one_f_one_b(3, 4), start, message=True), 3)
+        with expect.otherwise("Spans of kind F, B, I and W are work, and no others."):
+            judge(rows(answers.one_f_one_b(3, 4), start, message=True), 3)
         split = answers.schedules.parse("F0 F1 I0 I1 W0 W1\nF0 I0 F1 I1 W0 W1")
         judge(rows(split, start), 2)
 
@@ -508,9 +508,10 @@ def stash(learner, case, n, d):
         if case == "views":
             y = x.tanh()
             return y[1:-1] * y[2:]
-        return torch.relu(x + 1).sum().item()
+        y = x + 1
+        return y[1:-1] * y[2:]
 
-    measured = [learner.measured_stash(run, list(linear.parameters())) for _ in range(2)]
+    measured = [learner.measured_stash(run, linear.parameters()) for _ in range(2)]
     return measured[0] if measured[0] == measured[1] else [str(one) for one in measured]
 
 
@@ -518,6 +519,7 @@ def stash(learner, case, n, d):
 def judge_measured_stash(student, rng):
     def judge(case, tensors, says, known=None):
         n, d = int(rng.integers(5, 30)), int(rng.integers(5, 30))
+        n = d if case == "one" else n  # no weight, but as large as the weights
         one = 4 * n * d
         got = stash(student, case, n, d)
         given = f"For a run that saves {says}, of {n} × {d} float32."
@@ -529,9 +531,9 @@ def judge_measured_stash(student, rng):
         wrong = {why: one * count for why, count in (known or {}).items()}
         wrong["That is the number of values; asked for are bytes."] = one * tensors // 4
         if case == "weights":
-            wrong["The weights are counted; they are there all the time and are no stash."] = (
-                one * tensors + 4 * d * d
-            )
+            counted = "The weights are counted; they are there all the time and are no stash. Is"
+            counted += " `parameters` gone through twice? A generator is empty after once."
+            wrong[counted] = one * tensors + 4 * d * d
             wrong["The weights are counted, and one of the activations is not."] = one + 4 * d * d
         expect.close(got, one * tensors, what="the number of bytes", given=given, knows=wrong)
 
@@ -555,6 +557,8 @@ def judge_measured_stash(student, rng):
         judge("shared", 1, "one tensor, by two operations", {twice: 3})
         with expect.otherwise(twice):
             judge("views", 1, "one tensor, and two slices of it")
+        with expect.otherwise("A slice keeps its whole storage in memory, once: count storages."):
+            judge("slices", 1, "two slices of one tensor")
 
 
 @exercise("speed_up", points=1)

@@ -35,12 +35,11 @@ def build_stages(weights, kind):
     import torch
 
     class Block(torch.nn.Module):
-        def __init__(self, weight, last):
+        def __init__(self, weight):
             super().__init__()
             self.weight = torch.nn.Parameter(weight.clone())
             width = weight.shape[1]
             self.norm = torch.nn.BatchNorm1d(width, dtype=weight.dtype) if kind == "norm" else None
-            self.last = last
 
         def forward(self, x, around=None):
             y = torch.tanh(x @ self.weight)
@@ -48,10 +47,9 @@ def build_stages(weights, kind):
                 y = self.norm(y)
             if kind != "tuple":
                 return y
-            around = y * y if around is None else around + 0.5 * y
-            return y + around if self.last else (y, around)
+            return y, y * y if around is None else around + 0.5 * y
 
-    return [Block(weight, i == len(weights) - 1) for i, weight in enumerate(weights)]
+    return [Block(weight) for weight in weights]
 
 
 def one_process(weights, kind, X, y, microbatches):
@@ -65,7 +63,7 @@ def one_process(weights, kind, X, y, microbatches):
             for stage in stages:
                 output = stage(*values)
                 values = output if isinstance(output, tuple) else (output,)
-            loss = cross_entropy(values[0], target)
+            loss = cross_entropy(sum(values), target)
             (loss * scale).backward()
             total, last = total + loss.item() * scale, loss.item()
         gradients = [[p.grad for p in stage.parameters()] for stage in stages]
@@ -117,7 +115,7 @@ def running(schedule):
 # What the words of an error on a rank say about run_stage; the first that fits.
 ERRORS = {
     "is None": "The gradient of what was received is missing: ask for it, with requires_grad_(),"
-    " before the module's forward, and give the module all that was received: module(*received).",
+    " before the module's forward. Everything must enter: module(*received), loss(m, *outputs).",
     "attached to this rank's graph": "What is sent must be data alone: detach() the output before"
     " it goes. Keep the attached one for the backward.",
     "takes a tuple of tensors": "A message is a tuple, also of one tensor: (y,).",
@@ -130,6 +128,7 @@ ERRORS = {
     " all outputs of a stage share one call of torch.autograd.backward?",
     "implicitly created only for scalar": "A stage's backward starts from the gradient that was"
     " received: torch.autograd.backward(outputs, gradients).",
+    "tensors and": "There must be one gradient for each output: a stage may return several.",
     "grad_tensors": "There must be one gradient for each output: a stage may return several.",
     "Mismatch in shape": "The gradient has another shape than the output that it is of.",
     "positional argument": "A stage may take several tensors: module(*received).",

@@ -145,6 +145,7 @@ _RUN = [
     ),
     _run("loss everywhere", 3.2, "the others return None", result="total"),
     _run("first micro-batch always", 0, "wrong", index="0"),
+    _run("loss of one output", 3.1, "loss(m, *outputs)", share="loss(m, y[0]) / microbatches"),
 ]
 
 _bubble = variants(
@@ -201,6 +202,13 @@ def measured_bubble(spans, stages):
 def measured_bubble(spans, stages):
     return schedules.Timeline(tuple(spans), stages).bubble()
 """,
+    ),
+    _bubble("all but receiving", 1.0, "and no others", counts='span.kind != "receive"'),
+    _bubble(
+        "ranks that work",
+        1.1,
+        "wrong",
+        result="1 - busy / (len({s.rank for s in work}) * (end - start))",
     ),
     _bubble("from 0", 0.4, "subtract the first start", start="0"),
     _bubble(
@@ -283,6 +291,20 @@ _STASH = [
         "compare storages",
         sizes="now = sum({o.tensor.data_ptr(): o.tensor.nbytes for o in held"
         " if o.tensor.data_ptr() not in weights}.values())",
+    ),
+    _stash(
+        "parameters asked twice",
+        1.6,
+        "empty after once",
+        before="weights = set()",
+        keep="nonlocal weights; weights = {p.untyped_storage().data_ptr() for p in parameters}",
+    ),
+    _stash(
+        "a slice's own bytes",
+        1.6,
+        "keeps its whole storage",
+        sizes="now = sum({o.tensor.untyped_storage().data_ptr(): o.tensor.nbytes for o in held"
+        " if o.tensor.untyped_storage().data_ptr() not in weights}.values())",
     ),
     _stash("numbers", 0, "asked for are bytes", sizes=f"{_EACH} // 4"),
     _stash("at the end", 0, "wrong", result=_AT_END),
