@@ -120,7 +120,7 @@ def test_without_files_pictures_are_drawn_and_one_line_says_so(
     assert loaded.name == "drawn shapes"
     line = capsys.readouterr().out
     assert line.count("\n") == 1
-    assert "python -m utils.images cifar10" in line
+    assert "make data" in line
     world.monkeypatch.setenv("LAB_DATA", str(world.root))
     images.cifar10()
     assert f"LAB_DATA is {world.root} and has no CIFAR-10" in capsys.readouterr().out
@@ -185,7 +185,7 @@ def test_a_broken_file_is_an_error_and_nothing_is_downloaded(
     path = world.place / name
     path.unlink() if missing else path.write_bytes(path.read_bytes()[:-3])
     before = sorted(world.root.rglob("*"))
-    with pytest.raises(DataError, match=r"run `python -m utils\.images cifar10` again"):
+    with pytest.raises(DataError, match=r"run `make data` again"):
         images.cifar10(world.root)
     assert sorted(world.root.rglob("*")) == before
 
@@ -252,7 +252,7 @@ def test_a_download_that_fails_changes_nothing(
     assert images.main(["cifar10", "--root", str(world.root)]) == 1
     told = capsys.readouterr().err
     assert "CIFAR-10 could not be downloaded" in told.splitlines()[-1]
-    assert "run `python -m utils.images cifar10`" in told
+    assert "run `make data`" in told
     assert list(world.root.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """Small colour pictures of ten classes: CIFAR-10 where it can be had, otherwise drawn by code.
 
-`python -m utils.images cifar10 [--root DIR]` downloads CIFAR-10 (170 MB). Nothing else here does.
+`python -m utils.images cifar10 [--root DIR]` downloads CIFAR-10 (170 MB), and so does `make data`.
+Nothing else here does.
 """
 
 import sys
@@ -17,7 +18,7 @@ from utils.data import DataError
 
 Floats = NDArray[np.floating]  # float32, which takes half the time
 
-COMMAND = "`python -m utils.images cifar10`"
+COMMAND = "`make data`"
 SUBSET = Path("cifar10") / "cifar10-subset-10k-2k.npz"
 DRAWN_TRAIN, DRAWN_TEST, SIDE = 5_000, 1_000, 32
 
