@@ -53,8 +53,8 @@ def judge_partition(student, rng):
                 worst <= answers.most_expensive(costs, best) * (1 + 1e-9),
                 "Another partition has a cheaper most expensive stage.",
                 given=given,
-                detail=f"yours {got}: {worst:.1f}. There is one with"
-                f" {answers.most_expensive(costs, best):.1f}.",
+                detail=f"yours {got}: {worst:.2f}. There is one with"
+                f" {answers.most_expensive(costs, best):.2f}.",
                 diagnosis=why or "Compare all choices of cuts by their most expensive stage.",
             )
     with part("pace", points=0.3):
@@ -109,7 +109,8 @@ def accumulated(learner, W, V, X, y, microbatches, before):
     if before is not None:
         for p in model.parameters():
             p.grad = torch.full_like(p, before)
-    loss = learner.accumulate(model, torch.nn.functional.cross_entropy, X, y, microbatches)
+    twice = lambda scores, y: 2 * torch.nn.functional.cross_entropy(scores, y)  # noqa: E731
+    loss = learner.accumulate(model, twice, X, y, microbatches)
     gradients = [p.grad if p.grad is not None else torch.zeros(0) for p in (model.W, model.V)]
     return loss, gradients, log
 
@@ -130,7 +131,7 @@ def judge_split_microbatches(student, rng):
     X, y = torch.tensor(rng.normal(size=(n, 3))), torch.tensor(rng.integers(4, size=n))
     given = f"For a batch of {n} in {count} micro-batches."
 
-    def run(before=None):
+    def run(before=None, count=count):
         return expect.items(accumulated(student, W, V, X, y, count, before), 3)
 
     (loss, gradients), known_loss, known = answers.whole_batch(W, V, X, y, count)
@@ -141,12 +142,12 @@ def judge_split_microbatches(student, rng):
             diagnosis="Was backward called on each micro-batch's loss?",
         )  # fmt: skip
         expect.close(got, gradients, what="the gradients", given=given, knows=known)
-        both, halved = ([3 / k + g for g in gradients] for k in (1, count))
+        both, halved = ([3 / k + g for g in gradients] for k in (1, 3))
         lost = "The gradients that were there before are gone: they are to be added to."
         shrunk = "What was there before is divided, too: scale each loss, not the gradients."
         expect.close(
-            run(3.0)[1], both, what="the gradients", given=f"{given} Each gradient was 3 before.",
-            knows={lost: gradients, shrunk: halved},
+            run(3.0, 3)[1], both, what="the gradients", knows={lost: gradients, shrunk: halved},
+            given=f"For a batch of {n} in 3 micro-batches. Each gradient was 3 before.",
         )  # fmt: skip
     with part("the loss of the whole batch", points=0.2):
         got = run()[0]
@@ -269,8 +270,8 @@ def judge_gpipe(student, rng):
 @exercise("bubble_fraction", points=1.5, forbids={"bubble_fraction": SIMULATOR})
 def judge_bubble(student, rng):
     with part("idle time as a share of all time", points=0.75):
-        for _ in range(4):
-            p, m = int(rng.integers(3, 9)), int(rng.integers(2, 20))
+        drawn = [(int(rng.integers(3, 9)), int(rng.integers(2, 20))) for _ in range(3)]
+        for p, m in [*drawn, (6, 3)]:
             m += m == p
             right, known = answers.bubble(p, m)
             got = student.bubble_fraction(p, m)
@@ -338,7 +339,7 @@ def judge_peak_stash(student, rng):
         for rank in (3, p - 1, 1, 0):
             judge(rank, p, p + int(rng.integers(1, 9)), "1f1b")
     with part("1F1B with few micro-batches", points=0.15):
-        for rank, p, m in ((1, 6, 3), (4, 6, 3), (0, 4, 1)):
+        for rank, p, m in ((3, 9, 5), (4, 6, 3), (0, 4, 1)):
             judge(rank, p, m, "1f1b")
     with part("gain_of_1f1b", points=0.25):
         time = "Compare the ends of the two pictures, and the bubbles that were printed."
@@ -368,7 +369,7 @@ def rematerialised(learner, W, V, xs, dys, order):
     for kind, m in order:
         if kind == "F":
             y = stage.forward(m, xs[m])
-            graphs.append(bool(getattr(y, "requires_grad", False)))
+            graphs.append(calls[-1:] == [True])
             ys[m] = y.detach() if isinstance(y, torch.Tensor) else y
         else:
             dx = stage.backward(m, dys[m])
@@ -392,7 +393,7 @@ def rematerialised(learner, W, V, xs, dys, order):
     "rematerialisation", points=1.5, forbids={"RematerialisedStage": ["torch.utils.checkpoint"]}
 )
 def judge_rematerialisation(student, rng):
-    order = [("F", 0), ("F", 1), ("B", 0), ("F", 2), ("B", 1), ("B", 2)]
+    order = [("F", 0), ("F", 1), ("B", 1), ("F", 2), ("B", 0), ("B", 2)]
     W, V = (torch.tensor(rng.normal(size=shape)) for shape in ((3, 4), (4, 2)))
     xs = [torch.tensor(rng.normal(size=(5, 3))) for _ in range(3)]
     dys = [torch.tensor(rng.normal(size=(5, 2))) for _ in range(3)]
@@ -415,8 +416,9 @@ def judge_rematerialisation(student, rng):
         )
         that(
             not any(seen["graphs"]),
-            "forward's result hangs on a graph.",
-            "The graph holds every activation in the stage: run the module under torch.no_grad().",
+            "A graph arises in forward.",
+            "It holds every activation in the stage, and detach() only leaves it afterwards: run"
+            " the module under torch.no_grad().",
         )
         that(
             seen["kept"][1] == [0, 1],
@@ -437,7 +439,10 @@ def judge_rematerialisation(student, rng):
             "The input that forward kept wants no gradient by itself: run the module on"
             " x.detach().requires_grad_(), and return that tensor's grad.",
         )
-        expect.close(got, dxs, what="the gradients of the inputs", given=given, knows=known["dxs"])
+        with expect.otherwise("Is it that of the micro-batch's own input, in whatever order?"):
+            for m, (dx, right) in enumerate(zip(got, dxs, strict=True)):
+                knows = {why: wrong[m] for why, wrong in known["dxs"].items()}
+                expect.close(dx, right, what="an input's gradient", given=given, knows=knows)
     with part("the parameters' gradients add up", points=0.3):
         got = run()["grads"]
         that(
@@ -452,11 +457,11 @@ def judge_rematerialisation(student, rng):
     ):
         seen = run()
         that(
-            seen["kept"][2] == [1] and seen["kept"][-1] == [],
+            seen["kept"][2] == [0] and seen["kept"][-1] == [],
             "A micro-batch's input is kept after its backward.",
-            "A stash that is never emptied grows with every micro-batch: take the input out"
-            " (`pop`).",
-            detail=f"After F0 F1 B0, `kept` has the keys {seen['kept'][2]}.",
+            "A stash that is never emptied grows with every micro-batch: take this one's input"
+            " out (`pop`).",
+            detail=f"After F0 F1 B1, `kept` has the keys {seen['kept'][2]}.",
         )
         that(
             not seen["marked"],

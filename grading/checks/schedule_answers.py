@@ -59,7 +59,7 @@ def _greedy(costs, stages, over):
 def costs(rng, layers, stages):
     """Costs for which no simple rule finds the best partition; the rules are told apart."""
     while True:
-        drawn = [round(float(cost), 1) for cost in rng.uniform(1, 9, layers)]
+        drawn = [round(float(cost), 2) for cost in rng.uniform(0.1, 0.9, layers)]
         best, known = partition(drawn, stages)
         least = most_expensive(drawn, best) + 1e-6
         counts, *others = known.values()
@@ -113,7 +113,7 @@ def whole_batch(W, V, X, y, count):
 
     def run(inputs, targets, scale=1.0):
         w, v = W.clone().requires_grad_(), V.clone().requires_grad_()
-        loss = scale * cross_entropy(torch.tanh(inputs @ w) @ v, targets)
+        loss = 2 * scale * cross_entropy(torch.tanh(inputs @ w) @ v, targets)
         return loss.item(), list(torch.autograd.grad(loss, (w, v)))
 
     loss, gradients = run(X, y)
@@ -146,6 +146,7 @@ def whole_batch(W, V, X, y, count):
             g * count / (count - 1) for g in dropped[1]
         ],
         "Inputs meet the targets of others: cut X and y alike.": shuffled,
+        "It is not the gradient of `loss`, which is an argument.": [g / 2 for g in gradients],
     }
     known_loss = {
         "That is the sum of the micro-batches' losses: it should be their mean.": loss * count,
@@ -287,6 +288,8 @@ def peak(rank, p, m, name):
         known = {
             "That is a share of the batch: asked for is how many micro-batches.": right / m,
             "There are only m micro-batches to hold.": p - rank,
+            "The smaller of p − r and m is asked for, not that of p and m less r.":
+                min(p, m) - rank,
             "That is the warm-up. One more goes forward before the first comes back.":
                 min(p - rank - 1, m),
             "The warm-up and the first forward after it, no more.": min(p - rank + 1, m),

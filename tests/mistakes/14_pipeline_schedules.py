@@ -195,6 +195,12 @@ _SPLIT = [
         "Inputs meet the targets",
         ys="[y[i::microbatches] for i in range(microbatches)]",
     ),
+    _split(
+        "loss of the notebook",
+        0.8,
+        "`loss`, which is an argument",
+        share="nn.functional.cross_entropy(model(inputs), targets) / microbatches",
+    ),
     _split("last loss", 1.3, "the last micro-batch's share", result="share.item()"),
     _split("sum of losses", 1.3, "it should be their mean", result="total * microbatches"),
     Mistake("split_microbatches", "backward once", 1.1, "keeps all graphs until then", _AT_ONCE),
@@ -355,6 +361,7 @@ _PEAK = [
         ("no min", 0.85, "only m micro-batches to hold", "m", "p - rank"),
         ("warm-up only", 0.5, "One more goes forward", "m", "min(p - rank - 1, m)"),
         ("one too many", 0.5, "and the first forward after it", "m", "min(p - rank + 1, m)"),
+        ("less the rank", 0.85, "not that of p and m less r", "m", "min(p, m) - rank"),
         ("reversed", 0.5, "not longer", "m", "min(rank + 1, m)"),
         ("same on all", 0.5, "not the same on all ranks", "m", "min(p, m)"),
         ("rank 1's", 0.5, "That is rank 1's", "m", "min(p - 1, m)"),
@@ -376,7 +383,7 @@ class RematerialisedStage:
     def forward(self, m, x):
         self.kept[{key}] = {keep}
         with {context}:
-            return self.module(x)
+            return {forward}
 
     def backward(self, m, dy):
         x = {take}
@@ -387,6 +394,7 @@ class RematerialisedStage:
     key="m",
     keep="x",
     context="torch.no_grad()",
+    forward="self.module(x)",
     take="self.kept.pop(m).detach().requires_grad_()",
     first="",
     run="self.module(x).backward(dy)",
@@ -410,6 +418,19 @@ class RematerialisedStage:
 _REMATERIALISATION = [
     _remat(
         "with a graph", 1.15, "run the module under torch.no_grad()", context="torch.enable_grad()"
+    ),
+    _remat(
+        "detached",
+        1.15,
+        "only leaves it afterwards",
+        context="torch.enable_grad()",
+        forward="self.module(x).detach()",
+    ),
+    _remat(
+        "first in, first out",
+        0.6,
+        "in whatever order",
+        take="self.kept.pop(next(iter(self.kept))).detach().requires_grad_()",
     ),
     _remat(
         "never let go",
