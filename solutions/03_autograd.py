@@ -217,7 +217,8 @@ with check.needs("tensor_ops"):
 # %% [markdown]
 # ### Exercise 2 · Unbroadcast — 1 point, 15 minutes, ●●○
 # Shapes are compared from the right. An array is repeated along axes that it lacks on the left, or
-# that have length 1. `unbroadcast` is the way back.
+# that have length 1. `unbroadcast` is the way back. Here and in exercises 4, 6 and 7, do without
+# PyTorch.
 #
 # | `shape` of the tensor | shape of `dY` | summed over |
 # |---|---|---|
@@ -380,7 +381,7 @@ with check.needs("topological_order"):
 # ### Exercise 4 · Backward — 1.5 points, 20 minutes, ●●○
 # A leaf's gradient also adds up from one call to the next, as in PyTorch: so gradients of several small
 # batches can be collected. (Leaves are all that the graphs of two calls share.) Starting afresh is for
-# exercise 5. Here and in exercises 6 and 7, do without PyTorch.
+# exercise 5.
 #
 # Mind who owns an array. `add` hands *the same* `dY` to both parents: to change it in place (`+=`)
 # changes the other's gradient, too.

@@ -58,17 +58,17 @@ def _judge_operation(student, rng, op, arrays, options):
         " the tensors themselves, not their data.",
         given=given,
     )
+    expect.that(
+        not got["changed"],
+        f"`{op}` changes {got['changed']} in place.",
+        diagnosis="Others hold that array, too: make a new one.",
+    )
     given["dY"] = dY
     shares = _shares(op, got["shares"], len(arrays), given)
     for name, share, (right, known) in zip(
         names, shares, answers.shares(op, arrays, dY, **options), strict=True
     ):
         expect.close(share, right, what=f"the gradient in {name}", given=given, knows=known)
-    expect.that(
-        not got["changed"],
-        f"`{op}` changes {got['changed']} in place.",
-        diagnosis="Others hold that array, too: make a new one.",
-    )
 
 
 def _shares(op, got, count, given):
@@ -85,7 +85,7 @@ def _shares(op, got, count, given):
     return got
 
 
-@exercise("unbroadcast", points=1)
+@exercise("unbroadcast", points=1, forbids={"unbroadcast": ["torch"]})
 def judge_unbroadcast(student, rng):
     def judge(wide, shape):
         dY = answers.numbers(rng, *wide)
@@ -117,14 +117,14 @@ def topological_order(learner, parents):
     class Counted(learner.Tensor):
         """Counts how often its parents were asked for."""
 
-        def __init__(self, number, before):
+        def __init__(self, before):
             self.asked = 0
-            super().__init__(float(number), "op" if before else "", tuple(before))
+            super().__init__(1.0, "op" if before else "", tuple(before))
 
         @property
         def parents(self):
             self.asked += 1
-            if self.asked > 60:
+            if self.asked > 60 + 4 * len(tensors):
                 raise OverflowError("visited again and again")
             return self._parents
 
@@ -134,17 +134,22 @@ def topological_order(learner, parents):
 
     tensors = []
     for before in parents:
-        tensors.append(Counted(len(tensors), [tensors[i] for i in before]))
+        tensors.append(Counted([tensors[i] for i in before]))
+    places = {id(tensor): place for place, tensor in enumerate(tensors)}
+
+    def order():
+        found = learner.topological_order(tensors[-1])
+        if not isinstance(found, list | tuple):
+            return {"type": type(found).__name__}
+        return [places.get(id(one), -1) for one in found]
+
     try:
-        order = learner.topological_order(tensors[-1])
+        first, again = order(), order()
     except RecursionError:
         return "recursion"
-    except OverflowError as error:
-        return str(error)
-    if not isinstance(order, list | tuple):
-        return {"type": type(order).__name__}
-    places = {id(tensor): place for place, tensor in enumerate(tensors)}
-    return [places.get(id(one), -1) for one in order]
+    except OverflowError:
+        return "again and again"
+    return first if first == again else "kept"
 
 
 @exercise("topological_order", points=1.25)
@@ -186,6 +191,13 @@ def _order(student, parents):
         " what waits in a list of your own (hint 2).",
     )
     expect.that(
+        got != "kept",
+        "A second call for the same graph gives another order.",
+        given=given,
+        diagnosis="Something is left from the first call. A list or set that is a default argument,"
+        " or is made outside the function, is made only once.",
+    )
+    expect.that(
         not isinstance(got, str),
         "The same tensor's parents are visited again and again.",
         given="For a chain of 40 tensors in which each uses the one before it twice.",
@@ -206,8 +218,7 @@ def _order(student, parents):
         -1 not in got,
         "The list holds something that is not a tensor of the graph.",
         given=given,
-        diagnosis="It should hold the tensors themselves: not their data, not their id, and none"
-        " of an earlier call (a list that is a default argument is made only once).",
+        diagnosis="It should hold the tensors themselves: not their data, and not their id.",
     )
     return got
 
@@ -366,15 +377,15 @@ def detach(learner, array):
     """What detach makes of a tensor with a past, and what becomes of that tensor."""
     before = learner.Tensor(array)
     source = learner.Tensor(array * 2, "double", (before,), lambda dY: (2 * dY,))
+    source.grad = array
     cut = learner.detach(source)
     if not isinstance(cut, learner.Tensor):
         return {"type": type(cut).__name__}
     return {
         "data": cut.data,
         "same": cut is source,
-        "past": len(cut.parents) > 0 or cut.pull is not None,
+        "past": len(cut.parents) > 0 or cut.pull is not None or cut.grad is not None,
         "kept": len(source.parents) == 1 and source.pull is not None,
-        "op": str(cut.op),
     }
 
 
@@ -450,15 +461,15 @@ def _judge_detached(student, array):
     expect.that(not got["same"], "detach returned the same tensor, past and all.")
     expect.that(
         not got["past"],
-        "The detached tensor still has parents or a pull.",
-        diagnosis="A leaf has neither: give Tensor the data only.",
+        "The detached tensor still has parents, a pull or a gradient.",
+        diagnosis="A new leaf has none of them: give Tensor the data only.",
     )
     expect.close(got["data"], 2 * array, what="the data", given=given)
 
 
 def _steps(student, rng):
     start = [answers.numbers(rng, 2), answers.numbers(rng, 3)]
-    losses = abs(answers.numbers(rng, 3)).tolist()
+    losses = rng.uniform(1, 3, size=3).tolist()
     slopes = [[answers.numbers(rng, 2), answers.numbers(rng, 3)] for _ in losses]
     with expect.explained(*answers.RAISED_IN_STEP.items()):
         steps = train_step(student, [start, losses], slopes)
@@ -513,7 +524,7 @@ def _judge_loss(result, loss):
         )
         expect.close(result, loss, what="the loss")
         expect.that(
-            type(result) is float,
+            isinstance(result, float),
             "The loss should be a plain float.",
             kind="type",
             diagnosis="An array of shape () is still an array: float(…) makes a number of it.",

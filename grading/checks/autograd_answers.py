@@ -52,9 +52,10 @@ def inputs(rng, op):
         shapes = ((2, 2), (2, 2)), ((2, 3), (3, 4))
         return [((numbers(rng, *one), numbers(rng, *other)), {}) for one, other in shapes]
     if op == "total":
-        return [((numbers(rng, 3, 3),), options) for options in ({}, {"axis": 0}, {"axis": 1})]
+        square, wide = numbers(rng, 3, 3), numbers(rng, 2, 3)
+        return [((square,), {}), ((square,), {"axis": 0}), ((square,), {"axis": 1}), ((wide,), {})]
     if op == "relu":
-        return [((_both_signs(rng, 2, 3),), {})]
+        return [((_both_signs_and_zero(rng, 2, 3),), {})]
     return [((numbers(rng, *shape), numbers(rng, *shape)), {}) for shape in ((3,), (2, 2))]
 
 
@@ -105,6 +106,7 @@ def shares(op, arrays, dY, axis=None):
             "That is dY times relu's value: it should be dY times its slope, 1 or 0.":
                 dY * np.maximum(a, 0),
             "It is the wrong way round: dY passes where a is positive.": dY * (a < 0),
+            "The slope at 0 is 0: dY passes where a > 0, not where a ≥ 0.": dY * (a >= 0),
         })]
     whole = np.ones_like(a) * dY
     return [(whole, {
@@ -196,7 +198,7 @@ def small_graphs(rng):
     square = [[], [0, 0], [0, 1], [2, 1]]
     wide = [[] for _ in range(2)]
     for n in range(2, 8):
-        wide.append([n - 1, *rng.permutation(n - 1)[: int(rng.integers(1, 3))].tolist()])
+        wide.append([n - 1, *rng.permutation(n - 1)[:2].tolist()])
     mixed = [rng.permutation(before).tolist() if len(before) > 1 else before for before in wide]
     return [short, other, square, mixed, [[]]]
 
@@ -484,8 +486,9 @@ def numbers(rng, *shape):
     return rng.choice(some, size=shape, replace=False)
 
 
-def _both_signs(rng, *shape):
+def _both_signs_and_zero(rng, *shape):
     array = abs(numbers(rng, *shape))
+    array.flat[-1] = 0
     return array * np.where(np.arange(array.size).reshape(shape) % 2, -1, 1)
 
 

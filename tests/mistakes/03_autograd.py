@@ -67,6 +67,13 @@ _OPS = [
         "changes dY in place",
         relu="(np.multiply(dY, a.data > 0, out=dY),)",
     ),
+    _ops("slope 1 at 0", 1.65, "The slope at 0 is 0", relu="(dY * (a.data >= 0),)"),
+    _ops(
+        "dY in place, in mul",
+        1.6,
+        "changes dY in place",
+        mul="(np.multiply(dY, b.data, out=dY), dY * a.data)",
+    ),
     _ops("mean", 1.55, "the mean's gradient", total="(np.ones_like(a.data) * dY / a.data.size,)"),
     _ops("axis gone", 1.55, "keepdims=True keeps it", sum="a.data.sum(axis=axis)"),
     _ops("axes kept", 1.55, "no axis stays", sum="a.data.sum(axis=axis, keepdims=True)"),
@@ -100,6 +107,12 @@ _UNBROADCAST = [
     _whole("everything", 0, "sum only the axes that were repeated", it="dY.sum()"),
     _whole("axis 0", 0.3, "Axis 0 is summed, whatever", it="dY.sum(axis=0)"),
     _whole("last axis", 0, "The last axis is summed", it="dY.sum(axis=-1)"),
+    _whole(
+        "PyTorch's",
+        0,
+        "uses torch.",
+        it="torch.tensor(dY).sum_to_size(shape).numpy()",
+    ),
     _whole("first share", 0, "of the first place alone", it="dY.reshape(-1, *shape)[0]"),
 ]
 
@@ -137,29 +150,62 @@ def topological_order(root):
 """
 _MARKED_LATE = """
 def topological_order(root):
-    order = []
-
-    def visit(tensor):
-        for parent in tensor.parents:
-            visit(parent)
-        if tensor not in order:
+    order, stack = [], [(root, False)]
+    while stack:
+        tensor, parents_done = stack.pop()
+        if not parents_done:
+            stack.append((tensor, True))
+            stack += [(parent, False) for parent in tensor.parents]
+        elif tensor not in order:
             order.append(tensor)
-
-    if root.data < 1000:
-        visit(root)
-        return order
-    return list_chain(root)
-
-def list_chain(root):
-    order = [root]
-    while order[-1].parents:
-        order.append(order[-1].parents[0])
-    return order[::-1]
+    return order
 """
 _ORDER = [
     _order("recursion", 1.0, "a list of your own"),
     _order("before its parents", 0.35, "before its parents are done", before="order.append(tensor)",
            after="", result="order[::-1]"),
+    Mistake(
+        "topological_order",
+        "visited kept between calls",
+        0,
+        "Something is left from the first call",
+        """
+def topological_order(root, visited=set()):
+    order = []
+
+    def visit(tensor):
+        if id(tensor) in visited:
+            return
+        visited.add(id(tensor))
+        for parent in tensor.parents:
+            visit(parent)
+        order.append(tensor)
+
+    visit(root)
+    return order
+""",
+    ),
+    Mistake(
+        "topological_order",
+        "told apart by value",
+        0,
+        "by id(tensor): names and numbers may be equal",
+        """
+def topological_order(root):
+    order, visited = [], set()
+
+    def visit(tensor):
+        if float(tensor.data) in visited:
+            return
+        visited.add(float(tensor.data))
+        for parent in tensor.parents:
+            visit(parent)
+        order.append(tensor)
+
+    visit(root)
+    return order
+""",
+    ),
     _order("root first", 0.35, "the wrong way round", result="order[::-1]"),
     _order("no leaves", 0, "Leaves belong to the order",
            after="tensor.parents and order.append(tensor)"),
@@ -272,7 +318,9 @@ _DETACH = [
     _detach("the same", 0.9, "the same tensor", cut="a"),
     _detach("of a tensor", 0.9, "Tensor takes an array", cut="Tensor(a)"),
     _detach("array", 0.9, "should return a Tensor", cut="a.data"),
-    _detach("keeps pull", 0.9, "A leaf has neither", cut="Tensor(a.data, a.op, a.parents, a.pull)"),
+    _detach("keeps pull", 0.9, "A new leaf", cut="Tensor(a.data, a.op, a.parents, a.pull)"),
+    _detach("gradient kept", 0.9, "A new leaf has none",
+            cut="(t := Tensor(a.data), setattr(t, 'grad', a.grad))[0]"),
     _detach("cuts a", 0.9, "Others may still send gradients",
             cut="(setattr(a, 'parents', ()), setattr(a, 'pull', None), a)[2]"),
     _detach("no zero_grad", 1.0, "without zero_grad they add up", clear=""),
