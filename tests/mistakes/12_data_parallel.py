@@ -19,9 +19,10 @@ def tree_all_reduce(dist, x):
         if rank % (2 * d) == d:
             {receive}
         elif rank % (2 * d) == 0{partner}:
-            dist.send(total, rank + d)
+            {down}
     return {result}
 """,
+    down="dist.send(total, rank + d)",
     copy="x.clone()",
     distances="[2**k for k in range(p.bit_length()) if 2**k < p]",
     sent="total",
@@ -93,6 +94,9 @@ _TREE = [
     _tree("in place", 0.9, "x itself was changed", copy="x"),
     _tree("one distance short", 0.0, "missing from the sum",
           distances="[2**k for k in range(p.bit_length() - 1) if 2**k < p - 1]"),
+    _tree("eight ranks at most", 1.0, "missing from the sum", distances="[1, 2, 4]"),
+    _tree("way back not waited for", 1.5, "its end never waited for",
+          down="dist.isend(total, rank + d)"),
     _tree("the mean", 0.9, "That is the mean", result="total / p"),
     Mistake("tree_all_reduce", "butterfly", 0.6, "another algorithm", _BUTTERFLY),
     _tree("x returned", 0.9, "nothing was added", result="x"),
@@ -138,7 +142,7 @@ _RING = [
     _ring("even ranks first", 1.7, "holds up its neighbour",
           send="if rank % 2 == 0: dist.send(chunks[going], (rank + 1) % p)",
           wait="if rank % 2: dist.send(chunks[going], (rank + 1) % p)"),
-    _ring("never waited for", 1.7, "may still be on its way", wait=""),
+    _ring("never waited for", 1.7, "may still be on their way", wait=""),
     _ring("in place", 1.15, "A slice of x",
           pieces="x.tensor_split(p)",
           new="chunks[coming].add_(part) if step < p - 1 else chunks[coming].copy_(part)"),
