@@ -12,7 +12,8 @@ from grading.student import probe
 # Not all of torch: the lab's own `unfold`, which stands in for a missing `im2col`, uses it.
 CONVOLUTIONS = [
     "torch.conv2d", "torch.nn.functional.conv2d", "torch.nn.Conv2d", "torch.nn.grad",
-    "torch.autograd", "scipy",
+    "torch.conv_transpose2d", "torch.nn.functional.conv_transpose2d", "torch.nn.ConvTranspose2d",
+    "torch.nn.functional.fold", "torch.nn.Fold", "torch.autograd", "scipy",
 ]  # fmt: skip
 
 
@@ -36,11 +37,11 @@ def judge_output_size(student, rng):
     with part("with stride 1 and without padding", points=0.2):
         judge(draw(12, 30), 0, 1, 0, draw(3, 8))
     with part("the stride, with and without a rest", points=0.2):
-        judge(draw(12, 30), 1, 3, 0, draw(4, 8))
+        judge(draw(12, 30), 2, 3, 0, draw(4, 8))
         judge(draw(12, 30), 0, 2, 0, draw(4, 8))
     with part("the padding", points=0.2):
         judge(draw(20, 30), 0, 1, draw(2, 4), draw(7, 10))
-        judge(draw(20, 30), 2, 4, draw(2, 4), draw(7, 10))
+        judge(draw(20, 30), 3, 4, draw(2, 4), draw(7, 10))
     how = "Draw the row of pixels, put the filter to the left, and count its moves."
     with part("alexnet_size", points=0.2):
         expect.answer(student, "alexnet_size", *answers.alexnet_size(), how, rtol=1e-6)
@@ -61,16 +62,17 @@ def _judge_convolution(function, student, cases, exception):
 
 
 def _case(rng, x, w, stride=1, padding=0):
-    """Random (x, w, b, stride, padding) for the shapes of x and w."""
-    return *(answers.numbers(rng, *shape) for shape in (x, w)), _bias(rng, w[0]), stride, padding
+    """(x, w, b, stride, padding), random, for the shapes of x and w; in x no number is whole."""
+    x, filters = answers.numbers(rng, *x) + 0.5, answers.numbers(rng, *w)
+    return x, filters, _bias(rng, w[0]), stride, padding
 
 
 def _bias(rng, count):
-    """Different numbers, none of them whole, so that an array of int shows."""
-    return rng.choice(np.arange(-9, 9), size=count, replace=False) + 0.5
+    """Different numbers that leave no sum whole, so that an array of int shows."""
+    return rng.choice(np.arange(-9, 9), size=count, replace=False) + 0.25
 
 
-@exercise("conv2d_loops", points=1.5, forbids={"conv2d_loops": CONVOLUTIONS})
+@exercise("conv2d_loops", points=1.5, forbids={"conv2d_loops": ["torch", "scipy"]})
 def judge_conv2d_loops(student, rng):
     def judge(*cases):
         drawn = [_case(rng, *case) for case in cases]
@@ -83,7 +85,7 @@ def judge_conv2d_loops(student, rng):
     with part("one image, one channel, one filter", points=0.4):
         judge(((1, 1, 4, 4), (1, 1, 2, 2)), ((1, 1, 4, 5), (1, 1, 3, 2)))
     with part("channels are summed; filters, biases and images stay apart", points=0.4):
-        judge(((2, 2, 4, 5), (2, 2, 2, 3)), ((2, 3, 4, 4), (4, 3, 2, 2)))
+        judge(((2, 2, 4, 5), (2, 2, 2, 3)), ((2, 5, 4, 4), (4, 5, 2, 2)))
     with part("the stride, along rows and columns", points=0.3):
         judge(((1, 1, 4, 6), (1, 1, 2, 3), 2), ((1, 1, 5, 4), (1, 1, 2, 2), 2))
         judge(((2, 2, 9, 11), (2, 2, 3, 2), 3))
@@ -114,7 +116,7 @@ def judge_im2col(student, rng):
     with part("stride and padding", points=0.3):
         judge((1, 1, 6, 7), (2, 3), 2, 0)
         judge((1, 2, 3, 4), (2, 3), 1, 1)
-        judge((2, 2, 5, 6), (3, 2), 2, 2)
+        judge((2, 2, 5, 8), (3, 2), 3, 2)
     with part("im2col_growth", points=0.25):
         how = "How many places are there, for each pixel one? How many values has a window?"
         expect.answer(student, "im2col_growth", *answers.im2col_growth(), how, rtol=1e-6)
@@ -230,7 +232,7 @@ def judge_max_pool2d(student, rng):
             expect.close(got, right, what="dx", given=given, knows=known)
         expect.unchanged(student)
 
-    divisible = (((1, 1, 4, 4), 2), ((2, 3, 4, 6), 2), ((1, 2, 6, 3), 3))
+    divisible = (((1, 1, 4, 4), 2), ((2, 3, 4, 6), 2), ((2, 3, 3, 9), 3))
     with part("the largest value of each block", points=0.4):
         forward(-1 - abs(image(1, 1, 2, 4)), 2)
         for shape, size in divisible:
@@ -240,7 +242,8 @@ def judge_max_pool2d(student, rng):
             backward(image(*shape), size)
     with part("what is left over is dropped, and gets no gradient", points=0.2):
         for shape, size in (((1, 1, 5, 4), 2), ((2, 2, 7, 5), 3)):
-            x, (H, W) = -1 - abs(image(*shape)), shape[2:]
+            x, (H, W) = image(*shape), shape[2:]
+            x -= x.max() + 1
             x[:, :, : H - H % size, : W - W % size] *= -1  # what is left over is negative
             forward(x, size)
             backward(x, size)

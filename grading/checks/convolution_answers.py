@@ -68,6 +68,8 @@ def conv2d(x, w, b, stride, padding):
     dense = convolved(x, w, b, 1, p)
     known = {
         WHOLE: np.trunc(right),
+        "The image's fractions are cut off: is it copied into an array of int?":
+            convolved(np.trunc(x), w, b, s, p),
         "The filter is flipped: that is a convolution, asked for is a cross-correlation.":
             convolved(x, w[:, :, ::-1, ::-1], b, s, p),
         "The filter's rows are flipped.": convolved(x, w[:, :, ::-1], b, s, p),

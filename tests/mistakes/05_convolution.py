@@ -15,6 +15,7 @@ def output_size(n, k, stride, padding):
 _SIZE = [
     _size("no + 1", 0.4, "The first place is missing", size="(n + 2 * padding - k) // stride"),
     _size("ceil", 0.6, "down, not up", size="math.ceil((n + 2 * padding - k) / stride) + 1"),
+    _size("rounded", 0.6, "down, not up", size="round((n + 2 * padding - k) / stride) + 1"),
     _size("a fraction", 0.4, "round down with //", size="(n + 2 * padding - k) / stride + 1"),
     _size("floor of a float", 0.4, "gives an int", size="(n + 2 * padding - k) // stride + 1.0"),
     _size("padding once", 0.8, "it counts twice", size="(n + padding - k) // stride + 1"),
@@ -58,11 +59,17 @@ _LOOPS = [
         "conv2d_loops",
         "PyTorch's",
         0,
-        "uses torch.nn.functional.conv2d",
+        "torch.nn.functional.conv2d, which",
         """
 def conv2d_loops(x, w, b, stride=1, padding=0):
     return F.conv2d(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
 """,
+    ),
+    _loops(
+        "padded to whole numbers",
+        0,
+        "The image's fractions are cut off",
+        first="x = x.astype(int)",
     ),
     _loops("whole numbers", 0, "The fractions are cut off", result="y.astype(int)"),
     _loops("all biases", 0, "and so is b[k]", value="np.sum(w[k] * window) + b[[0, 0]]"),
