@@ -38,7 +38,8 @@ def judge_split(student, rng):
     import torch
 
     counts, share = rng.integers(9, 40, size=4), float(rng.choice([0.2, 0.25, 0.3]))
-    labels = np.repeat(rng.permutation(9)[:4], counts)
+    classes = [rng.integers(10), *rng.choice(np.arange(10, 40), 3, replace=False)]
+    labels = np.repeat(classes, counts)
     y = torch.tensor(rng.permutation(labels))
     n, seed = len(y), int(rng.integers(2**20))
     given = f"For {n} labels, {', '.join(map(str, counts))} of the classes, share = {share}."
@@ -80,7 +81,7 @@ def judge_split(student, rng):
                 "A class gives another share of its examples to held_out.",
                 given=given,
                 detail=f"Of the {count} examples of class {label}, {got} are held out.",
-                diagnosis=answers.wrong_share(train, held, share),
+                diagnosis=answers.wrong_share(train, held, share, n),
             )
     with part("random by its seed, and by nothing else", points=0.35):
         (one, again, other), before, after = splits()
@@ -173,7 +174,8 @@ def train_epochs(learner, X, y, W, b, lr, batch_size, seed):
             rows, weight, bias = (
                 one.detach().clone() for one in (X[:, 0], self.linear.weight, self.linear.bias)
             )
-            note = {"rows": rows, "training": self.training, "W": weight, "b": bias}
+            training = self.training and self.linear.training
+            note = {"rows": rows, "training": training, "W": weight, "b": bias}
             self.notes.append(note)
             return self.linear(X)
 
@@ -247,6 +249,7 @@ def judge_train_one_epoch(student, rng):
                 diagnosis="Cut one random order of all indices into batches.",
             )
     with part("in a new random order, drawn from generator", points=0.4):
+        cut = [{frozenset(batch) for batch in e} for e in epochs(first)]
         one, two = ([i for batch in e for i in batch] for e in epochs(first))
         again = [i for batch in next(epochs(second)) for i in batch]
         stored = "Shuffle: neighbours in a file are often alike, and would share a batch each time."
@@ -259,6 +262,11 @@ def judge_train_one_epoch(student, rng):
             one != sorted(one), "The examples come in the order they are stored.", diagnosis=stored
         )
         expect.that(one != two, "Two epochs have the same order.", diagnosis=reseeded)
+        expect.that(
+            cut[0] != cut[1],
+            "Two epochs have the same batches, in another order.",
+            diagnosis="Shuffle the examples, then cut: neighbours in the file stay together.",
+        )
         expect.that(
             one == again,
             "A generator with the same seed gives another order.",
@@ -333,8 +341,12 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
             self.note = notes.append  # of a copied model, too
 
         def forward(self, X):
-            self.note({"n": len(X), "training": self.training, "graph": torch.is_grad_enabled()})
+            graph = torch.is_grad_enabled()
+            self.note({"n": len(X), "training": True in modes(self), "graph": graph})
             return self.net(X if plain else self.norm(X))
+
+    def modes(model):
+        return {one.training for one in model.modules()}
 
     def of(value):
         held = isinstance(value, torch.Tensor)
@@ -349,8 +361,9 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
         torch.set_grad_enabled(True)
         result = tuple(of(one) for one in result) if type(result) is tuple else result
         runs.append({
-            "result": result, "notes": notes, "before": training, "after": model.training,
-            "seen": model.norm.state_dict()["num_batches_tracked"].item(), "left_off": left_off,
+            "result": result, "notes": notes, "left_off": left_off,
+            "before": training, "same": modes(model) == {training},
+            "seen": model.norm.state_dict()["num_batches_tracked"].item(),
         })  # fmt: skip
     return runs
 
@@ -403,14 +416,14 @@ def judge_evaluate(student, rng):
             was = "in training mode" if run["before"] else "in evaluation mode"
             why = (
                 "What trains on afterwards would do so without dropout: note model.training first,"
-                " and give it back to model.train(…)."
+                " and give it back to model.train(…), which tells the layers inside, too."
                 if run["before"]
                 else "model.train() at the end is too much: the model may have been in evaluation"
                 " mode before. model.train(mode) takes the mode that you noted."
             )
             expect.that(
-                run["after"] == run["before"],
-                f"The model was {was} before, and is not afterwards.",
+                run["same"],
+                f"The model was {was} before, and is not, or not wholly, afterwards.",
                 diagnosis=why,
             )
     with part("without gradients", points=0.2):
@@ -529,20 +542,23 @@ def judge_early_stopping(student, rng):
                     given=expect._given(given),
                 )
     with part("restore brings back the weights of the best epoch", points=0.3):
-        _judge_restored(student, cases, "0.weight", answers.RESTORED)
+        names = "0.weight", "0.bias", "1.weight", "1.bias"
+        _judge_restored(student, cases, names, answers.RESTORED)
     with part("and the running means of batch normalisation", points=0.2):
-        _judge_restored(student, cases, "1.running_mean", answers.BUFFERS)
+        names = "1.running_mean", "1.running_var"
+        _judge_restored(student, cases, names, answers.BUFFERS)
     with part("stops_after", points=0.25):
         how = "Write below each loss how many epochs have gone by since the lowest one before it."
         expect.answer(student, "stops_after", *answers.stops_after(), how, rtol=0.001)
 
 
-def _judge_restored(student, cases, name, known):
+def _judge_restored(student, cases, names, known):
     for losses, patience in cases:
         reply = expect.items(stop_early(student, losses, patience, True), 3)
         best = int(np.argmin(losses[: len(reply[0])])) + 1
-        got = reply[1][name]
-        if got != best:
+        wrong = [reply[1][name] for name in names if reply[1][name] != best]
+        if wrong:
+            got = wrong[0]
             which = "spoilt" if got == -1 else "last" if got == reply[2] else "other"
             raise Fault(
                 "value",
@@ -636,15 +652,17 @@ def judge_sweep(student, rng):
     given = {"grid": grid}
 
     with part("every combination once, in the grid's order", points=0.4):
-        reply = run_sweep(student, grid, [], 0)
-        known = answers.wrong_queue(runs, grid, reply["calls"])
-        expect.that(
-            reply["calls"] == runs,
-            "The runs are not those of the grid, in its order.",
-            given=expect._given(given),
-            detail=f"Called: {expect.show(reply['calls'])}.",
-            diagnosis=known,
-        )
+        deeper = [{**one, "depth": depth} for one in runs for depth in (1, 2)]
+        for whole, wanted in ((grid, runs), ({**grid, "depth": [1, 2]}, deeper)):
+            with expect.explained(("to unpack", answers.ANY_SETTINGS)):
+                calls = run_sweep(student, whole, [], 0)["calls"]
+            expect.that(
+                calls == wanted,
+                "The runs are not those of the grid, in its order.",
+                given=expect._given({"grid": whole}),
+                detail=f"Called: {expect.show(calls)}.",
+                diagnosis=answers.wrong_queue(wanted, whole, calls),
+            )
     with part("each result is in the table before the next run begins", points=0.3):
         reply = run_sweep(student, grid, [], 4)
         late = "An interrupt now would lose them: append each row as soon as its run has ended."
@@ -670,9 +688,13 @@ def judge_sweep(student, rng):
         table = _sorted(_rows(reply["table"])[3:])
         expect.close(table, _sorted(rows[3:]), what="what the table gained", given=given)
     with part("whatever else the table holds", points=0.15):
-        others = [{"rate": rates[0], "size": 91, "score": 1.0}, {"layers": 3}, rows[4]]
-        reply = run_sweep(student, grid, others, 0)
+        longer = {"seconds": 2.0, **dict(reversed(rows[4].items()))}
+        others = [{"rate": rates[0], "size": 91, "score": 1.0}, {"layers": 3}, longer]
+        with expect.explained(("KeyError", answers.OTHER_ROWS)):
+            reply = run_sweep(student, grid, others, 0)
         _judge_missing(reply["calls"], [one for one in runs if one != runs[4]], runs, given)
+        kept = _rows(reply["table"])[:3] == others
+        expect.that(kept, "Rows that the table held are gone.", diagnosis="Add to the file's end.")
     with part("it returns the rows of all runs, in the grid's order", points=0.15):
         for old in ([], [rows[4], rows[1]]):
             reply = run_sweep(student, grid, old, 0)
@@ -685,7 +707,10 @@ def judge_sweep(student, rng):
 
 def _judge_missing(calls, missing, runs, given):
     """The runs that were made are the missing ones, in any order."""
-    why = "Rows are not told by their place in the table or by their number: compare settings."
+    why = (
+        "Rows are not told by their place in the table or by their number: a row belongs to a run"
+        " if it agrees with it in every setting."
+    )
     if len(calls) == len(runs):
         why = (
             "Skip a run whose settings a row of the table has: compare the settings only, since a"

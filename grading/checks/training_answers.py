@@ -22,6 +22,8 @@ def shared_indices(train, held, y):
 
 def missing_indices(train, held, y):
     counts, found = np.unique(y, return_counts=True)[1], {*train.tolist(), *held.tolist()}
+    if {y[i] for i in found if 0 <= i < len(y)} < set(y):
+        return "Whole classes are missing: which there are, y tells, with y.unique()."
     if len(y) - 2 * len(counts) <= len(found):
         return (
             "Rounding share and 1 − share apart loses an example here and there: cut once, and take"
@@ -43,14 +45,13 @@ def no_indices(got):
     return ""
 
 
-def wrong_share(train, held, share):
+def wrong_share(train, held, share, whole):
     n_train, n_held = len(train), len(held)
-    whole = n_train + n_held
-    if len({*train.tolist(), *held.tolist()}) < whole:
+    if not n_train + n_held == len({*train.tolist(), *held.tolist()}) == whole:
         return ""
     if abs(n_train - share * whole) < abs(n_held - share * whole):
         return "The two are swapped: train comes first, and `share` is what is held out."
-    if abs(n_held - share * whole) <= 4:
+    if abs(n_held - share * whole) <= 1:
         return (
             "The share is right over all examples, not in each class: that is a random split, not a"
             " stratified one. Split class by class."
@@ -371,6 +372,7 @@ def _stop(losses, patience, rule):
     for epoch, loss in enumerate(losses, start=1):
         better = {
             "last": loss < last,
+            "clearly": loss < lowest - 0.001,
             "ties": loss <= lowest,
             "largest": epoch == 1 or loss > -lowest,
         }.get(rule, loss < lowest)
@@ -387,6 +389,8 @@ def _stop(losses, patience, rule):
 
 
 _RULES = {
+    "clearly": "A loss that is lower by a little is a new lowest, too: compare without a margin,"
+    " and without rounding.",
     "ties": "A loss that only equals the lowest counts as a new lowest here.",
     "late": "It stops one epoch late: stop when `patience` epochs have brought nothing new, not"
     " when it is more.",
@@ -397,8 +401,8 @@ _RULES = {
     "total": "The epochs without a new lowest loss are counted over the whole run. They have to"
     " come in a row: count from 0 after each new lowest.",
     "impatient": "It stops at the first epoch that is no better: patience is not used.",
-    "below 1": "The lowest loss begins with a number that a loss may well exceed, so that no epoch"
-    " is a new lowest: begin with math.inf.",
+    "below 1": "Every epoch is counted, as if none were a new lowest. Does the lowest loss begin"
+    " with math.inf, and the count at 0 again after each new lowest?",
     "largest": "It waits for the largest loss: with a loss, lower is better.",
 }
 
@@ -416,11 +420,12 @@ def stopping_cases(rng):
     def noise(losses):
         return [round(float(one + rng.uniform(0, 0.004)), 4) for one in losses]
 
-    plain = noise([2.9, 2.3, 1.6, 1.65, 1.64, 1.66, 1.63, 1.7, 1.8, 1.9])
+    plain = noise([290, 230, 160, 165, 164, 166, 163, 170, 180, 190])
     often = noise([0.9, 0.95, 0.8, 0.85, 0.7, 0.75, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85])
     never = noise([0.9, 0.8, 0.85, 0.7, 0.75, 0.6, 0.5])
     ties = [0.9, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9]
-    return [(plain, int(rng.integers(2, 4))), (often, 3), (never, 2), (ties, 3)]
+    close = [0.9, 0.8, 0.7999, 0.8, 0.7998, 0.8]
+    return [(plain, int(rng.integers(2, 4))), (often, 3), (never, 2), (ties, 4), (close, 2)]
 
 
 def stops_after():
@@ -495,6 +500,11 @@ def fall(steps, warmup):
                 [(warmup + 1) / warmup, *_half(part)[1:]]
             ),
         }
+    else:
+        late = _half(np.maximum(s - 1, 0) / (steps - 1))
+        known["There is a first step of warm-up here: without it the cosine begins at s = 0."] = (
+            late
+        )
     return _half(part), known
 
 
@@ -528,14 +538,23 @@ NOT_LARGER = {
 }
 
 
+ANY_SETTINGS = (
+    "A grid has any number of settings, of any names: itertools.product(*grid.values()) takes them"
+    " all."
+)
+OTHER_ROWS = "Rows of other sweeps may lack a setting: row.get(name) asks without failing."
+
+
 def wrong_queue(runs, grid, calls):
     names, values = list(grid), list(grid.values())
-    swapped = [dict(zip(names, (a, b), strict=True)) for b, a in product(values[1], values[0])]
+    swapped = [dict(zip(names, one[::-1], strict=True)) for one in product(*values[::-1])]
     zipped = [dict(zip(names, pair, strict=True)) for pair in zip(*values, strict=False)]
     if calls == swapped:
         return "The first setting changes fastest here: it is the last one that should."
     if calls == zipped:
         return "zip pairs the values up: a grid has all combinations, as itertools.product gives."
+    if any(one.keys() != grid.keys() for one in calls):
+        return ANY_SETTINGS
     if len(calls) > len(runs):
         return "Some runs are made twice."
     if calls and all(one in runs for one in calls) and len(calls) < len(runs):

@@ -43,6 +43,7 @@ _SPLIT = [
         train="members[len(members) - int(len(members) * (1 - share) - 0.6) :]",
     ),
     _split("not stratified", 1.15, "not a stratified one", classes="[0]", which="y == y"),
+    _split("ten classes", 0.65, "Whole classes are missing", classes="range(10)"),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
     _split(
@@ -95,7 +96,7 @@ def train_one_epoch(model, optimizer, X, y, batch_size, generator):
     {before}
     order = {order}
     for start in range({starts}):
-        batch = order[start : start + batch_size]
+        batch = {batch}
         scores = model(X[batch]){activation}
         loss = F.cross_entropy(scores, {labels}{more})
         {steps}
@@ -107,6 +108,7 @@ def train_one_epoch(model, optimizer, X, y, batch_size, generator):
     before="",
     order="torch.randperm(len(X), generator=generator)",
     starts="0, len(X), batch_size",
+    batch="order[start : start + batch_size]",
     activation="",
     labels="y[batch]",
     more="",
@@ -115,6 +117,16 @@ def train_one_epoch(model, optimizer, X, y, batch_size, generator):
     result="total / len(X)",
 )
 _EPOCH = [
+    _epoch(
+        "batches shuffled",
+        1.6,
+        "Shuffle the examples, then cut",
+        before="parts = torch.arange(len(X)).split(batch_size)",
+        order="[parts[i] for i in torch.randperm(len(parts), generator=generator)]",
+        starts="len(order)",
+        batch="order[start]",
+    ),
+    _epoch("training on top only", 1.8, "in evaluation mode", mode="model.training = True"),
     _epoch(
         "no zero_grad",
         1.3,
@@ -238,6 +250,10 @@ _MEANS = {
 }
 _EVALUATE = [
     _evaluate("eval forgotten", 1.2, "The model was in training mode", mode="pass"),
+    _evaluate("mode set on top only", 1.3, "the layers inside", after="model.training = mode"),
+    _evaluate(
+        "eval on top only", 1.2, "The model was in training mode", mode="model.training = False"
+    ),
     _evaluate(
         "mean of means",
         0.6,
@@ -365,6 +381,8 @@ _STOPPING = [
     ),
     _stopping("nothing put back", 0.75, "restore does nothing", restore="return self.best"),
     _stopping("one epoch late", 0.75, "one epoch late", stop="self.waited > self.patience"),
+    _stopping("with a margin", 0.25, "without a margin", better="< -0.001 +"),
+    _stopping("count not begun again", 0.75, "the count at 0 again", note="self.lowest = loss"),
     _stopping("lowest from 1", 0.25, "begin with math.inf", lowest="1.0"),
     _stopping(
         "None instead of False",
@@ -388,11 +406,13 @@ _schedule = variants(
     "learning_rate_schedule",
     """
 def learning_rate_schedule(step, steps, warmup):
+    {first}
     if step {early} warmup:
         return {rise}
     part = {part}
     return {fall}
 """,
+    first="",
     early="<",
     rise="(step + 1) / warmup",
     part="(step - warmup) / (steps - warmup)",
@@ -424,6 +444,12 @@ _SCHEDULE = [
     Mistake("learning_rate_schedule", "from 0", 0.65, "would be wasted", "first_rate = 0"),
     Mistake(
         "learning_rate_schedule", "linear", 0.65, "straight line from step 0", "rate_55 = 0.18"
+    ),
+    _schedule(
+        "one step of warm-up at least",
+        0.65,
+        "without it the cosine begins at s = 0",
+        first="warmup = max(warmup, 1)",
     ),
     _schedule("straight", 0.4, "not a cosine", fall="1 - part"),
     Mistake("learning_rate_schedule", "factor", 0.65, "times the peak rate", "first_rate = 0.1"),
@@ -467,6 +493,33 @@ _SWEEP = [
         "An interrupt now would lose them",
         run="row = settings | run(**settings)",
         last="[training.append_row(table, row) for row in rows if row not in old]",
+    ),
+    _sweep(
+        "two settings",
+        1.1,
+        "any number of settings",
+        first="first, second = grid.values()",
+        queue="itertools.product(first, second)",
+    ),
+    _sweep(
+        "one setting compared",
+        0.9,
+        "agrees with it in every setting",
+        find="next((row for row in old if settings.items() & row.items()), None)",
+    ),
+    _sweep(
+        "rows that lack a setting",
+        1.35,
+        "row.get(name) asks without failing",
+        find="next((row for row in old if all(row[n] == v for n, v in settings.items())), None)",
+    ),
+    _sweep(
+        "table written anew",
+        1.35,
+        "Rows that the table held are gone",
+        run="row = settings | run(**settings); Path(table).unlink(missing_ok=True)",
+        each="rows.append(row); Path(table).unlink(missing_ok=True);"
+        " [training.append_row(table, row) for row in rows]",
     ),
     _sweep("nothing skipped", 1.05, "Skip a run whose settings", find="None"),
     _sweep(
