@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 03 · Autograd
 # In lab 02 you derived every gradient by hand. Here you write an engine that finds the gradients of
-# whatever is computed with it, train a digit reader on it, and see PyTorch arrive at the same numbers,
-# to more digits than you can print.
+# whatever is computed with it, train a digit reader on it, and see PyTorch arrive at the same numbers.
 #
 # The picture is where you are going: a computation that drew itself. Each box holds a value, found
 # going down, and the gradient of the loss in it, found going up.
@@ -826,8 +825,8 @@ if runs:
     plots.show(fig, alt="The thin curve of your losses runs inside PyTorch's broad one throughout.")
 
 # %% [markdown]
-# The thin line is yours. What differs is rounding, in the sixteenth digit: sums are added in another
-# order. And this is what each step builds and throws away, drawn from your objects, here for four
+# The thin line is yours. What differs is rounding: sums are added in another order, which shows in a
+# step's sixteenth digit. And this is what each step builds and throws away, drawn from your objects, here for four
 # images and a squared error. Follow the gradients from the bottom up; the **length** of one is the
 # root of the sum of its squares:
 
