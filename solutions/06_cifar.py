@@ -210,6 +210,7 @@ def options(section: Section, known: dict[str, Any]) -> dict[str, Any]:
 
     known: key → a type (the key must be given, with a value of it) or a default (the value may be
         given, with the default's type). Where the type is float, an int will do.
+    Both are left as they were.
     Raises section.error(key, …) for a key that is unknown, missing, or has a value of a wrong type.
     >>> options(spec.parse("{channels: 8, kernel: 3, stride: 2}"), LAYERS["conv"])
     {'channels': 8, 'kernel': 3, 'stride': 2, 'padding': 0, 'bias': True}
@@ -416,8 +417,8 @@ def build_solver(solver: Section, model: nn.Module) -> dict[str, Any]:
 
     The keys: optimizer (torch.optim.SGD or AdamW, over all of the model's parameters, with the
     declared rate, weight decay and, for sgd, momentum), schedule, epochs, batch_size, seed.
-    Raises an error that names file, line and key for an optimizer or lr_policy that there is not,
-    and whatever options finds.
+    Raises an error that names file, line and key for another optimizer or lr_policy than those in
+    the comments of SOLVERS, and for whatever options finds.
     """
     ### BEGIN SOLUTION
     o = options(solver, SOLVERS)
@@ -529,7 +530,7 @@ def batch_norm(
     """Batch normalisation of x: (N, C, H, W); the other tensors: (C,).
 
     Returns (y, running_mean, running_var): y (N, C, H, W), and the running statistics after the
-    call, new tensors without a graph. No argument is changed.
+    call, without a graph. No argument is changed.
     """
     ### BEGIN SOLUTION
     mean, var = running_mean, running_var
@@ -600,7 +601,8 @@ with check.needs("batch_norm"):
 def augment(x: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
     """Each image of x: (N, C, H, W) padded, cropped at random to its old size, maybe flipped.
 
-    All (2·padding + 1)² places of the window are equally likely, and a flip is as likely as none.
+    All (2·padding + 1)² places of the window are equally likely, and a flip is as likely as none,
+    wherever the window is.
     generator: on the CPU; all chance comes from it. x is left as it was.
     """
     ### BEGIN SOLUTION

@@ -150,25 +150,31 @@ def running(x, running_mean, running_var, momentum):
 
 
 def batch_norm_gradient(x, dy, weight, bias, eps):
-    """(right, known) for the gradient of sum(dy · y) in x, in training mode."""
+    """(right, known) for the gradients of sum(dy · y) in x, weight and bias, in training mode."""
 
     def gradient(fixed_mean=False, fixed_var=False):
-        at = x.clone().requires_grad_()
+        leaves = [one.clone().requires_grad_() for one in (x, weight, bias)]
+        at, gamma, beta = leaves
         mean, var = at.mean((0, 2, 3)), at.var((0, 2, 3), correction=0)
         y = normal(
             at,
             mean.detach() if fixed_mean else mean,
             var.detach() if fixed_var else var,
-            weight,
-            bias,
+            gamma,
+            beta,
             eps,
         )
-        return torch.autograd.grad((dy * y).sum(), at)[0]
+        return torch.autograd.grad((dy * y).sum(), leaves)
 
     detached = (
         "μ and σ² depend on x, so the gradient goes through them, too: no detach or no_grad there."
     )
-    return gradient(), {
+    right = in_x, in_weight, in_bias = gradient()
+    learnt = "γ and β are learnt, by the gradients in weight and bias: no detach or no_grad there."
+    return right, {
+        learnt: (in_x, 0 * in_weight, 0 * in_bias),
+        learnt + " ": (in_x, 0 * in_weight, in_bias),
+        learnt + "  ": (in_x, in_weight, 0 * in_bias),
         detached: gradient(True, True),
         detached + " ": gradient(False, True),
         detached + "  ": gradient(True, False),

@@ -62,6 +62,24 @@ _OPTIONS = [
         typed=_WRONG_TYPE.format(error="ValueError(f'{key} is wrong')"),
     ),
     _options(
+        "a default of 0 is none",
+        0.7,
+        "whatever its default",
+        unknown="""if not known.get(key):
+            raise section.error(key, "unknown")""",
+    ),
+    _options("into the table", 0.7, "fill a new dict", result="known.update(chosen) or known"),
+    _options(
+        "into the section", 0.45, "fill a new dict", result="section.update(chosen) or section"
+    ),
+    _options(
+        "any number",
+        0.75,
+        "Compare the value's type",
+        typed="""if not isinstance(value, (int, float) if kind in (int, float) else kind):
+            raise section.error(key, "of a wrong type")""",
+    ),
+    _options(
         "defaults not filled in",
         0.7,
         "what is not given are missing",
@@ -459,6 +477,12 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     ),
     _norm("no gradient", 1.7, "goes through them, too", grad="torch.no_grad()"),
     _norm(
+        "weight fixed",
+        1.7,
+        "γ and β are learnt",
+        y="weight.detach() * (x - mean) / torch.sqrt(var + eps) + bias",
+    ),
+    _norm(
         "graph kept",
         1.7,
         ".detach() what is kept",
@@ -515,6 +539,12 @@ _AUGMENT = [
         1.1,
         "The whole batch is flipped or not",
         flips="(torch.rand(1, generator=generator) < 0.5).expand(n)",
+    ),
+    _augment(
+        "flipped by its place",
+        1.1,
+        "Draw the flip by itself",
+        flips="torch.tensor([(top + left) % 2 == 0 for top, left in zip(tops, lefts)])",
     ),
     _augment("always flipped", 1.1, "Every image is flipped", flips="torch.ones(n) > 0"),
     _augment("never flipped", 1.1, "No image is flipped", flips="torch.ones(n) < 0"),
@@ -669,7 +699,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, {stride1}, padding=1, bias={bias})
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, {stride2}, padding=1, bias={bias})
-        self.norm2 = nn.BatchNorm2d(outputs)
+        self.norm2 = {norm2}
         self.shortcut = nn.Identity()
         if {projects}:
             self.shortcut = nn.Sequential({projection})
@@ -680,6 +710,7 @@ class ResidualBlock(nn.Module):
 """,
     stride1="stride",
     stride2="1",
+    norm2="nn.BatchNorm2d(outputs)",
     bias="False",
     projects="stride != 1 or inputs != outputs",
     projection="nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)",
@@ -689,6 +720,7 @@ class ResidualBlock(nn.Module):
 _BLOCK = [
     _block("no projection", 0.6, "x needs a projection", projects="False"),
     _block("only for channels", 0.6, "x needs a projection", projects="inputs != outputs"),
+    _block("one norm twice", 0.25, "norm2 has no weights of its own", norm2="self.norm1"),
     _block("always projected", 0.65, "the shortcut is nn.Identity()", projects="True"),
     _block(
         "projection without norm",
