@@ -53,8 +53,8 @@ def wrong_share(train, held, share, whole):
         return "The two are swapped: train comes first, and `share` is what is held out."
     if abs(n_held - share * whole) <= 1:
         return (
-            "The share is right over all examples, not in each class: that is a random split, not a"
-            " stratified one. Split class by class."
+            "The share is right over all examples, not in each class: that is no stratified split."
+            " Each class gives the share of its own examples."
         )
     return ""
 

@@ -42,8 +42,15 @@ _SPLIT = [
         "cut once",
         train="members[len(members) - int(len(members) * (1 - share) - 0.6) :]",
     ),
-    _split("not stratified", 1.15, "not a stratified one", classes="[0]", which="y == y"),
+    _split("not stratified", 1.15, "no stratified split", classes="[0]", which="y == y"),
     _split("ten classes", 0.65, "Whole classes are missing", classes="range(10)"),
+    _split(
+        "as many of each class",
+        1.15,
+        "the share of its own examples",
+        held="members[: (k := round(share * len(y) / 4))]",
+        train="members[k:]",
+    ),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
     _split(
