@@ -70,7 +70,7 @@ _OPTIONS = [
     ),
     _options("into the table", 0.7, "fill a new dict", result="known.update(chosen) or known"),
     _options(
-        "into the section", 0.45, "fill a new dict", result="section.update(chosen) or section"
+        "into the section", 0.7, "fill a new dict", result="section.update(chosen) or section"
     ),
     _options(
         "any number",
