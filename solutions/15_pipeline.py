@@ -391,8 +391,9 @@ with check.needs("stage_layers", "run_stage"):
         compared(4, name, shortcuts)
 
 # %% [markdown]
-# Running means included. (They are those of one process *that works in micro-batches*. Fed the batch whole,
-# batch norm takes other means: pipelining a network with batch norm does change it, a little.)
+# Running means included, to float32's rounding, which is larger in this network. (They are those of
+# one process *that works in micro-batches*. Fed the batch whole, batch norm takes other means:
+# pipelining a network with batch norm does change it, a little.)
 #
 # ## 4 · The bubble, measured
 # A **trace** is a list of spans, one for each thing that a rank did: `span.rank`, `span.kind` (`"F"`, `"B"`

@@ -5,6 +5,7 @@ Each function returns (right, known): the value to expect, and wrong values by t
 
 from itertools import pairwise
 
+from torch import stack
 from torch.nn.functional import cross_entropy
 
 from utils import schedules
@@ -63,7 +64,7 @@ def one_process(weights, kind, X, y, microbatches):
             for stage in stages:
                 output = stage(*values)
                 values = output if isinstance(output, tuple) else (output,)
-            loss = cross_entropy(sum(values), target)
+            loss = cross_entropy(stack(values).sum(dim=0), target)
             (loss * scale).backward()
             total, last = total + loss.item() * scale, loss.item()
         gradients = [[p.grad for p in stage.parameters()] for stage in stages]
@@ -114,6 +115,8 @@ def running(schedule):
 
 # What the words of an error on a rank say about run_stage; the first that fits.
 ERRORS = {
+    "process group": "run_stage learns from its arguments which rank it is on: the first has"
+    " inputs, the last has loss.",
     "is None": "The gradient of what was received is missing: ask for it, with requires_grad_(),"
     " before the module's forward. Everything must enter: module(*received), loss(m, *outputs).",
     "attached to this rank's graph": "What is sent must be data alone: detach() the output before"

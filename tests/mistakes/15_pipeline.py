@@ -144,6 +144,7 @@ _RUN = [
         "sum of losses", 2.4, "the batch's loss is their mean", total="y[0].item() * microbatches"
     ),
     _run("loss everywhere", 3.2, "the others return None", result="total"),
+    _run("asks for its rank", 0, "which rank it is on", start="first = dist.get_rank() == 0"),
     _run("first micro-batch always", 0, "wrong", index="0"),
     _run("loss of one output", 3.1, "loss(m, *outputs)", share="loss(m, y[0]) / microbatches"),
 ]
