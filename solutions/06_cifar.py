@@ -54,7 +54,7 @@ plots.show(fig, alt="Two training images of each of the ten classes, with its na
 #
 # **You need** labs 04 and 05. 90 minutes. All cells together compute for about a minute on one core
 # at scale `smoke`, some minutes at `cpu`. Data: CIFAR-10 (Krizhevsky 2009;
-# `python -m utils.images cifar10` fetches its 170 MB), else pictures that the lab draws: far easier.
+# `make data` fetches its 170 MB), else pictures that the lab draws: far easier.
 
 # %% [markdown]
 # ## 1 · The pictures
