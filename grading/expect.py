@@ -231,7 +231,7 @@ def _close(
         whole = what if isinstance(what, str) else f"the result ({', '.join(what)})"
         items(got, len(expected), what=whole, kind=type(expected).__name__)
         for i, (one, other) in enumerate(zip(got, expected, strict=True)):
-            name = f"{what}[{i}]" if isinstance(what, str) else what[i]
+            name = _item(i, what) if isinstance(what, str) else what[i]
             _close(one, other, name, rtol, atol, dtype)
         return
     what = what if isinstance(what, str) else ", ".join(what)
@@ -244,7 +244,7 @@ def _close(
             message = f"{_subject(what)} should have exactly the keys {list(expected)}."
             raise Fault("type", message)
         for key in expected:
-            _close(got[key], expected[key], f"{what}[{key!r}]", rtol, atol, dtype)
+            _close(got[key], expected[key], _item(key, what), rtol, atol, dtype)
     elif isinstance(expected, bool | np.bool_ | str):
         kinds, name = (
             ((str,), "a string") if isinstance(expected, str) else (_BOOLS, "True or False")
@@ -378,10 +378,12 @@ def _shape_fault(what: str, wanted: str, shape: tuple[int, ...], given: Given = 
     return fault
 
 
+def _item(key: object, of: str) -> str:
+    return f"item {key!r} of {of}" if of.startswith(("the ", "item ")) else f"{of}[{key!r}]"
+
+
 def _subject(what: str) -> str:
-    return (
-        what if what[:1] in "`" or len(what) <= 2 or not what.startswith("the ") else "T" + what[1:]
-    )
+    return what[0].upper() + what[1:] if what.startswith(("the ", "item ")) else what
 
 
 def _named(what: What, value: Any) -> str:
