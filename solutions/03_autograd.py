@@ -826,9 +826,9 @@ if runs:
 
 # %% [markdown]
 # The thin line is yours. What differs is rounding: sums are added in another order, which shows in a
-# step's sixteenth digit. And this is what each step builds and throws away, drawn from your objects, here for four
-# images and a squared error. Follow the gradients from the bottom up; the **length** of one is the
-# root of the sum of its squares:
+# step's sixteenth digit. And this is what each step builds and throws away, drawn from your objects,
+# here for four images and a squared error. Follow the gradients from the bottom up; the **length** of
+# one is the root of the sum of its squares:
 
 # %%
 with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
