@@ -206,6 +206,7 @@ def together(lab: str, code: str) -> Marks:
     before = dict(names)
     try:
         exec(code, names)
+        names["In"] = answered(lab, code)["In"]  # where forbidden library calls are looked for
         return {name: score(lab, name, names) for name in exercise.load(lab)}
     finally:
         names.clear()
