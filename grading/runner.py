@@ -30,6 +30,8 @@ import numpy as np
 from grading.codec import CodecError, Handle, decode, encode
 from grading.fault import Fault
 
+Frame = tuple[str, int, str]  # of a function: its name, the line's number, the line
+
 
 class Runner:
     """Answers requests about `namespace`, the global names of the notebook."""
@@ -88,7 +90,8 @@ class Runner:
         args, kwargs = asked["args"], asked["kwargs"]
         arguments = _bind(function, name, args, kwargs)
         before = {key: _image(value) for key, value in arguments.items()}
-        value = self._guarded(lambda: function(*args, **kwargs), f"`{name}`", asked["limit"])
+        run = lambda: function(*args, **kwargs)  # noqa: E731
+        value = self._guarded(run, lambda _: f"`{name}`", asked["limit"])
         mutated = [key for key, image in before.items() if _image(arguments[key]) != image]
         return {"value": value, "mutated": mutated}
 
@@ -101,8 +104,9 @@ class Runner:
         run = lambda: inside[asked["name"]](learner, *asked["args"])  # noqa: E731
         named = [one for one in asked["args"] if type(one) is str and one in self.namespace]
         used = dict.fromkeys([*re.findall(r"\blearner\.(\w+)", asked["source"]), *named])
-        name = "using " + (" and ".join(f"`{one}`" for one in used) or "your code")
-        return {"value": self._guarded(run, name, asked["limit"]), "mutated": []}
+        using = f"Using {' and '.join(f'`{one}`' for one in used) or 'your code'}"
+        called = lambda frames: f"`{frames[0][0]}`" if frames else using  # noqa: E731
+        return {"value": self._guarded(run, called, asked["limit"]), "mutated": []}
 
     def _find(self, asked: dict[str, Any]) -> Any:
         path = list(asked["path"])
@@ -120,58 +124,40 @@ class Runner:
             found = getattr(found, name)
         return found
 
-    def _guarded(self, run: Callable[[], Any], what: str, limit: float) -> Any:
+    def _guarded(
+        self, run: Callable[[], Any], called: Callable[[list[Frame]], str], limit: float
+    ) -> Any:
         """Run the student's code; what it raises, and its running too long, become a Fault.
 
-        what: names what is run, for when the error comes from no line of the student's.
+        called: what was run, in words, given the student's frames of the error.
         """
         try:
             with time_limit(limit):
                 return run()
         except NotImplementedError as error:
-            raise self._not_done(error, what) from None
+            frames = self._student_frames(error)
+            raise _not_done(called(frames), frames) from None
         except TimeLimit as error:
             seconds = f"{limit:g} second{'s' * (limit != 1)}"
             raise Fault(
                 "time limit",
-                f"{self._called(error, what)} was stopped after {seconds}, the limit for one call."
-                " Is there a loop that never ends?",
+                f"{called(self._student_frames(error))} was stopped after {seconds}, the limit for"
+                " one call. Is there a loop that never ends?",
             ) from None
-        except AttributeError as error:
-            if isinstance(error.obj, types.SimpleNamespace) and error.name not in self.namespace:
-                message = f"There is no `{error.name}` yet: run the cell that defines it."
-                raise Fault("missing", message) from None
-            raise self._raised(error, what) from None
         except (Exception, SystemExit) as error:
-            raise self._raised(error, what) from None
+            frames = self._student_frames(error)
+            raise self._absent(error) or _raised(called(frames), frames, error) from None
 
-    def _not_done(self, error: BaseException, what: str) -> Fault:
-        where = self._student_frames(error)
-        outer = self._called(error, what)
-        inner = f"`{where[-1][0]}`" if where else outer
-        if inner == outer:
-            return Fault("not done", f"{outer} is not written yet.")
-        return Fault("not done", f"{outer} uses {inner}, which is not written yet.")
+    def _absent(self, error: BaseException) -> Fault | None:
+        """Where a probe asked for a name that the notebook does not have."""
+        if not isinstance(error, AttributeError) or error.name in self.namespace:
+            return None
+        if not isinstance(error.obj, types.SimpleNamespace):
+            return None
+        return Fault("missing", f"There is no `{error.name}` yet: run the cell that defines it.")
 
-    def _raised(self, error: BaseException, what: str) -> Fault:
-        kind, where = type(error).__name__, self._student_frames(error)
-        outer = self._called(error, what)
-        message = f"{outer[0].upper()}{outer[1:]} raised {kind}."
-        if where:
-            function, line, source = where[-1]
-            place = f"`{function}`, line {line}"
-            if outer == f"`{function}`":
-                place = f"line {line} of its cell"
-            message = f"{outer} raised {kind} in {place}:  {source}"
-        return Fault("exception", message, detail=f"{kind}: {_short(error)}")
-
-    def _called(self, error: BaseException, what: str) -> str:
-        """What was running: for a probe, the student's function that it had called, if it had."""
-        where = self._student_frames(error)
-        return f"`{where[0][0]}`" if what.startswith("using ") and where else what
-
-    def _student_frames(self, error: BaseException) -> list[tuple[str, int, str]]:
-        """Function, line number and line of the frames that are the student's own, inmost last."""
+    def _student_frames(self, error: BaseException) -> list[Frame]:
+        """The frames that are the student's own, inmost last."""
         found, step = [], error.__traceback__
         while step is not None:
             code = step.tb_frame.f_code
@@ -180,6 +166,24 @@ class Runner:
                 found.append((code.co_name, step.tb_lineno, line))
             step = step.tb_next
         return found
+
+
+def _not_done(outer: str, frames: list[Frame]) -> Fault:
+    inner = f"`{frames[-1][0]}`" if frames else outer
+    if inner == outer:
+        return Fault("not done", f"{outer} is not written yet.")
+    return Fault("not done", f"{outer} uses {inner}, which is not written yet.")
+
+
+def _raised(outer: str, frames: list[Frame], error: BaseException) -> Fault:
+    kind = type(error).__name__
+    message = f"{outer} raised {kind}."
+    if frames:
+        function, line, source = frames[-1]
+        own = outer == f"`{function}`"
+        place = f"line {line} of its cell" if own else f"`{function}`, line {line}"
+        message = f"{outer} raised {kind} in {place}:  {source}"
+    return Fault("exception", message, detail=f"{kind}: {_short(error)}")
 
 
 class Reply:

@@ -261,9 +261,8 @@ with check.needs("rnn_step"):
 
 # %% [markdown]
 # Five characters came in, then nothing: the state forgets them within some steps. (With $U = 0$ it
-# would at once.) Training has the
-# same trouble backwards, as in lab 02: each step that a gradient goes back multiplies it by $U$ and a
-# slope of tanh. It vanishes.
+# would at once.) Training has the same trouble backwards, as in lab 02: each step that a gradient
+# goes back multiplies it by $U$ and a slope of tanh. It vanishes.
 
 # %% [markdown]
 # ## 4 · A memory that lasts

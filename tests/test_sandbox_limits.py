@@ -156,6 +156,32 @@ def test_fork_bomb(open_sandbox: Open) -> None:
     assert members(namespace) == []
 
 
+def test_processes_that_fill_the_sandbox_end_it_only_after_an_interrupt(open_sandbox: Open) -> None:
+    kernel = open_sandbox(Limits(processes=60))
+    fill = """
+    import os, time
+    while True:
+        try:
+            if not os.fork(): time.sleep(600)
+        except OSError:
+            break
+    print('full')
+    """
+    kernel.interrupt()
+    assert run(kernel, "print(1)").ok() == "1"  # few processes: an interrupt alone ends nothing
+    run(kernel, fill)
+    until(lambda: not kernel.alive())
+    assert kernel.stopped_by is not None
+    assert kernel.stopped_by.limit == "processes"
+    patient = open_sandbox(Limits(processes=60))
+    assert run(patient, fill).ok() == "full"
+    assert run(patient, "import time; time.sleep(1); print(1)").ok() == "1"
+    patient.interrupt()
+    until(lambda: not patient.alive())
+    assert patient.stopped_by is not None
+    assert patient.stopped_by.limit == "processes"
+
+
 def test_what_one_starts_leaves_room_for_another(open_sandbox: Open) -> None:
     """The limit on processes is each sandbox's own."""
     one, other = open_sandbox(Limits(processes=60)), open_sandbox(Limits(processes=60))

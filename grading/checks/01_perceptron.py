@@ -338,10 +338,6 @@ def _bound(X, y, w, b, *, signed=True):
     return float((np.linalg.norm(points, axis=1).max() / margin) ** 2)
 
 
-def _bound_of(R, margin):
-    return float((R / margin) ** 2)
-
-
 def _telling_clouds(rng):
     """X, y, w, b, and the misconceptions of their bound, of which no two give the same."""
     while True:
@@ -362,8 +358,8 @@ def _telling_clouds(rng):
             "γ belongs to the closest point, not to the farthest.": (R / z.max() * line) ** 2,
             "R is the length of one (x, 1), not of the table.": tilde @ tilde / margin**2,
             "R is squared, too: (R/γ)².": R / margin**2,
-            "The bias is divided by the length of (w, b), too.": _bound_of(
-                R, (y * (X @ w / line + b)).min()
+            "The bias is divided by the length of (w, b), too.": (
+                (R / (y * (X @ w / line + b)).min()) ** 2
             ),
             "γ is the distance to the closest point: half the street.": (R / margin / 2) ** 2,
         }
@@ -450,8 +446,8 @@ def _steps(X, y, epochs, *, of_ten=True, always=False, on_the_line=1, before=Fal
     """(W, b) after each step.
 
     of_ten: all ten learn; otherwise the highest score and the label's own. always: mistake or not.
-    on_the_line: the class
-    of a score of 0. before: as they were before each step. missed: only after steps that move.
+    on_the_line: the class of a score of 0. before: as they were before each step. missed: only
+    after steps that move.
     """
     W, b, steps = np.zeros((10, X.shape[1])), np.zeros(10), []
     for x, label in [*zip(X, y, strict=True)] * epochs:

@@ -659,7 +659,7 @@ def judge_sweep(student, rng):
             expect.that(
                 calls == wanted,
                 "The runs are not those of the grid, in its order.",
-                given=expect._given({"grid": whole}),
+                given={"grid": whole},
                 detail=f"Called: {expect.show(calls)}.",
                 diagnosis=answers.wrong_queue(wanted, whole, calls),
             )

@@ -11,8 +11,8 @@ class Limits:
 
     A limit kept by the system makes the student's own call fail, with an error that names it
     (file_size, open_files, disk, processes, and memory for one process). Past any of the others
-    the sandbox is ended, and its `stopped_by` says which; a cell is interrupted first, and what
-    has as many processes as it may after an interrupt is ended too.
+    the sandbox is ended, and its `stopped_by` says which; a cell is interrupted first. Once
+    one was interrupted, a sandbox with as many processes as it may have is ended, too.
     """
 
     memory: int = 4 * GB  # of all processes together
