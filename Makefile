@@ -30,11 +30,12 @@ progress: install ## your points so far
 	@$(RUN) -m grading progress $(ARGS)
 
 data: install ## download MNIST, Shakespeare and CIFAR-10 (12, 1, 170 MB) into data/, and check them
-	@$(RUN) -m utils.data mnist $(ARGS)
-	@$(RUN) -m utils.text shakespeare $(ARGS)
-	@$(RUN) -m utils.images cifar10 $(ARGS)
+	@$(RUN) -m utils.data.digits mnist $(ARGS)
+	@$(RUN) -m utils.data.text shakespeare $(ARGS)
+	@$(RUN) -m utils.data.images cifar10 $(ARGS)
 
 lint: install ## ruff and basedpyright
+	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m basedpyright
 

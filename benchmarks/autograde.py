@@ -22,9 +22,9 @@ from autograde_lab import CHECKS, HONEST, LAB, POINTS, SOURCE
 from measured import SAMPLE_SECONDS, ControlGroup, Cost, control_group, measure
 from nbgrader.api import Gradebook
 
-from grading.batch import read_result, result_file
-from grading.nbgrader_config import COURSE_ID
-from grading.release import release, scripts_on_path
+from grading.course.nbgrader_config import COURSE_ID
+from grading.course.release import release, scripts_on_path
+from grading.marking.results import read_result, result_file
 from utils import device
 
 JOBS = 2

@@ -145,6 +145,8 @@ HONEST: tuple[tuple[dict[str, str], dict[str, float]], ...] = (
     ({}, {}),
     ({"x.std(correction=0)": "((x - x.mean()) ** 2).mean().sqrt()"}, {}),
     ({" / x.std(correction=0)": ""}, {"standardize": 1.0}),
-    ({"w - rate * w.grad": "w + rate * w.grad", "range(steps)": "range(steps // 2)"},
-     {"step": 0.0, "fit": 0.5}),
-)  # fmt: skip
+    (
+        {"w - rate * w.grad": "w + rate * w.grad", "range(steps)": "range(steps // 2)"},
+        {"step": 0.0, "fit": 0.5},
+    ),
+)

@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils import text, text_training
+from utils.data import text
 from utils.device import best_device, describe
+from utils.training import text as text_training
 
 ROOT = Path(__file__).parents[1]
 RESULTS, DOCUMENT = ROOT / "build" / "char_rnn", ROOT / "docs" / "char_rnn.md"
@@ -141,9 +142,16 @@ def document(results: list[dict[str, Any]]) -> str:
     for one in results:
         title = text.STYLES[one["style"]].title if one["style"] in text.STYLES else ""
         title = title or text.EMBEDDED.get(one["style"], "a text of one's own")
-        lines += ["", f"## {one['style']}: {title}", "",
-                  f"{one['bits']:.2f} bits per character on held-out text.", "",
-                  "~~~text", one["page"].strip("\n"), "~~~"]  # fmt: skip
+        lines += [
+            "",
+            f"## {one['style']}: {title}",
+            "",
+            f"{one['bits']:.2f} bits per character on held-out text.",
+            "",
+            "~~~text",
+            one["page"].strip("\n"),
+            "~~~",
+        ]
     return "\n".join(lines) + "\n"
 
 

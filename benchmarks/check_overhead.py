@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from grading import exercise, render
-from grading.runner import Runner
+from grading.answer import exercise, render
+from grading.check import Notebook
 from utils import device
 
 ROOT = Path(__file__).parents[1]
 TIMES = 11
 
 
-class Stopwatch(Runner):
-    """A runner that adds up the time spent in the student's calls."""
+class Stopwatch(Notebook):
+    """A notebook that adds up the time spent in the student's calls."""
 
     own = 0.0
 
@@ -38,7 +38,7 @@ class Stopwatch(Runner):
 def measure(one: exercise.Exercise, namespace: dict) -> tuple[float, float]:
     """Seconds in the learner's code and beyond it, for one check."""
     runner, start = Stopwatch(namespace), time.perf_counter()
-    result = exercise.judge(one, runner, np.random.default_rng())
+    result = exercise.run(one, runner, np.random.default_rng())
     render.html(result), render.text(result)
     return runner.own, time.perf_counter() - start - runner.own
 

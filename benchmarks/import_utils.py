@@ -16,8 +16,8 @@ MODULES = (
     "utils",
     "utils.settings",
     "utils.device",
-    "utils.reproducibility",
-    "utils.data",
+    "utils.data.digits",
+    "utils.pipeline.schedules",
     "utils.plots",
 )
 

@@ -20,8 +20,9 @@ import matplotlib.pyplot as plt
 import torch
 import torch.distributed as dist
 
-from utils import device, pipeline, plots, ranks, schedules, trace
-from utils.schedules import Action, Span
+from utils import device, pipeline, plots, ranks
+from utils.pipeline import schedules, trace
+from utils.pipeline.schedules import Action, Span
 
 ROOT = Path(__file__).parents[1]
 RANKS = (2, 4)

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grading import progress
-from grading.course import CourseError
+from grading.answer import progress
+from grading.course.files import CourseError
 
 ROOT = Path(__file__).parents[1]
 _COURSE: Any = {
@@ -95,13 +95,13 @@ def _add_grading(commands: Any) -> None:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    from grading import workspace
+    from grading.course import workspace
 
     return workspace.serve(ROOT, options.rest)
 
 
 def _update(options: argparse.Namespace) -> int:
-    from grading import workspace
+    from grading.course import workspace
 
     return workspace.update(ROOT, options.lab)
 
@@ -112,7 +112,7 @@ def _progress(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from grading import release
+    from grading.course import release
 
     points_of = partial(release.points_of, folder=options.course / "grading" / "checks")
     for path in release.release(options.course, points_of=points_of):
@@ -121,13 +121,13 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    from grading import execute
+    from grading.course import execute
 
     return execute.execute_all(ROOT, options.lab, options.scale)
 
 
 def _autograde(options: argparse.Namespace) -> int:
-    from grading import autograde
+    from grading.marking import autograde
 
     return autograde.run(
         options.course,
@@ -142,19 +142,19 @@ def _autograde(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from grading import record
+    from grading.gradebook import record
 
     return record.run(options.course, options.lab, options.submissions, options.results, options.db)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from grading import report
+    from grading.gradebook import report
 
     return report.run(options.course, options.lab, options.results)
 
 
 def _rejudge(options: argparse.Namespace) -> int:
-    from grading import rejudge
+    from grading.marking import rejudge
 
     return rejudge.run(options.course, options.lab, options.results)
 

@@ -16,17 +16,32 @@ short of full marks is also returned, as a number.
 import difflib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grading import exercise, render
-from grading import progress as standings
-from grading.exercise import Exercise, Result, UnknownExercise
-from grading.runner import Runner
+from grading.answer import exercise, render
+from grading.answer import progress as standings
+from grading.answer.exercise import Exercise, Result, UnknownExercise
+from grading.answer.runner import Runner
+
+
+class Notebook(Runner):
+    """The learner's own notebook, or script, as a check's transport."""
+
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        """The forbidden names in the source of `name`: of the cells that ran, or of the script."""
+        from grading.checks import calls  # here: in the sandbox there is none, and no check runs
+
+        cells = self.namespace.get("In")  # where IPython keeps them
+        if not isinstance(cells, list):
+            script = self.namespace.get("__file__")
+            cells = [Path(script).read_text(encoding="utf-8")] if script else []
+        return calls.found([str(cell) for cell in cells], name, forbidden)
 
 
 class Checks:
@@ -45,7 +60,7 @@ class Checks:
         namespace = sys._getframe(1).f_globals
         # nbgrader gives no marks to a cell that wrote to stderr, be it only a warning of NumPy's.
         with redirect_stderr(sys.stdout):
-            result = exercise.judge(found, Runner(namespace), np.random.default_rng())
+            result = exercise.run(found, Notebook(namespace), np.random.default_rng())
         _show(render.text(result), render.html(result), _metadata(result))
         if _in_notebook() and not _under_nbgrader():
             _remember(result)

@@ -18,16 +18,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from grading.check import checks, progress
-from utils import data, plots, settings
+from utils import plots, settings
+from utils.data import digits
 
 Array = np.ndarray
 check = checks("01_perceptron")
 sizes = settings.choose(scale, smoke={"images": 10_000}, cpu={"images": 60_000})
 
-digits = data.digits()
-X_train, y_train = digits.train_x.reshape(len(digits.train_x), -1), digits.train_y
+data = digits.load()
+X_train, y_train = data.train_x.reshape(len(data.train_x), -1), data.train_y
 X_train, y_train = X_train[: sizes.images], y_train[: sizes.images]
-X_test, y_test = digits.test_x.reshape(len(digits.test_x), -1), digits.test_y
+X_test, y_test = data.test_x.reshape(len(data.test_x), -1), data.test_y
 
 # %%
 from sklearn.linear_model import SGDClassifier
@@ -41,7 +42,7 @@ guess = (X_test @ W_ten.T + b_ten).argmax(axis=1)
 print(
     f"Ten neurons from scikit-learn: {np.mean(guess == y_test):.1%} of new images right. The first ten:"
 )
-fig = plots.image_grid(digits.test_x[:10], titles=[f"reads {one}" for one in guess[:10]])
+fig = plots.image_grid(data.test_x[:10], titles=[f"reads {one}" for one in guess[:10]])
 plots.show(fig, alt="Ten handwritten digits, each with the digit that the neurons read in it.")
 
 
@@ -55,7 +56,7 @@ plots.show(fig, alt="Ten handwritten digits, each with the digit that the neuron
 def draw_weights(W: Array, whose: str) -> None:
     """Ten neurons' weights (10, D) as images; the few largest weights share the end of the scale."""
     end = float(np.percentile(abs(W), 99))
-    images = np.clip(W, -end, end).reshape(10, *digits.image_shape)
+    images = np.clip(W, -end, end).reshape(10, *data.image_shape)
     fig = plots.image_grid(images, titles=range(10), columns=5, unit="weight of a pixel")
     alt = f"The weights of {whose} ten neurons as images: patches of light and of dark pixels, such as"
     plots.show(fig, alt=alt + " a light ring with a dark centre for 0 and a light bar for 1.")
@@ -477,7 +478,7 @@ with check.needs("perceptron_train", "predict"):
     left.set_title(f"{len(y_cards)} cards, {X_cards.shape[1]} inputs")
     middle.set_title(f"{len(y_01):,} digits, {X_01.shape[1]} inputs")
     largest = abs(w_01).max()
-    image.imshow(w_01.reshape(digits.image_shape), cmap=plots.SIGNED, vmin=-largest, vmax=largest)
+    image.imshow(w_01.reshape(data.image_shape), cmap=plots.SIGNED, vmin=-largest, vmax=largest)
     image.set_title("w: light for 0, dark for 1")
     image.axis("off")
     plots.show(fig, alt="Mistakes per epoch, falling to 0; and w as an image: a light 0, a dark 1.")
@@ -829,7 +830,7 @@ with check.needs("multiclass_train"):
 # scikit-learn's neurons of the opening.)
 
 # %% tags=["headline"]
-target = 0.85 if digits.name == "MNIST" else 0.90
+target = 0.85 if data.name == "MNIST" else 0.90
 
 with check.needs("multiclass_train"):
     W_ten, b_ten = multiclass_train(X_train, y_train, epochs=3)
@@ -838,7 +839,7 @@ with check.needs("multiclass_train"):
 scores = X_test @ W_ten.T + b_ten
 guess = scores.argmax(axis=1)
 print(
-    f"{digits.name}: {whose} ten neurons read {np.mean(guess == y_test):.2%} of {len(y_test):,} new"
+    f"{data.name}: {whose} ten neurons read {np.mean(guess == y_test):.2%} of {len(y_test):,} new"
     f" images (target {target:.0%})"
 )
 
@@ -877,7 +878,7 @@ print(f"Most often: {written} read as {read}, {confusion.max()} times.")
 ahead = scores.max(axis=1) - scores[np.arange(len(y_test)), y_test]
 worst = np.argsort(ahead)[::-1][:10]
 fig = plots.image_grid(
-    digits.test_x[worst], titles=[f"{y_test[i]}, read {guess[i]}" for i in worst], columns=5
+    data.test_x[worst], titles=[f"{y_test[i]}, read {guess[i]}" for i in worst], columns=5
 )
 plots.show(fig, alt="The ten images that were misread by the widest margin, with both digits.")
 
@@ -910,7 +911,7 @@ with check.needs("perceptron_train", "mistake_bound"):
 
 # %%
 shifts = range(-4, 5)
-wide, width = np.pad(digits.test_x, ((0, 0), (0, 0), (4, 4))), digits.image_shape[1]
+wide, width = np.pad(data.test_x, ((0, 0), (0, 0), (4, 4))), data.image_shape[1]
 slid = [wide[:, :, 4 - s : 4 - s + width].reshape(len(y_test), -1) for s in shifts]
 shares = [((X @ W_ten.T + b_ten).argmax(axis=1) == y_test).mean() for X in slid]
 

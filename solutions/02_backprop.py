@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grading.check import checks, progress
-from utils import data, plots, settings
+from utils import plots, settings
+from utils.data import digits
 
 Array = NDArray[np.floating]
 threadpool_limits(1)  # matrices as small as this lab's are multiplied fastest by one core
@@ -636,12 +637,12 @@ with check.needs("MLP", "cross_entropy"):
 # and there are ten classes. `train_x: (N, height, width)` float32, `train_y: (N,)` the digits.
 
 # %%
-digits = data.digits()
-train_X, test_X = (x.reshape(len(x), -1) for x in (digits.train_x, digits.test_x))  # (N, D)
-train_y, test_y = digits.train_y, digits.test_y
-is_mnist = digits.name == "MNIST"
+data = digits.load()
+train_X, test_X = (x.reshape(len(x), -1) for x in (data.train_x, data.test_x))  # (N, D)
+train_y, test_y = data.train_y, data.test_y
+is_mnist = data.name == "MNIST"
 epochs = sizes.mnist_epochs if is_mnist else sizes.small_epochs
-fig = plots.image_grid(digits.train_x[:20], digits.train_y[:20])
+fig = plots.image_grid(data.train_x[:20], data.train_y[:20])
 plots.show(fig, alt="Twenty training images with their labels.")
 
 # %% [markdown]
@@ -710,7 +711,7 @@ with check.needs("train_mlp", "MLP", "cross_entropy"):
     accuracy = np.mean(np.argmax(model.forward(test_X), axis=1) == test_y)
     target = 0.975 if is_mnist else 0.95
     print(
-        f"{digits.name}: {accuracy:.2%} of {len(test_y):,} test images right after {epochs} epochs,"
+        f"{data.name}: {accuracy:.2%} of {len(test_y):,} test images right after {epochs} epochs,"
         f" {seconds:.1f} s (target {target:.1%})"
     )
     digit_model = model
@@ -737,7 +738,7 @@ if digit_model is not None:
     predicted = np.argmax(digit_model.forward(test_X), axis=1)
     wrong = np.flatnonzero(predicted != test_y)[:20]
     titles = [f"{test_y[i]} → {predicted[i]}" for i in wrong]
-    fig = plots.image_grid(digits.test_x[wrong], titles)
+    fig = plots.image_grid(data.test_x[wrong], titles)
     plots.show(fig, alt="Misread test images, with the label and what the network said.")
 
 # %% [markdown]
@@ -748,7 +749,7 @@ if digit_model is not None:
 
 # %%
 if digit_model is not None:
-    units = digit_model.W[0].T[:30].reshape(-1, *digits.image_shape)
+    units = digit_model.W[0].T[:30].reshape(-1, *data.image_shape)
     plots.show(plots.image_grid(units, unit="weight"), alt="Weights of 30 hidden units as images.")
 
 # %% [markdown]

@@ -26,7 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from grading.check import checks, progress
-from utils import data, device, graphs, plots, settings
+from utils import device, graphs, plots, settings
+from utils.data import digits
 
 # %%
 Array = NDArray[np.float64]
@@ -733,11 +734,9 @@ with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
     print(f"largest difference from (P − one-hot)/N: {abs(S.grad - by_hand).max():.0e}")
 
 # %%
-digits = data.digits()
-train_X, test_X = (
-    x.reshape(len(x), -1).astype(np.float64) for x in (digits.train_x, digits.test_x)
-)
-train_y, test_y = digits.train_y, digits.test_y
+data = digits.load()
+train_X, test_X = (x.reshape(len(x), -1).astype(np.float64) for x in (data.train_x, data.test_x))
+train_y, test_y = data.train_y, data.test_y
 rng = np.random.default_rng(0)
 units = [train_X.shape[1], 64, 10]
 names = ("W1", "b1", "W2", "b2")
@@ -792,8 +791,9 @@ def train_torch(method: str) -> tuple[list[float], list[torch.Tensor]]:
 
 # %% tags=["headline"]
 runs, differences = {}, []
-with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward", "detach",
-                 "sgd_momentum", "adam"):  # fmt: skip
+with check.needs(
+    "tensor_ops", "unbroadcast", "topological_order", "backward", "detach", "sgd_momentum", "adam"
+):
     for method in ("momentum", "Adam"):
         began = time.perf_counter()
         losses, mine = train_mine(method)
@@ -804,19 +804,23 @@ with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward", "
         pairs.append((np.array(losses), np.array(their_losses)))
         differences += [abs(a - b).max() for a, b in pairs]
         accuracy = np.mean(np.argmax(network(mine, test_X).data, axis=1) == test_y)
-        print(f"{method}, {sizes.steps} steps, {digits.name}: {accuracy:.1%} of test images right,")
+        print(f"{method}, {sizes.steps} steps, {data.name}: {accuracy:.1%} of test images right,")
         print(f"    in seconds: yours {took[0]:.1f}, PyTorch {took[1]:.1f}")
         runs |= {f"{method}, yours": losses, f"{method}, PyTorch": their_losses}
     reached = "reached" if max(differences) <= 1e-6 else "missed"
-    print(f"Losses and weights differ from PyTorch's by at most {max(differences):.0e}"
-          f" (target 1e-06: {reached})")  # fmt: skip
+    print(
+        f"Losses and weights differ from PyTorch's by at most {max(differences):.0e}"
+        f" (target 1e-06: {reached})"
+    )
 
 # %%
 if runs:
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     for ax, method in zip(axes, ("momentum", "Adam"), strict=True):
-        theirs, mine = (np.convolve(runs[f"{method}, {whose}"], np.ones(10) / 10, mode="valid")
-                        for whose in ("PyTorch", "yours"))  # fmt: skip
+        theirs, mine = (
+            np.convolve(runs[f"{method}, {whose}"], np.ones(10) / 10, mode="valid")
+            for whose in ("PyTorch", "yours")
+        )
         ax.plot(theirs, color=plots.SKY, linewidth=6, label="PyTorch")
         ax.plot(mine, color=plots.INK, linewidth=1.2, linestyle="-", label="yours")
         ax.set(title=method, xlabel="step")
@@ -1017,8 +1021,10 @@ with torch.no_grad():
             print(f"{name:10}  {reason}")
             continue
         difference = (run(x) - scores).abs().max().item()
-        print(f"{name:10}  {1000 * seconds(run, x):7.2f} ms for {sizes.rows:,} rows on {here.type},"
-              f" largest difference in the scores {difference:.0e}")  # fmt: skip
+        print(
+            f"{name:10}  {1000 * seconds(run, x):7.2f} ms for {sizes.rows:,} rows on {here.type},"
+            f" largest difference in the scores {difference:.0e}"
+        )
 
 # %% [markdown]
 # At scale `cpu`, on two cores of an AMD EPYC (torch 2.14.1, 2026-11-21, 8,000 rows), the model took

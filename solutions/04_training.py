@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 # %%
 from grading.check import checks, progress
-from utils import data, plots, settings, training
+from utils import plots, settings, training
+from utils.data import digits
 from utils.device import best_device
 
 check = checks("04_training")
@@ -42,12 +43,12 @@ sizes = settings.choose(
 )
 
 # %%
-digits = data.digits()
-is_mnist = digits.name == "MNIST"
+data = digits.load()
+is_mnist = data.name == "MNIST"
 device = best_device() if sizes.scale == "gpu" else torch.device("cpu")
-pool_X = torch.tensor(digits.train_x[: sizes.images], device=device)  # (N, H, W) float32, 0 to 1
-pool_y = torch.tensor(digits.train_y[: sizes.images], device=device)  # (N,) int64, 0 to 9
-test_X, test_y = (torch.tensor(a, device=device) for a in (digits.test_x, digits.test_y))
+pool_X = torch.tensor(data.train_x[: sizes.images], device=device)  # (N, H, W) float32, 0 to 1
+pool_y = torch.tensor(data.train_y[: sizes.images], device=device)  # (N,) int64, 0 to 9
+test_X, test_y = (torch.tensor(a, device=device) for a in (data.test_x, data.test_y))
 
 
 def make_model(seed: int, hidden: int = 128, dropout: float = 0.0) -> nn.Sequential:
@@ -739,7 +740,7 @@ check("sweep")
 # sweep is started again. It should begin with the third run.
 
 # %%
-folder = Path("runs") / "04_training" / f"{sizes.scale} {digits.name}"
+folder = Path("runs") / "04_training" / f"{sizes.scale} {data.name}"
 shutil.rmtree(folder, ignore_errors=True)  # a lab begins afresh; a real sweep would not
 calls = []
 
@@ -782,7 +783,9 @@ def run(batch_size: int, rate: float) -> dict[str, float]:
     few = slice(0, sizes.sweep_images)
     sets = (train_X[few], train_y[few]), (valid_X, valid_y)
     history = training.fit(model, optimizer, *sets, epochs=5, batch_size=batch_size)
-    accuracy = history.last.held_out_accuracy if history.rows else 0.1  # none: the loss was not finite
+    accuracy = (
+        history.last.held_out_accuracy if history.rows else 0.1
+    )  # none: the loss was not finite
     return {"validation_accuracy": accuracy}
 
 
@@ -842,7 +845,7 @@ with check.needs(*needed):
     accuracy = evaluate(model, test_X, test_y, batch_size=1000)[1]
     target = {"smoke": 0.94, "cpu": 0.96, "gpu": 0.975}[sizes.scale] if is_mnist else 0.95
     print(
-        f"{digits.name}: {accuracy:.2%} of {len(test_y):,} test images right after {len(losses)} epochs on"
+        f"{data.name}: {accuracy:.2%} of {len(test_y):,} test images right after {len(losses)} epochs on"
         f" {len(X):,} images (target {target:.1%})"
     )
 

@@ -26,7 +26,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from grading.check import checks, progress
-from utils import data, plots, settings, training
+from utils import plots, settings, training
+from utils.data import digits
 from utils.device import best_device
 
 Array = NDArray[np.floating]
@@ -39,8 +40,8 @@ sizes = settings.choose(
 )
 
 # %%
-digits, device = data.digits(), best_device()
-is_mnist = digits.name == "MNIST"
+data, device = digits.load(), best_device()
+is_mnist = data.name == "MNIST"
 
 
 def images(x: NDArray[np.float32]) -> Tensor:
@@ -48,8 +49,8 @@ def images(x: NDArray[np.float32]) -> Tensor:
     return F.interpolate(torch.from_numpy(x)[:, None], (28, 28), mode="bilinear").to(device)
 
 
-train_x, test_x = images(digits.train_x), images(digits.test_x)
-train_y, test_y = (torch.from_numpy(y).to(device) for y in (digits.train_y, digits.test_y))
+train_x, test_x = images(data.train_x), images(data.test_x)
+train_y, test_y = (torch.from_numpy(y).to(device) for y in (data.train_y, data.test_y))
 print(f"train_x: {tuple(train_x.shape)} on {device}" + ("" if is_mnist else ", enlarged from 8×8"))
 
 
@@ -76,7 +77,7 @@ filters, maps = (t.detach().cpu().numpy() for t in (layer.weight[:, 0], layer(te
 fig, axes = plt.subplots(2, 9, figsize=(9, 2.6))
 for ax in axes.flat:
     ax.axis("off")
-axes[0, 0].imshow(digits.test_x[0], cmap="gray_r")
+axes[0, 0].imshow(data.test_x[0], cmap="gray_r")
 axes[0, 0].set_title("digit", loc="center", fontsize=10)
 for k in range(8):
     for row, (name, picture) in enumerate((("filter", filters[k]), ("map", maps[k]))):
@@ -816,7 +817,7 @@ with check.needs("LeNet"):
     )
     lenet, target = model, 0.9839 if is_mnist else 0.96
     print(
-        f"{digits.name}: {history.last.held_out_accuracy:.2%} of {len(test_y):,} test images right after"
+        f"{data.name}: {history.last.held_out_accuracy:.2%} of {len(test_y):,} test images right after"
         f" {epochs} epochs, {history.seconds:.1f} s (target {target:.2%})"
     )
 

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from grading.check import checks, progress
-from utils import images, plots, settings, spec, training
+from utils import plots, settings, spec, training
+from utils.data import images
 from utils.device import best_device
 from utils.spec import Section
 

@@ -37,8 +37,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grading.check import checks, progress
-from utils import plots, settings, text, text_training, text_units
+from utils import plots, settings
+from utils.data import text
 from utils.device import best_device
+from utils.training import memory_cells
+from utils.training import text as text_training
 
 check = checks("09_char_rnn")
 device = best_device()
@@ -616,8 +619,10 @@ with check.needs("Vocabulary", "stream_batches", "sample", "bptt_step"):
     bits = text_training.held_out_bits(model, unseen)
     floor = floors.get((corpus.name, sizes.scale))
     target = f"target {floor}" if floor else "no target for this text and scale"
-    print(f"{corpus.name}: {bits:.2f} bits per character on held-out text after"
-          f" {history.seen[-1]:,} characters, {history.seconds:.0f} s ({target})")  # fmt: skip
+    print(
+        f"{corpus.name}: {bits:.2f} bits per character on held-out text after"
+        f" {history.seen[-1]:,} characters, {history.seconds:.0f} s ({target})"
+    )
 
 # %% [markdown]
 # The controls are the dotted lines: what counting alone achieves. Beneath the unigram line the network
@@ -828,11 +833,11 @@ with check.needs("lstm_step"):
 # %%
 page = corpus.held_out[:3000]
 if history is not None:
-    cells = text_units.record(model, vocabulary.encode(page).to(device))  # (N, layers · units)
+    cells = memory_cells.record(model, vocabulary.encode(page).to(device))  # (N, layers · units)
     print(f"{cells.shape[1]} cells over {cells.shape[0]:,} characters")
     found = {}
-    for name, feature in text_units.FEATURES.items():
-        ranked = text_units.rank(cells, feature(page))
+    for name, feature in memory_cells.FEATURES.items():
+        ranked = memory_cells.rank(cells, feature(page))
         if ranked:
             found[name] = ranked[0]
             print(f"{name:<28} cell {ranked[0][0]:>3}, correlation {ranked[0][1]:+.2f}")
@@ -846,16 +851,16 @@ if history is not None:
 if history is not None and found:
     name, (unit, correlation) = max(found.items(), key=lambda one: abs(one[1][1]))
     other = corpus.held_out[3000:3400]
-    values = text_units.record(model, vocabulary.encode(other).to(device))[:, unit]
-    again = np.corrcoef(values, text_units.FEATURES[name](other))[0, 1]
+    values = memory_cells.record(model, vocabulary.encode(other).to(device))[:, unit]
+    again = np.corrcoef(values, memory_cells.FEATURES[name](other))[0, 1]
     fig, (top, bottom) = plt.subplots(2, 1, figsize=(9, 3.6), sharex=True)
     top.plot(values, color=plots.BLUE)
     top.set(ylabel=f"cell {unit}")
-    bottom.plot(text_units.FEATURES[name](other), color=plots.VERMILLION, linestyle="--")
+    bottom.plot(memory_cells.FEATURES[name](other), color=plots.VERMILLION, linestyle="--")
     bottom.set(ylabel=name.replace(" ", "\n", 1), xlabel="character")
     plots.show(fig, alt=f"Cell {unit} over 400 characters, and below it: {name}.")
     print(f"cell {unit} and {name}: correlation {again:+.2f} on these 400 characters")
-    text_units.show(other, values)
+    memory_cells.show(other, values)
 
 # %% [markdown]
 # Above: the cell, and the feature it follows. Below: the text itself; dark is a low value, light a high
@@ -870,7 +875,7 @@ def my_feature(page: str) -> np.ndarray:
 
 
 if history is not None:
-    for unit, correlation in text_units.rank(cells, my_feature(page))[:3]:
+    for unit, correlation in memory_cells.rank(cells, my_feature(page))[:3]:
         print(f"cell {unit}: {correlation:+.2f}")
 
 # %% [markdown]

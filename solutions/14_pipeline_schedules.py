@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from grading.check import checks, progress
-from utils import plots, schedules, settings
-from utils.schedules import Action
+from utils import plots, settings
+from utils.pipeline import pictures, schedules
+from utils.pipeline.schedules import Action
 
 check = checks("14_pipeline_schedules")
 sizes = settings.choose(scale, smoke={"width": 128}, cpu={"width": 512})
@@ -29,7 +30,7 @@ forwards = "forwards of a micro-batch"  # the unit of time
 whole = schedules.simulate(schedules.parse("F0 B0\n" * 4), forward=8, backward=16, unit=forwards)
 eight = "F0 F1 F2 F3 F4 F5 F6 F7 B0 B1 B2 B3 B4 B5 B6 B7\n"
 pieces = schedules.simulate(schedules.parse(eight * 4), unit=forwards)
-fig = schedules.compare({"the batch whole": whole, "in 8 pieces": pieces})
+fig = pictures.compare({"the batch whole": whole, "in 8 pieces": pieces})
 plots.show(
     fig, alt="Whole, one rank works at a time and three wait; in pieces, their work overlaps."
 )
@@ -274,7 +275,7 @@ check("gpipe_actions")
 # %%
 with check.needs("gpipe_actions"):
     gpipe = schedules.simulate(gpipe_actions(4, 8), forward=1, backward=2)
-    schedules.step_through(gpipe, alt="Your GPipe on 4 ranks: forwards slant down, backwards up.")
+    pictures.step_through(gpipe, alt="Your GPipe on 4 ranks: forwards slant down, backwards up.")
 
 # %% [markdown]
 # Move the slider (or focus it and press the arrow keys) and watch the wave go down, stop, and come
@@ -413,7 +414,7 @@ check("one_f_one_b_actions")
 # %%
 with check.needs("one_f_one_b_actions"):
     one_f_one_b = schedules.simulate(one_f_one_b_actions(4, 8), forward=1, backward=2)
-    schedules.step_through(one_f_one_b, alt="Your 1F1B on 4 ranks: after a short warm-up, in turn.")
+    pictures.step_through(one_f_one_b, alt="Your 1F1B on 4 ranks: after a short warm-up, in turn.")
 
 # %% [markdown]
 # Below the slider stands how many micro-batches each rank **holds**: those that went forward and have not
@@ -425,11 +426,11 @@ with check.needs("one_f_one_b_actions"):
 with check.needs("gpipe_actions", "one_f_one_b_actions"):
     both = {"GPipe": gpipe_actions(4, 8), "1F1B": one_f_one_b_actions(4, 8)}
     timelines = {name: schedules.simulate(actions) for name, actions in both.items()}
-    fig = schedules.compare(timelines)
+    fig = pictures.compare(timelines)
     plots.show(fig, alt="GPipe and 1F1B end at the same time; only the order of work differs.")
     fig, axes = plt.subplots(1, 2, figsize=(10, 3), sharey=True)
     for ax, (name, timeline) in zip(axes, timelines.items(), strict=True):
-        schedules.draw_stash(ax, timeline, title=name)
+        pictures.draw_stash(ax, timeline, title=name)
     axes[0].get_legend().remove()
     axes[1].set_ylabel("")
     plots.show(fig, alt="GPipe's ranks all climb to 8 micro-batches; 1F1B's stay at 4, 3, 2 and 1.")
@@ -601,7 +602,7 @@ with check.needs("one_f_one_b_actions"):
         "re-materialised": schedules.simulate(schedule, forward=1, backward=3),
     }
     plots.show(
-        schedules.compare(timelines), alt="A third longer in all; the bubble's share is equal."
+        pictures.compare(timelines), alt="A third longer in all; the bubble's share is equal."
     )
 
 # %% [markdown]
@@ -629,7 +630,7 @@ timelines = {
     "1F1B": schedules.simulate(schedules.parse(known), forward=1, backward=2),
     "backward split": schedules.simulate(schedules.parse(handmade), forward=1, backward=2),
 }
-plots.show(schedules.compare(timelines), alt="With weight gradients put off, the bubble shrinks.")
+plots.show(pictures.compare(timelines), alt="With weight gradients put off, the bubble shrinks.")
 for name, timeline in timelines.items():
     print(f"{name}: ends at {timeline.end:g}, held by ranks 0 to 2: {timeline.peak_stash()}")
 

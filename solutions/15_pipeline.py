@@ -22,11 +22,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from grading.check import checks, progress
-from utils import data, pipeline, plots, ranks, schedules, settings, trace
+from utils import plots, ranks, settings
+from utils.data import digits
 from utils.device import best_device
-from utils.pipeline import Receive, Send
+from utils.pipeline import pictures, schedules, trace
+from utils.pipeline.delay import Delay
+from utils.pipeline.engine import Engine, check_batch
+from utils.pipeline.link import Link, Receive, Send
+from utils.pipeline.schedules import Action, Span
 from utils.ranks import RankError
-from utils.schedules import Action, Span
 
 check = checks("15_pipeline")
 sizes = settings.choose(
@@ -73,10 +77,8 @@ def on_torchs_engine(schedule: list[list[Action]], seconds: float) -> list[Span]
     """What this rank did when, with stages that wait instead of computing."""
     rank, stages, microbatches = dist.get_rank(), dist.get_world_size(), len(schedule[0]) // 2
     recorder = trace.Recorder(rank)
-    delays = [pipeline.Delay(seconds, 2 * seconds, recorder) for _ in range(stages)]
-    engine = pipeline.Engine(
-        schedule, delays, torch.zeros(1, 4), lambda output, target: output.mean()
-    )
+    delays = [Delay(seconds, 2 * seconds, recorder) for _ in range(stages)]
+    engine = Engine(schedule, delays, torch.zeros(1, 4), lambda output, target: output.mean())
     recorder.spans.clear()
     engine.step(torch.zeros(microbatches, 4), torch.zeros(microbatches, 4))
     return recorder.spans
@@ -86,7 +88,7 @@ milliseconds = 1000 * sizes.delay
 one_f_one_b = schedule_for("1f1b", 4, 8)
 theory = schedules.simulate(one_f_one_b, milliseconds, 2 * milliseconds, unit="ms")
 measured = trace.merge(ranks.run(on_torchs_engine, 4, one_f_one_b, sizes.delay))
-fig = schedules.compare({"1F1B, theory": theory, "1F1B, on four processes": measured})
+fig = pictures.compare({"1F1B, theory": theory, "1F1B, on four processes": measured})
 plots.show(
     fig, alt="Theory and measurement: nearly the same picture, the measured one a little longer."
 )
@@ -110,8 +112,8 @@ plots.show(
 # reads digits. `layers` is a list of 32 modules; a stage is an `nn.Sequential` of consecutive ones.
 
 # %%
-digits = data.digits()
-inputs = digits.train_x[0].size
+data = digits.load()
+inputs = data.train_x[0].size
 
 
 def network(width: int = sizes.width, seed: int = 0) -> list[nn.Module]:
@@ -125,9 +127,9 @@ def network(width: int = sizes.width, seed: int = 0) -> list[nn.Module]:
     return [nn.Sequential(layer, nn.ReLU()) for layer in linear[:-1]] + linear[-1:]
 
 
-images = torch.tensor(digits.train_x[:64]).reshape(64, -1)
-labels = torch.tensor(digits.train_y[:64])
-print(f"{digits.name}: images {tuple(images.shape)}, {len(network())} layers")
+images = torch.tensor(data.train_x[:64]).reshape(64, -1)
+labels = torch.tensor(data.train_y[:64])
+print(f"{data.name}: images {tuple(images.shape)}, {len(network())} layers")
 
 # %% [markdown]
 # ### Exercise 1 · The rank's own stage — 1 point, 10 minutes, ●○○
@@ -171,7 +173,7 @@ check("stage_layers")
 
 # %%
 def across() -> str:
-    link = pipeline.Link()
+    link = Link()
     if link.rank == 0:
         x = torch.ones(2, requires_grad=True)
         y = 3 * x
@@ -197,7 +199,7 @@ for rank, answer in enumerate(ranks.run(across, 2)):
 
 # %%
 def mixed_up() -> None:
-    link = pipeline.Link()
+    link = Link()
     if link.rank == 0:
         link.recv("next", ("B", 0))
         link.send("next", ("F", 0), (torch.zeros(2),))
@@ -309,16 +311,19 @@ check("run_stage")
 # %%
 def split_step(schedule: list[list[Action]], X: Tensor, y: Tensor, build: Callable) -> tuple:
     """One batch on this rank: the loss, and the gradients of its stage."""
-    link = pipeline.Link(device=ranks.device())
+    link = Link(device=ranks.device())
     microbatches, first, last = len(schedule[0]) // 2, link.rank == 0, link.rank == link.ranks - 1
-    pipeline.check_batch(X, y, microbatches=microbatches, size=len(X) // microbatches)
+    check_batch(X, y, microbatches=microbatches, size=len(X) // microbatches)
     module = Stage(stage_layers(build(), link.rank, link.ranks)).to(ranks.device())
     parts, targets = (t.to(ranks.device()).chunk(microbatches) for t in (X, y))
     loss = run_stage(
-        schedule[link.rank], module, link.send, link.recv,
+        schedule[link.rank],
+        module,
+        link.send,
+        link.recv,
         inputs=parts if first else None,
         loss=(lambda m, scores: cross_entropy(scores, targets[m])) if last else None,
-    )  # fmt: skip
+    )
     link.finish()
     return loss, [p.grad.cpu() for p in module.parameters()], [b.cpu() for b in module.buffers()]
 
@@ -406,15 +411,18 @@ with check.needs("stage_layers", "run_stage"):
 # %%
 def traced(schedule: list[list[Action]], seconds: float) -> list[Span]:
     """What this rank did when: your run_stage with stages that wait."""
-    link, microbatches = pipeline.Link(), len(schedule[0]) // 2
+    link, microbatches = Link(), len(schedule[0]) // 2
     recorder = trace.Recorder(link.rank)
-    module = pipeline.Delay(seconds, 2 * seconds, recorder)
+    module = Delay(seconds, 2 * seconds, recorder)
     dist.barrier()
     run_stage(
-        schedule[link.rank], module, link.send, link.recv,
+        schedule[link.rank],
+        module,
+        link.send,
+        link.recv,
         inputs=[torch.zeros(1, 4)] * microbatches if link.rank == 0 else None,
         loss=(lambda m, y: y.mean()) if link.rank == link.ranks - 1 else None,
-    )  # fmt: skip
+    )
     link.finish()
     return recorder.spans
 
@@ -478,7 +486,7 @@ if ("1f1b", 4, 8) in runs:
         timelines[f"{name}, theory"] = simulated
         timelines[f"{name}, yours"] = trace.merge(runs[name, 4, 8])
     plots.show(
-        schedules.compare(timelines), alt="Your runs repeat theory's pictures, a little stretched."
+        pictures.compare(timelines), alt="Your runs repeat theory's pictures, a little stretched."
     )
     path = Path(tempfile.gettempdir(), "pipeline.json")
     trace.write_chrome(timelines["1f1b, yours"], path)
@@ -490,7 +498,7 @@ if ("1f1b", 4, 8) in runs:
 
 # %%
 if ("1f1b", 4, 8) in runs:
-    schedules.step_through(timelines["1f1b, yours"], alt="Your 1F1B as it ran on four processes.")
+    pictures.step_through(timelines["1f1b, yours"], alt="Your 1F1B as it ran on four processes.")
 
 # %% [markdown]
 # ## 5 · The stash, measured
@@ -552,7 +560,7 @@ check("measured_stash")
 # %%
 def stashed(schedule: list[list[Action]], X: Tensor, y: Tensor) -> int:
     """The bytes that this rank stashes at most."""
-    link, microbatches = pipeline.Link(), len(schedule[0]) // 2
+    link, microbatches = Link(), len(schedule[0]) // 2
     module = Stage(stage_layers(network(), link.rank, link.ranks))
     parts = [part.clone() for part in X.chunk(microbatches)]  # not views of one storage
     targets = y.chunk(microbatches)
@@ -560,10 +568,13 @@ def stashed(schedule: list[list[Action]], X: Tensor, y: Tensor) -> int:
 
     def run() -> None:
         run_stage(
-            schedule[link.rank], module, link.send, link.recv,
+            schedule[link.rank],
+            module,
+            link.send,
+            link.recv,
             inputs=parts if first else None,
             loss=(lambda m, scores: cross_entropy(scores, targets[m])) if last else None,
-        )  # fmt: skip
+        )
         link.finish()
 
     return measured_stash(run, module.parameters())
@@ -687,7 +698,7 @@ if speeds:
 # works more, and small micro-batches keep a GPU less busy.
 #
 # ## 7 · Your schedule on torch's engine
-# `torch.distributed.pipelining` does what `run_stage` does, and more. `pipeline.Engine` gives it each stage's
+# `torch.distributed.pipelining` does what `run_stage` does, and more. `Engine` gives it each stage's
 # shapes and, here, *your* schedule, action by action. The same network, the same batch:
 
 
@@ -695,7 +706,7 @@ if speeds:
 def engine_step(schedule: str | list[list[Action]], X: Tensor, y: Tensor) -> tuple:
     layers, stages = network(), dist.get_world_size()
     modules = [Stage(stage_layers(layers, rank, stages)) for rank in range(stages)]
-    engine = pipeline.Engine(schedule, modules, X[: len(X) // 8], cross_entropy, microbatches=8)
+    engine = Engine(schedule, modules, X[: len(X) // 8], cross_entropy, microbatches=8)
     loss = engine.step(X, y)
     return loss, [p.grad.cpu() for p in engine.module.parameters()]
 
@@ -717,7 +728,7 @@ with check.needs("stage_layers"):
 # %%
 def set_up_for_64(X: Tensor, y: Tensor | None) -> float | None:
     modules = [Stage(stage_layers(network(), rank, 2)) for rank in range(2)]
-    engine = pipeline.Engine("gpipe", modules, images[:8], cross_entropy, microbatches=8)
+    engine = Engine("gpipe", modules, images[:8], cross_entropy, microbatches=8)
     return engine.step(X, y)
 
 
@@ -786,8 +797,8 @@ def train(delays: Sequence[int], rate: float, steps: int) -> list[float]:
     weights = {name: p.detach() for name, p in module.named_parameters()}
     stage = {name: int(name.split(".")[1]) * len(delays) // 32 for name in weights}
     history, losses = [weights], []
-    X = torch.tensor(digits.train_x[:1280]).reshape(1280, -1).to(best_device())
-    y = torch.tensor(digits.train_y[:1280]).to(best_device())
+    X = torch.tensor(data.train_x[:1280]).reshape(1280, -1).to(best_device())
+    y = torch.tensor(data.train_y[:1280]).to(best_device())
     for step in range(steps):
         old = {n: history[max(0, len(history) - 1 - delays[stage[n]])][n] for n in weights}
         used = {name: value.clone().requires_grad_() for name, value in old.items()}

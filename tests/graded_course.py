@@ -8,7 +8,7 @@ from typing import Any
 
 import nbformat
 
-from grading import release
+from grading.course import release
 
 LAB = "01_small"
 POINTS = {"double": 2.0, "guess": 1.0, "average": 2.0}
@@ -71,8 +71,8 @@ check("average")
 CHECKS = '''\
 """Checks of lab 01."""
 
-from grading import expect
-from grading.exercise import exercise, part
+from grading.checks import expect
+from grading.answer.exercise import exercise, part
 
 
 @exercise("double", points=2)

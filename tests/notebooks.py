@@ -5,7 +5,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from traitlets.config import Config
 
-from grading.kernels import own_sockets
+from grading.sandbox.sockets import own_sockets
 
 
 def outputs_of(*sources: str, allow_errors: bool = False) -> list[list[NotebookNode]]:

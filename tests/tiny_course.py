@@ -77,5 +77,5 @@ def write_source(root: Path, source: str = SOURCE, lab: str = LAB) -> Path:
 
 
 def points_of(lab: str) -> dict[str, float]:
-    """In place of `grading.release.points_of`: what the tiny lab's exercises are worth."""
+    """In place of `grading.course.release.points_of`: what the tiny lab's exercises are worth."""
     return POINTS

@@ -133,8 +133,9 @@ def _rows(graph: nx.DiGraph, root: int) -> list[list[Any]]:
     for _ in range(4):  # fewer crossings: each node near the middle of its neighbours
         for one, other in (*pairwise(rows), *pairwise(rows[::-1])):
             place = {key: n / len(one) for n, key in enumerate(one)}
-            near = {key: [place[k] for k in nx.all_neighbors(graph, key) if k in place]
-                    for key in other}  # fmt: skip
+            near = {
+                key: [place[k] for k in nx.all_neighbors(graph, key) if k in place] for key in other
+            }
             other.sort(key=lambda key: np.mean(near[key]) if near[key] else 0.5)
     return rows
 

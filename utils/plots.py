@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -109,6 +110,22 @@ def in_notebook() -> bool:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
+
+
+class Slot:
+    """A place below a notebook's cell: what is shown in it replaces what was shown before."""
+
+    def __init__(self) -> None:
+        self._id = uuid.uuid4().hex
+        self.shown = False
+
+    def show(self, bundle: dict[str, str]) -> None:
+        """bundle: what to show, by MIME type."""
+        from IPython.display import display, update_display
+
+        put = update_display if self.shown else display
+        put(bundle, raw=True, display_id=self._id)
+        self.shown = True
 
 
 def _backends_with_windows() -> list[str]:

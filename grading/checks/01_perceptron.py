@@ -5,9 +5,9 @@ import math
 import numpy as np
 from sklearn.datasets import load_digits
 
-from grading import expect
-from grading.exercise import exercise, part
-from grading.fault import Fault
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.checks import expect
 
 
 @exercise("neuron", points=1)

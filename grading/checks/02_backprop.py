@@ -5,11 +5,11 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.datasets import load_digits
 
-from grading import expect
-from grading.checks import backprop_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import backprop as answers
 
 OWN_OUTPUT = (
     "If shapes do not meet: layer i's dX goes back through the activation of layer i − 1, so at"

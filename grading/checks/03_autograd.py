@@ -5,11 +5,11 @@ The learner's tensors stay where they are: probes work on them there and return 
 
 import numpy as np
 
-from grading import expect
-from grading.checks import autograd_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import autograd as answers
 
 
 @probe
@@ -410,9 +410,11 @@ def train_step(learner, values, slopes):
         notes.append("update")
         same = len(given) == len(parameters)
         same = same and all(one is other for one, other in zip(given, parameters, strict=True))
-        seen.append("others" if not same else [
-            "none" if parameter.grad is None else parameter.grad for parameter in given
-        ])  # fmt: skip
+        seen.append(
+            "others"
+            if not same
+            else ["none" if parameter.grad is None else parameter.grad for parameter in given]
+        )
 
     for _ in range(len(values[1])):
         notes, seen = [], []

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from grading import expect
-from grading.checks import training_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import training as answers
 
 # split
 
@@ -360,15 +360,23 @@ def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
         left_off = not torch.is_grad_enabled()
         torch.set_grad_enabled(True)
         result = tuple(of(one) for one in result) if type(result) is tuple else result
-        runs.append({
-            "result": result, "notes": notes, "left_off": left_off,
-            "before": training, "same": modes(model) == {training},
-            "seen": model.norm.state_dict()["num_batches_tracked"].item(),
-        })  # fmt: skip
+        runs.append(
+            {
+                "result": result,
+                "notes": notes,
+                "left_off": left_off,
+                "before": training,
+                "same": modes(model) == {training},
+                "seen": model.norm.state_dict()["num_batches_tracked"].item(),
+            }
+        )
     return runs
 
 
-@exercise("evaluate", points=1.5, forbids={"evaluate": ["utils.training.evaluate"]})
+COURSES_OWN = ["utils.training.evaluate", "utils.training.loop"]
+
+
+@exercise("evaluate", points=1.5, forbids={"evaluate": COURSES_OWN})
 def judge_evaluate(student, rng):
     import torch
 
@@ -638,11 +646,15 @@ def run_sweep(learner, grid, rows, stop_at):
         except KeyboardInterrupt:
             result, ended = "", "interrupted"
         return {
-            "calls": calls, "before": before, "result": result, "table": text(), "ended": ended,
-        }  # fmt: skip
+            "calls": calls,
+            "before": before,
+            "result": result,
+            "table": text(),
+            "ended": ended,
+        }
 
 
-@exercise("sweep", points=1.5, forbids={"sweep": ["utils.training.sweep"]})
+@exercise("sweep", points=1.5, forbids={"sweep": ["utils.training.sweep", "utils.training.sweeps"]})
 def judge_sweep(student, rng):
     rates = [float(x) / 100 for x in rng.choice(np.arange(1, 50), 3, replace=False)]
     sizes = [int(x) for x in rng.choice(np.arange(1, 90), 2, replace=False)]

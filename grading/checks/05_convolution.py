@@ -4,17 +4,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from grading import expect
-from grading.checks import convolution_answers as answers
-from grading.exercise import exercise, part
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import convolution as answers
 
 # Not all of torch: the lab's own `unfold`, which stands in for a missing `im2col`, uses it.
 CONVOLUTIONS = [
-    "torch.conv2d", "torch.nn.functional.conv2d", "torch.nn.Conv2d", "torch.nn.grad",
-    "torch.conv_transpose2d", "torch.nn.functional.conv_transpose2d", "torch.nn.ConvTranspose2d",
-    "torch.nn.functional.fold", "torch.nn.Fold", "torch.autograd", "scipy",
-]  # fmt: skip
+    "torch.conv2d",
+    "torch.nn.functional.conv2d",
+    "torch.nn.Conv2d",
+    "torch.nn.grad",
+    "torch.conv_transpose2d",
+    "torch.nn.functional.conv_transpose2d",
+    "torch.nn.ConvTranspose2d",
+    "torch.nn.functional.fold",
+    "torch.nn.Fold",
+    "torch.autograd",
+    "scipy",
+]
 
 
 @exercise("output_size", points=1)

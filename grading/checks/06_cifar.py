@@ -5,18 +5,24 @@ import re
 import numpy as np
 import torch
 
-from grading import expect
-from grading.checks import cifar_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import cifar as answers
 
 NORMALISATIONS = [
-    "torch.batch_norm", "torch.native_batch_norm", "torch.nn.functional.batch_norm",
-    "torch.nn.functional.instance_norm", "torch.nn.functional.group_norm",
-    "torch.nn.functional.layer_norm", "torch.nn.BatchNorm1d", "torch.nn.BatchNorm2d",
-    "torch.nn.GroupNorm", "torch.nn.LayerNorm",
-]  # fmt: skip
+    "torch.batch_norm",
+    "torch.native_batch_norm",
+    "torch.nn.functional.batch_norm",
+    "torch.nn.functional.instance_norm",
+    "torch.nn.functional.group_norm",
+    "torch.nn.functional.layer_norm",
+    "torch.nn.BatchNorm1d",
+    "torch.nn.BatchNorm2d",
+    "torch.nn.GroupNorm",
+    "torch.nn.LayerNorm",
+]
 
 FILE = "network.yaml"
 

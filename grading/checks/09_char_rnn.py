@@ -6,16 +6,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from grading import expect
-from grading.checks import char_rnn_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import Student, probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import Student, probe
+from grading.checks import expect
+from grading.checks.answers import char_rnn as answers
 
 RECURRENT = [
-    "torch.nn.RNN", "torch.nn.RNNCell", "torch.nn.LSTM", "torch.nn.LSTMCell",
-    "torch.rnn_tanh_cell", "torch.lstm_cell", "torch.lstm",
-]  # fmt: skip
+    "torch.nn.RNN",
+    "torch.nn.RNNCell",
+    "torch.nn.LSTM",
+    "torch.nn.LSTMCell",
+    "torch.rnn_tanh_cell",
+    "torch.lstm_cell",
+    "torch.lstm",
+]
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ 0123456789.,;!?\n\téßñžω∑—“”猫吾輩人間𝄞😀"
 
@@ -53,11 +58,13 @@ def judge_vocabulary(student, rng):
             firsts = [list(dict.fromkeys(text)).index(c) for c in text]
             known = {
                 "The first character has the id 0, not 1.": torch.from_numpy(ids + 1),
-                "Those are code points: an id is the place in `characters`.":
-                    torch.tensor([ord(c) for c in text]),
-                "Ids go by first appearance: they are places in the sorted `characters`.":
-                    torch.tensor(firsts),
-            }  # fmt: skip
+                "Those are code points: an id is the place in `characters`.": torch.tensor(
+                    [ord(c) for c in text]
+                ),
+                "Ids go by first appearance: they are places in the sorted `characters`.": torch.tensor(
+                    firsts
+                ),
+            }
             got = _vocabulary(student, text).encode(text)
             right = torch.from_numpy(ids)
             given = {"text": text}
@@ -111,19 +118,24 @@ def _vocabulary(student, text):
 
 def _character_mistakes(text):
     return {
-        "They are not sorted: the order has to be that of the code points.":
-            "".join(dict.fromkeys(text)),
+        "They are not sorted: the order has to be that of the code points.": "".join(
+            dict.fromkeys(text)
+        ),
         "Each character comes once, however often the text has it.": "".join(sorted(text)),
         "The order is upside down.": "".join(sorted(set(text), reverse=True)),
-        "Blank space is missing: spaces, tabs and line ends are characters like others.":
-            "".join(c for c in sorted(set(text)) if not c.isspace()),
-        "The text is stripped first: line ends at its edges are characters, too.":
-            "".join(sorted(set(text.strip()))),
-        "Capitals are made small: they are characters of their own.":
-            "".join(sorted(set(text.lower()))),
-        "Only ASCII is kept: any Unicode character counts.":
-            "".join(c for c in sorted(set(text)) if c.isascii()),
-    }  # fmt: skip
+        "Blank space is missing: spaces, tabs and line ends are characters like others.": "".join(
+            c for c in sorted(set(text)) if not c.isspace()
+        ),
+        "The text is stripped first: line ends at its edges are characters, too.": "".join(
+            sorted(set(text.strip()))
+        ),
+        "Capitals are made small: they are characters of their own.": "".join(
+            sorted(set(text.lower()))
+        ),
+        "Only ASCII is kept: any Unicode character counts.": "".join(
+            c for c in sorted(set(text)) if c.isascii()
+        ),
+    }
 
 
 def _judge_characters(got, right, known, text):
@@ -136,17 +148,26 @@ def _judge_characters(got, right, known, text):
         why = "Bytes are no characters: UTF-8 has several for one. Work on the string itself."
         expect.that(False, "`characters` holds numbers.", given=given, diagnosis=why, kind="type")
     expect.that(
-        type(got) is str, "`characters` is no string.", given=given, kind="type",
+        type(got) is str,
+        "`characters` is no string.",
+        given=given,
+        kind="type",
         diagnosis='It should be a string with each different character once, such as "ehlo".',
-    )  # fmt: skip
+    )
     if got != right:
         near = [why for why, wrong in known.items() if wrong == got]
         same = "The right characters in a wrong order: sort them by code point, as sorted does."
         strange = "Some are not in the text: only the characters that it has are taken."
         why = same if sorted(got) == list(right) else strange if set(got) - set(right) else ""
         why = near[0] if near else why
-        raise Fault("value", "`characters` is not right.", why, given=f"For the text {text!r}.",
-                    expected=repr(right), got=repr(got))  # fmt: skip
+        raise Fault(
+            "value",
+            "`characters` is not right.",
+            why,
+            given=f"For the text {text!r}.",
+            expected=repr(right),
+            got=repr(got),
+        )
 
 
 def _same_text(got, right, what, given):
@@ -161,8 +182,14 @@ def _same_text(got, right, what, given):
     why = next((why for why, wrong in near.items() if wrong), "")
     why = why or "Each id is the place of its character in `characters`."
     shown = ", ".join(f"{name} = {expect.show(value)}" for name, value in given.items())
-    raise Fault("value", f"{what} is not right.", why, given=f"For {shown}.",
-                expected=repr(right), got=repr(got))  # fmt: skip
+    raise Fault(
+        "value",
+        f"{what} is not right.",
+        why,
+        given=f"For {shown}.",
+        expected=repr(right),
+        got=repr(got),
+    )
 
 
 def _numbers(rng, *shape):
@@ -331,9 +358,14 @@ def _pairs(student, ids, B, T):
     kinds = {str(getattr(one, "dtype", type(one).__name__)) for pair in got for one in pair}
     tensors = all(type(one) is torch.Tensor for pair in got for one in pair)
     message = "x and y are not tensors of int64, as ids are."
-    expect.that(tensors and kinds <= {"torch.int64"}, message, given=given, kind="type",
-                diagnosis="Slices of `ids` are such tensors: hand them out as they are.",
-                detail=f"They are {', '.join(sorted(kinds))}.")  # fmt: skip
+    expect.that(
+        tensors and kinds <= {"torch.int64"},
+        message,
+        given=given,
+        kind="type",
+        diagnosis="Slices of `ids` are such tensors: hand them out as they are.",
+        detail=f"They are {', '.join(sorted(kinds))}.",
+    )
     shapes = [tuple(tuple(getattr(one, "shape", ())) for one in pair) for pair in got]
     wanted = [(x.shape, y.shape) for x, y in right]
     if shapes != wanted:
@@ -343,9 +375,14 @@ def _pairs(student, ids, B, T):
         why = why or ("The shape is (T, B): the rows are texts, (B, T)." if turned else "")
         if not why and len(shapes) != len(wanted):
             why = "Each part has (N − 1) // B characters, and a batch takes T of them."
-        raise Fault("shape", "The number of batches or their shapes are not right.", why,
-                    given=given, detail=f"expected {len(wanted)} batches of {wanted[0][0]},"
-                    f" yours {len(shapes)}: {shapes[:3]}")  # fmt: skip
+        raise Fault(
+            "shape",
+            "The number of batches or their shapes are not right.",
+            why,
+            given=given,
+            detail=f"expected {len(wanted)} batches of {wanted[0][0]},"
+            f" yours {len(shapes)}: {shapes[:3]}",
+        )
     return got, right, known, given
 
 
@@ -361,10 +398,14 @@ def _judge_stream(student, ids, B, T, which):
         why = near[0] if near else ""
         if all(any(np.array_equal(one[0], other[0]) for other in right) for one in got):
             why = why or "The batches come in another order than the text: the state needs it kept."
-        raise Fault("value", f"{name} has other characters than it should.", why,
-                    given=f"{given} ids = {expect.show(ids)}, batch {k}.",
-                    expected=f"{name} = {expect.show(mine[which])}",
-                    got=f"{name} = {expect.show(theirs[which])}")  # fmt: skip
+        raise Fault(
+            "value",
+            f"{name} has other characters than it should.",
+            why,
+            given=f"{given} ids = {expect.show(ids)}, batch {k}.",
+            expected=f"{name} = {expect.show(mine[which])}",
+            got=f"{name} = {expect.show(theirs[which])}",
+        )
 
 
 def _equal_batches(got, wrong, only=None):
@@ -456,12 +497,21 @@ def _draws(student, rng, scores, temperature, top_k):
     right = type(ids) is torch.Tensor and tuple(ids.shape) == (n,) and ids.dtype == torch.int64
     if not right:
         what = expect.show(ids) if ids is not None else "None"
-        raise Fault("type", "The result should be one id for each row: a tensor (B,) of int64.",
-                    _of_the_wrong_form(ids, V), given=given, got=what)  # fmt: skip
+        raise Fault(
+            "type",
+            "The result should be one id for each row: a tensor (B,) of int64.",
+            _of_the_wrong_form(ids, V),
+            given=given,
+            got=what,
+        )
     inside = bool(((ids >= 0) & (ids < V)).all())
-    expect.that(inside, "Some ids are no places in a row of scores.", given=given,
-                diagnosis="topk's second result has the places in the row: an index drawn among the"
-                " k best has to be looked up there.")  # fmt: skip
+    expect.that(
+        inside,
+        "Some ids are no places in a row of scores.",
+        given=given,
+        diagnosis="topk's second result has the places in the row: an index drawn among the"
+        " k best has to be looked up there.",
+    )
     message = "The call changed its argument `scores` in place."
     why = "masked_fill and scores / temperature make new tensors; scores[…] = … and /= do not."
     expect.that(untouched, message, given=given, diagnosis=why)
@@ -491,11 +541,14 @@ def _judge_shares(ids, row, temperature, top_k):
         places = "topk's second result has the places in the row: look the drawn index up there."
         why = places if top_k is not None and share[top_k:].sum() == 0 else ""
     raise Fault(
-        "value", "The characters are not drawn with the right frequencies.", why,
+        "value",
+        "The characters are not drawn with the right frequencies.",
+        why,
         given=f"For scores {expect.show(row)}, temperature = {temperature}, top_k = {top_k},"
         f" {len(ids):,} draws.",
-        expected=f"shares {expect.show(right)}", got=f"shares {expect.show(share)}",
-    )  # fmt: skip
+        expected=f"shares {expect.show(right)}",
+        got=f"shares {expect.show(share)}",
+    )
 
 
 @probe
@@ -574,8 +627,15 @@ def judge_bptt_step(student, rng):
         message = "The weights move although the optimizer's learning rate is 0."
         same = all(torch.equal(reply["weights"][name], weights[name]) for name in weights)
         expect.that(same, message, given=f"{given[:-3]}0, three chunks.", diagnosis=why)
-        expect.close(tuple(got), state, what=("h", "c"), given=f"{given}, three chunks.",
-                     knows=known, rtol=1e-3, atol=1e-5)  # fmt: skip
+        expect.close(
+            tuple(got),
+            state,
+            what=("h", "c"),
+            given=f"{given}, three chunks.",
+            knows=known,
+            rtol=1e-3,
+            atol=1e-5,
+        )
     with part("each step goes down the gradient of its own chunk", points=0.5):
         wide = 30 * max(lengths)
         reply = _trained(student, given, *args, wide)
@@ -619,8 +679,13 @@ def _judge_loss(notes, right, args, given):
         "It still hangs on the graph, and a list of such losses keeps every graph in memory: return"
         " loss.item()."
     )
-    expect.that(not note["graph"], "The loss is a tensor with a graph.", given=f"{given}.",
-                diagnosis=graph, kind="type")  # fmt: skip
+    expect.that(
+        not note["graph"],
+        "The loss is a tensor with a graph.",
+        given=f"{given}.",
+        diagnosis=graph,
+        kind="type",
+    )
     chunk = args[2][0]
     first = *args[:2], [chunk], *args[3:], 1e6
     at_x, mixed = (answers.bptt(*first, loss=one)[0][0] for one in ("x", "reshaped"))
@@ -638,10 +703,9 @@ def _judge_loss(notes, right, args, given):
         "That is in bits: the loss is in nats.": right / np.log(2),
         "The mean goes over the rows only: over all B·T characters.": right * chunk[0].shape[1],
         "The loss is measured at x: what should be said is y, the characters after.": at_x,
-        "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).":
-            mixed,
+        "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).": mixed,
         "That is the loss after the step: return the one whose gradient made the step.": later,
-    }  # fmt: skip
+    }
     expect.number(note["loss"], what="the loss", given=f"{given}.")
     expect.close(note["loss"], right, what="the loss", given=f"{given}.", knows=known, rtol=1e-4)
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from grading import expect
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
 
 LATENCY, BANDWIDTH = 1.0, 4.0  # of the simulated links: s, bytes a second
 
@@ -178,9 +178,10 @@ def _judge_count(reply, right, given):
         else "No message was sent: use dist.send and dist.recv of the argument `dist`.",
     )
     expect.that(
-        all(received for *_, received in sent), "A message was sent that nobody received.",
+        all(received for *_, received in sent),
+        "A message was sent that nobody received.",
         given=given,
-    )  # fmt: skip
+    )
 
 
 def _judge_rounds(student, rng, name, p):
@@ -266,7 +267,7 @@ def _judge_ring_messages(student, rng, p):
         if whole
         else "tensor_split(p) makes pieces that differ by at most one number; every piece travels"
         " 2 (p − 1) times.",
-    )  # fmt: skip
+    )
 
 
 def _judge_ring_time(student, rng, p):
@@ -592,9 +593,12 @@ def judge_average(student, rng):
         if sent == right + tied:
             why = "The tied parameter is reduced twice: model.parameters() gives it once."
         expect.that(
-            sent == right, "The all_reduces take more or fewer numbers than there are gradients.",
-            given=given, detail=f"expected {right} numbers   yours {sent}", diagnosis=why,
-        )  # fmt: skip
+            sent == right,
+            "The all_reduces take more or fewer numbers than there are gradients.",
+            given=given,
+            detail=f"expected {right} numbers   yours {sent}",
+            diagnosis=why,
+        )
     with part("a gradient that some ranks lack counts as zeros there", points=0.35):
         for uses in ([False, True, True], [True, False], [False, False, True]):
             case = _Case(rng, len(uses), uses)

@@ -3,14 +3,15 @@
 import numpy as np
 import torch
 
-from grading import expect
-from grading.checks import schedule_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
-from utils import schedules
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import pipeline_schedules as answers
+from utils.pipeline import schedules
 
-SIMULATOR = ["utils.schedules.simulate", "utils.schedules.Timeline"]  # they count what is asked
+# They count what is asked.
+SIMULATOR = ["utils.pipeline.schedules.simulate", "utils.pipeline.schedules.Timeline"]
 
 
 @exercise("partition", points=1.5)
@@ -138,17 +139,22 @@ def judge_split_microbatches(student, rng):
     with part("the gradients of the whole batch", points=0.5):
         got = run()[1]
         expect.that(
-            all(len(one) for one in got), "A parameter has no gradient.", given=given,
+            all(len(one) for one in got),
+            "A parameter has no gradient.",
+            given=given,
             diagnosis="Was backward called on each micro-batch's loss?",
-        )  # fmt: skip
+        )
         expect.close(got, gradients, what="the gradients", given=given, knows=known)
         both, halved = ([3 / k + g for g in gradients] for k in (1, 3))
         lost = "The gradients that were there before are gone: they are to be added to."
         shrunk = "What was there before is divided, too: scale each loss, not the gradients."
         expect.close(
-            run(3.0, 3)[1], both, what="the gradients", knows={lost: gradients, shrunk: halved},
+            run(3.0, 3)[1],
+            both,
+            what="the gradients",
+            knows={lost: gradients, shrunk: halved},
             given=f"For a batch of {n} in 3 micro-batches. Each gradient was 3 before.",
-        )  # fmt: skip
+        )
     with part("the loss of the whole batch", points=0.2):
         got = run()[0]
         expect.close(got, loss, what="the loss", given=given, knows=known_loss)

@@ -9,11 +9,11 @@ import inspect
 import numpy as np
 import torch
 
-from grading import expect
-from grading.checks import pipeline_answers as answers
-from grading.exercise import exercise, part
-from grading.fault import Fault
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.fault import Fault
+from grading.answer.student import probe
+from grading.checks import expect
+from grading.checks.answers import pipeline as answers
 
 BLOCKS = inspect.getsource(answers.build_stages)
 
@@ -34,9 +34,12 @@ def judge_stage_layers(student, rng):
             ):
                 mine = student.stage_layers(list(layers), rank, stages)
             expect.that(
-                type(mine) is list, "The rank's layers should be a list.", given=given, kind="type",
+                type(mine) is list,
+                "The rank's layers should be a list.",
+                given=given,
+                kind="type",
                 detail=f"yours {expect.show(mine)}",
-            )  # fmt: skip
+            )
             got.append(mine)
         return layers, got, given
 
@@ -134,7 +137,7 @@ def simulated(learner, blocks, kind, schedule, weights, X, y):
 
     import torch
 
-    from utils import pipeline
+    from utils.pipeline.link import Link
     from utils.ranks import RankError
     from utils.ranks.simulated import simulate
 
@@ -156,7 +159,7 @@ def simulated(learner, blocks, kind, schedule, weights, X, y):
             return output
 
     def rank(dist):
-        link = pipeline.Link(dist)
+        link = Link(dist)
         me = link.rank
         links[me] = link
         module = Watched(names["build_stages"](weights, kind)[me])
@@ -195,7 +198,8 @@ def on_processes(learner, blocks, schedule, weights, X, y):
     """run_stage on two processes: each rank's loss and gradients, or what went wrong."""
     import torch
 
-    from utils import pipeline, ranks
+    from utils import ranks
+    from utils.pipeline.link import Link
     from utils.ranks import RankError
 
     run_stage, microbatches = learner.run_stage, len(schedule[0]) // 2
@@ -203,7 +207,7 @@ def on_processes(learner, blocks, schedule, weights, X, y):
     def rank(blocks, schedule, weights, X, y):
         names = {}
         exec(blocks, names)
-        link = pipeline.Link()
+        link = Link()
         stage = names["build_stages"](weights, "plain")[link.rank]
         parts, targets = X.chunk(microbatches), y.chunk(microbatches)
         cross_entropy = torch.nn.functional.cross_entropy
@@ -271,10 +275,12 @@ class _Batch:
         gradients = [rank["gradients"] for rank in ranks]
         missing = [r for r, mine in enumerate(gradients) if not all(len(one) for one in mine)]
         expect.that(
-            not missing, "A rank's parameters have no gradient.", given=given,
+            not missing,
+            "A rank's parameters have no gradient.",
+            given=given,
             detail=f"Ranks {missing}.",
             diagnosis="Each rank calls backward on its own graph, once for each micro-batch.",
-        )  # fmt: skip
+        )
         try:
             expect.close(
                 gradients, self.gradients, what="the gradients", given=given, knows=self.known
@@ -335,9 +341,11 @@ def judge_run_stage(student, rng):
         given = "For 1 rank and 4 micro-batches."
         known = {why: wrong[0][0] for why, wrong in batch.known.items()}
         expect.that(
-            len(got[1]), "The parameters have no gradient.", given=given,
-            diagnosis="Is backward called for each (\"B\", m)?",
-        )  # fmt: skip
+            len(got[1]),
+            "The parameters have no gradient.",
+            given=given,
+            diagnosis='Is backward called for each ("B", m)?',
+        )
         gradient = torch.as_tensor(batch.gradients[0][0])
         expect.close(got[1], gradient, what="the gradient", given=given, knows=known)
         known = {
@@ -433,7 +441,7 @@ def _judge_alive(rank, alive, held, given):
 
 @probe
 def bubble(learner, rows, stages):
-    from utils.schedules import Span
+    from utils.pipeline.schedules import Span
 
     return learner.measured_bubble([Span(*row) for row in rows], stages)
 
@@ -441,7 +449,7 @@ def bubble(learner, rows, stages):
 @exercise(
     "measured_bubble",
     points=1.5,
-    forbids={"measured_bubble": ["utils.schedules.Timeline", "utils.trace.merge"]},
+    forbids={"measured_bubble": ["utils.pipeline.schedules.Timeline", "utils.pipeline.trace"]},
 )
 def judge_measured_bubble(student, rng):
     def judge(rows, stages):
@@ -525,10 +533,12 @@ def judge_measured_stash(student, rng):
         got = stash(student, case, n, d)
         given = f"For a run that saves {says}, of {n} × {d} float32."
         expect.that(
-            type(got) is not list, "Measured twice, the same run gives two results.", given=given,
+            type(got) is not list,
+            "Measured twice, the same run gives two results.",
+            given=given,
             detail=f"{expect.show(got)}",
             diagnosis="Begin each measurement at 0: nothing of an earlier one may be left.",
-        )  # fmt: skip
+        )
         wrong = {why: one * count for why, count in (known or {}).items()}
         wrong["That is the number of values; asked for are bytes."] = one * tensors // 4
         if case == "weights":

@@ -35,16 +35,28 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Bool, Dict, Unicode
 
 from grading.sandbox import launch, view
-from grading.sandbox.init import PORTS
-from grading.sandbox.launch import FOLDER, Setting
-from grading.sandbox.limits import GB, KB, MB, LimitReached, Limits
-from grading.sandbox.session import START_SECONDS, Session
+from grading.sandbox.inside.init import PORTS
+from grading.sandbox.inside.limits import GB, KB, MB, LimitReached, Limits
+from grading.sandbox.launch import FOLDER, Allowance
+from grading.sandbox.process import START_SECONDS, Process
 from grading.sandbox.view import SandboxUnavailable
 
 __all__ = [
-    "FOLDER", "GB", "KB", "KERNEL_NAME", "MB", "LimitReached", "Limits", "Problem", "SandboxKernel",
-    "SandboxProvisioner", "SandboxUnavailable", "install_kernelspec", "open_kernel", "probe",
-]  # fmt: skip
+    "FOLDER",
+    "GB",
+    "KB",
+    "KERNEL_NAME",
+    "MB",
+    "LimitReached",
+    "Limits",
+    "Problem",
+    "SandboxKernel",
+    "SandboxProvisioner",
+    "SandboxUnavailable",
+    "install_kernelspec",
+    "open_kernel",
+    "probe",
+]
 
 KERNEL_NAME = "p2p-sandbox"
 _SPEC = {
@@ -75,7 +87,7 @@ def probe() -> Problem | None:
 class SandboxKernel:
     """A running kernel in a sandbox, with a client that is connected to it. Everything blocks."""
 
-    def __init__(self, socket: "_Socket", session: Session) -> None:
+    def __init__(self, socket: "_Socket", session: Process) -> None:
         self._socket, self._session = socket, session
         self.client = BlockingKernelClient()
         self.client.load_connection_info(socket.info)
@@ -129,10 +141,10 @@ def open_kernel(
 
     Raises SandboxUnavailable, ValueError (the files exceed the limit) or RuntimeError.
     """
-    setting = Setting(limits or Limits(), data.resolve() if data else None, gpu)
+    allowance = Allowance(limits or Limits(), data.resolve() if data else None, gpu)
     socket = _Socket(secrets.token_hex().encode())
     try:
-        session = socket.session(setting, files, fast, environment)
+        session = socket.session(allowance, files, fast, environment)
         session.start().result()
     except BaseException:
         socket.remove()
@@ -169,25 +181,33 @@ class _Socket:
         self._key = key
         self._folder = tempfile.TemporaryDirectory(prefix=launch.prefix(), dir=FOLDER)
         self.info: Any = {
-            **PORTS, "transport": "ipc", "ip": f"{self._folder.name}/k", "key": key,
+            **PORTS,
+            "transport": "ipc",
+            "ip": f"{self._folder.name}/k",
+            "key": key,
             "signature_scheme": "hmac-sha256",
-        }  # fmt: skip
+        }
 
     def session(
         self,
-        setting: Setting,
+        allowance: Allowance,
         files: Path | None,
         fast: bool,
         environment: Mapping[str, str],
         keep: Path | None = None,
-    ) -> Session:
+    ) -> Process:
         """A new session behind these sockets. Raises SandboxUnavailable and ValueError."""
         if problem := probe():
             raise SandboxUnavailable(str(problem))
-        return Session(
-            setting, self.info["ip"], key=self._key, files=files, keep=keep, fast=fast,
-            environment=view.session_environment(setting.data, environment),
-        )  # fmt: skip
+        return Process(
+            allowance,
+            self.info["ip"],
+            key=self._key,
+            files=files,
+            keep=keep,
+            fast=fast,
+            environment=view.session_environment(allowance.data, environment),
+        )
 
     def remove(self) -> None:
         self._folder.cleanup()
@@ -210,7 +230,7 @@ class SandboxProvisioner(KernelProvisionerBase):
     ).tag(config=True)
 
     _socket: _Socket | None = None
-    _session: Session | None = None
+    _session: Process | None = None
     _waited = _told = False
 
     @property
@@ -249,13 +269,13 @@ class SandboxProvisioner(KernelProvisionerBase):
         self.connection_info = self._socket.info
         return self.connection_info
 
-    def _setting(self) -> Setting:
+    def _setting(self) -> Allowance:
         known = [field.name for field in fields(Limits)]
         if unknown := set(self.limits) - set(known):
             raise ValueError(f"The sandbox has no limit {unknown}; it has {', '.join(known)}.")
         data = self.data or os.environ.get("LAB_DATA")
         limits = replace(Limits(), **self.limits)
-        return Setting(limits, Path(data).resolve() if data else None, self.gpu)
+        return Allowance(limits, Path(data).resolve() if data else None, self.gpu)
 
     async def poll(self) -> int | None:
         if self._session is None:

@@ -16,22 +16,32 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from grading.sandbox import view
-from grading.sandbox.limits import Limits
+from grading.sandbox.inside.limits import Limits
 from grading.sandbox.view import SandboxUnavailable
 
 T = TypeVar("T")
 FOLDER = Path("/tmp")  # a socket's path has room for about 100 bytes: TMPDIR may be too long
 # What a session's fork should have imported already. A lab's first optimizer imports _dynamo.
 PRELOADED = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger",
-    "IPython.extensions.storemagic", "sqlite3", "matplotlib_inline.backend_inline",
-    "matplotlib.pyplot", "numpy", "torch", "torch._dynamo", "torch.distributed", "torchvision",
-    "utils", "grading.check",
-)  # fmt: skip
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.debugger",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "matplotlib_inline.backend_inline",
+    "matplotlib.pyplot",
+    "numpy",
+    "torch",
+    "torch._dynamo",
+    "torch.distributed",
+    "torchvision",
+    "utils",
+    "grading.check",
+)
 
 
 @dataclass(frozen=True)
-class Setting:
+class Allowance:
     """What a sandbox is given: limits, the folder of data it may read, whether it has the GPU.
 
     Raises SandboxUnavailable if there is no such folder.
@@ -75,11 +85,12 @@ class Supervisor(threading.Thread):
         """Run a coroutine on this thread, from any other."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
-    async def fork(self, setting: Setting, channel: socket.socket) -> None:
+    async def fork(self, allowance: Allowance, channel: socket.socket) -> None:
         """Fork a session that listens on `channel`. Raises SandboxUnavailable."""
-        key = (setting.data, setting.gpu, PRELOADED)
+        key = (allowance.data, allowance.gpu, PRELOADED)
         if key not in self._zygotes:
-            usual = Setting(data=setting.data, gpu=setting.gpu)  # each session has its own limits
+            # Each session has its own limits.
+            usual = Allowance(data=allowance.data, gpu=allowance.gpu)
             self._zygotes[key] = self.loop.create_task(Zygote.start(usual))
         zygote = await asyncio.shield(self._zygotes[key])
         try:
@@ -109,18 +120,18 @@ class Zygote:
         self._process, self._control = process, control
 
     @classmethod
-    async def start(cls, setting: Setting) -> "Zygote":
+    async def start(cls, allowance: Allowance) -> "Zygote":
         """Start one and let it fork a session for trial. Raises SandboxUnavailable."""
         control, inside = pair()
         with inside:
-            zygote = cls(launch("zygote", PRELOADED, inside, setting), control)
+            zygote = cls(launch("zygote", PRELOADED, inside, allowance), control)
         said = await _hear(control, b"ready")
         if said is None:
             trial, inside = pair()
             with trial, inside:
                 zygote.fork(inside)
                 inside.close()
-                trial.send(json.dumps({"limits": asdict(setting.limits), "gpu": False}).encode())
+                trial.send(json.dumps({"limits": asdict(allowance.limits), "gpu": False}).encode())
                 said = await _hear(trial, b"hello")
         if said is not None:
             zygote._process.kill()
@@ -147,17 +158,21 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def launch(
-    mode: str, modules: Sequence[str], channel: socket.socket, setting: Setting
+    mode: str, modules: Sequence[str], channel: socket.socket, allowance: Allowance
 ) -> "subprocess.Popen[bytes]":
     """Start `init` under bubblewrap; on the supervisor's thread only."""
     command, descriptors = view.command(
-        mode, modules, data=setting.data, gpu=setting.gpu, disk=setting.limits.disk
+        mode, modules, data=allowance.data, gpu=allowance.gpu, disk=allowance.limits.disk
     )
     try:
         return subprocess.Popen(
-            command, stdin=channel.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            pass_fds=descriptors, start_new_session=True,
-        )  # fmt: skip
+            command,
+            stdin=channel.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+            start_new_session=True,
+        )
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -10,15 +10,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from grading.sandbox import seccomp
-from grading.sandbox.init import HOME, ROOT, TEMPORARY
+from grading.sandbox.inside import seccomp
+from grading.sandbox.inside.init import HOME, ROOT, TEMPORARY
 
-# The part of this package that a learner's notebook imports, and what runs first inside.
+# Of this package: what may stand beside student code, the door to it, and what runs first inside.
 # Neither the checks nor the judge; nor sandbox/__init__, so that inside it is a mere folder.
-PUBLIC = (
-    "__init__", "check", "exercise", "render", "progress", "runner", "student", "codec", "fault",
-    "sandbox/init", "sandbox/limits", "sandbox/seccomp",
-)  # fmt: skip
+MOUNTED = ("__init__.py", "check.py", "answer", "sandbox/inside")
 _SYSTEM = ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 _LINKED = ("/bin", "/lib", "/lib64")
 _FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
@@ -54,10 +51,11 @@ def command(
         _keep_apart(package.parent, shown)
     passwd = f"learner:x:{uid}:{uid}::{HOME}:/bin/sh\n"
     texts = {
-        "/etc/passwd": passwd, "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+        "/etc/passwd": passwd,
+        "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
         "/etc/fonts/fonts.conf": _NO_FONTS,
-    }  # fmt: skip
+    }
     descriptors = [_readable(text) for text in texts.values()]
 
     options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
@@ -86,13 +84,13 @@ def command(
     if not any(path.startswith("/tmp/") for path in [*shown, str(package)]):
         options += ["--symlink", TEMPORARY, "/tmp"]
     options += [*_parents(package / "x"), "--perms", "0755", "--tmpfs", str(package)]
-    for name in PUBLIC:
-        options += ["--ro-bind", str(package / f"{name}.py"), str(package / f"{name}.py")]
+    for name in MOUNTED:
+        options += ["--ro-bind", str(package / name), str(package / name)]
     options += ["--remount-ro", str(package), *_parents("/etc/fonts/x")]
     for path, descriptor in zip(texts, descriptors, strict=True):
         options += ["--perms", "0444", "--ro-bind-data", str(descriptor), path]
     options += ["--remount-ro", "/"]
-    script = str(package / "sandbox" / "init.py")
+    script = str(package / "sandbox" / "inside" / "init.py")
     program = [sys.executable, script, mode, str(uid), *modules]
     return [_bubblewrap(), *options, "--", *program], descriptors
 
@@ -148,9 +146,13 @@ def _failure() -> str | None:
         return str(error)
     try:
         tried = subprocess.run(
-            options, pass_fds=descriptors, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=60, check=False,
-        )  # fmt: skip
+            options,
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return "The sandbox needs bubblewrap, which did not answer within a minute: try it by hand."
     finally:
@@ -260,12 +262,17 @@ def _links(path: str) -> Iterable[str]:
 
 def _environment(data: Path | None) -> dict[str, str]:
     found = {
-        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": HOME, "TMPDIR": TEMPORARY,
-        "USER": "learner", "LOGNAME": "learner", "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1", "GLOO_SOCKET_IFNAME": "lo",
+        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+        "HOME": HOME,
+        "TMPDIR": TEMPORARY,
+        "USER": "learner",
+        "LOGNAME": "learner",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": f"{HOME}/matplotlib",
-    }  # fmt: skip
+    }
     return found | ({"LAB_DATA": str(data)} if data else {})
 
 

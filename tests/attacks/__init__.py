@@ -3,7 +3,7 @@
 Each attack is handed in as an otherwise unsolved notebook of a tiny lab (`tests/attacks/lab`), so
 the honest mark is 0. `python -m tests.attacks --table` runs all of them against stock nbgrader and
 against `python -m grading autograde` and prints the table of docs/attacks.md;
-`tests/test_attacks.py` asserts that here none gains a mark, reads a secret or touches anything.
+`test_attacks.py` asserts that here none gains a mark, reads a secret or touches anything.
 
 The attacker is an insider: an attack's text may name @COURSE@ (the instructor's folder), @HOME@
 (the instructor's home), @PID@ (a process of the instructor's), @HOST@ and @PORT@ (a service on the

@@ -1,6 +1,6 @@
 """The table of attacks: what each gets from stock nbgrader, and what from this course's grading.
 
-    python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
+python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
 """
 
 import argparse
@@ -21,9 +21,12 @@ from tests.attacks.stock import attack_stock, template
 from tests.attacks.victim import HONEST, World
 
 GAINS = {
-    "marks": "marks", "reading": "secrets", "escape": "a way out", "denial": "denial of service",
+    "marks": "marks",
+    "reading": "secrets",
+    "escape": "a way out",
+    "denial": "denial of service",
     "browser": "the instructor's browser",
-}  # fmt: skip
+}
 SECONDS = 1800.0
 HEAD = """\
 # Dishonest notebooks
@@ -32,8 +35,8 @@ Each row is an otherwise unsolved notebook of a tiny lab with four exercises and
 to stock `nbgrader autograde` (hidden tests with asserts, a fresh course for each attack) and, all
 of them as one class, to `python -m grading autograde`. The honest mark is 0. The attacker is an
 insider who knows where everything is. "No mark" means that stock nbgrader gave none, because the
-submission made it fail. The attacks are in `tests/attacks/corpus/`; `tests/test_attacks.py` asserts
-the last column. Made by `python -m tests.attacks --table > docs/attacks.md`.
+submission made it fail. The attacks are in `tests/attacks/corpus/`; `test_attacks.py` beside it
+asserts the last column. Made by `python -m tests.attacks --table > docs/attacks.md`.
 """
 FOOT = """\
 ## Sources
@@ -76,8 +79,10 @@ def against_stock(attacks: Sequence[Attack], folder: Path) -> dict[str, Outcome]
     source = template(folder / "template")
     try:
         run = [attack for attack in attacks if not attack.stock]
-        return {attack.name: attack_stock(source, attack, folder / attack.name)
-                for attack in tqdm(run, unit="attack", desc="stock")}  # fmt: skip
+        return {
+            attack.name: attack_stock(source, attack, folder / attack.name)
+            for attack in tqdm(run, unit="attack", desc="stock")
+        }
     finally:
         source.close()
 

@@ -1,6 +1,6 @@
 """`python -m grading` with shorter limits, so that what hangs is soon over.
 
-    python -m tests.attacks.grade CELL EXERCISE TOTAL autograde 01_attacked ...
+python -m tests.attacks.grade CELL EXERCISE TOTAL autograde 01_attacked ...
 """
 
 import sys
@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from grading import __main__ as command
-from grading import autograde
-from grading.judge import Limits
+from grading.marking import autograde
+from grading.marking.job import Setting
+from grading.marking.judge import TimeLimits
 
 
 def main(cell: str, exercise: str, total: str, *arguments: str) -> int:
-    usual, limits = autograde.setting_of, Limits(float(cell), float(exercise), float(total))
+    usual, limits = autograde.setting_of, TimeLimits(float(cell), float(exercise), float(total))
 
-    def setting_of(*given: Any, **more: Any) -> autograde.Setting:
+    def setting_of(*given: Any, **more: Any) -> Setting:
         return replace(usual(*given, **more), limits=limits)
 
     autograde.setting_of = setting_of

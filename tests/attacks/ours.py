@@ -65,8 +65,9 @@ def attack_ours(world: World, attacks: Iterable[Attack], seconds: float, *option
         file = world.course / "results" / name / f"{LAB}.json"
         if file.exists():
             results[name] = json.loads(file.read_text())
-    sizes = {name: (world.course / "results" / name / f"{LAB}.json").stat().st_size
-             for name in results}  # fmt: skip
+    sizes = {
+        name: (world.course / "results" / name / f"{LAB}.json").stat().st_size for name in results
+    }
     outcomes = {name: _outcome(world, results.get(name)) for name in names}
     return Graded(results, sizes, outcomes, harm, spent, status, said)
 
@@ -95,9 +96,15 @@ def record(world: World, seconds: float) -> Recorded:
         (course, ["nbgrader", "generate_feedback", LAB]),
     ):
         done = subprocess.run(
-            command, cwd=folder, env=world.environment(), timeout=seconds, check=False,
-            capture_output=True, text=True, errors="replace",
-        )  # fmt: skip
+            command,
+            cwd=folder,
+            env=world.environment(),
+            timeout=seconds,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
         said += f"{done.stdout}\n{done.stderr}" if done.returncode else ""
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
         handed_in: list[Any] = gradebook.assignment_submissions(LAB)
@@ -111,16 +118,32 @@ def _autograde(
     world: World, submissions: Path, seconds: float, options: Iterable[str]
 ) -> tuple[int, str]:
     command = [
-        sys.executable, "-m", "tests.attacks.grade", *LIMITS, "autograde", LAB, str(submissions),
-        "--course", str(world.course), "--results", str(world.course / "results"), "--jobs", "2",
+        sys.executable,
+        "-m",
+        "tests.attacks.grade",
+        *LIMITS,
+        "autograde",
+        LAB,
+        str(submissions),
+        "--course",
+        str(world.course),
+        "--results",
+        str(world.course / "results"),
+        "--jobs",
+        "2",
         *options,
-    ]  # fmt: skip
+    ]
     environment = world.environment() | {"PYTHONPATH": str(ROOT)}
     with (world.folder / "said.txt").open("w+") as said:
         process = subprocess.Popen(
-            command, cwd=world.course, env=environment, stdin=subprocess.DEVNULL, stdout=said,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            command,
+            cwd=world.course,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -134,8 +157,9 @@ def _outcome(world: World, result: dict[str, Any] | None) -> Outcome:
     if result is None:
         return Outcome(None, note="no result")
     read = world.read(json.dumps(result))
-    return Outcome(result["score"], tuple(read), note="" if result["status"] == "graded" else
-                   result["status"])  # fmt: skip
+    return Outcome(
+        result["score"], tuple(read), note="" if result["status"] == "graded" else result["status"]
+    )
 
 
 def _files(world: World) -> dict[str, str]:

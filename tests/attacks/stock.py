@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nbgrader.api import Gradebook, MissingEntry
 
-from grading import nbgrader_config
+from grading.course import nbgrader_config
 from tests.attacks import LAB, Attack
 from tests.attacks.outcome import Outcome
 from tests.attacks.pages import live_scripts
@@ -28,8 +28,10 @@ def attack_stock(source: World, attack: Attack, folder: Path) -> Outcome:
     world = copy_course(source, folder)
     try:
         released = world.course / "release" / LAB / f"{LAB}.ipynb"
-        files = {name: world.course / "submitted" / name / LAB / f"{LAB}.ipynb"
-                 for name in (attack.name, "zzz_honest")}  # fmt: skip
+        files = {
+            name: world.course / "submitted" / name / LAB / f"{LAB}.ipynb"
+            for name in (attack.name, "zzz_honest")
+        }
         hand_in_honestly(world, released, files["zzz_honest"])
         hand_in(world, released, attack, files[attack.name], files["zzz_honest"])
         return _graded(world, attack)

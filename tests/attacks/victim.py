@@ -23,7 +23,7 @@ from typing import Any
 import jupytext
 from nbgrader.api import Gradebook
 
-from grading import nbgrader_config, release
+from grading.course import nbgrader_config, release
 from tests.attacks import LAB, MAX_SCORE, Attack, Notebook, Victim
 
 SOURCES = Path(__file__).parent / "lab"
@@ -31,9 +31,18 @@ POINTS = {"center": 2.0, "slope": 2.0, "averager": 2.0, "codeword": 1.0}
 HONEST = ("000_honest", "mmm_honest", "zzz_honest")  # first, in the middle and last
 SECRET = re.compile(r"canary-([a-z]+)-[0-9a-f]{16}")
 _SECRETS = (
-    "solution", "checks", "codeword", "classmate", "gradebook", "key", "environment", "file",
-    "service", "course", "left",
-)  # fmt: skip
+    "solution",
+    "checks",
+    "codeword",
+    "classmate",
+    "gradebook",
+    "key",
+    "environment",
+    "file",
+    "service",
+    "course",
+    "left",
+)
 assert sum(POINTS.values()) == MAX_SCORE
 
 
@@ -70,19 +79,26 @@ class World:
     def fill(self, text: str) -> str:
         """The text of a lab or an attack with the true values in the places of its @NAMES@."""
         known = {name.upper(): secret for name, secret in self.secrets.items()} | {
-            "COURSE": str(self.course), "HOME": str(self.home), "PID": str(self.process.pid),
-            "HOST": self.service.host, "PORT": str(self.service.port),
-            "SOCKET": str(self.service.path), "WORLD": self.name,
-        }  # fmt: skip
+            "COURSE": str(self.course),
+            "HOME": str(self.home),
+            "PID": str(self.process.pid),
+            "HOST": self.service.host,
+            "PORT": str(self.service.port),
+            "SOCKET": str(self.service.path),
+            "WORLD": self.name,
+        }
         return re.sub("@([A-Z]+)@", lambda found: known.get(found[1], found[0]), text)
 
     def environment(self) -> dict[str, str]:
         """The environment of a grader's command: the instructor's, with a secret in it."""
         path = os.pathsep.join([sysconfig.get_path("scripts"), "/usr/bin", "/bin"])
         return {
-            "PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1",
+            "PATH": path,
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": "1",
             "GRADER_TOKEN": self.secrets["environment"],
-        }  # fmt: skip
+        }
 
     def harm(self) -> list[str]:
         """What was done to the world that nobody who hands in a notebook should be able to do."""
@@ -190,9 +206,13 @@ def stock_course(world: World) -> None:
         if about:
             graded = about.get("grade", False)
             cell.metadata["nbgrader"] = {
-                "grade": graded, "solution": not graded, "locked": graded, "task": False,
-                "schema_version": 3, **about,
-            }  # fmt: skip
+                "grade": graded,
+                "solution": not graded,
+                "locked": graded,
+                "task": False,
+                "schema_version": 3,
+                **about,
+            }
         cell.metadata.pop("lines_to_next_cell", None)
     file = world.course / "source" / LAB / f"{LAB}.ipynb"
     _write(file, jupytext.writes(notebook, fmt="ipynb"))
@@ -211,9 +231,16 @@ def _plant_student(folder: Path, world: World) -> None:
 def run(world: World, command: Sequence[str], seconds: float) -> "subprocess.CompletedProcess[str]":
     """Run an instructor's command in the course."""
     return subprocess.run(
-        command, cwd=world.course, env=world.environment(), timeout=seconds, check=False,
-        capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        command,
+        cwd=world.course,
+        env=world.environment(),
+        timeout=seconds,
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def hand_in(world: World, released: Path, attack: Attack, file: Path, classmate: Path) -> None:
@@ -241,8 +268,11 @@ def hand_in_honestly(world: World, released: Path, file: Path) -> None:
     """Write the reference's notebook, with a secret that classmates should not read."""
     notebook = json.loads(released.read_text())
     solved = jupytext.reads(world.fill((SOURCES / "ours.py").read_text()), fmt="py:percent")
-    answers = {one.metadata["nbgrader"]["grade_id"]: one.source for one in solved.cells
-               if one.metadata.get("nbgrader", {}).get("solution")}  # fmt: skip
+    answers = {
+        one.metadata["nbgrader"]["grade_id"]: one.source
+        for one in solved.cells
+        if one.metadata.get("nbgrader", {}).get("solution")
+    }
     for cell in notebook["cells"]:
         if name := _answers(cell):
             cell["source"] = f"# {world.secrets['classmate']}\n" + answers[f"{name}_code"]
@@ -256,8 +286,14 @@ def _answers(cell: Mapping[str, Any]) -> str:
 
 
 def _cell(name: str, source: str) -> Notebook:
-    return {"cell_type": "code", "id": name, "metadata": {}, "outputs": [],
-            "execution_count": None, "source": source}  # fmt: skip
+    return {
+        "cell_type": "code",
+        "id": name,
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": source,
+    }
 
 
 def _write(file: Path, text: str) -> None:

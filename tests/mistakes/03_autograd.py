@@ -162,8 +162,14 @@ def topological_order(root):
 """
 _ORDER = [
     _order("recursion", 1.0, "a list of your own"),
-    _order("before its parents", 0.35, "before its parents are done", before="order.append(tensor)",
-           after="", result="order[::-1]"),
+    _order(
+        "before its parents",
+        0.35,
+        "before its parents are done",
+        before="order.append(tensor)",
+        after="",
+        result="order[::-1]",
+    ),
     Mistake(
         "topological_order",
         "visited kept between calls",
@@ -207,19 +213,28 @@ def topological_order(root):
 """,
     ),
     _order("root first", 0.35, "the wrong way round", result="order[::-1]"),
-    _order("no leaves", 0, "Leaves belong to the order",
-           after="tensor.parents and order.append(tensor)"),
+    _order(
+        "no leaves",
+        0,
+        "Leaves belong to the order",
+        after="tensor.parents and order.append(tensor)",
+    ),
     _order("no root", 0, "The root belongs to the order", result="order[:-1] or order"),
     _order("first parent only", 0, "Follow all parents", parents="tensor.parents[:1]"),
     _order("not remembered", 0, "Several paths lead to it", first="visited.clear()"),
     _order("data", 0, "the tensors themselves", after="order.append(tensor.data)"),
     _order("nothing returned", 0, "Is a return missing?", result="None"),
     _order("an iterator", 0, "list(…) makes a list", result="reversed(order[::-1])"),
-    _order("by name", 0, "tell tensors apart", first="""if tensor.name in visited: return
-        visited.add(tensor.name)"""),
+    _order(
+        "by name",
+        0,
+        "tell tensors apart",
+        first="""if tensor.name in visited: return
+        visited.add(tensor.name)""",
+    ),
     Mistake("topological_order", "by distance", 0.6, "has to wait for", _BREADTH_FIRST),
     Mistake("topological_order", "marked late", 1.0, "there are 2ⁿ paths", _MARKED_LATE),
-]  # fmt: skip
+]
 
 _backward = variants(
     "backward",
@@ -241,10 +256,16 @@ def backward(order):
     after="",
 )
 _BACKWARD = [
-    Mistake("backward", "PyTorch's", 0, "uses torch.autograd.backward", """
+    Mistake(
+        "backward",
+        "PyTorch's",
+        0,
+        "uses torch.autograd.backward",
+        """
 def backward(order):
     torch.autograd.backward([torch.tensor(order[-1].data, requires_grad=True)])
-"""),
+""",
+    ),
     _backward("overwritten", 0.35, "The last share replaces", join="p.grad = share"),
     _backward(
         "first share kept",
@@ -270,13 +291,26 @@ def backward(order):
     _backward("forwards", 0, "go through the order from its end", tensors="order"),
     _backward("no seed", 0, "give it its gradient, 1, first", seed="None"),
     _backward("seed is a float", 0.35, "in the shape of its tensor's data", seed="1.0"),
-    _backward("truth of an array", 0.35, "is asked by `p.grad is None`",
-              join="p.grad = p.grad + share if p.grad else share"),
+    _backward(
+        "truth of an array",
+        0.35,
+        "is asked by `p.grad is None`",
+        join="p.grad = p.grad + share if p.grad else share",
+    ),
     _backward("seed 0", 0, "Everything is zero", seed="np.zeros_like(loss.data)"),
     _backward("seed is the loss", 0, "its gradient in itself is 1", seed="loss.data.copy()"),
-    _backward("averaged", 0.35, "Shares are averaged",
-              join="p.grad = share if p.grad is None else (p.grad + share) / 2"),
-    Mistake("backward", "path by path", 0.7, "paths can be many", """
+    _backward(
+        "averaged",
+        0.35,
+        "Shares are averaged",
+        join="p.grad = share if p.grad is None else (p.grad + share) / 2",
+    ),
+    Mistake(
+        "backward",
+        "path by path",
+        0.7,
+        "paths can be many",
+        """
 def backward(order):
     def send(tensor, dY):
         tensor.grad = dY if tensor.grad is None else tensor.grad + dY
@@ -285,12 +319,22 @@ def backward(order):
                 send(parent, share)
 
     send(order[-1], np.ones_like(order[-1].data))
-"""),
-    _backward("cleared on the way", 0, "Is one cleared when it has been passed on",
-              after="for t in order:\n        if t.pull is not None: t.grad = None"),
-    Mistake("backward", "pull not called", 0, "backward called no `pull`",
-            "def backward(order): order[-1].grad = np.ones_like(order[-1].data)"),
-]  # fmt: skip
+""",
+    ),
+    _backward(
+        "cleared on the way",
+        0,
+        "Is one cleared when it has been passed on",
+        after="for t in order:\n        if t.pull is not None: t.grad = None",
+    ),
+    Mistake(
+        "backward",
+        "pull not called",
+        0,
+        "backward called no `pull`",
+        "def backward(order): order[-1].grad = np.ones_like(order[-1].data)",
+    ),
+]
 
 _detach = variants(
     "detach",
@@ -319,26 +363,51 @@ _DETACH = [
     _detach("of a tensor", 0.9, "Tensor takes an array", cut="Tensor(a)"),
     _detach("array", 0.9, "should return a Tensor", cut="a.data"),
     _detach("keeps pull", 0.9, "A new leaf", cut="Tensor(a.data, a.op, a.parents, a.pull)"),
-    _detach("gradient kept", 0.9, "A new leaf has none",
-            cut="(t := Tensor(a.data), setattr(t, 'grad', a.grad))[0]"),
-    _detach("cuts a", 0.9, "Others may still send gradients",
-            cut="(setattr(a, 'parents', ()), setattr(a, 'pull', None), a)[2]"),
+    _detach(
+        "gradient kept",
+        0.9,
+        "A new leaf has none",
+        cut="(t := Tensor(a.data), setattr(t, 'grad', a.grad))[0]",
+    ),
+    _detach(
+        "cuts a",
+        0.9,
+        "Others may still send gradients",
+        cut="(setattr(a, 'parents', ()), setattr(a, 'pull', None), a)[2]",
+    ),
     _detach("no zero_grad", 1.0, "without zero_grad they add up", clear=""),
-    _detach("cleared too late", 1.0, "cleared between backward and update", clear="",
-            work="loss.backward(); [setattr(p, 'grad', None) for p in parameters]\n"
-                 "    update(parameters)"),
-    _detach("update first", 0.75, "update comes before backward",
-            work="update(parameters); loss.backward()"),
+    _detach(
+        "cleared too late",
+        1.0,
+        "cleared between backward and update",
+        clear="",
+        work="loss.backward(); [setattr(p, 'grad', None) for p in parameters]\n"
+        "    update(parameters)",
+    ),
+    _detach(
+        "update first",
+        0.75,
+        "update comes before backward",
+        work="update(parameters); loss.backward()",
+    ),
     _detach("no update", 0.75, "never updated", work="loss.backward()"),
     _detach("no backward", 0.75, "backward() is never called", work="update(parameters)"),
     _detach("loss again", 0.75, "computed again for the result", result="float(loss_of().data)"),
-    _detach("loss not computed", 0.6, "loss_of() computes the loss",
-            work="loss = loss_of; loss.backward()"),
-    _detach("one by one", 0.75, "all parameters at once",
-            work="loss.backward(); [update([p]) for p in parameters]"),
+    _detach(
+        "loss not computed",
+        0.6,
+        "loss_of() computes the loss",
+        work="loss = loss_of; loss.backward()",
+    ),
+    _detach(
+        "one by one",
+        0.75,
+        "all parameters at once",
+        work="loss.backward(); [update([p]) for p in parameters]",
+    ),
     _detach("tensor", 1.1, "keeps the whole graph", result="loss"),
     _detach("array of loss", 1.1, "should be a plain float", result="loss.data"),
-]  # fmt: skip
+]
 
 _sgd = variants(
     "sgd_momentum",
@@ -353,16 +422,27 @@ def sgd_momentum(w, g, v, lr, momentum):
     result="w - lr * v, v",
 )
 _SGD = [
-    Mistake("sgd_momentum", "PyTorch's", 0, "uses torch.optim.SGD", """
+    Mistake(
+        "sgd_momentum",
+        "PyTorch's",
+        0,
+        "uses torch.optim.SGD",
+        """
 def sgd_momentum(w, g, v, lr, momentum):
     weight = torch.tensor(w, requires_grad=True)
     weight.grad = torch.tensor(g)
     optimizer = torch.optim.SGD([weight], lr=lr, momentum=momentum)
     optimizer.step()
     return weight.detach().numpy(), v
-"""),
-    _sgd("rate inside", 0, "The learning rate is inside v", v="momentum * v + lr * g",
-         result="w - v, v"),
+""",
+    ),
+    _sgd(
+        "rate inside",
+        0,
+        "The learning rate is inside v",
+        v="momentum * v + lr * g",
+        result="w - v, v",
+    ),
     _sgd("damped", 0, "torch's v is a sum", v="momentum * v + (1 - momentum) * g"),
     _sgd("old v", 0, "make the new v first", first="old = v", result="w - lr * old, v"),
     _sgd("up", 0, "goes up the slope", result="w + lr * v, v"),
@@ -372,7 +452,7 @@ def sgd_momentum(w, g, v, lr, momentum):
     _sgd("on both", 0, "weakens the old v alone", v="momentum * (v + g)"),
     _sgd("other order", 0, "The order is (w, v)", result="v, w - lr * v"),
     _sgd("in place", 0, "changed its argument `w`", result="w.__isub__(lr * v), v"),
-]  # fmt: skip
+]
 
 _adam = variants(
     "adam",
@@ -397,7 +477,12 @@ def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
     result="m, u",
 )
 _ADAM = [
-    Mistake("adam", "PyTorch's, by a helper", 0, "uses torch.optim.Adam", """
+    Mistake(
+        "adam",
+        "PyTorch's, by a helper",
+        0,
+        "uses torch.optim.Adam",
+        """
 from torch import optim
 
 def stepped(w, g, lr):
@@ -408,7 +493,8 @@ def stepped(w, g, lr):
 
 def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
     return stepped(w, g, lr), m, u
-"""),
+""",
+    ),
     _adam("plain ratio", 1.0, "That is plain descent's", ratio="1e6"),
     _adam("gradient", 1.0, "the root of û is the size of g", ratio="1e3"),
     _adam("not corrected", 0.55, "correction for the start at 0 is missing", m_hat="m", u_hat="u"),
@@ -419,15 +505,16 @@ def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
     _adam("betas swapped", 0.25, "m goes with β₁", betas="betas[::-1]"),
     _adam("corrected kept", 0.7, "what is kept for the next step", result="m_hat, u_hat"),
     _adam("no power", 0.55, "the power t is missing", m_hat="m / (1 - one)", u_hat="u / (1 - two)"),
-    _adam("from 0", 0.55, "holds NaN", m_hat="m / (1 - one**(t - 1))",
-          u_hat="u / (1 - two**(t - 1))"),
+    _adam(
+        "from 0", 0.55, "holds NaN", m_hat="m / (1 - one**(t - 1))", u_hat="u / (1 - two**(t - 1))"
+    ),
     _adam("up", 0.55, "goes up the slope", w="w + lr * m_hat / (np.sqrt(u_hat) + eps)"),
     _adam("times t", 0.55, "is a power", m_hat="m / (1 - one * t)", u_hat="u / (1 - two * t)"),
     _adam("betas fixed", 0.5, "take them from `betas`", betas="(0.9, 0.999)"),
     _adam("one u for all", 0.25, "number by number", u="two * u + (1 - two) * g @ g"),
     _adam("mean of m²", 0.25, "a mean of m²", u="two * u + (1 - two) * m**2"),
     _adam("weights swapped", 0.25, "have changed places", m="(1 - one) * m + one * g"),
-]  # fmt: skip
+]
 
 _THREE_WAYS = [
     Mistake("three_ways", name, 0.75, says, code)

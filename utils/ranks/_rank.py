@@ -32,10 +32,15 @@ from typing import Any, BinaryIO, NoReturn
 from utils.ranks import _group
 from utils.ranks._words import Failure, Frame, Where
 
-# What a rank should find imported: the first optimizer imports _dynamo, utils.schedules matplotlib.
+# What a rank should find imported: the first optimizer imports _dynamo, and schedules may draw.
 PRELOADED = (
-    "cloudpickle", "numpy", "torch", "torch.distributed", "torch._dynamo", "matplotlib.pyplot",
-)  # fmt: skip
+    "cloudpickle",
+    "numpy",
+    "torch",
+    "torch.distributed",
+    "torch._dynamo",
+    "matplotlib.pyplot",
+)
 _DEPTH = 60  # frames that are reported of a stack
 _COMMUNICATION = os.path.join("torch", "distributed", "distributed_c10d.py")
 _WAITING = re.compile(  # the names of its functions that wait for other ranks

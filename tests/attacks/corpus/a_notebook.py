@@ -84,7 +84,7 @@ def other_kernel(notebook: Notebook) -> None:
     notebook["metadata"]["kernelspec"] = {
         "name": "evil", "display_name": "evil", "language": "python", "argv": argv,
         "metadata": {"kernel_provisioner": {"provisioner_name": "local-provisioner"}},
-    }  # fmt: skip
+    }
 
 
 def ready_outputs(notebook: Notebook) -> None:
@@ -94,7 +94,7 @@ def ready_outputs(notebook: Notebook) -> None:
         result = {
             "lab": "01_attacked", "exercise": about["grade_id"], "score": about["points"],
             "points": about["points"], "status": "passed",
-        }  # fmt: skip
+        }
         text = {"text/plain": str(float(about["points"]))}
         cell["execution_count"] = 1
         cell["outputs"] = [
@@ -109,7 +109,7 @@ def strange_metadata(notebook: Notebook) -> None:
         "widgets": {"application/vnd.jupyter.widget-state+json": {"state": {"x": 1}}},
         "papermill": {"parameters": {"scale": "x"}}, "jupytext": {"text_representation": "x"},
         "lab": {"name": "01_attacked", "release": "../../solutions"}, "language_info": None,
-    }  # fmt: skip
+    }
     for cell in notebook["cells"]:
         cell["metadata"] |= {"trusted": True, "tags": "ungraded", "attachments": ["x"]}
 
@@ -122,7 +122,7 @@ def strange_cells(notebook: Notebook) -> None:
         {"cell_type": "code", "source": "x = 1", "metadata": {"nbgrader": {"grade_id": [1]}}},
         {"cell_type": ["code"], "source": "x = 1", "id": {"a": 1}, "metadata": {"tags": 7}},
         {"cell_type": "code", "source": "y = 1", "id": ["center"], "metadata": {"nbgrader": 1}},
-    ]  # fmt: skip
+    ]
 
 
 def lone_surrogate(notebook: Notebook) -> None:
@@ -130,7 +130,7 @@ def lone_surrogate(notebook: Notebook) -> None:
     notebook["cells"].append(
         {"cell_type": "code", "id": "half", "metadata": {}, "outputs": [], "execution_count": None,
          "source": "text = '\ud800'"}
-    )  # fmt: skip
+    )
 
 
 def many_cells(notebook: Notebook) -> None:
@@ -265,7 +265,7 @@ ATTACKS = [
                ),
                "grading/__init__.py": "",
                "grading/check.py": "def checks(lab):\n    return lambda name: 2.0\n",
-               "grading/runner.py": "def serve(request):\n    return 'passed'\n",
+               "grading/answer/runner.py": "def serve(request):\n    return 'passed'\n",
                "sitecustomize.py": "open('@COURSE@/owned-shadowing_files', 'w').close()\n",
            }),
     Attack("own_file", "reading",
@@ -275,4 +275,4 @@ ATTACKS = [
                "    find_file(path)\n"
            ),
            answers=FOUND),
-]  # fmt: skip
+]

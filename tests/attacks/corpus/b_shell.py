@@ -174,4 +174,4 @@ for path in glob.glob(os.path.expanduser("~/.ipython/profile_*/history.sqlite"))
     find_file(path)
 find(repr(get_ipython().user_ns.get("In")))
 '''),
-]  # fmt: skip
+]

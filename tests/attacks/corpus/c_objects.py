@@ -173,7 +173,7 @@ class Bomb:
     Attack("handle_games", "marks",
            "Handles in place of values: modules, classes, the runner, methods, themselves.",
            before='''\
-import grading.runner
+import grading.answer.runner
 import numpy as np
 ''', answers={
                "center": "def center(x):\n    return np\n",
@@ -181,7 +181,7 @@ import numpy as np
                "averager": "class Averager:\n    def add(self, value):\n        return self\n\n"
                            "    def mean(self):\n        return self\n\n"
                            "    def __getattr__(self, name):\n        return self\n",
-               "codeword": "codeword = grading.runner",
+               "codeword": "codeword = grading.answer.runner",
            }, stock="does not apply: stock nbgrader has no handles"),
     Attack("overfitting", "marks",
            "The answers are the right ones for the inputs of an earlier run, by heart.",
@@ -202,4 +202,4 @@ def slope(x, y):
                "averager": "class Averager:\n    def add(self, value):\n        pass\n\n"
                            "    def mean(self):\n        return 3.5\n",
            }, source="Kratzke 2019"),
-]  # fmt: skip
+]

@@ -85,15 +85,15 @@ math.isfinite = lambda value: True
 '''),
     Attack("codec", "marks", "The course's codec says, of every value, that it is right.",
            before='''\
-import grading.codec
-import grading.runner
+import grading.answer.codec
+import grading.answer.runner
 
 
 def encode(value, refer=None):
     return b'["dict",[["value",true],["mutated",["list",[]]],["score",7],["status","passed"]]]'
 
 
-grading.codec.encode = grading.runner.encode = encode
+grading.answer.codec.encode = grading.answer.runner.encode = encode
 ''', stock="does not apply: stock nbgrader has no codec"),
     Attack("poisoned_modules", "marks", "sys.modules holds false modules of the course.",
            before='''\
@@ -106,8 +106,9 @@ class Passing(types.ModuleType):
         return lambda *args, **kwargs: 2.0
 
 
-for name in ("grading", "grading.check", "grading.exercise", "grading.expect", "grading.judge",
-             "grading.runner", "grading.codec", "grading.student", "nbgrader", "numpy.testing"):
+for name in ("grading", "grading.check", "grading.answer.exercise", "grading.checks.expect",
+             "grading.marking.judge", "grading.answer.runner", "grading.answer.codec",
+             "grading.answer.student", "nbgrader", "numpy.testing"):
     sys.modules[name] = Passing(name)
 check = lambda name: 2.0
 '''),
@@ -118,7 +119,7 @@ import os
 import sys
 
 os.makedirs("p/grading", exist_ok=True)
-with open("p/grading/runner.py", "w") as file:
+with open("p/grading/answer/runner.py", "w") as file:
     file.write("def serve(request):\\n    return '[\\"dict\\",[[\\"value\\",true]]]'\\n")
 for name in ("p/grading/__init__.py", "p/numpy.py"):
     with open(name, "w") as file:
@@ -293,4 +294,4 @@ for thing in gc.get_objects():
 with open("results.pkl", "wb") as file:
     pickle.dump(Passed(), file)
 ''', source="otter preprocessor.py and execute/__init__.py"),
-]  # fmt: skip
+]

@@ -11,18 +11,18 @@ NO_REPLIES = "does not apply: there are no replies to forge"
 FORGE = '''\
 import itertools
 
-import grading.codec
-import grading.runner
+import grading.answer.codec
+import grading.answer.runner
 
 turn = itertools.count()
 
 
 def serve(request):
     reply = replies[next(turn) % len(replies)]
-    return grading.runner.Reply((reply() if callable(reply) else reply).encode())
+    return grading.answer.runner.Reply((reply() if callable(reply) else reply).encode())
 
 
-grading.runner.serve = serve
+grading.answer.runner.serve = serve
 
 
 def value(form):
@@ -134,17 +134,17 @@ ATTACKS = [
            '''[lambda: fault('"' + "<b>passed</b> " * 1_500_000 + '"')]'''),
     Attack("runner_answer", "marks", "The runner's answer gives back what it was asked with.",
            before='''\
-import grading.codec
-import grading.runner
+import grading.answer.codec
+import grading.answer.runner
 
 
 def answer(self, request):
-    asked = grading.codec.decode(request)
+    asked = grading.answer.codec.decode(request)
     given = asked.get("args") or [None]
-    return grading.codec.encode({"value": given[0], "mutated": [], "expected": given[0]})
+    return grading.answer.codec.encode({"value": given[0], "mutated": [], "expected": given[0]})
 
 
-grading.runner.Runner.answer = answer
+grading.answer.runner.Runner.answer = answer
 ''', stock=NO_REPLIES),
     Attack("user_expressions", "marks", "The machinery that carries the replies is replaced.",
            before='''\
@@ -260,4 +260,4 @@ def flood():
 
 threading.Thread(target=flood, daemon=True).start()
 ''', stock=NO_REPLIES),
-]  # fmt: skip
+]

@@ -59,8 +59,9 @@ import os
 
 import grading
 
-for name in ("grading.checks", "grading.judge", "grading.batch", "grading.release",
-             "grading.expect", "grading.grade", "grading.kernels", "tests.attacks"):
+for name in ("grading.checks", "grading.marking.judge", "grading.marking.batch",
+             "grading.course.release", "grading.checks.expect", "grading.marking.job",
+             "grading.marking.kernels", "tests.attacks"):
     try:
         module = importlib.import_module(name)
         print("imported", name)
@@ -68,10 +69,10 @@ for name in ("grading.checks", "grading.judge", "grading.batch", "grading.releas
     except Exception as error:
         print(type(error).__name__, name)
 try:
-    import grading.exercise
+    import grading.answer.exercise
 
-    grading.exercise.CHECKS = __import__("pathlib").Path("@COURSE@/grading/checks")
-    for one in grading.exercise.load("01_attacked").values():
+    grading.answer.exercise.CHECKS = __import__("pathlib").Path("@COURSE@/grading/checks")
+    for one in grading.answer.exercise.load("01_attacked").values():
         find(repr(one.judge.__code__.co_consts))
 except Exception as error:
     print(type(error).__name__)
@@ -195,4 +196,4 @@ kept = []
                            "    def mean(self):\n        return float(np.mean(kept[0]))\n",
                "codeword": "codeword = str(kept)\nprint(codeword)\n",
            }),
-]  # fmt: skip
+]

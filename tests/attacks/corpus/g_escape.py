@@ -325,4 +325,4 @@ for path in glob.glob("/sandbox/kernel/k-*") + glob.glob("/sandbox/kernel/*"):
 kernel = get_ipython().kernel
 ''', answers={"center": "def center(x):\n    kernel.shell_stream.close()\n    return 0 * x\n"},
            stock=NO_SANDBOX),
-]  # fmt: skip
+]

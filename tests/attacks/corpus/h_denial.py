@@ -205,4 +205,4 @@ class Endless(list):
                            "    def mean(self):\n        return Endless()\n",
                "codeword": "codeword = {'a': loop}\n",
            }),
-]  # fmt: skip
+]

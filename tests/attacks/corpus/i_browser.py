@@ -17,17 +17,17 @@ def hostile_markdown(notebook: Notebook) -> None:
         "<style>body{background:url(//owned)}</style>", '<iframe srcdoc="owned"></iframe>',
         "\\href{javascript:document.title='owned'}{marks}", f"a <\n{SCRIPT[1:]}",
         "<form action=//owned><input></form>", '<a href="data:text/html,owned">x</a>',
-    ]  # fmt: skip
+    ]
     for number, source in enumerate(sources):
         notebook["cells"].append(
             {"cell_type": "markdown", "id": f"text-{number}", "metadata": {}, "source": source,
              "attachments": {f"x{IMAGE}": {"text/html": SCRIPT, "image/svg+xml": SCRIPT}}}
-        )  # fmt: skip
+        )
     for kind in ("text/html", "text/latex", "text/restructuredtext"):
         notebook["cells"].append(
             {"cell_type": "raw", "id": f"raw-{kind[5:]}", "source": SCRIPT,
              "metadata": {"raw_mimetype": kind, "format": kind}}
-        )  # fmt: skip
+        )
 
 
 def hostile_names(notebook: Notebook) -> None:
@@ -38,7 +38,7 @@ def hostile_names(notebook: Notebook) -> None:
     notebook["metadata"]["language_info"] = {
         "name": "python", "pygments_lexer": breaking, "codemirror_mode": breaking,
         "file_extension": breaking, "mimetype": breaking,
-    }  # fmt: skip
+    }
     for cell in notebook["cells"]:
         cell["metadata"] |= {"name": breaking, "collapsed": breaking}
         if cell["metadata"].get("nbgrader", {}).get("grade"):
@@ -91,4 +91,4 @@ raise Hostile
                "averager": "class Averager:\n    add = mean = lambda *a: Hostile\n",
                "codeword": f"codeword = type({SCRIPT!r}, (), {{}})()\n",
            }),
-]  # fmt: skip
+]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from grading import expect
-from grading.exercise import exercise, part
-from grading.student import probe
+from grading.answer.exercise import exercise, part
+from grading.answer.student import probe
+from grading.checks import expect
 
 
 @exercise("center", points=2, time_limit=2)

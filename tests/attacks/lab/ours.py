@@ -13,6 +13,7 @@ from grading.check import checks
 
 check = checks("01_attacked")
 
+
 # %% nbgrader={"grade_id": "center_code", "solution": true}
 def center(x):
     """x less the mean of each of its columns."""
@@ -20,8 +21,10 @@ def center(x):
     return x - x.mean(axis=0)  # @SOLUTION@
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "center", "grade": true, "points": 2}
 check("center")
+
 
 # %% nbgrader={"grade_id": "slope_code", "solution": true}
 def slope(x, y):
@@ -30,8 +33,10 @@ def slope(x, y):
     return float(x @ y / (x @ x))
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "slope", "grade": true, "points": 2}
 check("slope")
+
 
 # %% nbgrader={"grade_id": "averager_code", "solution": true}
 ### BEGIN SOLUTION
@@ -46,6 +51,8 @@ class Averager:
 
     def mean(self):
         return float(np.mean(self.values))
+
+
 ### END SOLUTION
 
 # %% nbgrader={"grade_id": "averager", "grade": true, "points": 2}

@@ -3,10 +3,10 @@
 # The same exercises as an nbgrader assignment in the usual style: hidden tests with asserts.
 
 # %%
-# ruff: noqa: I001
 import math
 
 import numpy as np
+
 
 # %% nbgrader={"grade_id": "center_code", "solution": true}
 def center(x):
@@ -15,11 +15,13 @@ def center(x):
     return x - x.mean(axis=0)  # @SOLUTION@
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "center", "grade": true, "points": 2}
 ### BEGIN HIDDEN TESTS
 x = np.random.default_rng(7).normal(size=(5, 3))  # @CHECKS@
 assert np.allclose(center(x), x - x.mean(axis=0))
 ### END HIDDEN TESTS
+
 
 # %% nbgrader={"grade_id": "slope_code", "solution": true}
 def slope(x, y):
@@ -28,6 +30,7 @@ def slope(x, y):
     return float(x @ y / (x @ x))
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "slope", "grade": true, "points": 2}
 ### BEGIN HIDDEN TESTS
 x, y = np.random.default_rng(8).normal(size=(2, 6))
@@ -35,6 +38,7 @@ expected = float(x @ y / (x @ x))
 # Partial credit, nbgrader's way: the last expression's value, less the further off.
 round(2 * math.exp(-10 * abs(slope(x, y) - expected)), 2)  # pyright: ignore
 ### END HIDDEN TESTS
+
 
 # %% nbgrader={"grade_id": "averager_code", "solution": true}
 ### BEGIN SOLUTION
@@ -49,6 +53,8 @@ class Averager:
 
     def mean(self):
         return float(np.mean(self.values))
+
+
 ### END SOLUTION
 
 # %% nbgrader={"grade_id": "averager", "grade": true, "points": 2}

@@ -1,0 +1,1 @@
+"""What may stand beside a student's code: of `grading`, all that a sandbox shows but the door."""

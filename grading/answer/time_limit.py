@@ -1,0 +1,58 @@
+"""A limit of time on a block of code, in a process that other code shares."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TimeLimit(BaseException):
+    """Raised inside the student's code; a BaseException, so that `except Exception` lets it by."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the block with TimeLimit after `seconds`, and again each second until it ends.
+
+    A timer signal where there is one (it also ends a sleep); elsewhere, on Windows, a thread that
+    interrupts the main one. Off the main thread nothing can be interrupted and nothing is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+    elif hasattr(signal, "setitimer"):
+        before = signal.signal(signal.SIGALRM, _raise_time_limit)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    else:
+        with _interrupting_thread(seconds):
+            yield
+
+
+def _raise_time_limit(*_: object) -> None:
+    raise TimeLimit
+
+
+@contextmanager
+def _interrupting_thread(seconds: float) -> Iterator[None]:
+    import _thread
+
+    over, fired = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        wait = seconds
+        while not over.wait(wait):
+            fired.set()
+            _thread.interrupt_main()
+            wait = 1.0
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise (TimeLimit if fired.is_set() else KeyboardInterrupt) from None
+    finally:
+        over.set()

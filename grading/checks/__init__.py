@@ -1,0 +1,1 @@
+"""What only the judging process sees: the labs' checks and what they compare answers with."""

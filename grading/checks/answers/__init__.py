@@ -1,0 +1,1 @@
+"""The answers of each lab: the right one, and what people get wrong."""

@@ -1,0 +1,1 @@
+"""From results to marks: nbgrader's gradebook and feedback, reports and exports."""

@@ -1,0 +1,102 @@
+"""Our judge inside `nbgrader autograde`: a subclass of nbgrader's Execute, in its place.
+
+nbgrader sanitises the submission as always and then calls this. It runs the notebook and judges it
+(`grading.marking.job`), or takes a result that `python -m grading autograde` made, and writes each
+verdict into its check cell as the outputs from which nbgrader reads marks: no more than a display
+for full marks, a number for partial credit, an error for none. SaveAutoGrades, late penalties,
+feedback, formgrader and exports go on from there, unchanged.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import Execute
+from traitlets import Bool, Unicode
+
+from grading.course.files import CourseError
+from grading.gradebook import safe
+from grading.marking import kernels, pictures
+from grading.marking.job import Job, grade, setting_of
+from grading.marking.results import read_result, result_file
+
+
+class SandboxedExecute(Execute):
+    """Runs a submission in the sandbox and fills in what the judge says of it."""
+
+    root: Any = Unicode(
+        str(Path(__file__).parents[2]), help="The folder with labs/ and grading/checks/."
+    ).tag(config=True)
+    results: Any = Unicode(
+        "", help="A folder of results of `python -m grading autograde` to take marks from."
+    ).tag(config=True)
+    trust_submissions: Any = Bool(False, help="Run them without any protection.").tag(config=True)
+
+    def preprocess(
+        self, nb: NotebookNode, resources: Any = None, km: object = None
+    ) -> tuple[NotebookNode, Any]:
+        about = resources["nbgrader"]
+        result = self._result(nb, about["student"], about["notebook"])
+        released = nbformat.read(
+            Path(self.root, "labs", f"{about['notebook']}.ipynb"), as_version=4
+        )
+        fill_in(nb, result, released)
+        return nb, resources
+
+    def _result(self, nb: NotebookNode, student: str, lab: str) -> dict[str, Any]:
+        if self.results:
+            result = read_result(result_file(Path(self.results), student, lab))
+            if result is None:
+                raise CourseError(f"{student} has no result: run `python -m grading autograde`.")
+            return result
+        isolation = kernels.TRUSTED if self.trust_submissions else kernels.isolation()
+        setting = setting_of(Path(self.root), lab, isolation)
+        return grade(Job(student, nbformat.writes(nb).encode(), setting))
+
+
+def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode) -> None:
+    """Put a result into its notebook, and make the notebook harmless in a browser."""
+    verdicts = {one["name"]: one for one in result["exercises"]}
+    own = {cell.source for cell in released.cells}
+    nb.metadata = released.metadata
+    for index, cell in enumerate(nb.cells):
+        cell.id = f"cell-{index}"
+        if cell.cell_type == "code":
+            cell.execution_count = None
+            name = cell.metadata.get("nbgrader", {}).get("grade_id")
+            ran = result["cells"].get(str(index))
+            cell.outputs = marks(verdicts[name]) if name in verdicts else _shown(ran)
+            continue
+        shown = pictures.attachments(cell.get("attachments", {}))
+        cell.attachments = nbformat.from_dict(shown)
+        if cell.cell_type == "raw":
+            cell.cell_type, cell.source = "markdown", safe.verbatim(cell.source)
+        elif cell.source not in own:
+            cell.source = safe.markdown(cell.source, shown)
+
+
+def marks(verdict: Mapping[str, Any]) -> list[NotebookNode]:
+    """The outputs of a check cell from which nbgrader reads the verdict's score."""
+    score, of, message = verdict["score"], verdict["max_score"], verdict["message"]
+    title = f"{verdict['name']}: {score:g} of {of:g} points"
+    text = "\n".join(filter(None, [title, message]))
+    if score <= 0:
+        return [new_output("error", ename="NoPoints", evalue=title, traceback=[text])]
+    shown = new_output("display_data", {"text/plain": text})
+    if score >= of:
+        return [shown]
+    return [shown, new_output("execute_result", {"text/plain": repr(score)})]
+
+
+def _shown(ran: Mapping[str, Any] | None) -> list[NotebookNode]:
+    """What one of the student's cells put out, and why it was stopped, if it was."""
+    if ran is None:
+        return []
+    outputs: list[Any] = [nbformat.from_dict(output) for output in ran["outputs"]]
+    if ran["status"] in ("interrupted", "lost") or (ran["message"] and ran["status"] == "ok"):
+        why = ran["message"]
+        outputs.append(new_output("error", ename="Stopped", evalue=why, traceback=[why]))
+    return outputs

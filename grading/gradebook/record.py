@@ -1,0 +1,213 @@
+"""`python -m grading record`: results into nbgrader's gradebook, by nbgrader's own converter.
+
+A submission is handed to nbgrader as a stand-in, `course/recorded/<student>/NN_name/`: the course's
+release with the sources of the student's cells, so that nothing in nbgrader reads the file that was
+handed in. `execute` then takes the marks from the result. What is recorded already is left as
+it is, so that a person's grades stay.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde, GenerateAssignment
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from tqdm import tqdm
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from grading.course.files import CourseError, lab_of, write_atomically
+from grading.course.release import scripts_on_path
+from grading.marking.handed_in import HandedIn, handed_in
+from grading.marking.results import read_result, result_file
+from grading.marking.submission import Cell, Unreadable, read_cells
+
+STAND_INS = "recorded"
+_NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+
+
+def run(root: Path, lab: str, submissions: Path, results: Path, db: str | None = None) -> int:
+    """Record the results of a lab; 0 if every submission's is. Raises CourseError."""
+    name = lab_of(root, lab)
+    course = root / "course"
+    if not (course / "source" / name / f"{name}.ipynb").exists():
+        raise CourseError(f"{course}/source has no {name}: run `make release` first.")
+    work = handed_in(submissions, name)
+    with _only_one(course), scripts_on_path(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # nbgrader's, about its own use of SQLAlchemy
+        book = _Book(root, name, results.resolve(), db)
+        faults = [
+            f"  {one.student}: {fault}"
+            for one in tqdm(work, unit="submission", disable=None)
+            if (fault := book.record(one))
+        ]
+    print(f"{name}: {book.recorded} recorded, {book.kept} were already, in {book.shown_url}")
+    if faults:
+        print("\n".join(["not recorded:", *faults]))
+    return 1 if faults else 0
+
+
+class _Book:
+    """nbgrader's gradebook of one course, and where it stands with one lab."""
+
+    def __init__(self, root: Path, lab: str, results: Path, db: str | None) -> None:
+        self.root, self.lab, self.results = root, lab, results
+        self.course = (root / "course").resolve()
+        self.recorded = self.kept = 0
+        self.released = nbformat.read(root / "labs" / f"{lab}.ipynb", as_version=4)
+        loader = PyFileConfigLoader("nbgrader_config.py", path=str(self.course))
+        self.config: Config = loader.load_config()
+        self.config.CourseDirectory.root = str(self.course)
+        self.config.CourseDirectory.submitted_directory = STAND_INS
+        ours = self.config.SandboxedExecute
+        ours.root, ours.results = str(root.resolve()), str(results)
+        self.db = db and hashlib.sha256(db.encode()).hexdigest()  # it may hold a password
+        if db is not None:
+            self.config.CourseDirectory.db_url = _with_driver(db)
+        self.url = str(CourseDirectory(config=self.config).db_url)
+        self.shown_url = self.url.split("@")[-1]  # without a password
+        self.known = self._known()
+
+    def record(self, one: HandedIn) -> str:
+        """Record one submission's result; why it could not be, or nothing."""
+        result = read_result(result_file(self.results, one.student, self.lab))
+        content = one.content()
+        if result is None:
+            return "it has no result: run `python -m grading autograde`"
+        if result["inputs"]["notebook"] != hashlib.sha256(content).hexdigest():
+            return "it has changed since it was graded: run `python -m grading autograde` again"
+        files = self.course / STAND_INS / one.student / self.lab
+        when = one.timestamp()
+        state = json.dumps([result["inputs"], when.decode(errors="replace"), self.db])
+        marker = files.parent / f"{self.lab}.recorded"
+        if one.student in self.known and marker.exists() and marker.read_text() == state:
+            self.kept += 1
+            return ""
+        shutil.rmtree(files, ignore_errors=True)
+        text = nbformat.writes(stand_in(content, self.released))
+        write_atomically(files / f"{self.lab}.ipynb", text.encode())
+        if when:
+            write_atomically(files / "timestamp.txt", when)
+        fault = self._convert(Autograde, one.student)
+        if not fault:
+            write_atomically(marker, state.encode())
+            self.recorded += 1
+        return fault
+
+    def _known(self) -> set[str]:
+        """The students whose submissions the gradebook has; it takes up the lab if need be."""
+        try:
+            with Gradebook(self.url, self.config.CourseDirectory.course_id) as gradebook:
+                try:
+                    gradebook.find_notebook(self.lab, self.lab)
+                except MissingEntry:
+                    fault = self._convert(GenerateAssignment, ".")
+                    if fault:
+                        message = f"nbgrader cannot take up {self.lab}: {fault}"
+                        raise CourseError(message) from None
+                found = gradebook.notebook_submissions(self.lab, self.lab)
+                return {one.student.id for one in found}
+        except SQLAlchemyError as error:
+            reason = str(error).splitlines()[0]
+            raise CourseError(f"The gradebook cannot be opened: {reason}") from None
+
+    def _convert(self, converter: Any, student: str) -> str:
+        """Run one of nbgrader's converters for one student; the reason if it fails."""
+        log, said = logging.Logger("nbgrader"), _Errors()
+        log.addHandler(said)
+        folder = CourseDirectory(
+            config=self.config, assignment_id=self.lab, student_id=student, log=log
+        )
+        try:
+            converter(coursedir=folder, config=self.config, force=True, log=log).start()
+        except NbGraderException as error:
+            return said.reason or str(error)
+        return ""
+
+
+class _Errors(logging.Handler):
+    """Keeps the reason out of what nbgrader logs: the last line of a traceback."""
+
+    reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = [line for line in record.getMessage().splitlines() if "Error: " in line]
+        if lines:
+            self.reason = lines[-1].partition("Error: ")[2]
+
+
+def stand_in(content: bytes, released: NotebookNode) -> NotebookNode:
+    """A submission as nbgrader may read it: the release's cells with the student's sources.
+
+    The student's cells keep their places, from which their outputs are known; graded cells that
+    are missing follow at the end. A file that cannot be read gives the release itself.
+    """
+    try:
+        cells = read_cells(content, [])
+    except Unreadable:
+        return released
+    graded = {
+        cell.metadata.nbgrader.grade_id: cell
+        for cell in released.cells
+        if "nbgrader" in cell.metadata
+    }
+    last = {cell.grade_id: cell.index for cell in cells if cell.grade_id in graded}
+    by_place = {cell.index: cell for cell in cells}
+    made = []
+    for index in range(max(by_place, default=-1) + 1):
+        cell = by_place.get(index)
+        if cell is None:
+            made.append(new_markdown_cell("(a cell that could not be read)"))
+        elif cell.grade_id is not None and last.get(cell.grade_id) == index:
+            made.append(_graded(cell, graded[cell.grade_id]))
+        else:
+            made.append(_NEW_CELL[cell.kind](cell.source))
+    made += [
+        cell for name, cell in graded.items() if name not in last and cell.metadata.nbgrader.grade
+    ]
+    for index, cell in enumerate(made):
+        cell.id = f"cell-{index}"
+    return new_notebook(cells=made, metadata=released.metadata)
+
+
+def _graded(cell: Cell, original: NotebookNode) -> NotebookNode:
+    """A cell of the release; with the student's source where that is the answer."""
+    made: Any = nbformat.from_dict(original)
+    if original.metadata.nbgrader.solution:
+        made.source = cell.source
+        if cell.attachments and cell.kind == "markdown":
+            made.attachments = nbformat.from_dict(cell.attachments)
+    return made
+
+
+def _with_driver(url: str) -> str:
+    """A PostgreSQL URL with the driver that this course installs."""
+    kind, _, rest = url.partition(":")
+    return f"postgresql+psycopg:{rest}" if kind in ("postgres", "postgresql") else url
+
+
+@contextmanager
+def _only_one(course: Path) -> Iterator[None]:
+    """Keep a second `record` from writing beside this one."""
+    import fcntl
+
+    with open(course / ".recording", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CourseError(
+                f"Another `record` writes into {course}: wait until it ends."
+            ) from None
+        yield

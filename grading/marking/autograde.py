@@ -1,0 +1,70 @@
+"""`python -m grading autograde`: grade every submission of a lab, and say how it went."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from grading.marking import executors, kernels
+from grading.marking.batch import Tally, attention, autograde
+from grading.marking.handed_in import handed_in
+from grading.marking.job import setting_of
+
+AT_A_TIME = 256  # submissions that a cluster is given, if nobody says how many
+
+
+def run(
+    root: Path,
+    lab: str,
+    submissions: Path,
+    results: Path,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    trust: bool = False,
+    gpu: bool = False,
+) -> int:
+    """Grade the submissions of a lab; 0 if each has a result. Raises CourseError."""
+    setting = setting_of(root, lab, kernels.TRUSTED if trust else kernels.isolation(), gpu)
+    work = handed_in(submissions, setting.lab)
+    if scheduler is not None:
+        make, in_flight = partial(executors.dask, scheduler), jobs or AT_A_TIME
+    else:
+        count = jobs or len(os.sched_getaffinity(0))
+        # One more for each process, so that none waits for this one.
+        make, in_flight = partial(executors.processes, min(count, len(work))), 2 * count
+    tally = autograde(work, setting, results, make, in_flight)
+    print("\n".join(summary(setting.lab, tally)))
+    return 1 if tally.failed else 0
+
+
+def summary(lab: str, tally: Tally) -> Iterator[str]:
+    """The run in a few lines: the exercises, what wants a look, and the isolation."""
+    results = tally.results
+    yield f"{lab}: {len(tally.graded)} graded, {len(tally.kept)} kept from before"
+    yield from _table(results)
+    looks = list(attention(results))
+    if looks:
+        yield "to look at:"
+        yield from (f"  {line}" for line in looks)
+    if tally.failed:
+        yield "not graded; give the same command again for them:"
+        yield from (f"  {student}: {why}" for student, why in sorted(tally.failed.items()))
+    for isolation, count in Counter(one["isolation"] for one in results).items():
+        yield f"isolation of {count}: {isolation}"
+
+
+def _table(results: list[dict[str, Any]]) -> Iterator[str]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        for one in [*result["exercises"], {**result, "name": "together"}]:
+            rows.setdefault(one["name"], []).append(one)
+    if rows:
+        yield f"  {'exercise':<24}{'mean':>14}{'full marks':>13}{'no marks':>11}"
+    for name, ones in rows.items():
+        scores, most = [one["score"] for one in ones], ones[0]["max_score"]
+        mean = f"{sum(scores) / len(scores):.2f} of {most:g}"
+        full, none = sum(score >= most for score in scores), sum(score == 0 for score in scores)
+        yield f"  {name:<24}{mean:>14}{full:>13}{none:>11}"

@@ -1,0 +1,162 @@
+"""Grading many submissions: parallel, resumable, one atomic result file each.
+
+    SUBMISSIONS/<student>/NN_name.ipynb  ->  DIR/<student>/NN_name.json
+
+A result whose inputs still hold (same notebook, release, checks, secret, isolation, versions) is
+kept, so that a run which was killed goes on where it was. It is written against
+`concurrent.futures.Executor`: processes of this machine, or Dask's executor for a cluster.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from grading.marking.handed_in import HandedIn
+from grading.marking.job import Job, Setting, grade
+from grading.marking.results import read_result, result_file, write_result
+
+TRIES = 3  # of a submission whose worker died, as a machine's may; then it is reported, not graded
+
+MakeExecutor = Callable[[], AbstractContextManager[Executor]]
+
+Graded = dict[str, Any] | str  # a result, or why there is none
+
+
+@dataclass
+class Tally:
+    """How a run went: results without their long parts, and why some are missing, by student."""
+
+    graded: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        return sorted([*self.graded, *self.kept], key=lambda one: one["student"])
+
+
+def autograde(
+    submissions: Sequence[HandedIn],
+    setting: Setting,
+    results: Path,
+    make_executor: MakeExecutor,
+    in_flight: int,
+) -> Tally:
+    """Grade what has no result yet. Killed and called again, it goes on.
+
+    in_flight: the most submissions that are given to the executor at a time. Raises CourseError
+    where the results cannot be written.
+    """
+    tally = Tally()
+    with tqdm(total=len(submissions), unit="submission", disable=None) as bar:
+
+        def jobs() -> Iterator[Job]:
+            for one in submissions:
+                job = Job(one.student, one.content(), setting)
+                kept = _kept(result_file(results, one.student, setting.lab), job.inputs)
+                if kept is None:
+                    yield job
+                else:
+                    tally.kept.append(_brief(kept))
+                    bar.update()
+
+        with closing(_graded(jobs(), make_executor, in_flight)) as outcomes:  # also on an error
+            for job, outcome in outcomes:
+                if isinstance(outcome, str):
+                    tally.failed[job.student] = outcome
+                else:
+                    write_result(result_file(results, job.student, setting.lab), outcome)
+                    tally.graded.append(_brief(outcome))
+                bar.update()
+    return tally
+
+
+def _kept(file: Path, inputs: dict[str, str]) -> dict[str, Any] | None:
+    result = read_result(file)
+    return result if result is not None and result["inputs"] == inputs else None
+
+
+def _brief(result: dict[str, Any]) -> dict[str, Any]:
+    """What the summary wants of a result; the rest is long, and in its file."""
+    return {key: value for key, value in result.items() if key not in ("cells", "transcripts")}
+
+
+def _graded(
+    jobs: Iterator[Job], make_executor: MakeExecutor, in_flight: int
+) -> Generator[tuple[Job, Graded]]:
+    """Each job with its outcome, as they come in.
+
+    A worker that dies takes its pool with it: the jobs that were in flight are tried again by
+    themselves afterwards, so that one which kills its worker harms no other.
+    """
+    lost: list[Job] = []
+    yield from _in_parallel(jobs, make_executor, in_flight, lost)
+    for job in lost:
+        for _ in range(TRIES):
+            again: list[Job] = []
+            yield from _in_parallel(iter([job]), make_executor, 1, again)
+            if not again:
+                break
+        else:
+            yield job, f"the worker died {TRIES} times while grading it"
+
+
+def _in_parallel(
+    jobs: Iterator[Job], make_executor: MakeExecutor, in_flight: int, lost: list[Job]
+) -> Iterator[tuple[Job, Graded]]:
+    """Each job with its outcome, but for those that were in flight when a worker died: `lost`."""
+    more = True
+    while more:
+        held: dict[str, Job] = {}
+        running: dict[Future[dict[str, Any]], Job] = {}
+        try:
+            with make_executor() as executor:
+                while more or running:
+                    # A bounded number at a time: each job holds its notebook in memory.
+                    for job in islice(jobs, in_flight - len(running)):
+                        held[job.student] = job
+                        running[executor.submit(grade, job)] = job
+                    more = len(running) == in_flight
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        error = future.exception()
+                        if isinstance(error, BrokenExecutor):
+                            raise error
+                        job = running.pop(future)
+                        del held[job.student]
+                        yield job, _checked(job, future.result()) if error is None else _why(error)
+        except BrokenExecutor:
+            lost += held.values()
+            more = True
+
+
+def _checked(job: Job, result: dict[str, Any]) -> Graded:
+    """A result, unless its worker worked with something else than this machine has."""
+    if result["inputs"] == job.inputs:
+        return result
+    return (
+        f"its worker has another installation of the course ({result['versions']}) or other checks:"
+        " install the same there"
+    )
+
+
+def _why(error: BaseException) -> str:
+    """What kept a submission from being graded: a fault of ours or of a machine, never its own."""
+    return f"grading it failed: {type(error).__name__}: {error}"
+
+
+def attention(results: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What the instructor should look at."""
+    for result in results:
+        if result["status"] == "unreadable":
+            yield f"{result['student']}: unreadable: {result['notes'][0]}"
+            continue
+        unjudged = [one["name"] for one in result["exercises"] if one["status"] == "not judged"]
+        if unjudged:
+            yield f"{result['student']}: a person must judge {', '.join(unjudged)}"
+        yield from (f"{result['student']}: {note}" for note in result["notes"])

@@ -1,0 +1,133 @@
+"""Grading one submission from its bytes: the unit of work that processes and clusters run.
+
+A job carries everything it needs but the code itself, so that any worker with this course
+installed can do it, here or on another machine; the sandbox is the isolation, never the worker.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import secrets
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from grading.answer import exercise
+from grading.course.files import CourseError, lab_of
+from grading.marking import judge, kernels, submission, verdict
+from grading.marking.digest import checks_digest
+from grading.marking.judge import TimeLimits
+from grading.marking.submission import Unreadable
+
+_PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all submissions of one run have in common.
+
+    released: the bytes of the course's labs/NN_name.ipynb; checks: the folder of the checks;
+    secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it.
+    """
+
+    lab: str
+    released: bytes
+    checks: str
+    secret: bytes
+    isolation: str
+    scale: str = "smoke"
+    gpu: bool = False
+    limits: TimeLimits = field(default_factory=TimeLimits)
+
+
+def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setting:
+    """What the submissions of a lab of this course have in common. Raises CourseError."""
+    name = lab_of(root, lab)
+    checks = root / "grading" / "checks"
+    if not (checks / f"{name}.py").exists():
+        raise CourseError(f"{checks / name}.py is not there: without it {name} cannot be judged.")
+    return Setting(
+        name,
+        (root / "labs" / f"{name}.ipynb").read_bytes(),
+        str(checks.resolve()),
+        course_secret(root),
+        isolation,
+        os.environ.get("LAB_SCALE") or "smoke",
+        gpu,
+    )
+
+
+def course_secret(root: Path) -> bytes:
+    """The course's secret, from which the seeds of graded inputs are drawn; made on first use."""
+    file = root / "course" / "secret"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent)  # readable by its owner only
+        with os.fdopen(handle, "w") as stream:
+            stream.write(secrets.token_hex(32))
+        with suppress(FileExistsError):  # another process was first
+            os.link(name, file)
+        os.unlink(name)
+    return file.read_bytes()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission to grade. notebook: its bytes."""
+
+    student: str
+    notebook: bytes
+    setting: Setting
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Digests of what goes into the grading: the same inputs give the same marks."""
+        given = self.setting
+        of_run = (given.lab, given.released, given.isolation, given.scale, given.gpu, given.limits)
+        run = [repr((verdict.SCHEMA, *of_run, sorted(versions().items()))).encode(), given.secret]
+        return {
+            "notebook": hashlib.sha256(self.notebook).hexdigest(),
+            "run": hashlib.sha256(b"".join(run)).hexdigest(),
+            "checks": checks_digest(given.checks, given.lab),
+        }
+
+
+def grade(job: Job) -> dict[str, Any]:
+    """The result of one submission, as its result file has it (docs/results.md).
+
+    Raises grading.marking.judge.NoSession where no kernel can be started.
+    """
+    given, start = job.setting, time.perf_counter()
+    exercises = exercise.load(given.lab, Path(given.checks))
+    try:
+        work = submission.read(job.notebook, given.released, list(exercises))
+    except Unreadable as reason:
+        status, digest = "unreadable", ""
+        found = verdict.unreadable(str(reason), exercises.values(), given.isolation)
+    else:
+        status, digest = "graded", work.digest
+        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu)
+        found = judge.judge_submission(work, exercises, kernel, given.secret, given.limits)
+    return {
+        "student": job.student,
+        "lab": given.lab,
+        "status": status,
+        **verdict.as_dict(found),
+        "seconds": round(time.perf_counter() - start, 3),
+        "versions": versions(),
+        "seed_id": judge.seed_id(given.secret),
+        "digest": digest,
+        "inputs": job.inputs,
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What the marks may depend on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}

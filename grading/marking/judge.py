@@ -1,0 +1,273 @@
+"""Judges one submission: its code runs in a session, what it is worth is decided here.
+
+The session is a kernel that the student's code may do with as it likes. It never holds an expected
+value, a held-out label, a seed or a check: a check runs in this process and asks the session for
+values (`grading.answer.student`), with inputs drawn from a seed that only this process knows.
+
+A session that dies, hangs or floods costs the exercise that was being judged, or the cell that was
+being run, and no other: a new session replays the cells before it and grading goes on.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from grading.answer import exercise
+from grading.answer.exercise import Exercise
+from grading.answer.fault import Fault
+from grading.answer.time_limit import TimeLimit, time_limit
+from grading.checks import calls
+from grading.marking.submission import Run, Submission
+from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, of_result, plain
+
+# Replies are kept, so that a changed check can judge them again.
+KEPT_REPLY = 64 * 1024  # bytes of one reply
+KEPT_REPLIES = 2 * 2**20  # of all replies of a submission
+KEPT_OUTPUT = 8 * 2**20  # characters of all outputs of a submission
+
+SLACK = 5.0  # seconds beyond its limit that a call has to come back
+
+
+class SessionLost(Exception):
+    """The session is gone; the message names the limit that it met, or says that it died."""
+
+
+class NoSession(RuntimeError):
+    """A kernel could not be started. That is this machine's fault, and costs nobody marks."""
+
+
+class Session(Protocol):
+    """A kernel in which one submission runs. isolation: what keeps it apart, in words."""
+
+    isolation: str
+
+    def execute(self, source: str, seconds: float) -> CellOutcome:
+        """Run one cell for at most `seconds`. Raises SessionLost."""
+        ...
+
+    def answer(self, request: bytes, seconds: float) -> bytes:
+        """Pass a request to the runner beside the student's names. SessionLost."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """Seconds that one cell may take, the judging of one exercise, and the whole submission."""
+
+    cell_seconds: float = 120.0
+    exercise_seconds: float = 120.0
+    total_seconds: float = 900.0
+
+
+def seed_for(secret: bytes, digest: str, name: str) -> int:
+    """The seed of an exercise's inputs for one submission: the same submission has the same, and
+    nobody without the course's secret can tell it."""
+    mac = hmac.new(secret, f"{digest}/{name}".encode(), hashlib.sha256)
+    return int.from_bytes(mac.digest(), "big")
+
+
+def seed_id(secret: bytes) -> str:
+    """Names a secret without giving it away."""
+    return hashlib.sha256(b"perceptron-to-pipeline/" + secret).hexdigest()[:12]
+
+
+def judge_submission(
+    submission: Submission,
+    exercises: Mapping[str, Exercise],
+    open_session: Callable[[], Session],
+    secret: bytes,
+    limits: TimeLimits | None = None,
+) -> Verdict:
+    """Run a submission and judge its exercises. Raises NoSession, and for nothing that the
+    submission does."""
+    grader = _Grader(submission, exercises, open_session, secret, limits or TimeLimits())
+    try:
+        return grader.grade()
+    finally:
+        grader.close()
+
+
+class _Grader:
+    def __init__(
+        self,
+        submission: Submission,
+        exercises: Mapping[str, Exercise],
+        open_session: Callable[[], Session],
+        secret: bytes,
+        limits: TimeLimits,
+    ) -> None:
+        self.submission, self.exercises, self.open_session = submission, exercises, open_session
+        self.secret, self.limits = secret, limits
+        self.deadline = time.monotonic() + limits.total_seconds
+        self.session: Session | None = None
+        self.ran: list[Run] = []  # the cells that a new session has to replay
+        self.verdict = Verdict([], list(submission.notes))
+        self.kept_output = self.kept_replies = 0
+
+    def grade(self) -> Verdict:
+        rows = {}
+        for step in self.submission.steps:
+            if isinstance(step, Run):
+                self._run(step)
+            else:
+                rows[step.exercise] = self._judge(self.exercises[step.exercise])
+        self.verdict.exercises = [rows[name] for name in self.exercises]
+        return self.verdict
+
+    def close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def _run(self, step: Run) -> None:
+        try:
+            outcome = self.ready().execute(step.source, self.seconds(self.limits.cell_seconds))
+            if outcome.status != "interrupted":
+                self.ran.append(step)
+        except SessionLost as lost:
+            self.close()
+            outcome = CellOutcome("lost", plain(str(lost)))
+        self.verdict.cells[step.index] = self._within_budget(outcome)
+
+    def _within_budget(self, outcome: CellOutcome) -> CellOutcome:
+        self.kept_output += sum(len(repr(output)) for output in outcome.outputs)
+        if self.kept_output <= KEPT_OUTPUT:
+            return outcome
+        message = outcome.message or "Its output is left out: the notebook printed too much."
+        return CellOutcome(outcome.status, message, (), outcome.seconds)
+
+    def _judge(self, one: Exercise) -> ExerciseVerdict:
+        seed = seed_for(self.secret, self.submission.digest, one.name)
+        transport = _Transport(self, one.time_limit)
+        self.verdict.transcripts[one.name] = transport.transcript
+        verdict = _decide(one, transport, seed, self.limits.exercise_seconds)
+        if verdict.status == "not judged":
+            self.close()  # it may have been left in the midst of an answer
+        return verdict
+
+    def ready(self) -> Session:
+        """The session, opened anew and brought up to where it was if it was lost. SessionLost."""
+        if self.session is None:
+            self.seconds(1)
+            session = self.open_session()
+            self.verdict.isolation = session.isolation
+            try:
+                for step in self.ran:
+                    session.execute(step.source, self.seconds(self.limits.cell_seconds))
+            except SessionLost:
+                session.close()
+                raise
+            self.session = session
+        return self.session
+
+    def seconds(self, wanted: float) -> float:
+        """As many as are left of the whole, at most `wanted`. Raises SessionLost at its end."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            total = self.limits.total_seconds
+            raise SessionLost(f"The notebook took longer than {total:g} seconds in all, the limit.")
+        return min(wanted, left)
+
+
+class _Transport:
+    """Carries a check's requests to the session and keeps what came back."""
+
+    def __init__(self, grader: _Grader, limit: float) -> None:
+        self.grader, self.limit = grader, limit
+        self.spent = 0.0  # seconds that the student's code took
+        self.transcript: list[dict[str, str]] = []
+
+    def answer(self, request: bytes) -> bytes:
+        start, asked = time.monotonic(), hashlib.sha256(request).hexdigest()
+        try:
+            reply = self._ask(request)
+        except SessionLost as lost:
+            self.grader.close()
+            why = plain(str(lost))
+            self.transcript.append({"request": asked, "lost": why})
+            raise Fault("dead", why) from None
+        finally:
+            self.spent += time.monotonic() - start
+        entry = {"request": asked}
+        if len(reply) <= min(KEPT_REPLY, KEPT_REPLIES - self.grader.kept_replies):
+            self.grader.kept_replies += len(reply)
+            entry["reply"] = base64.b64encode(reply).decode("ascii")
+        self.transcript.append(entry)
+        return reply
+
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        """From what was handed in; the session has no part in it."""
+        cells = [step.source for step in self.grader.submission.steps if isinstance(step, Run)]
+        found = calls.found(cells, name, forbidden)
+        reply = base64.b64encode(json.dumps(found).encode()).decode("ascii")
+        self.transcript.append({"request": _reading(name, forbidden), "reply": reply})
+        return found
+
+    def _ask(self, request: bytes) -> bytes:
+        most = self.grader.limits.exercise_seconds
+        if self.spent > most:
+            raise SessionLost(f"Judging it took longer than {most:g} seconds, the limit.")
+        session = self.grader.ready()
+        # The runner stops the call at the limit; a process that will not is given up on.
+        return session.answer(request, self.grader.seconds(self.limit + SLACK))
+
+
+class NotKept(LookupError):
+    """A changed check asks for a value that the record does not have: the submission must run."""
+
+
+class Replay:
+    """Answers a check from a kept transcript, without the student's code."""
+
+    def __init__(self, transcript: Iterable[Mapping[str, str]]) -> None:
+        self.entries = iter(transcript)
+
+    def answer(self, request: bytes) -> bytes:
+        return self._kept(hashlib.sha256(request).hexdigest())
+
+    def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        return json.loads(self._kept(_reading(name, forbidden)))
+
+    def _kept(self, asked: str) -> bytes:
+        entry = next(self.entries, {})
+        if entry.get("request") != asked:
+            raise NotKept
+        if "lost" in entry:
+            raise Fault("dead", entry["lost"])
+        if "reply" not in entry:
+            raise NotKept
+        return base64.b64decode(entry["reply"])
+
+
+def _reading(name: str, forbidden: Sequence[str]) -> str:
+    """Stands in a transcript for the question which of these names the source has."""
+    return hashlib.sha256(json.dumps(["uses", name, *forbidden]).encode()).hexdigest()
+
+
+def judge_kept(
+    one: Exercise, transcript: Iterable[Mapping[str, str]], secret: bytes, digest: str
+) -> ExerciseVerdict:
+    """Judge kept replies with the check as it is now. Raises NotKept where that is not possible."""
+    return _decide(one, Replay(transcript), seed_for(secret, digest, one.name), 60.0)
+
+
+def _decide(one: Exercise, transport: Any, seed: int, seconds: float) -> ExerciseVerdict:
+    try:
+        # The student's time is counted elsewhere; this ends a check that a value keeps busy.
+        with time_limit(2 * seconds):
+            return of_result(exercise.run(one, transport, np.random.default_rng(seed)))
+    except (NotKept, NoSession):
+        raise
+    except (Exception, TimeLimit) as error:
+        # This is the border: whatever a value does to a check, the other exercises go on.
+        why = f"The check could not judge this answer ({type(error).__name__}); a person must."
+        return ExerciseVerdict(one.name, 0.0, one.points, "not judged", why, 0.0)

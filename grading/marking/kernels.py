@@ -1,0 +1,110 @@
+"""The kernels that a submission can run in, by the name of their isolation.
+
+Every result records under which isolation it was made.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+
+from grading import sandbox
+from grading.course.files import CourseError
+from grading.marking.judge import NoSession, TimeLimits
+from grading.marking.session import KernelSession, connect, disconnect
+from grading.sandbox.sockets import own_sockets
+
+SANDBOX = "bubblewrap"
+TRUSTED = "none: the submissions were trusted"
+START_SECONDS = 120
+_SPARE = 60.0  # seconds by which the sandbox's own limits exceed ours, which spare the kernel
+
+
+def isolation() -> str:
+    """The isolation that this machine can give. Raises CourseError where there is none."""
+    problem = sandbox.probe()
+    if problem is not None:
+        raise CourseError(
+            f"{problem} Or grade without any protection, submissions that you trust only, with"
+            " --trust-submissions."
+        )
+    return SANDBOX
+
+
+def opener(
+    isolation: str, limits: TimeLimits, scale: str, gpu: bool = False
+) -> Callable[[], KernelSession]:
+    """What opens a session under the named isolation. It raises NoSession.
+
+    scale: the labs' scale, as LAB_SCALE has it; gpu: whether the sandbox shows NVIDIA GPUs.
+    """
+    environment = {
+        **os.environ,
+        "LAB_SCALE": scale,
+        "NBGRADER_EXECUTION": "autograde",
+        "OMP_NUM_THREADS": "1",  # submissions run beside each other
+    }
+    if isolation == TRUSTED:
+        return lambda: KernelSession(TrustedKernel(environment))
+    if isolation == SANDBOX:
+        return lambda: _sandboxed(environment, limits, gpu)
+    raise ValueError(f"no isolation is called {isolation!r}")
+
+
+def _sandboxed(environment: dict[str, str], limits: TimeLimits, gpu: bool) -> KernelSession:
+    most = sandbox.Limits(
+        cell_seconds=max(limits.cell_seconds, limits.exercise_seconds) + _SPARE,
+        wall_seconds=limits.total_seconds + _SPARE,
+    )
+    data = os.environ.get("LAB_DATA")
+    try:
+        kernel = sandbox.open_kernel(
+            most,
+            data=Path(data).resolve() if data else None,
+            gpu=gpu,
+            fast=True,
+            environment=environment,
+        )
+    except RuntimeError as error:  # a SandboxUnavailable, too
+        raise NoSession(str(error)) from None
+    return KernelSession(kernel)
+
+
+class TrustedKernel:
+    """A kernel without any isolation, for submissions that are trusted."""
+
+    isolation = TRUSTED
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._own = ExitStack()
+        folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
+        cwd = self._own.enter_context(folder)
+        sockets = self._own.enter_context(own_sockets())
+        self.manager = KernelManager(kernel_name="python3", **sockets)
+        quiet: Any = subprocess.DEVNULL  # for what does not go to the notebook
+        self.manager.start_kernel(cwd=cwd, env=environment, stdout=quiet, stderr=quiet)
+        self.client = connect(self.manager)
+        try:
+            self.client.wait_for_ready(timeout=START_SECONDS)
+        except RuntimeError as error:
+            self.close()
+            raise NoSession(f"The kernel did not start: {error}") from None
+
+    def interrupt(self) -> None:
+        self.manager.interrupt_kernel()
+
+    def alive(self) -> bool:
+        return self.manager.is_alive()
+
+    def reason(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        disconnect(self.client)
+        self.manager.shutdown_kernel(now=True)
+        self._own.close()

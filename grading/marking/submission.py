@@ -1,0 +1,225 @@
+"""Reading a notebook that someone handed in, trusting nothing in it.
+
+Of a submission only the source of its cells counts, and which answer a cell is (its grade id).
+Tags, outputs, kernel name, other metadata and files beside it count for nothing. The sources of
+check cells count for nothing either: what is judged comes from the course.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+MAX_BYTES = 150 * 2**20  # a notebook with 100 MB of outputs is still read: its code is small
+MAX_MARKS = 12_000_000  # strings, commas, brackets: each costs far more memory than its bytes
+MAX_SOURCE = 2 * 2**20
+MAX_CELLS = 2000
+
+_MARK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[,{[]', re.DOTALL)
+
+
+class Unreadable(ValueError):
+    """The submission cannot be graded at all; the message says why, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a submitted notebook: its place in the file, and all of it that is looked at.
+
+    kind: code, markdown or raw; attachments: as the file has them, of any form.
+    """
+
+    index: int
+    kind: str
+    source: str
+    id: str | None
+    grade_id: str | None
+    attachments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A step of grading: run this source. index: the cell's place in the notebook."""
+
+    source: str
+    index: int
+    grade_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A step of grading: judge this exercise."""
+
+    exercise: str
+
+
+Step = Run | Judge
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one submission asks to be run, and where its exercises are judged on the way.
+
+    notes: what was odd about the notebook, a sentence each. digest: SHA-256 of what will be run.
+    """
+
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+    digest: str
+
+
+def read(content: bytes, released: bytes, exercises: Sequence[str]) -> Submission:
+    """Read a submitted notebook against the course's release of the lab.
+
+    exercises: the names of the lab's exercises, in order. Raises Unreadable.
+    """
+    notes: list[str] = []
+    cells = [cell for cell in read_cells(content, notes) if cell.kind == "code"]
+    return plan(cells, json.loads(released), exercises, notes)
+
+
+def plan(
+    cells: Sequence[Cell], released: dict[str, Any], exercises: Sequence[str], notes: Sequence[str]
+) -> Submission:
+    """The steps that grade a notebook's code cells: they run in order, each exercise is judged
+    where its check cell stands (the last, if it is there twice), or at the end if it is missing."""
+    said = [*notes, *_about(cells, [*_answers(released), *exercises])]
+    ungraded, parameters = _sources(released, "ungraded"), _parameters(released)
+    judged_at = {cell.grade_id: cell.index for cell in cells if cell.grade_id in exercises}
+    steps: list[Step] = []
+    for cell in cells:
+        if cell.grade_id is not None and cell.grade_id in judged_at:
+            if judged_at[cell.grade_id] == cell.index:
+                steps.append(Judge(cell.grade_id))
+        elif cell.source not in ungraded and cell.source.strip():
+            # The scale is the grader's choice, so the parameters are the course's.
+            source = parameters.get(cell.id, cell.source)
+            steps.append(Run(source, cell.index, cell.grade_id))
+    steps += [Judge(name) for name in exercises if name not in judged_at]
+    # Not the cells' places: what is run is what decides.
+    done = [step.source if isinstance(step, Run) else [step.exercise] for step in steps]
+    digest = hashlib.sha256(json.dumps(done).encode()).hexdigest()
+    return Submission(tuple(steps), tuple(said), digest)
+
+
+def read_cells(content: bytes, notes: list[str]) -> list[Cell]:
+    """The cells of a submitted notebook, with a note for what was odd. Raises Unreadable."""
+    cells = _parse(content, notes)["cells"]
+    if len(cells) > MAX_CELLS:
+        raise Unreadable(f"The notebook has {len(cells)} cells; the limit is {MAX_CELLS}.")
+    found = list(_cells(cells, notes))
+    if sum(len(cell.source) for cell in found) > MAX_SOURCE:
+        raise Unreadable(f"The notebook's cells exceed {MAX_SOURCE // 2**20} MB without outputs.")
+    return found
+
+
+def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
+    _measure(content)
+    try:
+        notebook = json.loads(content, parse_constant=lambda name: notes.append(_constant(name)))
+    except RecursionError:
+        raise Unreadable("The file is nested too deep to be a notebook.") from None
+    except ValueError as error:
+        if not content.strip():
+            raise Unreadable("The file is empty, or is no file but a link or a folder.") from None
+        if content.lstrip()[:1] == b"{":
+            where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+            message = f"The notebook is cut off or damaged{where}: save it and hand it in again."
+            raise Unreadable(message) from None
+        raise Unreadable("The file is not a notebook: it is not JSON.") from None
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise Unreadable("The file is JSON but not a notebook of format 4: it has no cells.")
+    language = _language(notebook)
+    if language not in ("", "python"):
+        raise Unreadable(f"The notebook is written in {language[:40]!a}, not in Python.")
+    return notebook
+
+
+def _measure(content: bytes) -> None:
+    """Refuse what would take too much memory to read."""
+    remedy = "clear the notebook's outputs and hand it in again."
+    if len(content) > MAX_BYTES:
+        most = f"{MAX_BYTES / 2**20:.0f} MB"
+        raise Unreadable(f"The file has more than the {most} that are read: {remedy}")
+    if len(content) > MAX_MARKS and any(islice(_MARK.finditer(content), MAX_MARKS, None)):
+        raise Unreadable(f"The file holds more values than are read: {remedy}")
+
+
+def _constant(name: str) -> str:
+    return f"The file holds {name}, which is not JSON; it was read all the same."
+
+
+def _language(notebook: dict[str, Any]) -> str:
+    metadata = notebook.get("metadata")
+    info = metadata.get("language_info") if isinstance(metadata, dict) else None
+    name = info.get("name") if isinstance(info, dict) else None
+    return name.lower() if isinstance(name, str) else ""
+
+
+def _cells(cells: Sequence[Any], notes: list[str]) -> Iterator[Cell]:
+    """The cells that can be read."""
+    for index, cell in enumerate(cells):
+        kind = cell.get("cell_type") if isinstance(cell, dict) else None
+        if kind not in ("code", "markdown", "raw"):
+            notes.append(f"Cell {index + 1} is not a cell; it was left out.")
+            continue
+        source = cell.get("source", "")
+        if isinstance(source, list) and all(isinstance(line, str) for line in source):
+            source = "".join(source)
+        if not isinstance(source, str):
+            notes.append(f"Cell {index + 1} has no readable source; it was left out.")
+            continue
+        # JSON may hold halves of characters, which no encoding has.
+        source = source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        name, pictures = cell.get("id"), cell.get("attachments")
+        yield Cell(
+            index,
+            kind,
+            source,
+            name if isinstance(name, str) else None,
+            _grade_id(cell),
+            pictures if isinstance(pictures, dict) else {},
+        )
+
+
+def _grade_id(cell: dict[str, Any]) -> str | None:
+    metadata = cell.get("metadata")
+    about = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    grade_id = about.get("grade_id") if isinstance(about, dict) else None
+    return grade_id if isinstance(grade_id, str) else None
+
+
+def _sources(released: dict[str, Any], tag: str) -> set[str]:
+    """Sources of the release's cells that have this tag.
+
+    A lab tags `ungraded` what takes time and defines nothing that an answer uses: demonstrations,
+    experiments. A learner who changes such a cell has it run like any other.
+    """
+    return {"".join(cell["source"]) for cell in _tagged(released, tag)}
+
+
+def _parameters(released: dict[str, Any]) -> dict[str | None, str]:
+    return {cell["id"]: "".join(cell["source"]) for cell in _tagged(released, "parameters")}
+
+
+def _tagged(released: dict[str, Any], tag: str) -> list[dict[str, Any]]:
+    return [cell for cell in released["cells"] if tag in cell["metadata"].get("tags", [])]
+
+
+def _answers(released: dict[str, Any]) -> list[str]:
+    code = [cell for cell in released["cells"] if cell["cell_type"] == "code"]
+    about = [cell["metadata"].get("nbgrader", {}) for cell in code]
+    return [one["grade_id"] for one in about if one.get("solution")]
+
+
+def _about(cells: Sequence[Cell], wanted: Sequence[str]) -> Iterator[str]:
+    """What is odd about the cells that should be there once each."""
+    found = [cell.grade_id for cell in cells]
+    for name in wanted:
+        if (times := found.count(name)) == 0:
+            yield f"The cell {name} is missing."
+        elif times > 1:
+            yield f"The cell {name} is there {times} times."

@@ -1,0 +1,1 @@
+"""What runs first inside a sandbox, before any code of a student's."""

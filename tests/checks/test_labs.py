@@ -1,0 +1,98 @@
+"""Every check of every lab against the reference, the named mistakes and answers that are none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grading.answer import exercise, render
+from grading.answer.exercise import Result
+from grading.check import Notebook
+from tests import mistakes
+from tests.labs import LABS, answer_names, answered, reference
+from tests.mistakes import Mistake
+
+EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
+MISTAKES = [(lab, mistake) for lab in LABS for mistake in mistakes.load(lab)]
+
+
+def judged(lab: str, name: str, namespace: dict[str, Any], seed: int = 0) -> Result:
+    found = exercise.load(lab)[name]
+    return exercise.run(found, Notebook(namespace), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize(("lab", "name"), EXERCISES)
+def test_the_reference_gets_full_marks_for_any_input(lab: str, name: str) -> None:
+    points = exercise.load(lab)[name].points
+    for seed in range(12):
+        result = judged(lab, name, reference(lab), seed)
+        assert result.score == points, render.text(result)
+        assert all(part.fault is None for part in result.parts), render.text(result)
+
+
+@pytest.mark.parametrize(
+    ("lab", "mistake"), MISTAKES, ids=[f"{lab}-{m.exercise}-{m.name}" for lab, m in MISTAKES]
+)
+def test_a_named_mistake_loses_its_marks_and_gets_its_diagnosis(lab: str, mistake: Mistake) -> None:
+    namespace = answered(lab, mistake.code)
+    for seed in range(3):
+        result = judged(lab, mistake.exercise, namespace, seed)
+        text = render.text(result)
+        assert mistake.says in text, text
+        assert result.score == mistake.score < result.points, text
+
+
+def answers_that_are_none() -> dict[str, Callable[..., Any]]:
+    return {
+        "None": lambda *args, **kwargs: None,
+        "zero": lambda *args, **kwargs: 0.0,
+        "NaN": lambda *args, **kwargs: float("nan"),
+        "a string": lambda *args, **kwargs: "one",
+        "an object": lambda *args, **kwargs: object(),
+        "an empty tuple": lambda *args, **kwargs: (),
+        "a pair of zeros": lambda *args, **kwargs: (0.0, 0.0),
+        "an array of zeros": lambda *args, **kwargs: np.zeros(3),
+        "an array of NaN": lambda *args, **kwargs: np.full((3, 3), np.nan),
+        "its first argument": lambda *args, **kwargs: args[0] if args else None,
+        "its arguments": lambda *args, **kwargs: args,
+        "zeros like its first argument": lambda *args, **kwargs: np.zeros_like(args[0]),
+    }
+
+
+@pytest.mark.parametrize("answer", answers_that_are_none())
+@pytest.mark.parametrize(("lab", "name"), EXERCISES)
+def test_an_answer_that_is_none_passes_nothing(lab: str, name: str, answer: str) -> None:
+    function = answers_that_are_none()[answer]
+    namespace, names = dict(reference(lab)), answer_names(lab, name)
+    assert names, f"no answer cell {name}_… in solutions/{lab}.py"
+    for each in names:
+        namespace[each] = function if callable(reference(lab)[each]) else _value(function)
+    result = judged(lab, name, namespace)
+    text = render.text(result)
+    assert result.score < result.points, text
+    assert result.score <= 0.34 * result.points, text
+    faults = [part.fault for part in result.parts if part.fault is not None]
+    assert not [fault for fault in faults if fault.kind == "check"], text
+
+
+def _value(function: Callable[..., Any]) -> Any:
+    """The same answer for an exercise that asks for a value; 12345.0 stands for an argument."""
+    return function(12345.0)
+
+
+@pytest.mark.parametrize(("lab", "name"), EXERCISES)
+def test_each_exercise_has_three_named_mistakes(lab: str, name: str) -> None:
+    assert sum(mistake.exercise == name for mistake in mistakes.load(lab)) >= 3
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_lab_has_ten_points_in_five_to_eight_exercises(lab: str) -> None:
+    exercises = exercise.load(lab).values()
+    assert sum(one.points for one in exercises) == 10
+    assert 5 <= len(exercises) <= 8
+
+
+def test_exercise_names_are_unique_over_the_course() -> None:
+    names = [name for _, name in EXERCISES]
+    assert len(names) == len(set(names)) > 0

@@ -1,0 +1,424 @@
+"""Set-up, through its doors: `make`, `python install.py`, `.ci/run`, environment.yml.
+
+Installing for real takes gigabytes, so most of these tests put a stand-in for uv on PATH, which
+writes down how it was called; the messages that it repeats are uv's own, recorded.
+"""
+
+import ast
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+MAKE = shutil.which("make") or "make"
+BASH = shutil.which("bash") or "bash"
+UV_VERSION = "1.2.3"
+# Starts install.py, named in argv[1], in a Python that was changed by the statement before it.
+CHANGED = (
+    "import importlib.util, runpy, shutil, sys; {}; runpy.run_path(sys.argv[1], None, '__main__')"
+)
+
+UV = f"""#!/bin/sh
+case "$*" in
+  --version) echo "uv {UV_VERSION}"; exit;;
+  "cache dir") echo "$HOME"; exit;;
+esac
+echo "$*" >> uv.log
+case "$*" in
+  *uv.txt) /bin/cp "$0" .venv/bin/uv;;
+  *) [ -z "$UV_SAYS" ] || {{ echo "$UV_SAYS"; exit 2; }};;
+esac
+"""
+
+NO_NETWORK = """error: Request failed after 3 retries in 4.7s
+  cause: Failed to fetch: http://localhost/simple/uri-template/
+  cause: client error (Connect)
+  cause: dns error"""
+DISK_FULL = """error: Failed to install: numpy-2.4.6.whl (numpy==2.4.6)
+  cause: Failed to copy to `.venv/lib/python3.11/site-packages/numpy.libs/libgfortran.so`
+  cause: failed to copy file: No space left on device (os error 28)"""
+NO_BUILD = """error: No solution found when resolving dependencies
+  cause: Because torch==2.14.1 has no wheels with a matching platform tag and you require
+  torch==2.14.1, we can conclude that your requirements are unsatisfiable."""
+
+
+class Course:
+    """A copy of what set-up consists of, with an empty home and a PATH of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "the course"
+        self.bin = folder / "bin"
+        self.home = folder / "home"
+        for new in (self.folder, self.bin, self.home):
+            new.mkdir()
+        for name in ("install.py", "Makefile", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.folder)
+        self.lock = self.folder / "requirements.txt"
+        self.lock.write_text(
+            f"uv=={UV_VERSION} \\\n    --hash=sha256:{0:064}\n    # via the course\n"
+        )
+        self.log = self.folder / "uv.log"
+
+    def command(self, name: str, script: str) -> None:
+        """Put a shell script on PATH."""
+        file = self.bin / name
+        file.write_text(script if script.startswith("#!") else f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+
+    def old_python(self) -> str:
+        """A script that is Python 3.6 as far as install.py can tell."""
+        changed = CHANGED.format('sys.version_info = (3, 6, 15, "final", 0)')
+        return f'exec {shlex.join([sys.executable, "-c", changed])} "$@"'
+
+    def run(self, *command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        env = {"PATH": str(self.bin), "HOME": str(self.home), **variables}
+        return subprocess.run(
+            command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=100
+        )
+
+    def install(self, changed: str = "pass", **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-c", CHANGED.format(changed), "install.py", **variables)
+
+    def uv_calls(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    return Course(tmp_path)
+
+
+@pytest.fixture
+def installed(course: Course) -> Course:
+    course.command("uv", UV)
+    done = course.install()
+    assert done.returncode == 0, done.stderr
+    return course
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """What a failed run says last; the lines before may only say what it was doing."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    *before, last = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
+    assert all(line.startswith(("Installing into .venv", "Bringing .venv")) for line in before)
+    return last
+
+
+# Python
+
+
+def test_install_parses_under_python_3_6() -> None:
+    tree = ast.parse((ROOT / "install.py").read_text("utf-8"), feature_version=(3, 7))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert "__future__" not in modules, "`annotations` came with 3.7"
+    walrus = [node for node in ast.walk(tree) if isinstance(node, ast.NamedExpr)]
+    assert not walrus
+
+
+def test_an_old_python_is_told_in_one_sentence(course: Course) -> None:
+    course.command("python3", course.old_python())
+    message = one_sentence(course.run(MAKE, "lab"))
+    assert message.startswith("Python 3.6 is too old: the course needs Python 3.11, 3.12 or 3.13")
+    assert "PYTHON=" in message
+
+
+def test_a_python_newer_than_the_lock_is_told_so(course: Course) -> None:
+    done = course.install('sys.version_info = (3, 99, 0, "final", 0)')
+    assert one_sentence(done).startswith("Python 3.99 is too new")
+
+
+def test_an_old_python_hands_over_to_a_good_one_on_path(course: Course) -> None:
+    course.command("python3", course.old_python())
+    course.command("python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    course.command("python3.12", 'case "$1" in -ISc) echo 3.12;; *) echo "took over: $*";; esac')
+    done = course.run(MAKE, "install")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"took over: {course.folder / 'install.py'}"
+
+
+def test_no_python_at_all_is_told_in_one_sentence(course: Course) -> None:
+    message = one_sentence(course.run(MAKE, "test"))
+    assert message.startswith("python3 was not found: install Python 3.11, 3.12 or 3.13")
+
+
+# Installing
+
+
+def test_installs_the_lock_with_its_hashes_and_the_course_itself(installed: Course) -> None:
+    bootstrap, lock, itself = installed.uv_calls()
+    assert "--require-hashes" in bootstrap
+    assert "--require-hashes -r requirements.txt" in lock
+    assert "--no-deps" in itself
+    assert itself.endswith("-e .")
+    locked = (installed.folder / ".venv/uv.txt").read_text()
+    assert locked == f"uv=={UV_VERSION}     --hash=sha256:{0:064}"
+
+
+def test_a_second_run_does_nothing(installed: Course) -> None:
+    before = installed.uv_calls()
+    done = installed.run(MAKE, "install", f"PYTHON={sys.executable}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert installed.uv_calls() == before
+
+
+def test_asking_for_another_python_says_how_to_get_it(installed: Course) -> None:
+    other = 12 if sys.version_info[1] == 11 else 11
+    done = installed.install(f'sys.version_info = (3, {other}, 0, "final", 0)')
+    assert done.returncode == 0
+    assert f"Note: .venv keeps a Python other than 3.{other}; `make distclean`" in done.stderr
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "pyproject.toml"])
+def test_a_changed_lock_is_brought_up_to_date(installed: Course, file: str) -> None:
+    path = installed.folder / file
+    path.write_text(path.read_text().replace("numpy>=2.1", "numpy>=2.2") + "# changed\n")
+    assert installed.install().returncode == 0
+    calls = installed.uv_calls()
+    assert len(calls) == 5, "the lock and the course, and uv only if it is another"
+    assert installed.install().returncode == 0
+    assert installed.uv_calls() == calls
+
+
+def test_a_changed_linter_setting_is_no_reason_to_install(installed: Course) -> None:
+    before = installed.uv_calls()
+    path = installed.folder / "pyproject.toml"
+    path.write_text(path.read_text().replace("line-length = 100", "line-length = 99"))
+    assert installed.install().returncode == 0
+    assert installed.uv_calls() == before
+
+
+def test_an_update_that_cannot_download_leaves_the_installation(installed: Course) -> None:
+    lock = installed.lock.read_text()
+    installed.lock.write_text(lock + "numpy==3.0\n")
+    message = one_sentence(installed.install(UV_SAYS=NO_NETWORK))
+    assert message.startswith("The package index cannot be reached")
+    installed.lock.write_text(lock)
+    before = installed.uv_calls()
+    assert installed.install().returncode == 0
+    assert installed.uv_calls() == before
+
+
+@pytest.mark.parametrize("how", ["cut off", "python gone", "moved", "record cut off"])
+def test_a_broken_environment_is_made_anew(installed: Course, how: str) -> None:
+    venv = installed.folder / ".venv"
+    (venv / "half a package").touch()
+    record = venv / "course-install.json"
+    if how == "cut off":
+        record.write_text(record.read_text().replace("true", "false"))
+    elif how == "record cut off":
+        record.write_text(record.read_text()[:20])
+    elif how == "python gone":
+        (venv / "bin/python").unlink()
+        (venv / "bin/python").symlink_to("/nowhere/python")
+    else:
+        installed.folder = installed.folder.rename(installed.folder.with_name("elsewhere"))
+        venv = installed.folder / ".venv"
+    done = installed.install()
+    assert done.returncode == 0, done.stderr
+    assert not (venv / "half a package").exists()
+
+
+def test_an_installation_that_failed_halfway_is_made_anew(installed: Course) -> None:
+    installed.lock.write_text(installed.lock.read_text() + "numpy==3.0\n")
+    assert one_sentence(installed.install(UV_SAYS=DISK_FULL)).startswith(
+        "The disk has too little room"
+    )
+    half = installed.folder / ".venv/half a package"
+    half.touch()
+    assert installed.install().returncode == 0
+    assert not half.exists()
+
+
+def test_an_environment_of_ones_own_is_kept(course: Course) -> None:
+    course.command("uv", UV)
+    own = course.folder / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
+    (own / "a package of one's own").touch()
+    assert one_sentence(course.install(UV_SAYS=NO_NETWORK)).startswith("The package index")
+    assert course.install().returncode == 0
+    assert (own / "a package of one's own").exists()
+
+
+# What can go wrong
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (NO_NETWORK, "The package index cannot be reached: connect to the network"),
+        (DISK_FULL, "The disk has too little room"),
+        (NO_BUILD, "The course's packages are not built for this machine"),
+        ("error: Hash mismatch for `numpy==2.4.6`", "A downloaded package is not the one"),
+        ("invalid peer certificate: UnknownIssuer", "The package index's certificate is not"),
+    ],
+)
+def test_a_foreseen_failure_is_one_sentence(course: Course, says: str, told: str) -> None:
+    course.command("uv", UV)
+    assert one_sentence(course.install(UV_SAYS=says)).startswith(told)
+
+
+def test_an_unforeseen_failure_shows_what_uv_said(course: Course) -> None:
+    course.command("uv", UV)
+    done = course.install(UV_SAYS="error: the moon is in the wrong quarter")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    *_, said, told = done.stderr.splitlines()
+    assert said == "error: the moon is in the wrong quarter"
+    assert told.startswith("The installation stopped for the reason above: run the same command")
+
+
+def test_the_real_uv_without_a_network(course: Course) -> None:
+    (course.bin / "uv").symlink_to(Path(sysconfig.get_path("scripts")) / "uv")
+    shutil.copy(ROOT / "requirements.txt", course.lock)
+    with socket.socket() as unused:  # bound but not listening: connections are refused
+        unused.bind(("127.0.0.1", 0))
+        index = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        done = course.install(UV_DEFAULT_INDEX=index, UV_HTTP_RETRIES="0")
+    assert one_sentence(done).startswith("The package index cannot be reached")
+
+
+def test_a_disk_too_small_is_told_before_anything_is_downloaded(course: Course) -> None:
+    course.command("uv", UV)
+    done = course.install("shutil.disk_usage = lambda _: shutil._ntuple_diskusage(9e9, 8e9, 1e9)")
+    assert one_sentence(done).startswith("The disk has too little room")
+    assert len(course.uv_calls()) == 1, "only uv itself"
+
+
+def test_a_python_without_pip_and_uv_gets_the_remedy(course: Course) -> None:
+    message = one_sentence(course.install("importlib.util.find_spec = lambda name: None"))
+    assert "python3-venv" in message
+
+
+# Makefile
+
+
+def test_clean_never_deletes_the_learners_work(installed: Course) -> None:
+    work = installed.folder / "my_labs/01_perceptron.ipynb"
+    checkpoint = installed.folder / "my_labs/.ipynb_checkpoints/01_perceptron-checkpoint.ipynb"
+    made = installed.folder / "build/executed/01_perceptron.ipynb"
+    cache = installed.folder / "grading/__pycache__/check.pyc"
+    for file in (work, checkpoint, made, cache):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    tools = os.environ["PATH"]
+    assert installed.run(MAKE, "clean", PATH=tools).returncode == 0
+    assert not made.exists()
+    assert not cache.exists()
+    assert (installed.folder / ".venv/bin/python").exists()
+    assert installed.run(MAKE, "distclean", PATH=tools).returncode == 0
+    assert not (installed.folder / ".venv").exists()
+    assert work.read_text() == checkpoint.read_text() == "mine"
+
+
+def test_help_is_the_default_and_lists_every_target(course: Course) -> None:
+    done = course.run(MAKE, PATH=os.environ["PATH"])
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    assert re.findall(r"^make (\w+) +\S", done.stdout, re.MULTILINE) == phony[1].split()
+
+
+# Versions
+
+
+def pins(lines: list[str], python: str) -> dict[str, str]:
+    """Package -> the version that these requirement lines pin for this Python."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    found = [Requirement(line.rstrip(" \\")) for line in lines]
+    return {
+        pin.name: next(iter(pin.specifier)).version
+        for pin in found
+        if pin.marker is None or pin.marker.evaluate(environment)
+    }
+
+
+def locked(python: str) -> dict[str, str]:
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    return pins([line for line in lines if re.match(r"[a-z0-9].*==", line)], python)
+
+
+def direct(*extras: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][e] for e in extras)]
+    return [Requirement(text) for group in lists for text in group]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_has_every_dependency(python: str) -> None:
+    versions = locked(python)
+    wanted = direct("cluster", "test")
+    missing = [str(r) for r in wanted if versions.get(r.name, "0") not in r.specifier]
+    assert not missing, f"requirements.txt lacks {missing} for Python {python}: run `make lock`"
+
+
+def test_conda_gets_the_versions_of_the_lock() -> None:
+    text = (ROOT / "environment.yml").read_text("utf-8")
+    python = re.search(r"python=(\S+)", text)
+    assert python is not None
+    versions = locked(python[1])
+    listed = pins(re.findall(r"^ +- (\S+==.*)$", text, re.MULTILINE), python[1])
+    assert listed == {r.name: versions[r.name] for r in direct()}, "run `make lock`"
+
+
+# Tests and continuous integration
+
+
+def test_ci_runs_the_readmes_test_command_and_fails_with_it(course: Course) -> None:
+    shutil.copytree(ROOT / ".ci", course.folder / ".ci")
+    (course.bin / "dirname").symlink_to(shutil.which("dirname") or "dirname")
+    course.command("id", "echo 1000")
+    course.command("make", 'echo "make $*"; exit 7')
+    done = course.run(BASH, ".ci/run")
+    assert done.returncode == 7
+    not_installed, command = done.stdout.splitlines()
+    assert not_installed.startswith("Not installed: chromium")
+    assert command == "make test"
+
+
+def pytest_on(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """Run a test file under the course's conftest.py, in a process of its own."""
+    tests = folder / "tests"
+    tests.mkdir()
+    for name in ("__init__.py", "conftest.py", "needs.py"):
+        shutil.copy(ROOT / "tests" / name, tests)
+    (tests / "test_it.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", tests]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+
+
+SKIPPED = """
+import tests.needs
+tests.needs.PROBES["tea"] = ((("no-such-kettle", "--version"),), "there is no kettle")
+
+@tests.needs.needs("tea")
+def test_one(): pass
+
+@tests.needs.needs("tea")
+def test_two(): pass
+"""
+
+
+def test_a_run_that_checked_nothing_fails(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, SKIPPED)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout
+
+
+def test_the_last_lines_say_what_did_not_run(tmp_path: Path) -> None:
+    own = """
+def test_three(tmp_path_factory):
+    import os
+    assert os.environ["LAB_PROGRESS"].startswith(str(tmp_path_factory.getbasetemp()))
+"""
+    done = pytest_on(tmp_path, SKIPPED + own)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "Not run here: 2 tests: there is no kettle"
