@@ -187,7 +187,7 @@ def groups(lab: str) -> Iterator[tuple[list[Mistake], Marks]]:
 
 def independent(lab: str, group: list[Mistake]) -> bool:
     code = "\n\n".join(mistake.code for mistake in group)
-    return all(here(lab, mistake.exercise, code) == mistake.score for mistake in group)
+    return all(here(lab, mistake.exercise, code) == mistake.points for mistake in group)
 
 
 def here(lab: str, name: str, code: str) -> float:

@@ -6,6 +6,8 @@
     check("perceptron_update")            # judges the notebook's own function, at once
     with check.needs("perceptron_train"):
         ...                               # shows the learner's own work, once there is some
+    check.predict("which moves w more", "", "far", "close", "same")     # a guess, not marked
+    check.measured("which moves w more", "far")                          # its answer, later on
     progress()                            # the learner's standing over the course
 
 The result is displayed, not returned, and its display metadata carries the points for programs
@@ -49,6 +51,7 @@ class Checks:
 
     def __init__(self, lab: str) -> None:
         self.lab = lab
+        self._guesses: dict[str, str] = {}  # the first, by question
 
     def __call__(self, name: str) -> float | None:
         """Judge the exercise `name` on the caller's own work and show the result."""
@@ -75,6 +78,28 @@ class Checks:
             _close_figures()  # one that the block began would else be drawn, empty
             listed = " and ".join(f"`{name}`" for name in names)
             print(f"This cell shows your {listed}: run it again once the exercise is done.")
+
+    def predict(self, question: str, guess: str, *options: str) -> None:
+        """Note the learner's first guess at a question, to be answered by `measured`. No marks.
+
+        question: in a few words; guess: what the learner wrote, "" for not yet.
+        """
+        listed = ", ".join(f'"{option}"' for option in options)
+        if guess not in options:
+            wrong = f"{guess!r} is none of them. " if guess else ""
+            print(f"{wrong}Your guess goes between the quotes: one of {listed}.")
+            return
+        self._guesses.setdefault(question, guess)
+        first = self._guesses[question]
+        now = f", and now {guess}" if guess != first else ""
+        print(f"Noted: {question}? Your first guess: {first}{now}.")
+
+    def measured(self, question: str, answer: str) -> None:
+        """Show what came out beside the learner's first guess. answer: one of the options."""
+        first = self._guesses.get(question)
+        yours = f"you guessed {first}" if first else "you made no guess"
+        agrees = ", and it is" if first == answer else f"; it is {answer}"
+        print(f"{question}? Measured: {yours}{agrees}.")
 
     def __repr__(self) -> str:
         return f"<checks of {self.lab}: {', '.join(exercise.load(self.lab))}>"

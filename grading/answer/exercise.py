@@ -115,10 +115,12 @@ def exercise(
 
 
 @contextmanager
-def part(title: str, *, points: float) -> Iterator[None]:
+def part(title: str, *, points: float, alone: bool = True) -> Iterator[None]:
     """One part of the exercise being checked: earns `points` if the block raises no Fault.
 
     The exercise goes on after a failed part, except where the rest could only fail alike.
+    alone: False for what an answer that does nothing does as well, such as raising an error for
+    input that must be refused: it earns its points only beside an earlier part that passed.
     """
     result = _running.get()
     if result is None:
@@ -126,6 +128,8 @@ def part(title: str, *, points: float) -> Iterator[None]:
     fault = None
     try:
         yield
+        if not alone and result.score == 0:
+            raise Fault("value", "This counts once something above it is right.")
     except Fault as caught:
         fault = caught
     except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:

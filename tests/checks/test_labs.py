@@ -1,5 +1,6 @@
 """Every check of every lab against the reference, the named mistakes and answers that are none."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,19 @@ import pytest
 from grading.answer import exercise, render
 from grading.answer.exercise import Result
 from grading.check import Notebook
-from tests import mistakes
+from tests import mistakes, styles
 from tests.labs import LABS, answer_names, answered, reference
 from tests.mistakes import Mistake
 
+# Inputs that each mistake is tried with; `make test MISTAKE_SEEDS=3` for more.
+SEEDS = int(os.environ.get("MISTAKE_SEEDS") or 1)
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
+STYLES = [
+    (lab, name, style)
+    for lab in LABS
+    for name, codes in styles.load(lab).items()
+    for style in codes
+]
 MISTAKES = [(lab, mistake) for lab in LABS for mistake in mistakes.load(lab)]
 
 
@@ -36,11 +45,19 @@ def test_the_reference_gets_full_marks_for_any_input(lab: str, name: str) -> Non
 )
 def test_a_named_mistake_loses_its_marks_and_gets_its_diagnosis(lab: str, mistake: Mistake) -> None:
     namespace = answered(lab, mistake.code)
-    for seed in range(3):
+    for seed in range(SEEDS):
         result = judged(lab, mistake.exercise, namespace, seed)
         text = render.text(result)
         assert mistake.says in text, text
-        assert result.score == mistake.score < result.points, text
+        assert result.score == mistake.points < result.points, text
+
+
+@pytest.mark.parametrize(("lab", "name", "style"), STYLES)
+def test_a_right_answer_in_another_style_gets_full_marks(lab: str, name: str, style: str) -> None:
+    namespace = answered(lab, styles.load(lab)[name][style])
+    for seed in range(2):
+        result = judged(lab, name, namespace, seed)
+        assert result.score == result.points, render.text(result)
 
 
 def answers_that_are_none() -> dict[str, Callable[..., Any]]:

@@ -50,7 +50,7 @@ def test_the_examples_mistakes_get_their_diagnoses(
         namespace: dict[str, object] = {}
         exec(mistake.code, namespace)
         result = exercise.run(one, Notebook(namespace), np.random.default_rng())
-        assert result.score == mistake.score
+        assert result.score == mistake.points
         fault = result.parts[0].fault
         assert fault is not None
         assert mistake.says in " ".join(fault.lines())
