@@ -92,7 +92,7 @@ def _sources_of_answers(lab: str) -> list[str]:
 
 
 def _used(source: str) -> set[str]:
-    """The names that a cell takes from others: no function's own, none that it gives a value first."""
+    """The names that a cell takes from others: no function's own, none that it gives first."""
     tables, names = [symtable.symtable(source, "<cell>", "exec")], set[str]()
     while tables:
         table = tables.pop()
