@@ -107,7 +107,9 @@ def _update(options: argparse.Namespace) -> int:
 
 
 def _progress(options: argparse.Namespace) -> int:
-    print(progress.table(progress.standing()))
+    from grading.course.outline import titles_of
+
+    print(progress.table(progress.standing(), titles_of(ROOT)))
     return 0
 
 

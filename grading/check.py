@@ -122,7 +122,12 @@ def checks(lab: str) -> Checks:
 
 def progress() -> None:
     """Show the learner's standing over the course."""
-    text = standings.table(standings.standing())
+    found, titles = standings.standing(), None
+    if found:  # in the sandbox there are neither checks nor a list of the course
+        from grading.course.outline import titles_of
+
+        titles = titles_of(Path(__file__).parents[1])
+    text = standings.table(found, titles)
     _show(text, f"<pre>{escape(text)}</pre>")
 
 

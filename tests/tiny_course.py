@@ -68,11 +68,24 @@ check("guess")
 '''
 
 
+OUTLINE = """\
+title: A tiny course
+promise: It doubles.
+languages: [en]
+parts:
+  - title: Beginnings
+    labs:
+      - {name: 01_tiny, title: Tiny, promise: You double a number., minutes: 1, level: 1, needs: []}
+      - {name: 02_later, title: Later, promise: You add., minutes: 2, level: 2, needs: [01_tiny]}
+"""
+
+
 def write_source(root: Path, source: str = SOURCE, lab: str = LAB) -> Path:
     """Write a lab's source into the course at `root`; returns its path."""
     file = root / "solutions" / f"{lab}.py"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source, encoding="utf-8")
+    (root / "course.yml").write_text(OUTLINE, encoding="utf-8")
     return file
 
 

@@ -1,12 +1,15 @@
 """The learner's standing over the course, kept in one small local file.
 
 One JSON object a line, appended as results come in and never rewritten, so that two notebooks open
-at once, or a kill in the middle of a line, lose nothing. The last line about an exercise counts.
+at once, or a kill in the middle of a line, lose nothing. The best score counts: who tries a wrong
+variant after a right one loses nothing.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from grading.answer import exercise
@@ -15,12 +18,17 @@ from grading.answer.exercise import Result
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the learner stands in one exercise; score is None where it was never checked."""
+    """Where the learner stands in one exercise.
+
+    score: the best; None where it was never checked. last: the day of the last check, as
+    2026-11-29; "" where it was never checked.
+    """
 
     lab: str
     exercise: str
     points: float
     score: float | None
+    last: str = ""
 
 
 def progress_file() -> Path:
@@ -31,50 +39,66 @@ def progress_file() -> Path:
 
 def record(result: Result) -> None:
     """Remember a result; raises OSError where the file cannot be written."""
-    if _scores(progress_file()).get((result.lab, result.exercise)) == result.score:
+    file, today = progress_file(), date.today().isoformat()
+    if _kept(file).get((result.lab, result.exercise), (-1.0, "")) >= (result.score, today):
         return
-    file = progress_file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    line = {"lab": result.lab, "exercise": result.exercise, "score": result.score}
+    line = {"lab": result.lab, "exercise": result.exercise, "score": result.score, "on": today}
     # A leading line break, in case an earlier write was cut off.
     with file.open("a", encoding="utf-8") as stream:
         stream.write("\n" + json.dumps(line))
 
 
 def standing() -> list[Standing]:
-    """Every exercise of the course in order, with the learner's latest score."""
-    scores = _scores(progress_file())
+    """Every exercise of the course in order, with the learner's best score."""
+    kept = _kept(progress_file())
     return [
-        Standing(lab, name, one.points, scores.get((lab, name)))
+        Standing(lab, name, one.points, *kept.get((lab, name), (None, "")))
         for lab in exercise.labs()
         for name, one in exercise.load(lab).items()
     ]
 
 
-def table(standings: list[Standing]) -> str:
-    """The standing as plain text: a line a lab, and a line an exercise of a lab that is begun."""
+def table(standings: list[Standing], titles: Mapping[str, str] | None = None) -> str:
+    """The standing as plain text: a line a lab, and a line an exercise of a lab that is begun.
+
+    titles: of the labs by name, in the course's order; those without exercises are to come.
+    """
+    titles = titles or {one.lab: one.lab for one in standings}
     lines = []
-    for lab in dict.fromkeys(one.lab for one in standings):
+    for lab in dict.fromkeys([*titles, *(one.lab for one in standings)]):
         own = [one for one in standings if one.lab == lab]
-        lines.append(f"{lab:<32} {_total(own)}")
+        title = titles.get(lab, lab)
+        if not own:
+            lines.append(f"{title:<36} to come")
+            continue
+        lines.append(f"{title:<36} {_total(own)}{_last(own)}")
         begun = any(one.score is not None for one in own)
         if begun and any(one.score != one.points for one in own):
-            lines += [f"    {one.exercise:<28} {_score(one)}" for one in own]
-    lines.append(f"{'the course so far':<32} {_total(standings)}")
+            lines += [f"    {one.exercise:<32} {_score(one)}" for one in own]
+    lines.append(f"{'the course so far':<36} {_total(standings)}")
     return "\n".join(lines)
 
 
-def _scores(file: Path) -> dict[tuple[str, str], float]:
-    scores = {}
+def _kept(file: Path) -> dict[tuple[str, str], tuple[float, str]]:
+    """The best score of each exercise, and the day of its last check."""
+    kept: dict[tuple[str, str], tuple[float, str]] = {}
     if not file.exists():
-        return scores
+        return kept
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            scores[entry["lab"], entry["exercise"]] = float(entry["score"])
+            key, score = (entry["lab"], entry["exercise"]), float(entry["score"])
+            best, last = kept.get(key, (score, ""))
+            kept[key] = max(best, score), max(last, str(entry.get("on", "")))
         except (ValueError, KeyError, TypeError):
             continue  # an empty line, or one that a kill cut off: its result is checked again
-    return scores
+    return kept
+
+
+def _last(standings: list[Standing]) -> str:
+    last = max(one.last for one in standings)
+    return f"   last on {last}" if last else ""
 
 
 def _score(one: Standing) -> str:

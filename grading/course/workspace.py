@@ -17,6 +17,7 @@ from typing import Any
 from grading.answer import progress
 from grading.course.files import CourseError, labs_in, select, write_atomically
 from grading.answer.progress import Standing
+from grading.course.outline import outline
 from grading.course.start_page import start_page
 
 START_PAGE = "start.md"
@@ -96,7 +97,7 @@ def serve(
     filled = fill(root)
     opening = "JupyterLab opens the course; Ctrl-C here stops it."
     print("\n".join([*filled.sentences(), opening]), flush=True)
-    page = start_page(root / "labs", filled.newer, standing())
+    page = start_page(outline(root), root / "labs", filled.newer, standing())
     write_atomically(root / "my_labs" / START_PAGE, page.encode())
     if os.environ.get("LAB_DATA"):
         # The kernels run in my_labs: a relative path would mean another place there.

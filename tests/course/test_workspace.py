@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from grading.answer.progress import Standing
+from grading.course.outline import outline
 from grading.course.release import release
 from grading.course.start_page import start_page
 from grading.course.workspace import fill, update
@@ -289,20 +290,21 @@ def standing(score: float | None) -> list[Standing]:
 
 
 def test_the_start_page_opens_the_next_lab_and_shows_the_standing(course: Path) -> None:
-    second = course / "labs" / "02_later.ipynb"
-    shutil.copy(course / "labs" / f"{LAB}.ipynb", second)
-    labs = course / "labs"
-    page = start_page(labs, [], standing(None)).replace("\u00a0", " ")
+    labs, listed = course / "labs", outline(course)
+    page = start_page(listed, labs, [], standing(None)).replace("\u00a0", " ")
     assert "[Begin with lab 01 · Tiny →](01_tiny.ipynb)" in page
-    assert "| [01 · Tiny](01_tiny.ipynb) | You double a number. | 0 of 3 |" in page
-    assert "Part I ·" in page
-    assert "[Go on with lab 01 · Tiny →]" in start_page(labs, [], standing(1.5))
+    assert "| [01 · Tiny](01_tiny.ipynb) | You double a number. | ●○○ | 1 | 0 of 3 |" in page
+    assert "| 02 · Later | You add. | ●●○ | 2 | to come |" in page
+    assert "Part I · Beginnings" in page
+    assert "[Go on with lab 01 · Tiny →]" in start_page(listed, labs, [], standing(1.5))
+    shutil.copy(labs / f"{LAB}.ipynb", labs / "02_later.ipynb")
     both = [*standing(2.0), Standing("02_later", "x", 1.0, None)]
-    assert "[Go on with lab 01" in start_page(labs, [], both)
+    assert "[Go on with lab 01" in start_page(listed, labs, [], both)
     done = [Standing(LAB, "double", 2.0, 2.0), Standing("02_later", "x", 1.0, None)]
-    assert "(02_later.ipynb)\n" in start_page(labs, [], done)
+    assert "(02_later.ipynb)\n" in start_page(listed, labs, [], done)
 
 
 def test_the_start_page_tells_of_newer_versions(course: Path) -> None:
-    assert "`make update`" in start_page(course / "labs", [LAB], [])
-    assert "`make update`" not in start_page(course / "labs", [], [])
+    listed = outline(course)
+    assert "`make update`" in start_page(listed, course / "labs", [LAB], [])
+    assert "`make update`" not in start_page(listed, course / "labs", [], [])
