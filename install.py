@@ -5,9 +5,12 @@ sentence which says that it is too old. A finished installation is recorded in
 `.venv/course-install.json`; while that record fits, a run does nothing.
 """
 
+import configparser
 import contextlib
 import hashlib
+import html
 import importlib.util
+import io
 import json
 import os
 import platform
@@ -16,6 +19,10 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -87,6 +94,9 @@ class Failure(Exception):
 
 
 def main() -> int:
+    if sys.argv[1:]:
+        say(str(__doc__).strip())
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     try:
         if VERSION not in SUPPORTED:
             return hand_over()
@@ -225,13 +235,94 @@ def get_uv() -> None:
         run([str(PYTHON), "-m", "ensurepip"])
         command = [str(PYTHON), "-m", "pip", "install"]
     else:
-        raise Failure(
-            "This Python has neither pip nor uv to start from: install one of them (on Debian and"
-            " Ubuntu `sudo apt install python3-venv`) and run the same command again."
-        )
+        fetch_uv(version, set(re.findall(r"--hash=sha256:(\w+)", " ".join(block))))
+        return
     locked = VENV / "uv.txt"
     locked.write_text(" ".join(block), "utf-8")
     run([*command, "--no-deps", "--require-hashes", "-r", str(locked)])
+
+
+def fetch_uv(version: str, hashes: "set[str]") -> None:
+    """Put the locked uv into .venv without pip: its wheel, from the index that pip would ask."""
+    index = index_url()
+    if index is None:
+        raise Failure(
+            "This Python has neither pip nor uv, and no package index is named to fetch uv from:"
+            " install pip (on Debian and Ubuntu `sudo apt install python3-venv`), or set"
+            " PIP_INDEX_URL to your package index, and run the same command again."
+        )
+    page = index.rstrip("/") + "/uv/"
+    for address, digest in links(page):
+        name = address.rpartition("/")[2]
+        if digest in hashes and fits_this_machine(name):
+            content = fetched(address)
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise diagnosis("Hash mismatch")
+            unpack_uv(content)
+            return
+    raise Failure(f"{page} has no uv {version} for this machine ({MACHINE}): install uv yourself.")
+
+
+def index_url() -> "str | None":
+    """The package index that uv or pip would ask, from their settings; None where none is named."""
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
+        if os.environ.get(name):
+            return os.environ[name]
+    home, shared = Path.home(), os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    files = [
+        Path(os.environ.get("PIP_CONFIG_FILE") or os.devnull),
+        Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "pip", "pip.conf"),
+        home / ".pip" / "pip.conf",
+        *(Path(folder, "pip", "pip.conf") for folder in shared.split(":")),
+        Path("/etc/pip.conf"),
+    ]
+    for file in files:
+        settings = configparser.ConfigParser(interpolation=None)
+        with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
+            settings.read(str(file), "utf-8")
+        for section in ("install", "global"):
+            if settings.has_option(section, "index-url"):
+                return settings.get(section, "index-url")
+    return None
+
+
+def links(page: str) -> "list[tuple[str, str]]":
+    """(address, SHA-256) of each file on an index's page, in the simple form (PEP 503)."""
+    text = fetched(page).decode("utf-8", "replace")
+    found = re.findall(r"""<a\b[^>]*\bhref=["']([^"'#]+)#sha256=(\w+)["']""", text)
+    return [(urllib.parse.urljoin(page, html.unescape(link)), digest) for link, digest in found]
+
+
+def fetched(address: str) -> bytes:
+    """What lies at an address. Raises Failure."""
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return answer.read()
+    except ValueError:
+        raise Failure(f"{address} is no address of a package index: correct the setting.") from None
+    except OSError as error:
+        if isinstance(error, urllib.error.HTTPError):
+            raise Failure(f"{address} answered {error.code} ({error.reason}).") from None
+        said = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        raise diagnosis(str(error) if said else "Failed to establish a new connection") from None
+
+
+def fits_this_machine(wheel: str) -> bool:
+    """Whether a wheel of uv, by its name, is for this system, processor and C library."""
+    machine = platform.machine().lower().replace("amd64", "x86_64").replace("arm64", "aarch64")
+    tag = wheel.rpartition("-")[2].replace("amd64", "x86_64").replace("arm64", "aarch64")
+    musl = not platform.libc_ver()[0]
+    kind = {"Linux": "musllinux" if musl else "manylinux", "Darwin": "macosx", "Windows": "win"}
+    return tag.startswith(kind.get(platform.system(), "?")) and machine in tag
+
+
+def unpack_uv(wheel: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        scripts = [name for name in archive.namelist() if ".data/scripts/uv" in name]
+        for name in scripts:
+            file = BIN / name.rpartition("/")[2]
+            file.write_bytes(archive.read(name))
+            file.chmod(0o755)
 
 
 def check_room() -> None:

@@ -5,6 +5,8 @@ writes down how it was called; the messages that it repeats are uv's own, record
 """
 
 import ast
+import hashlib
+import io
 import os
 import re
 import shlex
@@ -13,7 +15,12 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import threading
 import tomllib
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -24,9 +31,7 @@ MAKE = shutil.which("make") or "make"
 BASH = shutil.which("bash") or "bash"
 UV_VERSION = "1.2.3"
 # Starts install.py, named in argv[1], in a Python that was changed by the statement before it.
-CHANGED = (
-    "import importlib.util, runpy, shutil, sys; {}; runpy.run_path(sys.argv[1], None, '__main__')"
-)
+CHANGED = "import importlib.util, runpy, shutil, sys; {}; runpy.run_path(sys.argv.pop(1), None, '__main__')"
 
 UV = f"""#!/bin/sh
 case "$*" in
@@ -295,12 +300,95 @@ def test_a_disk_too_small_is_told_before_anything_is_downloaded(course: Course) 
     assert len(course.uv_calls()) == 1, "only uv itself"
 
 
-def test_a_python_without_pip_and_uv_gets_the_remedy(course: Course) -> None:
-    message = one_sentence(course.install("importlib.util.find_spec = lambda name: None"))
-    assert "python3-venv" in message
+NO_PIP = "importlib.util.find_spec = lambda *_: None"
 
 
-# Makefile
+def test_a_python_without_pip_uv_and_index_gets_the_remedy(course: Course) -> None:
+    message = one_sentence(course.install(NO_PIP, XDG_CONFIG_DIRS="/nowhere", PIP_CONFIG_FILE=""))
+    assert "neither pip nor uv" in message
+    assert "sudo apt install python3-venv" in message
+    assert "PIP_INDEX_URL" in message
+
+
+class Index:
+    """A package index on this machine, with one wheel of uv for every system."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "simple" / "uv"
+        self.folder.mkdir(parents=True)
+        handler = partial(QuietHandler, directory=str(folder))
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/simple"
+
+    def offer(self, content: bytes, claimed: str = "") -> str:
+        """Puts a wheel on the page, for each kind of machine; returns its SHA-256."""
+        digest = claimed or hashlib.sha256(content).hexdigest()
+        kinds = ("manylinux_2_17", "musllinux_1_1", "macosx_11_0", "win")
+        names = [f"uv-1.2.3-py3-none-{k}_{m}.whl" for k in kinds for m in ("x86_64", "aarch64")]
+        for name in names:
+            (self.folder / name).write_bytes(content)
+        links = [f'<a href="{name}#sha256={digest}">{name}</a>' for name in names]
+        (self.folder / "index.html").write_text("\n".join(links))
+        return digest
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Not into the tests' output."""
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    served = Index(tmp_path / "index")
+    yield served
+    served.server.shutdown()
+
+
+def wheel_of_uv() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(f"uv-{UV_VERSION}.data/scripts/uv", UV)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("told", ["environment", "pip.conf"])
+def test_a_python_without_pip_fetches_the_locked_uv_itself(
+    course: Course, index: Index, told: str
+) -> None:
+    digest = index.offer(wheel_of_uv())
+    course.lock.write_text(f"uv=={UV_VERSION} \\\n    --hash=sha256:{digest}\n")
+    variables = {"PIP_INDEX_URL": index.url} if told == "environment" else {}
+    if told == "pip.conf":
+        (course.home / ".config" / "pip").mkdir(parents=True)
+        (course.home / ".config/pip/pip.conf").write_text(f"[global]\nindex-url = {index.url}\n")
+    done = course.install(NO_PIP, **variables)
+    assert done.returncode == 0, done.stderr
+    lock, itself = course.uv_calls()
+    assert "--require-hashes -r requirements.txt" in lock
+    assert itself.endswith("-e .")
+
+
+def test_a_wheel_that_is_not_the_locked_one_is_refused(course: Course, index: Index) -> None:
+    message = one_sentence(course.install(NO_PIP, PIP_INDEX_URL=f"{index.url}/else"))
+    assert "answered 404" in message
+    index.offer(wheel_of_uv())
+    assert "has no uv" in one_sentence(course.install(NO_PIP, PIP_INDEX_URL=index.url))
+    index.offer(wheel_of_uv(), claimed=f"{0:064}")
+    message = one_sentence(course.install(NO_PIP, PIP_INDEX_URL=index.url))
+    assert "not the one that requirements.txt locks" in message
+
+
+def test_an_index_that_is_not_there_is_told(course: Course) -> None:
+    message = one_sentence(course.install(NO_PIP, PIP_INDEX_URL="http://127.0.0.1:9/simple"))
+    assert message.startswith("The package index cannot be reached")
+
+
+def test_help_installs_nothing(course: Course) -> None:
+    done = course.run(sys.executable, "install.py", "--help")
+    assert done.returncode == 0
+    assert "python install.py" in done.stderr
+    assert not (course.folder / ".venv").exists()
 
 
 def test_clean_never_deletes_the_learners_work(installed: Course) -> None:
