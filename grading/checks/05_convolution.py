@@ -9,6 +9,8 @@ from grading.answer.student import probe
 from grading.checks import expect
 from grading.checks.answers import convolution as answers
 
+MISTAKES = answers.MISTAKES
+
 # Not all of torch: the lab's own `unfold`, which stands in for a missing `im2col`, uses it.
 CONVOLUTIONS = [
     "torch.conv2d",
@@ -23,91 +25,98 @@ CONVOLUTIONS = [
     "torch.autograd",
     "scipy",
 ]
+# NumPy's own ways to all windows at once.
+WINDOWS = ["numpy.lib.stride_tricks", "scipy"]
 
 
 @exercise("output_size", points=1)
-def judge_output_size(student, rng):
-    def judge(moves, rest, stride, padding, k):
-        """A filter that has room for so many moves, and `rest` pixels more."""
-        n = k + moves * stride + rest - 2 * padding
-        given = {"n": n, "k": k, "stride": stride, "padding": padding}
-        right, known = answers.output_size(n, k, stride, padding)
-        got = student.output_size(n, k, stride, padding)
-        expect.equal(got, right, what="the size", given=given, knows=known)
-        whole = "A size is a whole number: round down with //, which gives an int."
-        message = "The size is right, but no int."
-        kind = type(got) is int or isinstance(got, np.integer)
-        expect.that(kind, message, given=given, diagnosis=whole, kind="dtype")
+def output_size(student, rng):
+    def check(*cases):
+        """cases: (moves, remainder, stride, padding): for how many strides there is room."""
+        for moves, remainder, stride, padding in cases:
+            k = int(rng.integers(2 * padding + 2, 2 * padding + 9))
+            n = k + moves * stride + remainder - 2 * padding
+            given = {"n": n, "k": k, "stride": stride, "padding": padding}
+            exact = {"what": "the size", "rtol": 0, "atol": 0}
+            got = expect.answers(student, MISTAKES, "output_size", given, **exact)
+            whole = "A size is a whole number: round down with //, which gives an int."
+            kind = type(got) is int or isinstance(got, np.integer)
+            message = "The size is right, but no int."
+            expect.that(kind, message, given=given, diagnosis=whole, kind="dtype")
 
-    def draw(low, high):
-        return int(rng.integers(low, high))
+    def moves():
+        return int(rng.integers(12, 60))
 
     with part("with stride 1 and without padding", points=0.2):
-        judge(draw(12, 30), 0, 1, 0, draw(3, 8))
-    with part("the stride, with and without a rest", points=0.2):
-        judge(draw(12, 30), 2, 3, 0, draw(4, 8))
-        judge(draw(12, 30), 0, 2, 0, draw(4, 8))
+        check(*((moves(), 0, 1, 0) for _ in range(3)), (0, 0, 1, 0))
+    with part("the stride, with and without a remainder", points=0.2):
+        check((moves(), 2, 3, 0), (moves(), 0, 2, 0), (moves(), 3, 5, 0), (0, 2, 4, 0))
     with part("the padding", points=0.2):
-        judge(draw(20, 30), 0, 1, draw(2, 4), draw(7, 10))
-        judge(draw(20, 30), 3, 4, draw(2, 4), draw(7, 10))
-    how = "Draw the row of pixels, put the filter to the left, and count its moves."
-    with part("alexnet_size", points=0.2):
-        expect.answer(student, "alexnet_size", *answers.alexnet_size(), how, rtol=1e-6)
-    with part("same_padding", points=0.2):
-        how = "With stride 1: each pixel of the image is the centre of one place."
-        expect.answer(student, "same_padding", *answers.same_padding(), how, rtol=1e-6)
+        check((moves(), 0, 1, 2), *((moves(), rest, 3, p) for rest in range(3) for p in (1, 2)))
+        check((0, 0, 1, 1), (0, 1, 2, 3))  # one place; on the image alone there is none
+    by_hand = {
+        "alexnet_size": "Draw the row of pixels, put the filter to the left, and count its moves.",
+        "same_padding": "With stride 1: each pixel of the image is the centre of one place.",
+    }
+    for name, how in by_hand.items():
+        known = dict(MISTAKES.written("output_size", name))
+        with part(name, points=0.2):
+            expect.answer(student, name, getattr(answers, name), known, how, rtol=1e-6)
 
 
-def _judge_convolution(function, student, cases, exception):
-    shape = "y is (N, K, P, Q): P comes from H and R, Q from W and S."
-    for x, w, b, stride, padding in cases:
-        right, known = answers.conv2d(x, w, b, stride, padding)
-        given = {"x": x, "w": w, "b": b, "stride": stride, "padding": padding}
-        with expect.otherwise(exception=exception, shape=shape):
-            got = function(x, w, b, stride, padding)
-            expect.close(got, right, what="y", given=given, knows=known)
-        expect.unchanged(student)
+def case(rng, x, w, stride=1, padding=0):
+    """What a convolution is given, random, for the shapes of x and w; in x no number is whole."""
+    b = rng.choice(np.arange(-9, 9), size=w[0], replace=False) + 0.25  # no two alike
+    x, w = rng.integers(-9, 10, size=x) + 0.5, rng.integers(-9, 10, size=w).astype(float)
+    return {"x": x, "w": w, "b": b, "stride": stride, "padding": padding}
 
 
-def _case(rng, x, w, stride=1, padding=0):
-    """(x, w, b, stride, padding), random, for the shapes of x and w; in x no number is whole."""
-    x, filters = answers.numbers(rng, *x) + 0.5, answers.numbers(rng, *w)
-    return x, filters, _bias(rng, w[0]), stride, padding
+# What NumPy's words mean here: (a piece of them, the sentence).
+IN_LOOPS = (
+    (
+        "could not be broadcast together",
+        "The window must have the filter's shape: R rows of S columns in each channel, cut from the"
+        " padded image.",
+    ),
+    (
+        "setting an array element",
+        "At one place the sum of window times filter is one number, and so is b[k].",
+    ),
+)
 
 
-def _bias(rng, count):
-    """Different numbers that leave no sum whole, so that an array of int shows."""
-    return rng.choice(np.arange(-9, 9), size=count, replace=False) + 0.25
-
-
-@exercise("conv2d_loops", points=1.5, forbids={"conv2d_loops": ["torch", "scipy"]})
-def judge_conv2d_loops(student, rng):
-    def judge(*cases):
-        drawn = [_case(rng, *case) for case in cases]
-        why = (
-            "Look at the shapes: window and filter are both (C, R, S), the sum of their product is"
-            " one number, and so is b[k]. Is it the padded image whose window is taken?"
-        )
-        _judge_convolution(student.conv2d_loops, student, drawn, why)
+@exercise("conv2d_loops", points=1.5, forbids={"conv2d_loops": ["torch", *WINDOWS]})
+def conv2d_loops(student, rng):
+    def check(*cases):
+        for given in (case(rng, *one) for one in cases):
+            with (
+                expect.otherwise(shape="y is (N, K, P, Q): P comes from H and R, Q from W and S."),
+                expect.explained(*IN_LOOPS),
+            ):
+                expect.answers(student, MISTAKES, "conv2d_loops", given, what="y")
 
     with part("one image, one channel, one filter", points=0.4):
-        judge(((1, 1, 4, 4), (1, 1, 2, 2)), ((1, 1, 4, 5), (1, 1, 3, 2)))
+        check(
+            ((1, 1, 4, 4), (1, 1, 2, 2)), ((1, 1, 4, 5), (1, 1, 3, 2)), ((1, 1, 2, 5), (1, 1, 2, 3))
+        )
     with part("channels are summed; filters, biases and images stay apart", points=0.4):
-        judge(((2, 2, 4, 5), (2, 2, 2, 3)), ((2, 5, 4, 4), (4, 5, 2, 2)))
+        check(
+            ((2, 2, 4, 5), (2, 2, 2, 3)), ((2, 5, 4, 4), (4, 5, 2, 2)), ((3, 1, 3, 3), (2, 1, 1, 1))
+        )
     with part("the stride, along rows and columns", points=0.3):
-        judge(((1, 1, 4, 6), (1, 1, 2, 3), 2), ((1, 1, 5, 4), (1, 1, 2, 2), 2))
-        judge(((2, 2, 9, 11), (2, 2, 3, 2), 3))
+        check(((1, 1, 4, 6), (1, 1, 2, 3), 2), ((1, 1, 5, 4), (1, 1, 2, 2), 2))
+        check(((2, 2, 9, 11), (2, 2, 3, 2), 3))
     with part("the padding, on all sides", points=0.3):
-        judge(((1, 1, 3, 4), (1, 1, 2, 2), 1, 1), ((2, 2, 4, 3), (2, 2, 3, 2), 1, 2))
+        check(((1, 1, 3, 4), (1, 1, 2, 2), 1, 1), ((2, 2, 4, 3), (2, 2, 3, 2), 1, 2))
     with part("both together", points=0.1):
-        judge(((1, 1, 4, 3), (1, 1, 3, 2), 2, 1), ((2, 2, 5, 6), (3, 2, 3, 4), 2, 2))
+        check(((1, 1, 4, 3), (1, 1, 3, 2), 2, 1), ((2, 2, 5, 6), (3, 2, 3, 4), 2, 2))
 
 
 @exercise("im2col", points=1.25, forbids={"im2col": ["torch"]})
 def judge_im2col(student, rng):
     def judge(shape, kernel, stride=1, padding=0):
         x = rng.permutation(int(np.prod(shape))).reshape(shape) + 0.5
-        right, known = answers.im2col(x, kernel, stride, padding)
+        right, known = answers.old_im2col(x, kernel, stride, padding)
         given = {"x": x, "kernel": kernel, "stride": stride, "padding": padding}
         why = "A slice must take P rows and Q columns, no more and no fewer: where does it end?"
         with expect.otherwise(exception=why):
@@ -130,42 +139,42 @@ def judge_im2col(student, rng):
         expect.answer(student, "im2col_growth", *answers.im2col_growth(), how, rtol=1e-6)
 
 
-@probe
-def goes_by_loops(learner, x, w, b):
-    """Whether conv2d calls conv2d_loops."""
-    names, called = getattr(learner.conv2d, "__globals__", {}), []
-    if "conv2d_loops" not in names:
-        return False
-    loops = names["conv2d_loops"]
-    names["conv2d_loops"] = lambda *args, **more: called.append(1) or loops(*args, **more)
-    try:
-        learner.conv2d(x, w, b)
-    finally:
-        names["conv2d_loops"] = loops
-    return bool(called)
+IN_PRODUCT = (
+    (
+        "cannot reshape array",
+        "Other places came out than P·Q: do stride and padding reach the"
+        " columns, and is its kernel (R, S)?",
+    ),
+    (
+        "mismatch in its core dimension",
+        "The product is (K, C·R·S) @ (N, C·R·S, P·Q): one filter in each row.",
+    ),
+    (
+        "could not be broadcast together",
+        "The product is (N, K, P·Q), so the bias needs the shape (K, 1).",
+    ),
+)
 
 
-@exercise("conv2d", points=0.75, forbids={"conv2d": CONVOLUTIONS})
-def judge_conv2d(student, rng):
-    def judge(*cases):
-        drawn = [_case(rng, *case) for case in cases]
-        why = (
-            "Look at the shapes: (K, C·R·S) @ (N, C·R·S, P·Q) is (N, K, P·Q), the bias (K, 1). Do"
-            " stride and padding reach im2col?"
-        )
-        _judge_convolution(student.conv2d, student, drawn, why)
-        message = "It calls conv2d_loops: asked for is a matrix product of filters and columns."
-        expect.that(goes_by_loops(student, *drawn[0][:3]) is False, message)
+@exercise("conv2d", points=0.75, forbids={"conv2d": [*CONVOLUTIONS, *WINDOWS]})
+def conv2d(student, rng):
+    def check(*cases):
+        for given in (case(rng, *one) for one in cases):
+            with (
+                expect.otherwise(shape="y is (N, K, P, Q): P comes from H and R, Q from W and S."),
+                expect.explained(*IN_PRODUCT),
+            ):
+                expect.answers(student, MISTAKES, "conv2d", given, what="y")
 
     with part("filters, channels and images", points=0.4):
-        judge(((1, 1, 4, 5), (1, 1, 2, 3)), ((2, 2, 4, 5), (2, 2, 2, 3)))
-        judge(((3, 2, 5, 4), (4, 2, 3, 2)), ((2, 4, 3, 4), (3, 4, 2, 3)))
+        check(((1, 1, 4, 5), (1, 1, 2, 3)), ((2, 2, 4, 5), (2, 2, 2, 3)))
+        check(((3, 2, 5, 4), (4, 2, 3, 2)), ((2, 4, 3, 4), (3, 4, 2, 3)))
     with part("any stride and padding", points=0.35):
-        judge(((1, 2, 7, 6), (2, 2, 2, 3), 2), ((1, 2, 4, 3), (2, 2, 3, 2), 1, 1))
-        judge(*[_random_shapes(rng) for _ in range(6)])
+        check(((1, 2, 7, 6), (2, 2, 2, 3), 2), ((1, 2, 4, 3), (2, 2, 3, 2), 1, 1))
+        check(*[shapes(rng) for _ in range(6)])
 
 
-def _random_shapes(rng, least_padding=0):
+def shapes(rng, least_padding=0):
     """(shape of x, shape of w, stride, padding)"""
     N, C, K, R, S, stride = (int(n) for n in rng.integers(1, 5, size=6))
     H, W = R + int(rng.integers(2, 8)), S + int(rng.integers(2, 8))
@@ -178,8 +187,8 @@ def judge_conv2d_backward(student, rng):
 
     def judge(name, *cases):
         which = names.index(name)
-        for case in cases:
-            x, w, b, stride, padding = _case(rng, *case)
+        for one in cases:
+            x, w, b, stride, padding = case(rng, *one).values()
             dy = answers.numbers(rng, *answers.convolved(x, w, b, stride, padding).shape) + 0.5
             given = {"dy": dy, "x": x, "w": w, "stride": stride, "padding": padding}
             got = student.conv2d_backward(dy, x, w, stride, padding)
@@ -210,7 +219,7 @@ def judge_conv2d_backward(student, rng):
     with part("dx with a stride", points=0.3):
         judge("dx", *strided)
     with part("dx with padding", points=0.3):
-        judge("dx", *padded, *[_random_shapes(rng, 1) for _ in range(4)])
+        judge("dx", *padded, *[shapes(rng, 1) for _ in range(4)])
 
 
 @exercise(

@@ -1,125 +1,7 @@
 """Lab 05: what people get wrong about convolution, pooling and their gradients."""
 
+from grading.checks.answers import convolution as answers
 from tests.mistakes import Mistake, variants
-
-_size = variants(
-    "output_size",
-    """
-import math
-
-def output_size(n, k, stride, padding):
-    return {size}
-""",
-    size="(n + 2 * padding - k) // stride + 1",
-)
-_SIZE = [
-    _size("no + 1", 0.4, "The first place is missing", size="(n + 2 * padding - k) // stride"),
-    _size("ceil", 0.6, "down, not up", size="math.ceil((n + 2 * padding - k) / stride) + 1"),
-    _size("rounded", 0.6, "down, not up", size="round((n + 2 * padding - k) / stride) + 1"),
-    _size("a fraction", 0.4, "round down with //", size="(n + 2 * padding - k) / stride + 1"),
-    _size("floor of a float", 0.4, "gives an int", size="(n + 2 * padding - k) // stride + 1.0"),
-    _size("padding once", 0.8, "it counts twice", size="(n + padding - k) // stride + 1"),
-    _size("no padding", 0.8, "The padding is not used", size="(n - k) // stride + 1"),
-    _size("no stride", 0.6, "The stride is not used", size="n + 2 * padding - k + 1"),
-    _size("brackets", 0.6, "before the filter's width", size="(n + 2 * padding) // stride - k + 1"),
-    _size("no width", 0.4, "width does not come into it", size="-(-n // stride)"),
-    Mistake("output_size", "both sides of AlexNet", 0.8, "one side", "alexnet_size = 55 * 55"),
-    Mistake("output_size", "moves", 0.8, "the number of moves", "alexnet_size = 54"),
-    Mistake("output_size", "stride 1", 0.8, "with stride 1", "alexnet_size = 217"),
-    Mistake("output_size", "both sides", 0.8, "counts one side", "same_padding = 6"),
-    Mistake("output_size", "half of seven", 0.8, "needs no padding", "same_padding = 3.5"),
-]
-
-_loops = variants(
-    "conv2d_loops",
-    """
-def conv2d_loops(x, w, b, stride=1, padding=0):
-    {first}
-    x = np.pad(x, ((0, 0), (0, 0), {rows}, {columns}))
-    (N, C, H, W), (K, _, R, S) = x.shape, w.shape
-    y = np.zeros((N, K, (H - R) // {stride_p} + 1, (W - S) // {stride_q} + 1))
-    for n, k, p, q in np.ndindex(y.shape):
-        window = x[n, :, {top} : {top} + R, {left} : {left} + S]
-        y[n, k, p, q] = {value}
-    return {result}
-""",
-    first="",
-    rows="(padding, padding)",
-    columns="(padding, padding)",
-    stride_p="stride",
-    stride_q="stride",
-    top="p * stride",
-    left="q * stride",
-    value="np.sum(w[k] * window) + b[k]",
-    result="y",
-)
-_ALL_AXES = {"first": "x = np.pad(x, padding); N, C, H, W = x.shape; padding = 0"}
-_LOOPS = [
-    Mistake(
-        "conv2d_loops",
-        "PyTorch's",
-        0,
-        "torch.nn.functional.conv2d, which",
-        """
-def conv2d_loops(x, w, b, stride=1, padding=0):
-    return F.conv2d(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
-""",
-    ),
-    _loops(
-        "padded to whole numbers",
-        0,
-        "The image's fractions are cut off",
-        first="x = x.astype(int)",
-    ),
-    _loops("whole numbers", 0, "The fractions are cut off", result="y.astype(int)"),
-    _loops("all biases", 0, "and so is b[k]", value="np.sum(w[k] * window) + b[[0, 0]]"),
-    _loops("square image", 0.5, "Q from W and S", result="y[..., : y.shape[2]]"),
-    _loops("flipped", 0, "is flipped", value="np.sum(w[k, :, ::-1, ::-1] * window) + b[k]"),
-    _loops("no bias", 0, "The bias is missing", value="np.sum(w[k] * window)"),
-    _loops("bias for each weight", 0, "once for each place", value="np.sum(w[k] * window + b[k])"),
-    _loops(
-        "bias for each channel",
-        0.4,
-        "for every channel",
-        value="sum(np.sum(w[k, c] * window[c]) + b[k] for c in range(C))",
-    ),
-    _loops("one bias", 0.4, "the first filter's bias", value="np.sum(w[k] * window) + b[0]"),
-    _loops("mean", 0, "mean over the window", value="np.mean(w[k] * window) + b[k]"),
-    _loops(
-        "first channel",
-        0.4,
-        "Only the first channel",
-        value="np.sum(w[k, 0] * window[0]) + b[k]",
-    ),
-    _loops("first image", 0.4, "the first image's", top="p * stride", first="x = x[[0] * len(x)]"),
-    _loops("K and C", 0.4, "w[k, c] belongs to", value="np.sum(w[:, k] * window) + b[k]"),
-    _loops("columns not strided", 1.1, "for the rows only", stride_q="1", left="q"),
-    _loops("rows not strided", 1.1, "for the columns only", stride_p="1", top="p"),
-    _loops("windows not strided", 1.1, "but the windows are one pixel", top="p", left="q"),
-    _loops("q not strided", 1.1, "but at q instead", left="q"),
-    _loops(
-        "stride not used",
-        1.1,
-        "neighbouring places are one pixel apart",
-        stride_p="1",
-        stride_q="1",
-        top="p",
-        left="q",
-    ),
-    _loops(
-        "padded at one side",
-        1.1,
-        "at the top and left only",
-        rows="(padding, 0)",
-        columns="(padding, 0)",
-    ),
-    _loops("rows padded", 1.1, "columns are not", columns="(0, 0)"),
-    _loops("padding not used", 1.1, "The padding is missing", first="padding = 0"),
-    _loops("all axes padded", 1.1, "one pair for each axis", **_ALL_AXES),
-    _loops("matrix product", 0, "go number by number", value="np.sum(w[k] @ window) + b[k]"),
-    _loops("channels last", 0, "The maps come last", result="y.transpose(0, 2, 3, 1)"),
-    _loops("in place", 0, "changed its argument `w`", result="(y, w.__imul__(2))[0]"),
-]
 
 _im2col = variants(
     "im2col",
@@ -232,80 +114,6 @@ def im2col(x, kernel, stride=1, padding=0):
     Mistake("im2col", "one side of it", 1.0, "one side of the filter", "im2col_growth = 5"),
     Mistake("im2col", "no overlap", 1.0, "without overlap", "im2col_growth = 1"),
     Mistake("im2col", "for each filter", 1.0, "all six share them", "im2col_growth = 150"),
-]
-
-_conv2d = variants(
-    "conv2d",
-    """
-def conv2d(x, w, b, stride=1, padding=0):
-    (N, _, H, W), (K, C, R, S) = x.shape, w.shape
-    P, Q = ((n + 2 * padding - k) // stride + 1 for n, k in ((H, R), (W, S)))
-    columns = im2col(x, (R, S), {options})
-    y = {filters} @ columns + {bias}
-    return {result}
-""",
-    options="stride, padding",
-    filters="w.reshape(K, -1)",
-    bias="b[:, None]",
-    result="y.reshape(N, K, P, Q)",
-)
-_CONV2D = [
-    Mistake(
-        "conv2d",
-        "PyTorch's, by another name",
-        0,
-        "uses torch.nn.functional.conv2d",
-        """
-from torch.nn.functional import conv2d as theirs
-
-def conv2d(x, w, b, stride=1, padding=0):
-    return theirs(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
-""",
-    ),
-    Mistake(
-        "conv2d",
-        "the loops again",
-        0,
-        "asked for is a matrix product",
-        "conv2d = lambda x, w, b, stride=1, padding=0: conv2d_loops(x, w, b, stride, padding)",
-    ),
-    _conv2d("bias across", 0, "the bias (K, 1)", bias="b"),
-    _conv2d("stride left out", 0.4, "Do stride and padding reach", options="1, padding"),
-    _conv2d("filters by K", 0, "The filters are scrambled", filters="w.reshape(-1, K).T"),
-    _conv2d(
-        "places by K",
-        0,
-        "only its last axis is split",
-        result="y.reshape(N, P, Q, K).transpose(0, 3, 1, 2)",
-    ),
-    _conv2d("no bias", 0, "The bias is missing", bias="0"),
-    _conv2d("flipped", 0, "is flipped", filters="w[:, :, ::-1, ::-1].reshape(K, -1)"),
-    _conv2d(
-        "K and C",
-        0,
-        "Filter and channel have changed places",
-        filters="w.reshape(C, K, R, S).transpose(1, 0, 2, 3).reshape(K, -1)",
-    ),
-    _conv2d(
-        "other order",
-        0,
-        "another order than the columns' rows",
-        filters="w.transpose(0, 2, 3, 1).reshape(K, -1)",
-    ),
-    _conv2d("still flat", 0, "still flat", result="y"),
-    _conv2d(
-        "P and Q",
-        0,
-        "Rows and columns",
-        result="y.reshape(N, K, P, Q).transpose(0, 1, 3, 2)",
-    ),
-    _conv2d(
-        "scrambled",
-        0,
-        "reshape alone does not move",
-        result="y.transpose(0, 2, 1).reshape(N, K, P, Q)",
-    ),
-    _conv2d("first image", 0, "the first image's", result="y[[0] * N].reshape(N, K, P, Q)"),
 ]
 
 _backward = variants(
@@ -570,10 +378,8 @@ _LENET = [
 ]
 
 MISTAKES = [
-    *_SIZE,
-    *_LOOPS,
+    *answers.MISTAKES,
     *_IM2COL,
-    *_CONV2D,
     *_BACKWARD,
     *_POOL,
     *_BY_HAND,

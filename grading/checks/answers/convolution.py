@@ -1,182 +1,50 @@
-"""The answers of lab 05: the right one, and those that known misconceptions lead to.
+"""The answers of lab 05: the right ones, by the lab's own names, and what people get wrong.
 
-Each function returns (right, known): the value to expect, and wrong values by their diagnoses.
-Arrays are float64, images (N, C, H, W), filters (K, C, R, S), as in the lab.
+Images are (N, C, H, W), filters (K, C, R, S), as in the lab.
 """
+
+import math  # noqa: F401  rows use it
+import sys
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
+from torch import nn  # noqa: F401
+
+from grading.checks.mistakes import Known, Mistake, Table, variants
+
+alexnet_size = 55
+same_padding = 3
+
+
+def output_size(n, k, stride, padding):
+    return (n + 2 * padding - k) // stride + 1
+
+
+def conv2d_loops(x, w, b, stride=1, padding=0):
+    return conv2d(x, w, b, stride, padding)
+
+
+def conv2d(x, w, b, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(x, w.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    return np.einsum("kcrs,ncpqrs->nkpq", w, windows) + b[:, None, None]
+
+
+def im2col(x, kernel, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(x, kernel, axis=(2, 3))[:, :, ::stride, ::stride]
+    (N, C, P, Q), (R, S) = windows.shape[:4], kernel
+    return windows.transpose(0, 1, 4, 5, 2, 3).reshape(N, C * R * S, P * Q)
+
 
 TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
 
 WHOLE = "The fractions are cut off: is the result an array of int?"
 
-# One misconception a line; the formatter would make three of it.
 
-
-def output_size(n, k, stride, padding):
-    room = n + 2 * padding - k
-    return room // stride + 1, {
-        "The first place is missing: room for m strides makes m + 1 places.": room // stride,
-        "A rest that is too short for a stride gives no place: round down, not up.": -(
-            -room // stride
-        )
-        + 1,
-        "A size is a whole number: round down with //.": room / stride + 1,
-        "The stride is not used.": room + 1,
-        "The filter's width does not come into it: its right end may not leave.": n // stride,
-        "The filter's width does not come into it: its right end may not leave. ": -(-n // stride),
-        "The padding is on both sides: it counts twice.": (n + padding - k) // stride + 1,
-        "The padding is not used.": (n - k) // stride + 1,
-        "The padding is on two sides, not four.": (n + 4 * padding - k) // stride + 1,
-        "The filter's own width is not taken off.": (n + 2 * padding) // stride + 1,
-        "That divides by the stride before the filter's width is taken off.": (n + 2 * padding)
-        // stride
-        - k
-        + 1,
-        "Places overlap: the stride says how far apart they are, not the filter's width.": (
-            n + 2 * padding
-        )
-        // k,
-    }
-
-
-def alexnet_size():
-    return 55, {
-        "That is the number of moves. The place before the first move counts, too.": 54,
-        "That is with stride 1.": 217,
-        "That is how many there are in the whole image: asked for is one side.": 55 * 55,
-        "That is how far the filter can move, in pixels.": 216,
-        "The filter's width has to come off first: its right end may not leave.": 56.75,
-        "That is where the filter could start if its right end might leave.": 57,
-        "That divides by the filter's width. The stride says how far apart places are.": 20,
-    }
-
-
-def same_padding():
-    return 3, {
-        "That is both sides together: padding counts one side.": 6,
-        "With that much the output grows: how many places are there?": 7,
-        "Half of the width, but the centre pixel itself needs no padding.": 3.5,
-        "That much is for a smaller filter. Put it into your formula.": 2,
-        "That is for 3×3 filters.": 1,
-    }
-
-
-def conv2d(x, w, b, stride, padding):
-    (R, S), s, p, K = w.shape[2:], stride, padding, len(b)
-    right = convolved(x, w, b, s, p)
-    P, Q = right.shape[2:]
-    no_b, bias = 0 * b, b[:, None, None]
-    dense = convolved(x, w, b, 1, p)
-    known = {
-        WHOLE: np.trunc(right),
-        "The image's fractions are cut off: is it copied into an array of int?": convolved(
-            np.trunc(x), w, b, s, p
-        ),
-        "The filter is flipped: that is a convolution, asked for is a cross-correlation.": convolved(
-            x, w[:, :, ::-1, ::-1], b, s, p
-        ),
-        "The filter's rows are flipped.": convolved(x, w[:, :, ::-1], b, s, p),
-        "The filter's columns are flipped.": convolved(x, w[:, :, :, ::-1], b, s, p),
-        "The bias is missing.": right - bias,
-        "The bias is added for every channel: once for each place is enough.": right
-        + (x.shape[1] - 1) * bias,
-        "The bias is added for every weight of the filter: once for each place is enough.": right
-        + (w[0].size - 1) * bias,
-        "The bias is added for every pixel of the window: once for each place is enough.": right
-        + (R * S - 1) * bias,
-        "The bias is subtracted.": right - 2 * bias,
-        "Every map has the first filter's bias.": right - bias + b[0],
-        "The stride is not used: neighbouring places are one pixel apart.": dense,
-        "The stride holds for the rows only: columns need it, too.": convolved(x, w, b, (s, 1), p),
-        "The stride holds for the columns only: rows need it, too.": convolved(x, w, b, (1, s), p),
-        "The size has the stride in it, but the windows are one pixel apart: place (p, q)"
-        " starts at row p·stride, column q·stride.": dense[:, :, :P, :Q],
-        "The windows start at p·stride, but at q instead of q·stride.": convolved(
-            x, w, b, (s, 1), p
-        )[..., :Q],
-        "The windows start at q·stride, but at p instead of p·stride.": convolved(
-            x, w, b, (1, s), p
-        )[:, :, :P],
-        "The padding is missing.": convolved(x, w, b, s, 0),
-        "The padding is at the top and left only: it belongs on both sides.": convolved(
-            _padded(x, (p, 0), (p, 0)), w, b, s, 0
-        ),
-        "The padding is at the bottom and right only: it belongs on both sides.": convolved(
-            _padded(x, (0, p), (0, p)), w, b, s, 0
-        ),
-        "Rows are padded and columns are not.": convolved(_padded(x, (p, p), (0, 0)), w, b, s, 0),
-        "Columns are padded and rows are not.": convolved(_padded(x, (0, 0), (p, p)), w, b, s, 0),
-        "The padding all went to the end: half of it belongs at the beginning.": convolved(
-            _padded(x, (0, 2 * p), (0, 2 * p)), w, b, s, 0
-        ),
-        "Images and channels are padded, too: np.pad takes one pair for each axis.": np.pad(
-            right - bias, ((p, p), (0, 0), (0, 0), (0, 0))
-        )
-        + bias,
-        "The last place is missing, where the filter just fits: a range leaves its end out.": right[
-            :, :, : _short(x, R, s, p, 2), : _short(x, S, s, p, 3)
-        ],
-        "The padding repeats the edge: it should be zeros.": convolved(
-            np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), "edge"), w, b, s, 0
-        ),
-        "Only the first channel counts: the sum runs over all.": convolved(
-            x[:, :1], w[:, :1], b, s, p
-        ),
-        "Only the last channel counts: is the sum begun anew for each?": convolved(
-            x[:, -1:], w[:, -1:], b, s, p
-        ),
-        "It is the mean over the channels: asked for is the sum.": convolved(x, w, no_b, s, p)
-        / x.shape[1]
-        + bias,
-        "It is the mean over the window: asked for is the sum.": convolved(x, w, no_b, s, p)
-        / (R * S)
-        + bias,
-        "Every map is the first filter's.": np.repeat(right[:, :1], K, axis=1),
-        "Every image got the first image's maps.": np.repeat(right[:1], len(x), axis=0),
-        "The maps come last: y has the shape (N, K, P, Q).": right.transpose(0, 2, 3, 1),
-        "Rows and columns of the maps have changed places.": right.transpose(0, 1, 3, 2),
-        "Rows and columns are mixed up when the product is given its shape: (N, K, P, Q).": right.transpose(
-            0, 1, 3, 2
-        ).reshape(right.shape),
-        "The product is still flat: give it the shape (N, K, P, Q).": right.reshape(
-            len(x), K, P * Q
-        ),
-        "K comes first: y has the shape (N, K, P, Q).": right.transpose(1, 0, 2, 3),
-        "The places are scrambled: the product is (N, K, P·Q), and only its last axis is split.": right.reshape(
-            len(x), P, Q, K
-        ).transpose(0, 3, 1, 2),
-        "The maps of an image are scrambled: transpose to (N, K, …) before reshaping, since"
-        " reshape alone does not move values.": right.transpose(0, 2, 3, 1).reshape(right.shape),
-    }
-    if x.shape[1] == K:
-        known["Filter and channel have changed places: w[k, c] belongs to map k, channel c."] = (
-            convolved(x, w.transpose(1, 0, 2, 3), b, s, p)
-        )
-    if R == S:
-        known["The filter is transposed: r runs along rows, s along columns."] = convolved(
-            x, w.transpose(0, 1, 3, 2), b, s, p
-        )
-        windows = _windows(_padded(x, (p, p), (p, p)), R, S, s)
-        known["That is a matrix product: filter and window go number by number (`*`)."] = (
-            np.einsum("kcrs,ncstpq->nkpq", w, windows) + bias
-        )
-    if R * S > 1:
-        known[
-            "The filters are scrambled: `w.reshape(K, -1)` has one in each row, and a transpose"
-            " comes after it."
-        ] = convolved(x, w.reshape(-1, K).T.reshape(w.shape), b, s, p)
-        known[
-            "The filter's weights are taken in another order than the columns' rows:"
-            " `w.reshape(K, -1)` has (C, R, S), and no transpose before it."
-        ] = convolved(x, w.transpose(0, 2, 3, 1).reshape(w.shape), b, s, p)
-    return right, known
-
-
-def im2col(x, kernel, stride, padding):
+def old_im2col(x, kernel, stride, padding):
     (R, S), (N, C) = kernel, x.shape[:2]
 
     def flat(windows):
@@ -722,3 +590,488 @@ def _turned(blocks, size):
     """Rows and columns within each block exchanged."""
     square = blocks.reshape(*blocks.shape[:-1], size, size)
     return square.swapaxes(-1, -2).reshape(blocks.shape)
+
+
+_size, _size_otherwise = variants(
+    "output_size",
+    """
+def output_size(n, k, stride, padding):
+    return {size}
+""",
+    size="(n + 2 * padding - k) // stride + 1",
+)
+_NO_WIDTH = "The filter's width does not come into it: its right end may not leave."
+_SIZE = [
+    _size(
+        "padding by itself",
+        0.8,
+        "Only the whole is rounded: two remainders, of the image and of the padding, may make one"
+        " more stride.",
+        size="(n - k) // stride + 1 + 2 * padding // stride",
+    ),
+    _size(
+        "no + 1",
+        0.4,
+        "The first place is missing: room for m strides makes m + 1 places.",
+        size="(n + 2 * padding - k) // stride",
+    ),
+    _size(
+        "ceil",
+        0.6,
+        "A remainder that is too short for a stride gives no place: round down, not up.",
+        size="math.ceil((n + 2 * padding - k) / stride) + 1",
+    ),
+    _size_otherwise(
+        "rounded", 0.6, "down, not up", size="round((n + 2 * padding - k) / stride) + 1"
+    ),
+    _size(
+        "a fraction",
+        0.4,
+        "A size is a whole number: round down with //, which gives an int.",
+        size="(n + 2 * padding - k) / stride + 1",
+    ),
+    _size_otherwise(
+        "floor of a float", 0.4, "gives an int", size="(n + 2 * padding - k) // stride + 1.0"
+    ),
+    _size(
+        "padding once",
+        0.8,
+        "The padding is on both sides: it counts twice.",
+        size="(n + padding - k) // stride + 1",
+    ),
+    _size("no padding", 0.8, "The padding is not used.", size="(n - k) // stride + 1"),
+    _size(
+        "padding on four sides",
+        0.8,
+        "The padding is on two sides, not four.",
+        size="(n + 4 * padding - k) // stride + 1",
+    ),
+    _size("no stride", 0.6, "The stride is not used.", size="n + 2 * padding - k + 1"),
+    _size(
+        "brackets",
+        0.6,
+        "That divides by the stride before the filter's width is taken off.",
+        size="(n + 2 * padding) // stride - k + 1",
+    ),
+    _size(
+        "width not taken off",
+        0.4,
+        "The filter's own width is not taken off.",
+        size="(n + 2 * padding) // stride + 1",
+    ),
+    _size("no width", 0.4, _NO_WIDTH, size="-(-n // stride)"),
+    _size("no width, rounded down", 0.4, _NO_WIDTH, size="n // stride"),
+    _size(
+        "side by side",
+        0.4,
+        "Places overlap: the stride says how far apart they are, not the filter's width.",
+        size="(n + 2 * padding) // k",
+    ),
+    *(
+        Known("output_size", name, 0.8, says, f"alexnet_size = {value}")
+        for name, value, says in (
+            ("moves", 54, "That is the number of moves. The place before the first counts, too."),
+            ("stride 1", 217, "That is with stride 1."),
+            (
+                "both sides of AlexNet",
+                55 * 55,
+                "That is how many there are in the whole image: asked for is one side.",
+            ),
+            ("pixels", 216, "That is how far the filter can move, in pixels."),
+            ("no width", 56.75, "The filter's width comes off first: its right end may not leave."),
+            ("may leave", 57, "That is as if its right end might leave the image."),
+            (
+                "by the width",
+                20,
+                "That divides by the filter's width. The stride says how far apart places are.",
+            ),
+        )
+    ),
+    *(
+        Known("output_size", name, 0.8, says, f"same_padding = {value}")
+        for name, value, says in (
+            ("both sides", 6, "That is both sides together: padding counts one side."),
+            ("width", 7, "With that much the output grows: how many places are there?"),
+            ("half of seven", 3.5, "Half of the width, but the centre pixel needs no padding."),
+            ("of 5×5", 2, "That much is for a smaller filter. Put it into your formula."),
+            ("of 3×3", 1, "That is for 3×3 filters."),
+        )
+    ),
+]
+
+_loops, _loops_otherwise = variants(
+    "conv2d_loops",
+    """
+def conv2d_loops(x, w, b, stride=1, padding=0):
+    {first}
+    x = np.pad(x, ((0, 0), (0, 0), {rows}, {columns}){mode})
+    (N, C, H, W), (K, _, {R}, {S}) = x.shape, w.shape
+    y = np.zeros((N, K, {P}, {Q}))
+    for n, k, p, q in np.ndindex(y.shape):
+        window = x[n, :, {top} : {top} + R, {left} : {left} + S]
+        y[n, k, p, q] = {sum} {bias}
+    return {result}
+""",
+    first="",
+    rows="(padding, padding)",
+    columns="(padding, padding)",
+    mode="",
+    R="R",
+    S="S",
+    P="(H - R) // stride + 1",
+    Q="(W - S) // stride + 1",
+    top="p * stride",
+    left="q * stride",
+    sum="np.sum(w[k] * window)",
+    bias="+ b[k]",
+    result="y",
+)
+_ENDS = {"P": "len(range(0, H - R, stride))", "Q": "len(range(0, W - S, stride))"}
+_DENSE_ROWS, _DENSE_COLUMNS = {"P": "H - R + 1", "top": "p"}, {"Q": "W - S + 1", "left": "q"}
+_WHOLE = "The fractions are cut off: is the result an array of int?"
+_MAPS_LAST = "The maps come last: y has the shape (N, K, P, Q)."
+_ONCE = "once for each place is enough."
+_LOOPS = [
+    Mistake(
+        "conv2d_loops",
+        "PyTorch's",
+        0,
+        "torch.nn.functional.conv2d, which",
+        """
+def conv2d_loops(x, w, b, stride=1, padding=0):
+    return F.conv2d(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
+""",
+    ),
+    Mistake(
+        "conv2d_loops",
+        "NumPy's windows",
+        0,
+        "sliding_window_view, which",
+        """
+from numpy.lib.stride_tricks import sliding_window_view
+
+def conv2d_loops(x, w, b, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = sliding_window_view(x, w.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    return np.einsum("kcrs,ncpqrs->nkpq", w, windows) + b[:, None, None]
+""",
+    ),
+    _loops(
+        "padded to whole numbers",
+        0,
+        "The image's fractions are cut off: is it copied into an array of int?",
+        first="x = x.astype(int)",
+    ),
+    _loops("whole numbers", 0, _WHOLE, result="y.astype(int)"),
+    _loops(
+        "flipped",
+        0,
+        "The filter is flipped: that is a convolution, asked for is a cross-correlation.",
+        sum="np.sum(w[k, :, ::-1, ::-1] * window)",
+    ),
+    _loops(
+        "rows flipped", 0, "The filter's rows are flipped.", sum="np.sum(w[k, :, ::-1] * window)"
+    ),
+    _loops(
+        "columns flipped",
+        0,
+        "The filter's columns are flipped.",
+        sum="np.sum(w[k, :, :, ::-1] * window)",
+    ),
+    _loops("no bias", 0, "The bias is missing.", bias=""),
+    _loops("bias subtracted", 0, "The bias is subtracted.", bias="- b[k]"),
+    _loops(
+        "bias for each weight",
+        0,
+        f"The bias is added for every weight of the filter: {_ONCE}",
+        sum="np.sum(w[k] * window + b[k])",
+        bias="",
+    ),
+    _loops(
+        "bias for each channel",
+        0.4,
+        f"The bias is added for every channel: {_ONCE}",
+        bias="+ C * b[k]",
+    ),
+    _loops("one bias", 0.4, "Every map has the first filter's bias.", bias="+ b[0]"),
+    _loops(
+        "mean",
+        0,
+        "It is the mean over the window: asked for is the sum.",
+        sum="np.mean(w[k] * window)",
+    ),
+    _loops(
+        "mean over channels",
+        0.4,
+        "It is the mean over the channels: asked for is the sum.",
+        sum="np.sum((w[k] * window).mean(axis=0))",
+    ),
+    _loops(
+        "first channel",
+        0.4,
+        "Only the first channel counts: the sum runs over all.",
+        sum="np.sum(w[k, 0] * window[0])",
+    ),
+    _loops(
+        "last channel",
+        0.4,
+        "Only the last channel counts: is the sum begun anew for each?",
+        sum="np.sum(w[k, -1] * window[-1])",
+    ),
+    _loops(
+        "first filter",
+        0.4,
+        "Every map is the first filter's.",
+        sum="np.sum(w[0] * window)",
+        bias="+ b[0]",
+    ),
+    _loops(
+        "first filter, own bias",
+        0.4,
+        "Every map has the first filter's weights.",
+        sum="np.sum(w[0] * window)",
+    ),
+    _loops(
+        "first image", 0.4, "Every image got the first image's maps.", first="x = x[[0] * len(x)]"
+    ),
+    _loops(
+        "K and C",
+        0.4,
+        "Filter and channel have changed places: w[k, c] belongs to map k, channel c.",
+        sum="np.sum(w[:, k] * window)",
+    ),
+    _loops(
+        "filter transposed",
+        0,
+        "The filter is transposed: r runs along rows, s along columns.",
+        sum="np.sum(w[k].transpose(0, 2, 1) * window)",
+    ),
+    _loops(
+        "matrix product",
+        0,
+        "That is a matrix product: filter and window go number by number (`*`).",
+        sum="np.sum(w[k] @ window)",
+    ),
+    _loops(
+        "columns not strided",
+        1.1,
+        "The stride holds for the rows only: columns need it, too.",
+        **_DENSE_COLUMNS,
+    ),
+    _loops(
+        "rows not strided",
+        1.1,
+        "The stride holds for the columns only: rows need it, too.",
+        **_DENSE_ROWS,
+    ),
+    _loops(
+        "stride not used",
+        1.1,
+        "The stride is not used: neighbouring places are one pixel apart.",
+        **_DENSE_ROWS,
+        **_DENSE_COLUMNS,
+    ),
+    _loops(
+        "windows not strided",
+        1.1,
+        "The size has the stride in it, but the windows are one pixel apart: place (p, q) starts at"
+        " row p·stride, column q·stride.",
+        top="p",
+        left="q",
+    ),
+    _loops(
+        "q not strided",
+        1.1,
+        "The windows start at p·stride, but at q instead of q·stride.",
+        left="q",
+    ),
+    _loops(
+        "p not strided",
+        1.1,
+        "The windows start at q·stride, but at p instead of p·stride.",
+        top="p",
+    ),
+    _loops("padding not used", 1.1, "The padding is missing.", first="padding = 0"),
+    _loops(
+        "padded before",
+        1.1,
+        "The padding is at the top and left only: it belongs on both sides.",
+        rows="(padding, 0)",
+        columns="(padding, 0)",
+    ),
+    _loops(
+        "padded behind",
+        1.1,
+        "The padding is at the bottom and right only: it belongs on both sides.",
+        rows="(0, padding)",
+        columns="(0, padding)",
+    ),
+    _loops(
+        "padding all at the end",
+        1.1,
+        "The padding all went to the end: half of it belongs at the beginning.",
+        rows="(0, 2 * padding)",
+        columns="(0, 2 * padding)",
+    ),
+    _loops("rows padded", 1.1, "Rows are padded and columns are not.", columns="(0, 0)"),
+    _loops("columns padded", 1.1, "Columns are padded and rows are not.", rows="(0, 0)"),
+    _loops(
+        "edge repeated", 1.1, "The padding repeats the edge: it should be zeros.", mode=', "edge"'
+    ),
+    _loops(
+        "all axes padded",
+        1.1,
+        "Images and channels are padded, too: np.pad takes one pair for each axis.",
+        first="x = np.pad(x, padding); padding = 0",
+    ),
+    _loops(
+        "all axes padded, N from before",
+        1.1,
+        "Images and channels are padded, too: np.pad takes one pair for each of the four axes.",
+        first="count = len(x); x = np.pad(x, padding); padding = 0",
+        result="y[:count]",
+    ),
+    _loops(
+        "last place missing",
+        0,
+        "The last place is missing, where the filter just fits: a range leaves its end out.",
+        **_ENDS,
+    ),
+    _loops("channels last", 0, _MAPS_LAST, result="y.transpose(0, 2, 3, 1)"),
+    _loops(
+        "K first", 0.4, "K comes first: y has the shape (N, K, P, Q).", result="y.swapaxes(0, 1)"
+    ),
+    _loops(
+        "P and Q", 0, "Rows and columns of the maps have changed places.", result="y.swapaxes(2, 3)"
+    ),
+    _loops_otherwise("square image", 0.5, "Q from W and S", result="y[..., : y.shape[2]]"),
+    _loops_otherwise("R and S", 0, "R rows of S columns", R="S", S="R"),
+    _loops_otherwise("all biases", 0, "one number, and so is b[k]", bias="+ b[[0, 0]]"),
+    _loops_otherwise("in place", 0, "changed its argument `w`", result="(y, w.__imul__(2))[0]"),
+]
+
+_conv2d, _conv2d_otherwise = variants(
+    "conv2d",
+    """
+def conv2d(x, w, b, stride=1, padding=0):
+    {first}
+    (N, _, H, W), (K, C, R, S) = x.shape, w.shape
+    P, Q = ((n + 2 * padding - k) // stride + 1 for n, k in ((H, R), (W, S)))
+    columns = im2col(x, {kernel}, {options})
+    y = {filters} @ columns {bias}
+    return {result}
+""",
+    first="",
+    kernel="(R, S)",
+    options="stride, padding",
+    filters="w.reshape(K, -1)",
+    bias="+ b[:, None]",
+    result="y.reshape(N, K, P, Q)",
+)
+_CONV2D = [
+    Mistake(
+        "conv2d",
+        "PyTorch's, by another name",
+        0,
+        "uses torch.nn.functional.conv2d",
+        """
+from torch.nn.functional import conv2d as theirs
+
+def conv2d(x, w, b, stride=1, padding=0):
+    return theirs(*map(torch.from_numpy, (x, w, b)), stride=stride, padding=padding).numpy()
+""",
+    ),
+    _conv2d("no bias", 0, "The bias is missing.", bias=""),
+    _conv2d("bias subtracted", 0, "The bias is subtracted.", bias="- b[:, None]"),
+    _conv2d("one bias", 0, "Every map has the first filter's bias.", bias="+ b[0]"),
+    _conv2d(
+        "flipped",
+        0,
+        "The filter is flipped: that is a convolution, asked for is a cross-correlation.",
+        filters="w[:, :, ::-1, ::-1].reshape(K, -1)",
+    ),
+    _conv2d(
+        "padding left out",
+        0.4,
+        "The padding is missing.",
+        first="padding = 0",
+    ),
+    _conv2d(
+        "stride not used",
+        0.4,
+        "The stride is not used: neighbouring places are one pixel apart.",
+        first="stride = 1",
+    ),
+    _conv2d(
+        "filters by K",
+        0,
+        "The filters are scrambled: `w.reshape(K, -1)` has one in each row, and a transpose comes"
+        " after it.",
+        filters="w.reshape(-1, K).T",
+    ),
+    _conv2d(
+        "other order",
+        0,
+        "The filter's weights are taken in another order than the columns' rows:"
+        " `w.reshape(K, -1)` has (C, R, S), and no transpose before it.",
+        filters="w.transpose(0, 2, 3, 1).reshape(K, -1)",
+    ),
+    _conv2d(
+        "K and C",
+        0,
+        "Filter and channel have changed places: w[k, c] belongs to map k, channel c.",
+        filters="w.reshape(C, K, R, S).transpose(1, 0, 2, 3).reshape(K, -1)",
+    ),
+    _conv2d(
+        "still flat", 0, "The product is still flat: give it the shape (N, K, P, Q).", result="y"
+    ),
+    _conv2d("channels last", 0, _MAPS_LAST, result="y.reshape(N, K, P, Q).transpose(0, 2, 3, 1)"),
+    _conv2d(
+        "P and Q",
+        0,
+        "Rows and columns of the maps have changed places.",
+        result="y.reshape(N, K, P, Q).transpose(0, 1, 3, 2)",
+    ),
+    _conv2d(
+        "P and Q in the shape",
+        0,
+        "Rows and columns are mixed up when the product is given its shape: (N, K, P, Q).",
+        result="y.reshape(N, K, Q, P).transpose(0, 1, 3, 2)",
+    ),
+    _conv2d(
+        "places by K",
+        0,
+        "The places are scrambled: the product is (N, K, P·Q), and only its last axis is split.",
+        result="y.reshape(N, P, Q, K).transpose(0, 3, 1, 2)",
+    ),
+    _conv2d(
+        "scrambled",
+        0,
+        "The maps of an image are scrambled: transpose to (N, K, …) before reshaping, since"
+        " reshape alone does not move values.",
+        result="y.transpose(0, 2, 1).reshape(N, K, P, Q)",
+    ),
+    _conv2d(
+        "first image",
+        0,
+        "Every image got the first image's maps.",
+        result="y[[0] * N].reshape(N, K, P, Q)",
+    ),
+    _conv2d_otherwise("bias across", 0, "the shape (K, 1)", bias="+ b"),
+    _conv2d_otherwise("stride left out", 0.4, "do stride and padding reach", options="1, padding"),
+    _conv2d_otherwise(
+        "padding not passed on", 0.4, "do stride and padding reach", options="stride"
+    ),
+    _conv2d_otherwise("R and S", 0, "is its kernel (R, S)", kernel="(S, R)"),
+    _conv2d_otherwise(
+        "filters as columns", 0, "one filter in each row", filters="w.reshape(-1, K)"
+    ),
+    _conv2d_otherwise(
+        "in place",
+        0,
+        "changed its argument `x`",
+        result="(y.reshape(N, K, P, Q), x.__imul__(2))[0]",
+    ),
+]
+
+MISTAKES = Table(sys.modules[__name__], [*_SIZE, *_LOOPS, *_CONV2D])
