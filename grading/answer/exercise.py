@@ -27,6 +27,7 @@ import numpy as np
 
 from grading.answer.fault import FINAL, UNDONE, Fault
 from grading.answer.student import Student, Transport, connect
+from grading.answer.usual_state import usual_state
 
 CHECKS = Path(__file__).parents[1] / "checks"
 
@@ -148,8 +149,9 @@ def run(exercise: Exercise, transport: Transport, rng: np.random.Generator) -> R
     result = Result(exercise.lab, exercise.name, exercise.points)
     token, start = _running.set(result), time.perf_counter()
     try:
-        _refuse_library_calls(exercise, transport)
-        exercise.check(student, rng)
+        with usual_state():
+            _refuse_library_calls(exercise, transport)
+            exercise.check(student, rng)
     except Fault as fault:
         if all(part.fault is not fault for part in result.parts):
             result.parts.append(Part("", 0.0, fault))

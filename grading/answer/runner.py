@@ -27,6 +27,7 @@ import numpy as np
 from grading.answer.codec import CodecError, Handle, decode, encode
 from grading.answer.fault import Fault
 from grading.answer.time_limit import TimeLimit, time_limit
+from grading.answer.usual_state import usual_state
 
 _Frame = tuple[str, int, str]  # of a function: its name, the line's number, the line
 
@@ -138,7 +139,7 @@ class Runner:
         called: what was run, in words, given the student's frames of the error.
         """
         try:
-            with time_limit(limit):
+            with usual_state(), time_limit(limit):
                 return run()
         except NotImplementedError as error:
             frames = self._student_frames(error)
