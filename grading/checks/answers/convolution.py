@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
-from torch import nn  # noqa: F401
+from torch import nn
 
 from grading.checks.mistakes import Known, Mistake, Table, variants
 
@@ -39,557 +39,75 @@ def im2col(x, kernel, stride=1, padding=0):
     return windows.transpose(0, 1, 4, 5, 2, 3).reshape(N, C * R * S, P * Q)
 
 
-TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
-
-WHOLE = "The fractions are cut off: is the result an array of int?"
-
-
-def old_im2col(x, kernel, stride, padding):
-    (R, S), (N, C) = kernel, x.shape[:2]
-
-    def flat(windows):
-        n, c, r, s, p, q = windows.shape
-        return windows.reshape(n, c * r * s, p * q)
-
-    def of(x, stride):
-        return flat(_windows(x, R, S, stride))
-
-    x, bare, p = _padded(x, (padding, padding), (padding, padding)), x, padding
-    windows = _windows(x, R, S, stride)
-    right, (P, Q) = flat(windows), windows.shape[4:]
-    count = (N, C * R * S, P * Q)
-    by_p, first = np.zeros(count), np.zeros(count)
-    for p_, q_ in np.ndindex(P, Q):
-        by_p[..., min(p_ * P + q_, P * Q - 1)] = right[..., p_ * Q + q_]
-    first[0] = right[0]
-    return right, {
-        WHOLE: np.trunc(right),
-        "The columns are numbered p·P + q: a row of places is Q long, so it is p·Q + q.": by_p,
-        "Only the first image is there.": first,
-        "It is transposed: a column is one window, a row is one weight.": right.transpose(0, 2, 1),
-        "The channels come last in a column: the order is (C, R, S).": windows.transpose(
-            0, 2, 3, 1, 4, 5
-        ).reshape(count),
-        "Rows and columns of each window have changed places: s changes faster than r.": windows.transpose(
-            0, 1, 3, 2, 4, 5
-        ).reshape(count),
-        "The places go down the columns: q changes faster than p.": windows.transpose(
-            0, 1, 2, 3, 5, 4
-        ).reshape(count),
-        "The windows' values are scrambled: reshape does not move values, so bring the axes into"
-        " the order (N, C, R, S, P, Q) first.": windows.transpose(0, 1, 4, 5, 2, 3).reshape(count),
-        "The windows' values are scrambled: bring the axes into the order (N, C, R, S, P, Q)"
-        " before reshaping.": windows.transpose(0, 4, 5, 1, 2, 3).reshape(count),
-        "Each window is flipped.": flat(windows[:, :, ::-1, ::-1]),
-        "The axes are not merged yet: (N, C·R·S, P·Q).": windows,
-        "The axes are neither in order nor merged: first (N, C, R, S, P, Q), then (N, C·R·S, P·Q).": windows.transpose(
-            0, 1, 4, 5, 2, 3
-        ),
-        "The channels are not merged yet: (N, C·R·S, P·Q).": right.reshape(N, C, R * S, P * Q),
-        "The images are merged, too: they stay apart, in the first axis.": right.transpose(
-            1, 0, 2
-        ).reshape(C * R * S, N * P * Q),
-        "The stride is not used.": of(x, 1),
-        "The stride holds for the rows only.": of(x, (stride, 1)),
-        "The stride holds for the columns only.": of(x, (1, stride)),
-        "There are as many windows as the stride allows, but they are one pixel apart.": flat(
-            _windows(x, R, S, 1)[..., :P, :Q]
-        ),
-        "The padding is missing.": of(bare, stride),
-        "The padding is at the top and left only: it belongs on both sides.": of(
-            _padded(bare, (p, 0), (p, 0)), stride
-        ),
-        "The padding is at the bottom and right only: it belongs on both sides.": of(
-            _padded(bare, (0, p), (0, p)), stride
-        ),
-        "Rows are padded and columns are not.": of(_padded(bare, (p, p), (0, 0)), stride),
-        "Columns are padded and rows are not.": of(_padded(bare, (0, 0), (p, p)), stride),
-        "The last place is missing, where the filter just fits: a range leaves its end out.": flat(
-            windows[..., : _short(x, R, stride, 0, 2), : _short(x, S, stride, 0, 3)]
-        ),
-        "Every image got the first image's windows.": np.repeat(right[:1], N, axis=0),
-        "Only the first channel is there.": of(x[:, :1], stride),
-    }
-
-
-def im2col_growth():
-    return 25, {
-        "That is one side of the filter: a window has 5·5 values.": 5,
-        "That would be without overlap. Windows one pixel apart share most of their pixels.": 1,
-        "Without padding there would be fewer windows; with it there are as many as pixels.": 25
-        * 24**2
-        / 28**2,
-        "Each filter does not need columns of its own: all six share them.": 150,
-        "That is the number of filters, which share the columns.": 6,
-        "That is how many values there are: how many times the image's?": 25 * 28**2,
-        "That is a window without its own pixel, which is copied as well.": 24,
-    }
-
-
-def conv2d_backward(dy, x, w, stride, padding):
-    """(dx, dw, db), three pairs of right and known."""
-    return _dx(dy, x, w, stride, padding), _dw(dy, x, w, stride, padding), _db(dy)
-
-
-def _db(dy):
-    N, _, P, Q = dy.shape
-    right = dy.sum(axis=(0, 2, 3))
-    return right, {
-        WHOLE: np.trunc(right),
-        "It is not summed over the images.": dy.sum(axis=(2, 3)),
-        "It is not summed over the places: a bias touches all of its map.": dy.sum(axis=0),
-        "It is not summed over rows.": dy.sum(axis=(0, 3)),
-        "It is not summed over columns.": dy.sum(axis=(0, 2)),
-        TWICE: right / N,
-        "It is a mean over images and places: asked for is the sum.": right / (N * P * Q),
-        "It is a mean over the places: asked for is the sum.": right / (P * Q),
-        "It is the sum of everything: each filter has a bias of its own.": dy.sum(),
-        "Only the first image counts.": dy[0].sum(axis=(1, 2)),
-        "Only one place of each map counts.": dy[:, :, 0, 0].sum(axis=0),
-        "It has the wrong shape: b is (K,).": dy.sum(axis=(0, 2, 3), keepdims=True),
-    }
-
-
-def _dw(dy, x, w, stride, padding):
-    p, (N, K, P, Q), (R, S) = padding, dy.shape, w.shape[2:]
-    padded = _padded(x, (p, p), (p, p))
-
-    def meet(windows):
-        return np.einsum("nkpq,ncrspq->kcrs", dy, windows)
-
-    windows = _windows(padded, R, S, stride)
-    each = np.einsum("nkpq,ncrspq->nkcrs", dy, windows)
-    right = each.sum(axis=0)
-    known = {
-        WHOLE: np.trunc(right),
-        "It is added to w: dw begins at 0.": right + w,
-        "That is dy times the weight: dw is dy times the pixel that the weight met.": dy.sum(
-            axis=(0, 2, 3)
-        )[:, None, None, None]
-        * w,
-        "It is not summed over the images: dw has the shape of w.": each,
-        "It is not summed over the images, and still flat.": each.reshape(N, K, -1),
-        TWICE: right / N,
-        "Only the first image counts: sum over all.": each[0],
-        "Only the last image counts: is dw set anew for each? Add.": each[-1],
-        "It is a mean over the places: asked for is the sum.": right / (P * Q),
-        "It is flipped: with a cross-correlation forward, dw needs no flip.": right[
-            :, :, ::-1, ::-1
-        ],
-        "It is still a matrix: give it the shape of w.": right.reshape(K, -1),
-        "Filters and channels have changed places: dw has the shape of w.": right.transpose(
-            1, 0, 2, 3
-        ),
-        "Each dy meets the window of another place: place (p, q) starts at p·stride, q·stride.": meet(
-            _windows(padded, R, S, 1)[..., :P, :Q]
-        ),
-        "dy's rows and columns are mixed up: flatten (P, Q) as in the columns.": np.einsum(
-            "nkj,ncrsj->kcrs",
-            dy.transpose(0, 1, 3, 2).reshape(N, K, -1),
-            windows.reshape(*windows.shape[:4], -1),
-        ),
-    }
-    if right.shape[0] == right.shape[1]:
-        known["It is transposed in filter and channel: dw[k, c]."] = right.transpose(1, 0, 2, 3)
-    return right, known
-
-
-def _dx(dy, x, w, stride, padding):
-    p, (N, C, H, W), (K, _, R, S), (P, Q) = padding, x.shape, w.shape, dy.shape[2:]
-
-    def cut(image):
-        return image[:, :, p : p + H, p : p + W]
-
-    mixed = w.reshape(K, -1).T @ dy.transpose(1, 0, 2, 3).reshape(K, -1)
-    whole = _added_back(dy, x, w, stride, p)
-    right = cut(whole)
-    met = _windows(_padded(x, (p, p), (p, p)), R, S, stride)
-    by_pixel = np.einsum("nkpq,ncrspq->ncrspq", dy, met)
-    first = right * (np.arange(C) == 0)[:, None, None]
-    known = {
-        TWICE: right / N,
-        WHOLE: np.trunc(right),
-        "That is dy times the pixel: what comes back to a pixel is dy times the weight.": cut(
-            _summed(by_pixel, x, stride, p)
-        ),
-        "Only the first channel gets a gradient.": first,
-        "Those are the columns' gradients: add them back into an image.": w.reshape(K, -1).T
-        @ dy.reshape(N, K, P * Q),
-        "The filter is flipped: what came in through w[r, s] goes back to row r, column s.": cut(
-            _added_back(dy, x, w[:, :, ::-1, ::-1], stride, p)
-        ),
-        "Windows overwrite each other: a pixel is in several, and their gradients add up (+=).": cut(
-            _written_back(dy, x, w, stride, p, by_weight=True)
-        ),
-        "Windows overwrite each other: a pixel is in several, and their gradients are added.": cut(
-            _written_back(dy, x, w, stride, p, by_weight=False)
-        ),
-        "The windows are put back one pixel apart: place (p, q) starts at p·stride, q·stride.": cut(
-            _added_back(dy, x, w, 1, p)
-        ),
-        "The images are mixed up: with all images' places in one axis, the result is"
-        " (C·R·S, N·P·Q), and N has to come to the front by a transpose, not by reshape.": cut(
-            _summed(mixed.reshape(N, C, R, S, P, Q), x, stride, p)
-        ),
-        "All images got the sum of their gradients: images stay apart.": np.repeat(
-            right.sum(axis=0, keepdims=True), N, axis=0
-        ),
-    }
-    if p:
-        known |= {
-            "The padding is still there: dx has the shape of x.": whole,
-            "The padding is cut off at the top and left only.": whole[:, :, p:, p:],
-            "The padding is cut off at the bottom and right only.": whole[:, :, :-p, :-p],
-            "Twice the padding is cut off at the end, none at the beginning.": whole[:, :, :H, :W],
-            "Twice the padding is cut off at the beginning, none at the end.": whole[
-                :, :, 2 * p :, 2 * p :
-            ],
-            "Rows are cut and columns are not.": whole[:, :, p : p + H],
-            "Columns are cut and rows are not.": whole[:, :, :, p : p + W],
-        }
-    else:
-        known["`[padding:-padding]` is empty for padding 0: write `[padding : padding + H]`."] = (
-            whole[:, :, :0, :0]
-        )
-    if w.shape[0] == w.shape[1]:
-        known["Filter and channel have changed places: dx's channels are w's second axis."] = cut(
-            _added_back(dy, x, w.transpose(1, 0, 2, 3), stride, p)
-        )
-    return right, known
+def conv2d_backward(dy, x, w, stride=1, padding=0):
+    (N, C, H, W), (K, _, R, S), (P, Q) = x.shape, w.shape, dy.shape[2:]
+    dY, columns = dy.reshape(N, K, P * Q), im2col(x, (R, S), stride, padding)
+    dw = (dY @ columns.transpose(0, 2, 1)).sum(axis=0).reshape(w.shape)
+    windows = (w.reshape(K, -1).T @ dY).reshape(N, C, R, S, P, Q)
+    dx = np.zeros((N, C, H + 2 * padding, W + 2 * padding))
+    for p, q in np.ndindex(P, Q):
+        top, left = p * stride, q * stride
+        dx[:, :, top : top + R, left : left + S] += windows[..., p, q]
+    return dx[:, :, padding : padding + H, padding : padding + W], dw, dy.sum(axis=(0, 2, 3))
 
 
 def max_pool2d(x, size):
-    N, C, H, W = x.shape
-    P, Q = H // size, W // size
-    blocks = _blocks(x, size)
-    right = blocks.max(axis=-1)
-    down, across = -H % size, -W % size
-    zeros = _blocks(_padded(x, (0, down), (0, across)), size).max(axis=-1)
-    rest = np.pad(x, ((0, 0), (0, 0), (0, down), (0, across)), constant_values=-np.inf)
-    known = {
-        "That is the mean of each block.": blocks.mean(axis=-1),
-        "That is the sum of each block.": blocks.sum(axis=-1),
-        "That is the smallest value of each block.": blocks.min(axis=-1),
-        "That is the first value of each block.": blocks[..., 0],
-        "Blocks of negative values became 0: the search starts at 0, or zeros are padded.": np.maximum(
-            right, 0
-        ),
-        "The largest by absolute value: the sign counts.": np.take_along_axis(
-            blocks, abs(blocks).argmax(-1)[..., None], -1
-        )[..., 0],
-        "That is the largest absolute value: the sign counts.": abs(blocks).max(axis=-1),
-        "The blocks overlap: the next one starts `size` further.": sliding_window_view(
-            x, (size, size), axis=(2, 3)
-        ).max(axis=(4, 5)),
-        "There are as many blocks as there should be, but they overlap: block (p, q) starts at"
-        " p·size, q·size.": sliding_window_view(x, (size, size), axis=(2, 3)).max(axis=(4, 5))[
-            :, :, :P, :Q
-        ],
-        "Only rows are pooled.": x[:, :, : P * size].reshape(N, C, P, size, W).max(axis=3),
-        "Only columns are pooled.": x[..., : Q * size].reshape(N, C, H, Q, size).max(axis=4),
-        "The channels are pooled together: each has a map of its own.": np.repeat(
-            right.max(axis=1, keepdims=True), C, axis=1
-        ),
-        "That is the position of the largest value, not the value.": blocks.argmax(axis=-1).astype(
-            float
-        ),
-    }
-    if H % size or W % size:
-        known["The rest at the beginning is dropped: it is at the end."] = _blocks(
-            x[:, :, H % size :, W % size :], size
-        ).max(axis=-1)
-    else:
-        cut = x.reshape(N, C, P, Q, size, size).max(axis=(4, 5))
-        known[
-            "reshape takes values as they follow in a row, not the blocks of an image: its axes"
-            " are (N, C, P, size, Q, size)."
-        ] = cut
-    if down or across:
-        known |= {
-            "What is left over was padded with zeros: it is dropped.": zeros,
-            "What is left over got blocks of its own: it is dropped.": _blocks(rest, size).max(
-                axis=-1
-            ),
-        }
-    return right, known
+    windows = sliding_window_view(x, (size, size), axis=(2, 3))
+    return windows[:, :, ::size, ::size].max(axis=(4, 5))
 
 
 def max_pool2d_backward(dy, x, size):
-    blocks = _blocks(x, size)
-    first = np.arange(size * size) == blocks.argmax(axis=-1)[..., None]
-    backwards = blocks[..., ::-1].argmax(axis=-1)[..., None]
-    last = np.arange(size * size) == size * size - 1 - backwards
-    top = blocks == blocks.max(axis=-1, keepdims=True)
-
-    def back(mask, dy=dy[..., None]):
-        return _unblocked(np.where(mask, mask * dy, 0), x, size)
-
-    right = back(first)
-    at_start = np.zeros_like(x)
+    dx = np.zeros_like(x)
     for n, c, p, q in np.ndindex(dy.shape):
-        at_start[n, c][np.divmod(blocks[n, c, p, q].argmax(), size)] = dy[n, c, p, q]
-    return right, {
-        WHOLE: np.trunc(right),
-        "Every winner lands in the first block: its place counts from p·size and q·size on.": at_start,
-        "Every value of a block gets the gradient: only the largest touched the output.": back(
-            np.ones_like(first)
-        ),
-        "The gradient is shared among the whole block: that is mean-pooling's.": back(
-            np.ones_like(first) / size**2
-        ),
-        "All equal largest values get the gradient: only the first of them does.": back(top),
-        "Equal largest values share the gradient: the first of them gets all of it.": back(
-            top / top.sum(axis=-1, keepdims=True)
-        ),
-        "Of equal largest values the last one gets the gradient: the first should.": back(last),
-        "The gradient goes to the smallest value.": back(
-            np.arange(size * size) == blocks.argmin(axis=-1)[..., None]
-        ),
-        "The gradient always goes to the first value of a block.": back(
-            np.arange(size * size) == 0
-        ),
-        "The winners are right, but dy is missing: each passes its block's dy on.": back(
-            first, np.ones_like(dy)[..., None]
-        ),
-        "It is multiplied by the winner's value: the slope of a maximum is 1.": right * x,
-        "The winner's position r·size + s is read with rows and columns exchanged.": _unblocked(
-            _turned(first, size) * dy[..., None], x, size
-        ),
-        "Those are the largest values themselves, not the gradient.": back(
-            first, blocks.max(axis=-1)[..., None]
-        ),
-        "The gradient is divided by N once too often.": right / len(x),
-    }
+        block = x[n, c, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        row, column = np.unravel_index(block.argmax(), block.shape)
+        dx[n, c, p * size + row, q * size + column] = dy[n, c, p, q]
+    return dx
 
 
-def seen_by_conv2():
-    return 14, {
-        "Neighbours in pool1 are 2 pixels of the image apart: each step reaches 2 further.": 10,
-        "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.": 16,
-        "Windows overlap: what a unit sees grows by what is new, it is not multiplied.": 30,
-        "That would be without overlap between the windows of conv1.": 25,
-        "pool1 is missing, or its stride: after it, steps are 2 pixels wide.": 9,
-        "The pooling window adds one pixel more.": 13,
-        "That is what it sees of pool1. Asked for is the image.": 5,
-        "That is what pool1 sees.": 6,
-        "That is the whole square: asked for is one side.": 14 * 14,
-    }
+im2col_growth = 25
+seen_by_conv2 = 14
+seen_by_pool2 = 16
+layers_of_3x3 = 3
+lenet_parameters = 61706
+largest_layer = "linear1"
 
 
-def seen_by_pool2():
-    return 16, {
-        "Neighbours in conv2 are 2 pixels of the image apart, still.": 15,
-        "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.": 18,
-        "The two windows below overlap: they are 2 pixels of the image apart.": 28,
-        "That is what conv2 sees.": 14,
-        "That is the whole square: asked for is one side.": 16 * 16,
-        "That is what it sees of conv2. Asked for is the image.": 2,
-        "That is what it sees of pool1. Asked for is the image.": 6,
-        "The steps above pool1 are 2 pixels wide, in conv2 and in pool2.": 11,
-    }
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
+        self.linear1, self.linear2 = nn.Linear(400, 120), nn.Linear(120, 84)
+        self.linear3 = nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
+        return self.linear3(F.relu(self.linear2(F.relu(self.linear1(x)))))
 
 
-def layers_of_3x3():
-    return 3, {
-        "They would see 5×5: how much does each further layer add, on one side?": 2,
-        "They would see 9×9: the first layer sees 3×3, each further one adds 2.": 4,
-        "Fields do not lie side by side: the next layer's windows overlap.": 7 / 3,
-        "That compares areas: a field grows on both sides with each layer.": 49 / 9,
-        "Each further layer adds more than one pixel: one on either side.": 5,
-        "Each layer adds more than one pixel: one on either side.": 6,
-    }
+def scores(network, parameters, x):
+    """Those of a network of this class, given these parameters."""
+    model = network().eval()
+    own = list(model.parameters())
+    with torch.no_grad():
+        for parameter, value in zip(own, parameters, strict=True):
+            parameter.copy_(value)
+        return model(x)
 
 
-LENET_SHAPES = [
-    (6, 1, 5, 5),
-    (6,),
-    (16, 6, 5, 5),
-    (16,),
-    (120, 400),
-    (120,),
-    (84, 120),
-    (84,),
-    (10, 84),
-    (10,),
-]
+def gradients(parameters, x, y):
+    """Those of the right network's loss, one for each parameter."""
+    model = LeNet()
+    torch.nn.utils.vector_to_parameters(
+        torch.cat([value.flatten() for value in parameters]), model.parameters()
+    )
+    return torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
 
 
-def lenet_shapes():
-    def but(changed):
-        return [changed.get(i, shape) for i, shape in enumerate(LENET_SHAPES)]
-
-    return LENET_SHAPES, {
-        "The biases are missing.": LENET_SHAPES[::2],
-        "linear1 has too few inputs: without padding in conv1 the maps end as 4×4, not 5×5.": but(
-            {4: (120, 256)}
-        ),
-        "conv2 has no padding: its maps are 10×10, and pool2's 5×5.": but({4: (120, 784)}),
-        "linear1 is there as if pool2 were missing.": but({4: (120, 1600)}),
-        "linear1 forgets that there are 16 maps.": but({4: (120, 25)}),
-        "No parameters are found: layers in a plain list, or made in forward, are overlooked. Make"
-        " each an attribute in __init__.": [],
-        "linear2 is missing.": [*LENET_SHAPES[:6], (10, 120), (10,)],
-        "The last layer goes straight from linear1.": LENET_SHAPES[:6] + LENET_SHAPES[8:],
-        "The filters of the two convolutions have changed places: 6 first, then 16.": but(
-            {0: (16, 1, 5, 5), 1: (16,), 2: (6, 16, 5, 5), 3: (6,), 4: (120, 150)}
-        ),
-        "The filters have 3×3 pixels: the table says 5×5.": but(
-            {0: (6, 1, 3, 3), 2: (16, 6, 3, 3)}
-        ),
-        "nn.Conv2d takes the channels first, then the filters: nn.Conv2d(1, 6, …).": but(
-            {0: (1, 6, 5, 5), 1: (1,), 2: (6, 16, 5, 5), 3: (6,)}
-        ),
-        "The layers are made in another order than the table's: convolutions come first.": LENET_SHAPES[
-            4:
-        ]
-        + LENET_SHAPES[:4],
-    }
-
-
-def lenet_scores(parameters, x):
-    def but(**changes):
-        return lenet(parameters, x, **changes)
-
-    scores = but()
-    mean = F.avg_pool2d
-    return scores, {
-        "The last layer's scores went through ReLU: they go out as they are.": F.relu(scores),
-        "They are probabilities already: softmax belongs to the loss.": scores.softmax(1),
-        "They are logarithms of probabilities already: softmax belongs to the loss.": scores.log_softmax(
-            1
-        ),
-        "No ReLU anywhere: then all the layers together are only one linear function.": but(
-            maps=_same, units=_same
-        ),
-        "ReLU is missing after the convolutions.": but(maps=_same),
-        "ReLU is missing after linear1 and linear2.": but(units=_same),
-        "ReLU is missing after linear1.": but(units=(_same, F.relu)),
-        "ReLU is missing after linear2.": but(units=(F.relu, _same)),
-        "ReLU is missing after conv1.": but(maps=(_same, F.relu)),
-        "ReLU is missing after conv2.": but(maps=(F.relu, _same)),
-        "Pooling takes the mean here: asked for is the largest value.": but(pool=mean),
-        "That is with tanh, as in 1998: asked for is ReLU.": but(maps=torch.tanh, units=torch.tanh),
-        "That is with the sigmoid: asked for is ReLU.": but(
-            maps=torch.sigmoid, units=torch.sigmoid
-        ),
-        "Rows and columns are exchanged before the maps are flattened.": but(
-            flat=lambda x: x.transpose(2, 3).flatten(1)
-        ),
-        "The channels are put last before the maps are flattened: flatten them as they are.": but(
-            flat=lambda x: x.permute(0, 2, 3, 1).flatten(1)
-        ),
-        "The images are mixed up: flatten(1) leaves the first axis alone.": but(
-            flat=lambda x: x.reshape(400, -1).T
-        ),
-        "conv1's maps were cut or padded on one side: padding=2 pads all four.": but(shift=True),
-    }
-
-
-def lenet_parameters():
-    return 61706, {
-        "Those are the weights: each filter and each unit also has a bias.": 61470,
-        "A filter of conv2 spans all 6 channels below it.": 61706 - 16 * 25 * 5,
-        "linear1 has 400 inputs: 16 maps of 5×5 units, after pooling.": 61706 - 120 * 375,
-        "linear1's inputs come after pool2: 16 maps of 5×5.": 61706 + 120 * 1200,
-        "Without padding in conv1, linear1 would have 256 inputs. It has 400.": 61706 - 120 * 144,
-        "linear3 is missing.": 61706 - 850,
-        "The layers of lab 02's network, 784-128-10.": 101770,
-        "One bias for each layer? There is one for each filter and each unit.": 61475,
-    }
-
-
-def numbers(rng, *shape):
-    """Whole numbers from −9 to 9."""
-    return rng.integers(-9, 10, size=shape).astype(float)
-
-
-def convolved(x, w, b, stride, padding):
-    """The cross-correlation; stride: one number, or one for rows and one for columns."""
-    x = _padded(x, (padding, padding), (padding, padding))
-    R, S = w.shape[2:]
-    windows = _windows(x, R, S, stride)
-    return np.einsum("kcrs,ncrspq->nkpq", w, windows) + b[:, None, None]
-
-
-def lenet(parameters, x, *, maps=F.relu, units=F.relu, pool=F.max_pool2d, flat=None, shift=False):
-    """LeNet's scores. maps, units: what follows the convolutions and the linear layers, one for
-    both or one for each."""
-    w1, b1, w2, b2, *linear = parameters
-    after_1, after_2 = maps if isinstance(maps, tuple) else (maps, maps)
-    after_3, after_4 = units if isinstance(units, tuple) else (units, units)
-    padding = (0, 4, 0, 4) if shift else (2, 2, 2, 2)
-    x = pool(after_1(F.conv2d(F.pad(x, padding), w1, b1)), 2)
-    x = pool(after_2(F.conv2d(x, w2, b2)), 2)
-    x = x.flatten(1) if flat is None else flat(x)
-    x = after_3(F.linear(x, linear[0], linear[1]))
-    x = after_4(F.linear(x, linear[2], linear[3]))
-    return F.linear(x, linear[4], linear[5])
-
-
-def _same(x):
-    return x
-
-
-def _padded(x, rows, columns):
-    return np.pad(x, ((0, 0), (0, 0), rows, columns))
-
-
-def _windows(x, R, S, stride):
-    """(N, C, R, S, P, Q)"""
-    down, across = stride if isinstance(stride, tuple) else (stride, stride)
-    view = sliding_window_view(x, (R, S), axis=(2, 3))
-    return view[:, :, ::down, ::across].transpose(0, 1, 4, 5, 2, 3)
-
-
-def _short(x, kernel, stride, padding, axis):
-    """How many places range(0, n − k, stride) has."""
-    return len(range(0, x.shape[axis] + 2 * padding - kernel, stride))
-
-
-def _added_back(dy, x, w, stride, padding):
-    """The gradient of the padded image: every window's share, added."""
-    return _summed(np.einsum("nkpq,kcrs->ncrspq", dy, w), x, stride, padding)
-
-
-def _summed(windows, x, stride, padding):
-    """windows: (N, C, R, S, P, Q), added up where they lie in the padded image."""
-    image = _padded(np.zeros_like(x), (padding, padding), (padding, padding))
-    for r, s, p, q in np.ndindex(windows.shape[2:]):
-        image[:, :, p * stride + r, q * stride + s] += windows[:, :, r, s, p, q]
-    return image
-
-
-def _written_back(dy, x, w, stride, padding, *, by_weight):
-    """The same with later windows (or weights, if those are looped over) overwriting earlier."""
-    (P, Q), (R, S) = dy.shape[2:], w.shape[2:]
-    image = _padded(np.zeros_like(x), (padding, padding), (padding, padding))
-    order = np.ndindex(P, Q, R, S)
-    if by_weight:
-        order = ((p, q, r, s) for r, s, p, q in np.ndindex(R, S, P, Q))
-    for p, q, r, s in order:
-        image[:, :, p * stride + r, q * stride + s] = dy[:, :, p, q] @ w[:, :, r, s]
-    return image
-
-
-def _blocks(x, size):
-    """(N, C, P, Q, size·size); what is left over is dropped."""
-    (N, C), (P, Q) = x.shape[:2], (x.shape[2] // size, x.shape[3] // size)
-    whole = x[:, :, : P * size, : Q * size].reshape(N, C, P, size, Q, size)
-    return whole.transpose(0, 1, 2, 4, 3, 5).reshape(N, C, P, Q, size * size)
-
-
-def _unblocked(blocks, x, size):
-    N, C, P, Q, _ = blocks.shape
-    image = np.zeros_like(x)
-    whole = blocks.reshape(N, C, P, Q, size, size).transpose(0, 1, 2, 4, 3, 5)
-    image[:, :, : P * size, : Q * size] = whole.reshape(N, C, P * size, Q * size)
-    return image
-
-
-def _turned(blocks, size):
-    """Rows and columns within each block exchanged."""
-    square = blocks.reshape(*blocks.shape[:-1], size, size)
-    return square.swapaxes(-1, -2).reshape(blocks.shape)
+def shapes(network):
+    """The shapes of a network's parameters."""
+    return [tuple(parameter.shape) for parameter in network().parameters()]
 
 
 _size, _size_otherwise = variants(
@@ -1074,4 +592,1125 @@ def conv2d(x, w, b, stride=1, padding=0):
     ),
 ]
 
-MISTAKES = Table(sys.modules[__name__], [*_SIZE, *_LOOPS, *_CONV2D])
+_im2col, _im2col_otherwise = variants(
+    "im2col",
+    """
+def im2col(x, kernel, stride=1, padding=0):
+    {first}
+    x = np.pad(x, ((0, 0), (0, 0), {rows_padded}, {columns_padded}))
+    (N, C, H, W), ({R}, {S}) = x.shape, kernel
+    P, Q = {P}, {Q}
+    columns = np.zeros((N, C, R, S, P, Q))
+    for r in range(R):
+        for s in range(S):
+            columns[:, :, r, s] = x[:, :, {rows}, {columns}]
+    return {result}
+""",
+    first="",
+    rows_padded="(padding, padding)",
+    columns_padded="(padding, padding)",
+    R="R",
+    S="S",
+    P="(H - R) // stride + 1",
+    Q="(W - S) // stride + 1",
+    rows="r : r + stride * P : stride",
+    columns="s : s + stride * Q : stride",
+    result="columns.reshape(N, C * R * S, P * Q)",
+)
+_FLAT = "reshape(N, C * R * S, P * Q)"
+_IM2COL = [
+    Mistake(
+        "im2col",
+        "the library's",
+        0,
+        "uses torch.from_numpy and torch.nn.functional.unfold",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    return unfold(x, kernel, stride, padding)
+""",
+    ),
+    Mistake(
+        "im2col",
+        "NumPy's windows",
+        0,
+        "sliding_window_view, which",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride].transpose(0, 1, 4, 5, 2, 3)
+    return windows.reshape(len(x), x.shape[1] * kernel[0] * kernel[1], -1)
+""",
+    ),
+    _im2col("whole numbers", 0.25, _WHOLE, result=f"columns.{_FLAT}.astype(int)"),
+    Known(
+        "im2col",
+        "numbered by P",
+        0.25,
+        "The columns are numbered p·P + q: a row of places is Q long, so it is p·Q + q.",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    (N, C, H, W), (R, S) = x.shape, kernel
+    P, Q = (H - R) // stride + 1, (W - S) // stride + 1
+    columns = np.zeros((N, C * R * S, P * Q))
+    for p, q in np.ndindex(P, Q):
+        top, left = p * stride, q * stride
+        columns[..., p * P + q] = x[:, :, top : top + R, left : left + S].reshape(N, -1)
+    return columns
+""",
+    ),
+    _im2col(
+        "windows as rows",
+        0.25,
+        "It is transposed: a column is one window, a row is one weight.",
+        result="columns.reshape(N, C * R * S, P * Q).transpose(0, 2, 1)",
+    ),
+    _im2col(
+        "s before r",
+        0.25,
+        "Rows and columns of each window have changed places: s changes faster than r.",
+        result=f"columns.swapaxes(2, 3).{_FLAT}",
+    ),
+    _im2col(
+        "p before q",
+        0.25,
+        "The places go down the columns: q changes faster than p.",
+        result=f"columns.swapaxes(4, 5).{_FLAT}",
+    ),
+    _im2col(
+        "only reshaped",
+        0.25,
+        "The windows' values are scrambled: reshape does not move values, so bring the axes into"
+        " the order (N, C, R, S, P, Q) first.",
+        result=f"columns.transpose(0, 1, 4, 5, 2, 3).{_FLAT}",
+    ),
+    _im2col(
+        "windows flipped",
+        0.25,
+        "Each window is flipped.",
+        result=f"columns[:, :, ::-1, ::-1].{_FLAT}",
+    ),
+    _im2col("not merged", 0.25, "The axes are not merged yet: (N, C·R·S, P·Q).", result="columns"),
+    _im2col(
+        "neither in order nor merged",
+        0.25,
+        "The axes are neither in order nor merged: first (N, C, R, S, P, Q), then (N, C·R·S, P·Q).",
+        result="columns.transpose(0, 1, 4, 5, 2, 3)",
+    ),
+    _im2col(
+        "channels not merged",
+        0.25,
+        "The channels are not merged yet: (N, C·R·S, P·Q).",
+        result="columns.reshape(N, C, R * S, P * Q)",
+    ),
+    _im2col(
+        "images merged",
+        0.25,
+        "The images are merged, too: they stay apart, in the first axis.",
+        result="np.concatenate(columns.reshape(N, C * R * S, P * Q), axis=1)",
+    ),
+    _im2col(
+        "channels last",
+        0.65,
+        "The channels come last in a column: the order is (C, R, S).",
+        result=f"columns.transpose(0, 2, 3, 1, 4, 5).{_FLAT}",
+    ),
+    _im2col(
+        "places first",
+        0.25,
+        "The windows' values are scrambled: their axes are (N, P, Q, C, R, S), and a reshape does"
+        " not bring them into the order (N, C, R, S, P, Q).",
+        result=f"columns.transpose(0, 4, 5, 1, 2, 3).{_FLAT}",
+    ),
+    _im2col(
+        "first channel",
+        0.65,
+        "Only the first channel is there.",
+        first="x = x[:, :1]",
+    ),
+    _im2col(
+        "first image",
+        0.65,
+        "Only the first image is there.",
+        result=f"np.pad(columns.{_FLAT}[:1], ((0, N - 1), (0, 0), (0, 0)))",
+    ),
+    _im2col(
+        "first image again",
+        0.65,
+        "Every image got the first image's windows.",
+        first="x = x[[0] * len(x)]",
+    ),
+    _im2col("stride not used", 0.95, "The stride is not used.", first="stride = 1"),
+    _im2col(
+        "rows strided only",
+        0.95,
+        "The stride holds for the rows only.",
+        Q="W - S + 1",
+        columns="s : s + Q",
+    ),
+    _im2col(
+        "columns strided only",
+        0.95,
+        "The stride holds for the columns only.",
+        P="H - R + 1",
+        rows="r : r + P",
+    ),
+    _im2col(
+        "windows one apart",
+        0.95,
+        "There are as many windows as the stride allows, but they are one pixel apart.",
+        rows="r : r + P",
+        columns="s : s + Q",
+    ),
+    _im2col("no padding", 0.95, "The padding is missing.", first="padding = 0"),
+    _im2col(
+        "one side",
+        0.95,
+        "The padding is at the top and left only: it belongs on both sides.",
+        rows_padded="(padding, 0)",
+        columns_padded="(padding, 0)",
+    ),
+    _im2col(
+        "the other side",
+        0.95,
+        "The padding is at the bottom and right only: it belongs on both sides.",
+        rows_padded="(0, padding)",
+        columns_padded="(0, padding)",
+    ),
+    _im2col("rows padded", 0.95, "Rows are padded and columns are not.", columns_padded="(0, 0)"),
+    _im2col("columns padded", 0.95, "Columns are padded and rows are not.", rows_padded="(0, 0)"),
+    _im2col(
+        "all axes padded",
+        0.95,
+        "Images and channels are padded, too: np.pad takes one pair for each axis.",
+        first="x = np.pad(x, padding); padding = 0",
+    ),
+    _im2col(
+        "last place missing",
+        0.25,
+        "The last place is missing, where the filter just fits: a range leaves its end out.",
+        P="len(range(0, H - R, stride))",
+        Q="len(range(0, W - S, stride))",
+    ),
+    _im2col(
+        "R and S",
+        0.25,
+        "The kernel is (R, S): R rows of S columns.",
+        R="S",
+        S="R",
+    ),
+    _im2col_otherwise("slices too long", 0.95, "where does it end", rows="r : r + P : stride"),
+    _im2col_otherwise(
+        "slices too short", 0.25, "where does it end", rows="r : r + P * stride - stride : stride"
+    ),
+    _im2col_otherwise(
+        "in place",
+        0.25,
+        "changed its argument `x`",
+        first="own = x",
+        result=f"(columns.{_FLAT}, own.__imul__(2))[0]",
+    ),
+    _im2col_otherwise(
+        "an iterator", 0.25, "should be a NumPy array", result=f"list(columns.{_FLAT})"
+    ),
+    *(
+        Known("im2col", name, 1.0, says, f"im2col_growth = {value}")
+        for name, value, says in (
+            ("one side of it", 5, "That is one side of the filter: a window has 5·5 values."),
+            (
+                "no overlap",
+                1,
+                "That is without overlap. Windows one pixel apart share most pixels.",
+            ),
+            (
+                "no padding",
+                25 * 24**2 / 28**2,
+                "Without padding there would be fewer windows; with it there are as many as pixels.",
+            ),
+            (
+                "for each filter",
+                150,
+                "Each filter does not need columns of its own: all six share them.",
+            ),
+            ("filters", 6, "That is the number of filters, which share the columns."),
+            (
+                "values",
+                25 * 28**2,
+                "That is how many values there are: how many times the image's?",
+            ),
+            ("without itself", 24, "That is a window without its own pixel, which is copied, too."),
+        )
+    ),
+]
+
+_backward, _backward_otherwise = variants(
+    "conv2d_backward",
+    """
+def conv2d_backward(dy, x, w, stride=1, padding=0):
+    {first}
+    (N, C, H, W), (K, _, R, S), (P, Q) = x.shape, w.shape, dy.shape[2:]
+    dY = dy.reshape(N, K, P * Q)
+    columns = im2col(x, {kernel}, {options})
+    each = {dY} @ columns.transpose(0, 2, 1)
+    dcolumns = ({filters} @ dY).reshape(N, C, R, S, P, Q)
+    {made}
+    dx = np.zeros({zeros})
+    for {order}:
+        dx[:, :, {rows}, {columns}] {add} {part}
+    db = {db}
+    dw = {dw}
+    dx = dx[{cut}]
+    return {result}
+""",
+    first="",
+    kernel="(R, S)",
+    options="stride, padding",
+    dY="dY",
+    filters="w.reshape(K, -1).T",
+    made="",
+    zeros="(N, C, H + 2 * padding, W + 2 * padding)",
+    order="r, s in np.ndindex(R, S)",
+    rows="r : r + stride * P : stride",
+    columns="s : s + stride * Q : stride",
+    add="+=",
+    part="dcolumns[:, :, r, s]",
+    db="dy.sum(axis=(0, 2, 3))",
+    dw="each.sum(axis=0).reshape(w.shape)",
+    cut=":, :, padding : padding + H, padding : padding + W",
+    result="dx, dw, db",
+)
+_BY_PLACE = {
+    "order": "p, q in np.ndindex(P, Q)",
+    "rows": "p * stride : p * stride + R",
+    "columns": "q * stride : q * stride + S",
+    "part": "dcolumns[..., p, q]",
+}
+_TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
+_ORDER = "The order is (dx, dw, db)."
+_BACKWARD = [
+    Mistake(
+        "conv2d_backward",
+        "PyTorch's",
+        0,
+        "uses torch.nn.grad.conv2d_input",
+        """
+def conv2d_backward(dy, x, w, stride=1, padding=0):
+    dx = nn.grad.conv2d_input(x.shape, torch.from_numpy(w), torch.from_numpy(dy), stride, padding)
+    return dx.numpy(), np.zeros_like(w), dy.sum(axis=(0, 2, 3))
+""",
+    ),
+    _backward("whole numbers", 0, _WHOLE, result="dx.astype(int), dw.astype(int), db.astype(int)"),
+    _backward("dw first", 0, _ORDER, result="dw, db, dx"),
+    _backward("db first", 0, _ORDER, result="db, dx, dw"),
+    _backward("dw before dx", 0.3, _ORDER, result="dw, dx, db"),
+    _backward("all divided by N", 0, _TWICE, first="dy = dy / len(dy)"),
+    _backward(
+        "db for each image", 1.7, "It is not summed over the images.", db="dy.sum(axis=(2, 3))"
+    ),
+    _backward(
+        "db for each place",
+        1.7,
+        "It is not summed over the places: a bias touches all of its map.",
+        db="dy.sum(axis=0)",
+    ),
+    _backward("db for each row", 1.7, "It is not summed over rows.", db="dy.sum(axis=(0, 3))"),
+    _backward(
+        "db for each column", 1.7, "It is not summed over columns.", db="dy.sum(axis=(0, 2))"
+    ),
+    _backward(
+        "db a mean",
+        1.7,
+        "It is a mean over images and places: asked for is the sum.",
+        db="dy.mean(axis=(0, 2, 3))",
+    ),
+    _backward(
+        "db a mean over places",
+        1.7,
+        "It is a mean over the places: asked for is the sum.",
+        db="dy.mean(axis=(2, 3)).sum(axis=0)",
+    ),
+    _backward(
+        "db of everything",
+        1.7,
+        "It is the sum of everything: each filter has a bias of its own.",
+        db="dy.sum()",
+    ),
+    _backward("db of one image", 1.7, "Only the first image counts.", db="dy[0].sum(axis=(1, 2))"),
+    _backward(
+        "db of one place",
+        1.7,
+        "Only one place of each map counts.",
+        db="dy[:, :, 0, 0].sum(axis=0)",
+    ),
+    _backward(
+        "db of four axes",
+        1.7,
+        "It has the wrong shape: b is (K,).",
+        db="dy.sum(axis=(0, 2, 3), keepdims=True)",
+    ),
+    _backward(
+        "dw onto w",
+        1.4,
+        "It is added to w: dw begins at 0.",
+        dw="w + each.sum(axis=0).reshape(w.shape)",
+    ),
+    _backward(
+        "dw of w",
+        1.4,
+        "That is dy times the weight: dw is dy times the pixel that the weight met.",
+        dw="db[:, None, None, None] * w",
+    ),
+    _backward(
+        "dw for each image",
+        1.4,
+        "It is not summed over the images, and still flat.",
+        dw="each",
+    ),
+    _backward(
+        "dw for each image, in shape",
+        1.4,
+        "It is not summed over the images: dw has the shape of w.",
+        dw="each.reshape(N, *w.shape)",
+    ),
+    _backward("dw a mean", 1.4, _TWICE, dw="each.mean(axis=0).reshape(w.shape)"),
+    _backward(
+        "dw a mean over places",
+        1.4,
+        "dw is a mean over the places: asked for is the sum.",
+        dw="each.sum(axis=0).reshape(w.shape) / (P * Q)",
+    ),
+    _backward(
+        "dw of one image",
+        1.4,
+        "Only the first image counts: sum over all.",
+        dw="each[0].reshape(w.shape)",
+    ),
+    _backward(
+        "dw of the last image",
+        1.4,
+        "Only the last image counts: is dw set anew for each? Add.",
+        dw="each[-1].reshape(w.shape)",
+    ),
+    _backward(
+        "dw flat", 1.4, "It is still a matrix: give it the shape of w.", dw="each.sum(axis=0)"
+    ),
+    _backward(
+        "dw flipped",
+        1.4,
+        "It is flipped: with a cross-correlation forward, dw needs no flip.",
+        dw="each.sum(axis=0).reshape(w.shape)[:, :, ::-1, ::-1]",
+    ),
+    _backward(
+        "dw with P and Q mixed",
+        1.4,
+        "dy's rows and columns are mixed up: flatten (P, Q) as in the columns.",
+        dY="dy.swapaxes(2, 3).reshape(N, K, P * Q)",
+    ),
+    _backward(
+        "dw of other windows",
+        1.4,
+        "Each dy meets the window of another place: place (p, q) starts at p·stride, q·stride.",
+        made="columns = im2col(x, (R, S), 1, padding).reshape(N, C * R * S, H + 2 * padding - R + 1,"
+        " -1)[..., :P, :Q].reshape(N, -1, P * Q); each = dY @ columns.transpose(0, 2, 1)",
+    ),
+    _backward(
+        "columns' gradients",
+        0.9,
+        "Those are the columns' gradients: add them back into an image.",
+        result="w.reshape(K, -1).T @ dY, dw, db",
+    ),
+    _backward(
+        "dx of x",
+        0.9,
+        "That is dy times the pixel: what comes back to a pixel is dy times the weight.",
+        made="dcolumns = (dY.sum(axis=1, keepdims=True) * columns).reshape(N, C, R, S, P, Q)",
+    ),
+    _backward(
+        "first channel",
+        0.9,
+        "Only the first channel gets a gradient.",
+        add="+= np.eye(C)[0][:, None, None] *",
+    ),
+    _backward(
+        "overwritten",
+        0.9,
+        "Windows overwrite each other: a pixel is in several, and their gradients add up (+=).",
+        add="=",
+    ),
+    _backward(
+        "overwritten by places",
+        0.9,
+        "Windows overwrite each other: a pixel is in several, and their gradients are added.",
+        add="=",
+        **_BY_PLACE,
+    ),
+    _backward(
+        "flipped",
+        0.9,
+        "The filter is flipped: what came in through w[r, s] goes back to row r, column s.",
+        filters="w[:, :, ::-1, ::-1].reshape(K, -1).T",
+    ),
+    _backward(
+        "filters by K",
+        0.9,
+        "The filters are scrambled: `w.reshape(K, -1).T` has one in each column, a reshape to"
+        " (C·R·S, K) does not.",
+        filters="w.reshape(-1, K)",
+    ),
+    _backward(
+        "images mixed",
+        0.9,
+        "All images got the sum of their gradients: images stay apart.",
+        result="np.repeat(dx.sum(axis=0, keepdims=True), N, axis=0), dw, db",
+    ),
+    _backward(
+        "images in one axis",
+        0.9,
+        "The images are mixed up: with all images' places in one axis, the result is"
+        " (C·R·S, N·P·Q), and N has to come to the front by a transpose, not by reshape.",
+        made="dcolumns = (w.reshape(K, -1).T @ dy.swapaxes(0, 1).reshape(K, -1))"
+        ".reshape(N, C, R, S, P, Q)",
+    ),
+    _backward(
+        "stride",
+        1.4,
+        "The windows are put back one pixel apart: place (p, q) starts at p·stride, q·stride.",
+        rows="r : r + P",
+        columns="s : s + Q",
+    ),
+    _backward("padding kept", 1.7, "The padding is still there: dx has the shape of x.", cut="..."),
+    _backward(
+        "cut at the top",
+        1.7,
+        "The padding is cut off at the top and left only.",
+        cut=":, :, padding:, padding:",
+    ),
+    _backward(
+        "cut at the bottom",
+        1.7,
+        "The padding is cut off at the bottom and right only.",
+        cut=":, :, : H + padding, : W + padding",
+    ),
+    _backward(
+        "padding cut at the end",
+        1.7,
+        "Twice the padding is cut off at the end, none at the beginning.",
+        cut=":, :, :H, :W",
+    ),
+    _backward(
+        "padding cut at the beginning",
+        1.7,
+        "Twice the padding is cut off at the beginning, none at the end.",
+        cut=":, :, 2 * padding :, 2 * padding :",
+    ),
+    _backward(
+        "rows cut", 1.7, "Rows are cut and columns are not.", cut=":, :, padding : padding + H"
+    ),
+    _backward(
+        "columns cut", 1.7, "Columns are cut and rows are not.", cut="..., padding : padding + W"
+    ),
+    _backward(
+        "empty slice",
+        1.2,
+        "`[padding:-padding]` is empty for padding 0: write `[padding : padding + H]`.",
+        cut=":, :, padding:-padding, padding:-padding",
+    ),
+    _backward_otherwise(
+        "zeros like x", 1.1, "on an image of zeros with the padding", zeros="x.shape", cut="..."
+    ),
+    _backward_otherwise("R and S", 0, "the kernel (R, S)", kernel="(S, R)"),
+    _backward_otherwise("padding not passed on", 1.1, "padding reach im2col", options="stride"),
+    _backward_otherwise("two of three", 0, "should have 3 members", result="dx, dw"),
+    _backward_otherwise(
+        "in place",
+        0,
+        "changed its argument `dy`",
+        first="own = dy",
+        result="(dx, dw, db, own.__imul__(2))[:3]",
+    ),
+]
+
+_pool, _pool_otherwise = variants(
+    "max_pool2d",
+    """
+def max_pool2d(x, size):
+    N, C, H, W = x.shape
+    {first}
+    P, Q = {P}, {Q}
+    y = np.zeros((N, C, P, Q))
+    for p, q in np.ndindex(P, Q):
+        block = x[:, :, p * {step} : p * {step} + size, q * {step} : q * {step} + size]
+        y[:, :, p, q] = {value}
+    return {y}
+
+def max_pool2d_backward(dy, x, size):
+    N, C, P, Q = dy.shape
+    dx = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(dy.shape):
+        here = np.s_[n, c, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        block = x[here]
+        share = np.zeros(block.shape)
+        {share}
+        dx[here] = {back}
+    return {result}
+""",
+    first="",
+    P="H // size",
+    Q="W // size",
+    step="size",
+    value="block.max(axis=(2, 3))",
+    y="y",
+    share="share[np.unravel_index(block.argmax(), block.shape)] = 1",
+    back="share * dy[n, c, p, q]",
+    result="dx",
+)
+_CEIL = {"P": "-(-H // size)", "Q": "-(-W // size)"}
+_PAD = "x = np.pad(x, ((0, 0), (0, 0), (0, -H % size), (0, -W % size)))"
+_POOL = [
+    Mistake(
+        "max_pool2d",
+        "PyTorch's",
+        0,
+        "uses torch.from_numpy",
+        """
+def max_pool2d(x, size):
+    return F.max_pool2d(torch.from_numpy(x), size).numpy()
+""",
+    ),
+    Mistake(
+        "max_pool2d",
+        "NumPy's windows",
+        0,
+        "sliding_window_view, which",
+        """
+def max_pool2d(x, size):
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
+    return windows[:, :, ::size, ::size].max(axis=(4, 5))
+""",
+    ),
+    _pool("y of whole numbers", 0.65, _WHOLE, y="y.astype(int)"),
+    _pool("mean", 0.65, "That is the mean of each block.", value="block.mean(axis=(2, 3))"),
+    _pool("sum", 0.65, "That is the sum of each block.", value="block.sum(axis=(2, 3))"),
+    _pool(
+        "smallest",
+        0.65,
+        "That is the smallest value of each block.",
+        value="block.min(axis=(2, 3))",
+    ),
+    _pool("first", 0.65, "That is the first value of each block.", value="block[:, :, 0, 0]"),
+    _pool(
+        "position",
+        0.65,
+        "That is the position of the largest value, not the value.",
+        value="block.reshape(N, C, -1).argmax(axis=2)",
+    ),
+    _pool(
+        "starts at 0",
+        0.65,
+        "Blocks of negative values became 0: the search starts at 0, or zeros are padded.",
+        value="np.maximum(0, block.max(axis=(2, 3)))",
+    ),
+    _pool(
+        "absolute",
+        0.65,
+        "That is the largest absolute value: the sign counts.",
+        value="abs(block).max(axis=(2, 3))",
+    ),
+    _pool(
+        "by absolute value",
+        0.65,
+        "The largest by absolute value: the sign counts.",
+        value="(lambda b: np.take_along_axis(b, abs(b).argmax(-1)[..., None], -1)[..., 0])"
+        "(block.reshape(N, C, -1))",
+    ),
+    _pool(
+        "overlapping",
+        0.65,
+        "The blocks overlap: the next one starts `size` further.",
+        step="1",
+        P="H - size + 1",
+        Q="W - size + 1",
+    ),
+    _pool(
+        "one apart",
+        0.65,
+        "There are as many blocks as there should be, but they overlap: block (p, q) starts at"
+        " p·size, q·size.",
+        step="1",
+    ),
+    _pool(
+        "rows only",
+        0.65,
+        "Only rows are pooled.",
+        y="x[:, :, : P * size].reshape(N, C, P, size, W).max(axis=3)",
+    ),
+    _pool(
+        "columns only",
+        0.65,
+        "Only columns are pooled.",
+        y="x[..., : Q * size].reshape(N, C, H, Q, size).max(axis=4)",
+    ),
+    _pool(
+        "only reshaped",
+        0.65,
+        "reshape takes values as they follow in a row, not the blocks of an image: its axes are"
+        " (N, C, P, size, Q, size).",
+        y="x[:, :, : P * size, : Q * size].reshape(N, C, P, Q, size, size).max(axis=(4, 5))",
+    ),
+    _pool(
+        "channels together",
+        0.65,
+        "The channels are pooled together: each has a map of its own.",
+        value="block.max(axis=(1, 2, 3))[:, None]",
+    ),
+    _pool(
+        "padded zeros",
+        1.05,
+        "What is left over was padded with zeros: it is dropped.",
+        first=_PAD,
+        **_CEIL,
+    ),
+    _pool(
+        "remainder pooled", 1.05, "What is left over got blocks of its own: it is dropped.", **_CEIL
+    ),
+    _pool(
+        "remainder at the beginning",
+        1.05,
+        "The remainder at the beginning is dropped: it is at the end.",
+        first="x = x[:, :, H % size :, W % size :]",
+    ),
+    _pool("whole numbers", 0.4, _WHOLE, result="dx.astype(int)"),
+    Known(
+        "max_pool2d",
+        "in the first block",
+        0.4,
+        "Every winner lands in the first block: its place counts from p·size and q·size on.",
+        """
+def max_pool2d_backward(dy, x, size):
+    dx = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(dy.shape):
+        block = x[n, c, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        row, column = np.unravel_index(block.argmax(), block.shape)
+        dx[n, c, row, column] = dy[n, c, p, q]
+    return dx
+""",
+    ),
+    _pool(
+        "everyone",
+        0.4,
+        "Every value of a block gets the gradient: only the largest touched the output.",
+        share="share[:] = 1",
+    ),
+    _pool(
+        "shared",
+        0.4,
+        "The gradient is shared among the whole block: that is mean-pooling's.",
+        share="share[:] = 1 / size**2",
+    ),
+    _pool(
+        "to the smallest",
+        0.4,
+        "The gradient goes to the smallest value.",
+        share="share.flat[block.argmin()] = 1",
+    ),
+    _pool(
+        "to the first",
+        0.4,
+        "The gradient always goes to the first value of a block.",
+        share="share[0, 0] = 1",
+    ),
+    _pool(
+        "dy missing",
+        0.4,
+        "The winners are right, but dy is missing: each passes its block's dy on.",
+        back="share",
+    ),
+    _pool(
+        "times x",
+        0.4,
+        "It is multiplied by the winner's value: the slope of a maximum is 1.",
+        back="share * block * dy[n, c, p, q]",
+    ),
+    _pool(
+        "values",
+        0.4,
+        "Those are the largest values themselves, not the gradient.",
+        back="share * block",
+    ),
+    _pool(
+        "first by columns",
+        1.05,
+        "Of equal largest values the upper one counts, then the left one: as one reads.",
+        share="share.T.flat[block.T.argmax()] = 1",
+    ),
+    _pool(
+        "last of equal ones",
+        1.05,
+        "Of equal largest values the last one gets the gradient: the first should.",
+        share="share.flat[size * size - 1 - block.ravel()[::-1].argmax()] = 1",
+    ),
+    _pool(
+        "rows and columns",
+        0.4,
+        "The winner's position r·size + s is read with rows and columns exchanged.",
+        share="share.T.flat[block.argmax()] = 1",
+    ),
+    Known(
+        "max_pool2d",
+        "argmax over all channels",
+        0.4,
+        "The winner is sought in all channels at once: each channel has its own.",
+        """
+def max_pool2d_backward(dy, x, size):
+    N, C, P, Q = dy.shape
+    dx = np.zeros_like(x)
+    for n, p, q in np.ndindex(N, P, Q):
+        here = np.s_[n, :, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        c, row, column = np.unravel_index(x[here].argmax(), x[here].shape)
+        dx[n, c, p * size + row, q * size + column] = dy[n, c, p, q]
+    return dx
+""",
+    ),
+    _pool(
+        "divided by N",
+        0.6,
+        "The gradient is divided by N once too often.",
+        result="dx / N",
+    ),
+    _pool(
+        "all equal ones",
+        1.05,
+        "All equal largest values get the gradient: only the first of them does.",
+        share="share = block == block.max()",
+    ),
+    _pool(
+        "equal ones share",
+        1.05,
+        "Equal largest values share the gradient: the first of them gets all of it.",
+        share="share = block == block.max(); share = share / share.sum()",
+    ),
+    _pool_otherwise("dx like dy", 0.4, "dx has the shape of x", result="dy"),
+    _pool_otherwise(
+        "in place", 0.4, "changed its argument `x`", result="x.__setitem__(..., dx) or dx"
+    ),
+    _pool_otherwise(
+        "dy in place",
+        0.4,
+        "changed its argument `dy`",
+        back="share * dy[n, c, p, q]; dy[n, c, p, q] = 0",
+    ),
+]
+
+_BY_HAND = [
+    Known("receptive_field", f"{asked} {value:.3g}", 0.5, says, f"{asked} = {value}")
+    for asked, value, says in (
+        (
+            "seen_by_conv2",
+            10,
+            "Neighbours in pool1 are 2 pixels of the image apart: each step reaches 2 further.",
+        ),
+        (
+            "seen_by_conv2",
+            16,
+            "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.",
+        ),
+        (
+            "seen_by_conv2",
+            30,
+            "Windows overlap: what a unit sees grows by what is new, it is not multiplied.",
+        ),
+        ("seen_by_conv2", 25, "That would be without overlap between the windows of conv1."),
+        ("seen_by_conv2", 9, "pool1 is missing, or its stride: after it, steps are 2 pixels wide."),
+        ("seen_by_conv2", 13, "The pooling window adds one pixel more."),
+        ("seen_by_conv2", 5, "That is what it sees of pool1. Asked for is the image."),
+        ("seen_by_conv2", 6, "That is what pool1 sees."),
+        ("seen_by_conv2", 14 * 14, "That is the whole square: asked for is one side."),
+        ("seen_by_pool2", 15, "Neighbours in conv2 are 2 pixels of the image apart, still."),
+        (
+            "seen_by_pool2",
+            18,
+            "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.",
+        ),
+        (
+            "seen_by_pool2",
+            28,
+            "The two windows below overlap: they are 2 pixels of the image apart.",
+        ),
+        ("seen_by_pool2", 14, "That is what conv2 sees."),
+        ("seen_by_pool2", 16 * 16, "That is the whole square: asked for is one side."),
+        ("seen_by_pool2", 2, "That is what it sees of conv2. Asked for is the image."),
+        ("seen_by_pool2", 6, "That is what it sees of pool1. Asked for is the image."),
+        ("seen_by_pool2", 11, "The steps above pool1 are 2 pixels wide, in conv2 and in pool2."),
+        (
+            "layers_of_3x3",
+            2,
+            "They would see 5×5: how much does each further layer add, on one side?",
+        ),
+        (
+            "layers_of_3x3",
+            4,
+            "They would see 9×9: the first layer sees 3×3, each further one adds 2.",
+        ),
+        (
+            "layers_of_3x3",
+            7 / 3,
+            "Fields do not lie side by side: the next layer's windows overlap.",
+        ),
+        (
+            "layers_of_3x3",
+            49 / 9,
+            "That compares areas: a field grows on both sides with each layer.",
+        ),
+        ("layers_of_3x3", 5, "Each further layer adds more than one pixel: one on either side."),
+        ("layers_of_3x3", 6, "Each layer adds more than one pixel: one on either side."),
+    )
+]
+
+_lenet, _lenet_otherwise = variants(
+    "LeNet",
+    """
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = {conv1}
+        self.conv2 = {conv2}
+        self.linear1 = nn.Linear({inputs}, 120)
+        self.linear2 = nn.Linear(120, 84)
+        self.linear3 = nn.Linear({last}, 10)
+        {made}
+
+    def forward(self, x):
+        relu, pool = torch.relu, F.max_pool2d
+        x = {pool_1}({after_1}(self.conv1({image})), 2)
+        x = {pool_2}({after_2}(self.conv2(x)), 2)
+        x = {flat}
+        x = {after_3}(self.linear1(x))
+        x = {after_4}(self.linear2(x))
+        return {scores}
+""",
+    conv1="nn.Conv2d(1, 6, 5, padding=2)",
+    conv2="nn.Conv2d(6, 16, 5)",
+    inputs="400",
+    last="84",
+    made="",
+    image="x",
+    after_1="relu",
+    after_2="relu",
+    after_3="relu",
+    after_4="relu",
+    pool_1="pool",
+    pool_2="pool",
+    flat="x.flatten(1)",
+    scores="self.linear3(x)",
+)
+_WITH = {
+    name: {f"after_{i}": name for i in (1, 2, 3, 4)} for name in ("torch.tanh", "torch.sigmoid", "")
+}
+_LENET = [
+    # By the shapes of their parameters.
+    _lenet(
+        "no biases",
+        0.5,
+        "The biases are missing.",
+        made="for layer in self.children(): layer.bias = None",
+    ),
+    _lenet(
+        "no padding",
+        0.5,
+        "linear1 has too few inputs: without padding in conv1 the maps end as 4×4, not 5×5.",
+        conv1="nn.Conv2d(1, 6, 5)",
+        inputs="256",
+    ),
+    _lenet(
+        "padding twice",
+        0.5,
+        "conv2 has no padding: its maps are 10×10, and pool2's 5×5.",
+        conv2="nn.Conv2d(6, 16, 5, padding=2)",
+        inputs="784",
+    ),
+    _lenet(
+        "one pooling",
+        0.5,
+        "linear1 is there as if pool2 were missing.",
+        inputs="1600",
+        pool_2="(lambda x, size: x)",
+    ),
+    _lenet("one map", 0.5, "linear1 forgets that there are 16 maps.", inputs="25"),
+    _lenet(
+        "layers in a list",
+        0.5,
+        "No parameters are found: layers in a plain list, or made in forward, are overlooked. Make"
+        " each an attribute in __init__.",
+        made="self.layers = list(self.children()); self._modules.clear()",
+    ),
+    _lenet(
+        "no linear2",
+        0.5,
+        "The last layer goes straight from linear1: linear2 is missing.",
+        made="self.linear2 = nn.Identity()",
+        last="120",
+    ),
+    _lenet(
+        "16, then 6",
+        0.5,
+        "The filters of the two convolutions have changed places: 6 first, then 16.",
+        conv1="nn.Conv2d(1, 16, 5, padding=2)",
+        conv2="nn.Conv2d(16, 6, 5)",
+        inputs="150",
+    ),
+    _lenet(
+        "3×3",
+        0.5,
+        "The filters have 3×3 pixels: the table says 5×5.",
+        conv1="nn.Conv2d(1, 6, 3, padding=1)",
+        conv2="nn.Conv2d(6, 16, 3, padding=0)",
+    ),
+    _lenet(
+        "filters first",
+        0.5,
+        "nn.Conv2d takes the channels first, then the filters: nn.Conv2d(1, 6, …).",
+        conv1="nn.Conv2d(6, 1, 5, padding=2)",
+    ),
+    _lenet(
+        "linear layers first",
+        0.5,
+        "The layers are made in another order than the table's: convolutions come first.",
+        made="self._modules.update({n: self._modules.pop(n) for n in ('conv1', 'conv2')})",
+    ),
+    _lenet_otherwise("576 inputs", 0.5, "Compare with the table", inputs="576"),
+    # By their scores.
+    _lenet(
+        "ReLU at the end",
+        0.8,
+        "The last layer's scores went through ReLU: they go out as they are.",
+        scores="relu(self.linear3(x))",
+    ),
+    _lenet(
+        "softmax",
+        0.5,
+        "They are probabilities already: softmax belongs to the loss.",
+        scores="self.linear3(x).softmax(1)",
+    ),
+    _lenet(
+        "log-softmax",
+        0.7,
+        "They are logarithms of probabilities already: softmax belongs to the loss.",
+        scores="self.linear3(x).log_softmax(1)",
+    ),
+    _lenet(
+        "no ReLU",
+        0.8,
+        "No ReLU anywhere: then all the layers together are only one linear function.",
+        **_WITH[""],
+    ),
+    _lenet(
+        "no ReLU on maps", 0.8, "ReLU is missing after the convolutions.", after_1="", after_2=""
+    ),
+    _lenet(
+        "no ReLU on units",
+        0.8,
+        "ReLU is missing after linear1 and linear2.",
+        after_3="",
+        after_4="",
+    ),
+    *(
+        _lenet(f"no ReLU after {layer}", 0.8, f"ReLU is missing after {layer}.", **{piece: ""})
+        for piece, layer in (
+            ("after_1", "conv1"),
+            ("after_2", "conv2"),
+            ("after_3", "linear1"),
+            ("after_4", "linear2"),
+        )
+    ),
+    _lenet(
+        "mean-pooling",
+        0.5,
+        "Pooling takes the mean here: asked for is the largest value.",
+        pool_1="F.avg_pool2d",
+        pool_2="F.avg_pool2d",
+    ),
+    _lenet("tanh", 0.5, "That is with tanh, as in 1998: asked for is ReLU.", **_WITH["torch.tanh"]),
+    _lenet(
+        "sigmoid", 0.5, "That is with the sigmoid: asked for is ReLU.", **_WITH["torch.sigmoid"]
+    ),
+    _lenet(
+        "maps transposed",
+        0.5,
+        "Rows and columns are exchanged before the maps are flattened.",
+        flat="x.transpose(2, 3).flatten(1)",
+    ),
+    _lenet(
+        "maps last",
+        0.5,
+        "The channels are put last before the maps are flattened: flatten them as they are.",
+        flat="x.permute(0, 2, 3, 1).flatten(1)",
+    ),
+    _lenet(
+        "padded at one side",
+        0.5,
+        "conv1's maps were cut or padded on one side: padding=2 pads all four.",
+        image="F.pad(x, (0, 4, 0, 4))[..., :32, :32]",
+        made="self.conv1.padding = (0, 0)",
+    ),
+    _lenet(
+        "images mixed up",
+        0.5,
+        "The images are mixed up: flatten(1) leaves the first axis alone.",
+        flat="x.reshape(400, -1).T",
+    ),
+    _lenet_otherwise("conv2 padded", 0.5, "Print x.shape", conv2="nn.Conv2d(6, 16, 5, padding=2)"),
+    _lenet_otherwise("all flat", 0.5, "Print x.shape", flat="x.flatten()"),
+    _lenet_otherwise(
+        "the answer only", 0.5, "Ten scores for each", scores="self.linear3(x).argmax(1)"
+    ),
+    _lenet_otherwise("squeezed", 1.0, "Ten scores for each", scores="self.linear3(x).squeeze()"),
+    _lenet_otherwise("no return", 0.5, "is a return missing?", scores="[self.linear3(x)].clear()"),
+    _lenet_otherwise("detached", 1.3, "cuts the graph", flat="x.flatten(1).detach()"),
+    _lenet_otherwise("through NumPy", 1.3, "cuts the graph", scores="self.linear3(x).detach()"),
+    *(
+        Known("LeNet", name, 1.25, says, f"lenet_parameters = {value}")
+        for name, value, says in (
+            (
+                "no biases counted",
+                61470,
+                "Those are the weights: each filter and each unit also has a bias.",
+            ),
+            (
+                "one channel",
+                61706 - 16 * 25 * 5,
+                "A filter of conv2 spans all 6 channels below it.",
+            ),
+            (
+                "25 inputs",
+                61706 - 120 * 375,
+                "linear1 has 400 inputs: 16 maps of 5×5 units, after pooling.",
+            ),
+            (
+                "before pool2",
+                61706 + 120 * 1200,
+                "linear1's inputs come after pool2: 16 maps of 5×5.",
+            ),
+            (
+                "256 inputs",
+                61706 - 120 * 144,
+                "Without padding in conv1, linear1 would have 256 inputs. It has 400.",
+            ),
+            ("no linear3", 61706 - 850, "linear3 is missing."),
+            ("lab 02", 101770, "That is lab 02's network, 784-128-10."),
+            (
+                "a bias a layer",
+                61475,
+                "One bias for each layer? There is one for each filter and each unit.",
+            ),
+        )
+    ),
+    Mistake("LeNet", "convolution largest", 1.25, "shares its weights", "largest_layer = 'conv2'"),
+    Mistake("LeNet", "linear2 largest", 1.25, "inputs × outputs", "largest_layer = 'linear2'"),
+    Mistake("LeNet", "linear3 largest", 1.25, "only ten outputs", "largest_layer = 'linear3'"),
+]
+
+MISTAKES = Table(
+    sys.modules[__name__],
+    [*_SIZE, *_LOOPS, *_IM2COL, *_CONV2D, *_BACKWARD, *_POOL, *_BY_HAND, *_LENET],
+)
