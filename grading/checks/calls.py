@@ -1,94 +1,306 @@
 """Library calls in the source of an answer, for exercises whose work one call would do.
 
-A rule of thumb, and told as one: it finds what is written plainly (`F.conv2d`, `from torch import
-conv2d`), in the answer and in the notebook's own functions that the answer uses. It runs nothing.
+A rule of thumb, and told as one. It reads what IPython would run: `F.conv2d`, `from torch import
+conv2d`, `from torch.nn.functional import *`, `getattr(F, "conv2d")`, a name that was given another,
+a body under `%%time`, a definition inside `if`; in the answer and in the notebook's own functions
+that the answer uses. It runs nothing, so who hides a call behind computed names is not found.
+
+What is forbidden is written as
+
+    torch.nn.functional.conv2d     a library's name; a package, `torch`, stands for all that is in it
+    torch.*conv?d                  a pattern of such names
+    conv2d_loops                   a function of the notebook's own
+    .unfold                        a method, of whatever object
 """
 
 import ast
+import importlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TypeGuard
 
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign
+# Cell magics whose cell is Python that runs in the notebook's own names.
+_PYTHON_MAGICS = ("time", "timeit", "capture", "prun", "debug")
+_LIBRARIES = ("numpy", "scipy", "sklearn", "torch", "torchvision")
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_Unparsable = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
 
 
 def found(cells: Iterable[str], name: str, forbidden: Sequence[str]) -> list[str]:
-    """The forbidden library names that the definition of `name` reaches, in full, sorted.
+    """The forbidden names that the definition of `name` reaches, in full, sorted.
 
-    cells: the sources of a notebook, in order; of two definitions the later counts. forbidden: full
-    names, `torch.nn.functional.conv2d`; a package, `torch`, stands for all that is in it.
+    cells: the sources of a notebook, in order; of two definitions the later counts.
     """
-    imported: dict[str, str] = {}
-    defined: dict[str, _Definition] = {}
-    for tree in _trees(cells):
-        imported |= _imports(tree)
-        defined |= _definitions(tree)
-    used, seen, open_names = set(), set(), [name]
-    while open_names:
-        one = open_names.pop()
-        if one in seen or one not in defined:
-            continue
-        seen.add(one)
-        for root, *rest in _chains(defined[one]):
-            open_names.append(root)
-            if root in imported:
-                used.add(".".join([imported[root], *rest]))
-    return sorted(name for name in used if any(_within(name, wrong) for wrong in forbidden))
-
-
-def _trees(cells: Iterable[str]) -> Iterator[ast.Module]:
+    names = _Names()
     for source in cells:
-        try:
-            yield ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue  # a cell that does not run defines nothing; one with a magic is not read
+        names.read(source)
+    return names.reached(name, forbidden)
 
 
-def _imports(tree: ast.Module) -> dict[str, str]:
-    """What each imported name stands for: {"F": "torch.nn.functional"}."""
-    names = {}
-    for node in ast.walk(tree):
+def up_to(cells: Sequence[str], name: str) -> Sequence[str]:
+    """The cells up to the last one that defines `name`; all of them, if none does."""
+    last = max((at for at, cell in enumerate(cells) if _defines(cell, name)), default=len(cells))
+    return cells[: last + 1]
+
+
+def _defines(source: str, name: str) -> bool:
+    names = _Names()
+    names.read(source)
+    return name in names.defined
+
+
+@dataclass
+class _Names:
+    """What the names of a notebook stand for.
+
+    imported: a library's full name; defined: the code that gives the name its value; stars: the
+    modules from which everything was imported.
+    """
+
+    imported: dict[str, str] = field(default_factory=dict)
+    defined: dict[str, ast.AST] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
+
+    def read(self, source: str) -> None:
+        """Take in a cell; one that Python cannot read does not run and defines nothing."""
+        tree = _tree(source)
+        for node in _at_top(tree):
+            self._import(node)
+            self._define(node)
+        for node in ast.walk(tree):
+            self._import(node)  # also what a function imports
+
+    def reached(self, name: str, forbidden: Sequence[str]) -> list[str]:
+        """The forbidden names that the definition of `name`, and what it uses, mention."""
+        used, seen, waiting = set[str](), set[str](), [name]
+        while waiting:
+            one = waiting.pop()
+            if one in seen or one not in self.defined:
+                continue
+            seen.add(one)
+            for root, *rest in _Reader(self).mentions(self.defined[one]):
+                if root in self.defined:
+                    waiting.append(root)
+                used |= self._full_names(root, rest)
+        own = {one for one in seen - {name} if one in forbidden}
+        return sorted(own | {full for full in used if any(_is(full, each) for each in forbidden)})
+
+    def _full_names(self, root: str, rest: Sequence[str]) -> set[str]:
+        """What a dotted name stands for in a library; and each of its parts, as a method."""
+        full = {f".{part}" for part in rest}
+        if root in self.imported:
+            full.add(".".join([self.imported[root], *rest]))
+        elif root not in self.defined:
+            full |= {".".join([star, root, *rest]) for star in self.stars if _has(star, root)}
+        return full
+
+    def _define(self, node: ast.AST) -> None:
+        if isinstance(node, _SCOPES):
+            self._put(node.name, node)
+        elif isinstance(node, ast.Assign):
+            for target, value in _pairs(node):
+                self._put(target, value)
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name):
+            if node.value is not None:
+                self._put(node.target.id, node.value)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                self.defined.pop(alias.asname or alias.name.partition(".")[0], None)
+
+    def _put(self, name: str, node: ast.AST) -> None:
+        before = node.id if isinstance(node, ast.Name) else ""
+        stars = [star for star in self.stars if before and before not in self.defined]
+        self.defined[name] = node
+        self.imported.pop(name, None)
+        for star in stars:  # another name for what a star brought, before the notebook has its own
+            if _has(star, before):
+                self.imported[name] = f"{star}.{before}"
+
+    def _import(self, node: ast.AST) -> None:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 whole = alias.name if alias.asname else alias.name.partition(".")[0]
-                names[alias.asname or whole] = whole
+                self.imported[alias.asname or whole] = whole
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
-                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    return names
+                if alias.name == "*":
+                    self.stars.append(node.module)
+                else:
+                    self.imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
 
 
-def _definitions(tree: ast.Module) -> dict[str, _Definition]:
-    names: dict[str, _Definition] = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names[node.name] = node
-        elif isinstance(node, ast.Assign):
-            names |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
-    return names
+class _Reader:
+    """Reads one definition: the dotted names that it takes from outside."""
+
+    def __init__(self, names: _Names) -> None:
+        self.names = names
+
+    def mentions(self, definition: ast.AST) -> Iterator[tuple[str, ...]]:
+        """`("F", "conv2d")` for each; what only names a type is left out."""
+        nodes = list(_code(definition))
+        own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        given = {t: v for n in nodes if isinstance(n, ast.Assign) for t, v in _pairs(n)}
+        inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+        for node in nodes:
+            if isinstance(node, ast.Constant):
+                continue
+            chain = self._chain(node)
+            if chain is None or id(node) in inner:
+                continue
+            root, *rest = chain
+            if root in given and given[root] is not node:  # another name for something
+                known = self._chain(given[root])
+                if known is not None and known[0] not in own:
+                    yield (*known, *rest)
+                    continue
+            if root not in own:
+                yield chain
+            elif rest:
+                yield ("", *rest)  # a method of something of its own
+
+    def _chain(self, node: ast.AST) -> tuple[str, ...] | None:
+        """A dotted name, also where its parts are given as texts."""
+        parts: list[str] = []
+        while True:
+            if isinstance(node, ast.Attribute):
+                parts.append(node.attr)
+                node = node.value
+            elif _is_call(node, "getattr") and (part := _text(node.args, 1)):
+                parts.append(part)
+                node = node.args[0]
+            elif isinstance(node, ast.Subscript) and (part := _text([node.slice], 0)):
+                kind = self._looked_up(node.value)
+                if kind == "attribute":
+                    parts.append(part)
+                    node = _of_dict(node.value)
+                    continue
+                if kind == "module":
+                    self.names.imported.setdefault(part, part)
+                return (part, *reversed(parts)) if kind else None
+            elif (module := self._imported_by_call(node)) is not None:
+                self.names.imported.setdefault(module, module)
+                return (module, *reversed(parts))
+            elif isinstance(node, ast.Name):
+                return (node.id, *reversed(parts))
+            else:
+                return ("", *reversed(parts)) if parts else None
+
+    @staticmethod
+    def _looked_up(node: ast.AST) -> str:
+        """In what a text is looked up: the notebook's names, all modules, an object's dict."""
+        if _is_call(node, "globals") or _is_call(node, "locals"):
+            return "name"
+        if isinstance(node, ast.Attribute) and node.attr == "modules":
+            return "module"
+        if _is_call(node, "vars") or (isinstance(node, ast.Attribute) and node.attr == "__dict__"):
+            return "attribute"
+        return ""
+
+    @staticmethod
+    def _imported_by_call(node: ast.AST) -> str | None:
+        if _is_call(node, "__import__") or _is_call(node, "import_module"):
+            return _text(node.args, 0)
+        return None
 
 
-def _chains(definition: _Definition) -> Iterator[tuple[str, ...]]:
-    """Each dotted name that it takes from outside, `("F", "conv2d")`, annotations left out."""
-    nodes = list(_code(definition))
-    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
-    for node in nodes:
-        names, root = [], node
-        while isinstance(root, ast.Attribute):
-            names.append(root.attr)
-            root = root.value
-        if isinstance(root, ast.Name) and root.id not in own and id(node) not in inner:
-            yield (root.id, *reversed(names))
+def _tree(source: str) -> ast.Module:
+    """The cell as IPython would run it; empty where it would not run."""
+    try:
+        return ast.parse(_as_python(source))
+    except _Unparsable:
+        return ast.Module([], [])
+
+
+def _as_python(source: str) -> str:
+    magic = re.match(r"\s*%%(\w+)[^\n]*\n", source)
+    if magic:
+        return _as_python(source[magic.end() :]) if magic[1] in _PYTHON_MAGICS else ""
+    if not re.search(r"^\s*[%!?]|[?]\s*$|=\s*[%!]", source, re.MULTILINE):
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell(source)
+
+
+def _at_top(tree: ast.AST) -> Iterator[ast.AST]:
+    """The statements, and assignments within expressions, that run with the cell itself."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.stmt | ast.NamedExpr):
+            yield child
+        if not isinstance(child, (*_SCOPES, ast.Lambda)):
+            yield from _at_top(child)
+
+
+def _pairs(node: ast.Assign) -> Iterator[tuple[str, ast.AST]]:
+    """Each name that an assignment gives a value, with the value, taken out of a tuple."""
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            yield target.id, node.value
+        elif isinstance(target, ast.Tuple | ast.List):
+            values = node.value.elts if isinstance(node.value, ast.Tuple | ast.List) else []
+            same = len(values) == len(target.elts)
+            for at, one in enumerate(target.elts):
+                if isinstance(one, ast.Name):
+                    yield one.id, values[at] if same else node.value
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a definition, and those of texts that it runs; what only names a type is left
+    out: an annotation, the second argument of isinstance."""
     yield node
-    for field, value in ast.iter_fields(node):
-        if field not in ("annotation", "returns"):
+    if _is_call(node, "eval") or _is_call(node, "exec"):
+        text = _text(node.args, 0)
+        yield from _code(_tree(text)) if text else ()
+    if _is_call(node, "isinstance") or _is_call(node, "issubclass"):
+        yield from _code(node.args[0]) if node.args else ()
+        return
+    for name, value in ast.iter_fields(node):
+        if name not in ("annotation", "returns"):
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
                     yield from _code(child)
 
 
-def _within(name: str, wrong: str) -> bool:
-    return name == wrong or name.startswith(f"{wrong}.")
+def _is_call(node: ast.AST, name: str) -> TypeGuard[ast.Call]:
+    if not isinstance(node, ast.Call):
+        return False
+    function = node.func
+    called = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+    return called == name
+
+
+def _text(nodes: Sequence[ast.AST], at: int) -> str | None:
+    """The text that a node holds, if it is there and holds one."""
+    node = nodes[at] if at < len(nodes) else None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [_text([node.left], 0), _text([node.right], 0)]
+        return None if None in parts else "".join(map(str, parts))
+    return None
+
+
+def _of_dict(node: ast.AST) -> ast.AST:
+    """The object whose dict this is: of `vars(x)` or `x.__dict__`."""
+    if isinstance(node, ast.Attribute):
+        return node.value
+    return node.args[0] if isinstance(node, ast.Call) and node.args else ast.Constant(None)
+
+
+def _has(module: str, name: str) -> bool:
+    """Whether a library's module has this name. No other module is imported for it."""
+    if module.partition(".")[0] not in _LIBRARIES:
+        return False
+    try:
+        return hasattr(importlib.import_module(module), name)
+    except ImportError:
+        return False
+
+
+def _is(name: str, wrong: str) -> bool:
+    if wrong.startswith("."):
+        return name == wrong
+    return name == wrong or name.startswith(f"{wrong}.") or fnmatchcase(name, wrong)

@@ -39,16 +39,19 @@ def lab_of(root: Path, lab: str) -> str:
     return name
 
 
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write the whole file or leave it as it was, whatever happens on the way."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(file: Path, content: bytes, *, private: bool = False) -> None:
+    """Write the whole file or leave it as it was, whatever happens on the way.
+
+    private: for its owner only, and so is a folder that is made for it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
+        os.chmod(name, 0o600 if private else 0o644)
         os.replace(name, file)
     except BaseException:
         os.unlink(name)

@@ -20,8 +20,8 @@ from traitlets import Bool, Unicode
 from grading.course.files import CourseError
 from grading.gradebook import safe
 from grading.marking import kernels, pictures
-from grading.marking.job import Job, grade, setting_of
-from grading.marking.results import read_result, result_file
+from grading.marking.job import Job, course_secret, grade, setting_of
+from grading.marking.results import Results
 
 
 class SandboxedExecute(Execute):
@@ -48,9 +48,13 @@ class SandboxedExecute(Execute):
 
     def _result(self, nb: NotebookNode, student: str, lab: str) -> dict[str, Any]:
         if self.results:
-            result = read_result(result_file(Path(self.results), student, lab))
+            kept = Results(Path(self.results), lab, course_secret(Path(self.root)))
+            result = kept.read(student)
             if result is None:
-                raise CourseError(f"{student} has no result: run `python -m grading autograde`.")
+                why = kept.refused.get(
+                    student, "it has no result: run `python -m grading autograde`"
+                )
+                raise CourseError(f"{student}: {why}.")
             return result
         isolation = kernels.TRUSTED if self.trust_submissions else kernels.isolation()
         setting = setting_of(Path(self.root), lab, isolation)
@@ -66,8 +70,12 @@ def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode)
         cell.id = f"cell-{index}"
         if cell.cell_type == "code":
             cell.execution_count = None
-            name = cell.metadata.get("nbgrader", {}).get("grade_id")
-            ran = result["cells"].get(str(index))
+            about = cell.metadata.get("nbgrader", {})
+            name, ran = about.get("grade_id"), result["cells"].get(str(index))
+            if about.get("grade") and not about.get("solution") and name not in verdicts:
+                # nbgrader would give full marks to a check cell without outputs.
+                message = f"The result says nothing of {name}: grade the submission again."
+                raise CourseError(message)
             cell.outputs = marks(verdicts[name]) if name in verdicts else _shown(ran)
             continue
         shown = pictures.attachments(cell.get("attachments", {}))

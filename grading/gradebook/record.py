@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from tqdm import tqdm
 from traitlets.config import Config
@@ -30,8 +31,10 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from grading.course.files import CourseError, lab_of, write_atomically
 from grading.course.release import scripts_on_path
+from grading.marking.batch import not_judged
 from grading.marking.handed_in import HandedIn, handed_in
-from grading.marking.results import read_result, result_file
+from grading.marking.job import course_secret
+from grading.marking.results import Results
 from grading.marking.submission import Cell, Unreadable, read_cells
 
 STAND_INS = "recorded"
@@ -44,7 +47,8 @@ def run(root: Path, lab: str, submissions: Path, results: Path, db: str | None =
     course = root / "course"
     if not (course / "source" / name / f"{name}.ipynb").exists():
         raise CourseError(f"{course}/source has no {name}: run `make release` first.")
-    work = handed_in(submissions, name)
+    pile = handed_in(submissions, name)
+    work = pile.submissions
     with _only_one(course), scripts_on_path(), warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's, about its own use of SQLAlchemy
         book = _Book(root, name, results.resolve(), db)
@@ -54,6 +58,7 @@ def run(root: Path, lab: str, submissions: Path, results: Path, db: str | None =
             if (fault := book.record(one))
         ]
     print(f"{name}: {book.recorded} recorded, {book.kept} were already, in {book.shown_url}")
+    faults += [f"  {name!a}: {why}" for name, why in pile.passed_over.items()]
     if faults:
         print("\n".join(["not recorded:", *faults]))
     return 1 if faults else 0
@@ -63,7 +68,8 @@ class _Book:
     """nbgrader's gradebook of one course, and where it stands with one lab."""
 
     def __init__(self, root: Path, lab: str, results: Path, db: str | None) -> None:
-        self.root, self.lab, self.results = root, lab, results
+        self.root, self.lab = root, lab
+        self.results = Results(results, lab, course_secret(root))
         self.course = (root / "course").resolve()
         self.recorded = self.kept = 0
         self.released = nbformat.read(root / "labs" / f"{lab}.ipynb", as_version=4)
@@ -79,18 +85,31 @@ class _Book:
         self.url = str(CourseDirectory(config=self.config).db_url)
         self.shown_url = self.url.split("@")[-1]  # without a password
         self.known = self._known()
+        self.rules = self._rules()
 
     def record(self, one: HandedIn) -> str:
         """Record one submission's result; why it could not be, or nothing."""
-        result = read_result(result_file(self.results, one.student, self.lab))
-        content = one.content()
+        result, content = self.results.read(one.student), one.content()
         if result is None:
-            return "it has no result: run `python -m grading autograde`"
+            missing = "it has no result: run `python -m grading autograde`"
+            return self.results.refused.get(one.student, missing)
         if result["inputs"]["notebook"] != hashlib.sha256(content).hexdigest():
             return "it has changed since it was graded: run `python -m grading autograde` again"
         files = self.course / STAND_INS / one.student / self.lab
         when = one.timestamp()
-        state = json.dumps([result["inputs"], when.decode(errors="replace"), self.db])
+        fault, when = _fault(when), when.decode("utf-8-sig", "replace").encode()
+        if fault:
+            return fault
+        state = json.dumps(
+            [
+                result["inputs"],
+                result["exercises"],
+                when.decode(errors="replace"),
+                self.db,
+                self.rules,
+            ],
+            sort_keys=True,
+        )
         marker = files.parent / f"{self.lab}.recorded"
         if one.student in self.known and marker.exists() and marker.read_text() == state:
             self.kept += 1
@@ -102,7 +121,8 @@ class _Book:
             write_atomically(files / "timestamp.txt", when)
         fault = self._convert(Autograde, one.student)
         if not fault:
-            write_atomically(marker, state.encode())
+            self._leave_to_a_person(one.student, not_judged(result))
+            write_atomically(marker, state.encode(), private=True)
             self.recorded += 1
         return fault
 
@@ -123,6 +143,21 @@ class _Book:
             reason = str(error).splitlines()[0]
             raise CourseError(f"The gradebook cannot be opened: {reason}") from None
 
+    def _rules(self) -> list[str]:
+        """What of the course a mark depends on beside the result: due date and late penalty."""
+        with Gradebook(self.url, self.config.CourseDirectory.course_id) as gradebook:
+            due = gradebook.find_assignment(self.lab).duedate
+        penalties = {key: repr(self.config[key]) for key in self.config if "Late" in key}
+        return [str(due), json.dumps(penalties, sort_keys=True)]
+
+    def _leave_to_a_person(self, student: str, exercises: Iterable[str]) -> None:
+        """An exercise that could not be judged has no mark yet, and waits in the formgrader."""
+        with Gradebook(self.url, self.config.CourseDirectory.course_id) as gradebook:
+            for name in exercises:
+                grade: Any = gradebook.find_grade(name, self.lab, self.lab, student)
+                grade.auto_score, grade.needs_manual_grade = None, True
+            gradebook.db.commit()
+
     def _convert(self, converter: Any, student: str) -> str:
         """Run one of nbgrader's converters for one student; the reason if it fails."""
         log, said = logging.Logger("nbgrader"), _Errors()
@@ -135,6 +170,21 @@ class _Book:
         except NbGraderException as error:
             return said.reason or str(error)
         return ""
+
+
+def _fault(timestamp: bytes) -> str:
+    """Why nbgrader could not read a timestamp, or nothing."""
+    if not timestamp:
+        return ""
+    text = timestamp.decode("utf-8", "replace").strip()
+    try:
+        parse_utc(text)
+    except (ValueError, OverflowError, TypeError):
+        return (
+            f"its timestamp.txt says {text[:40]!a}, which is no time: write it like"
+            " 2026-03-01 09:00:00 UTC"
+        )
+    return ""
 
 
 class _Errors(logging.Handler):

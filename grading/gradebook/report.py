@@ -16,7 +16,8 @@ from typing import Any
 from grading.answer.fault import UNDONE
 from grading.course.files import lab_of, write_atomically
 from grading.gradebook.report_page import page
-from grading.marking.results import load
+from grading.marking.job import course_secret
+from grading.marking.results import Results
 
 
 @dataclass
@@ -31,7 +32,8 @@ class Misunderstanding:
 def run(root: Path, lab: str, results: Path) -> int:
     """Write the reports on a lab's results, and say where. Raises CourseError."""
     name = lab_of(root, lab)
-    found = load(results, name)
+    kept = Results(results, name, course_secret(root))
+    found = kept.all()
     folder = results / "report"
     files = {
         folder / f"{name}.csv": table(found),
@@ -43,17 +45,20 @@ def run(root: Path, lab: str, results: Path) -> int:
         **{folder / name / one["student"] / "results.json": gradescope(one) for one in found},
     }
     for file, text in files.items():
-        write_atomically(file, text.encode("utf-8", "replace"))
+        write_atomically(file, text.encode("utf-8", "replace"), private=True)
     print(
         f"{len(found)} results in {folder / name}.html and .csv; for Gradescope in {folder / name}/"
     )
-    return 0
+    for student, why in kept.refused.items():
+        print(f"not taken: {student}: {why}")
+    return 1 if kept.refused else 0
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Comma-separated values, a line a student."""
     exercises = [one["name"] for one in results[0]["exercises"]]
     text = io.StringIO()
+    text.write("\ufeff")  # or Excel takes UTF-8 for something else
     writer = csv.writer(text)
     writer.writerow(["student", "status", "score", "max_score", *exercises, "notes"])
     for one in results:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from grading.marking import executors, kernels
-from grading.marking.batch import Tally, attention, autograde
-from grading.marking.handed_in import handed_in
+from grading.marking.batch import Tally, attention, autograde, not_judged
+from grading.marking.handed_in import Pile, handed_in
 from grading.marking.job import setting_of
+from grading.marking.results import Results
 
 AT_A_TIME = 256  # submissions that a cluster is given, if nobody says how many
 
@@ -28,16 +29,25 @@ def run(
 ) -> int:
     """Grade the submissions of a lab; 0 if each has a result. Raises CourseError."""
     setting = setting_of(root, lab, kernels.TRUSTED if trust else kernels.isolation(), gpu)
-    work = handed_in(submissions, setting.lab)
+    pile = handed_in(submissions, setting.lab)
+    work = pile.submissions
     if scheduler is not None:
         make, in_flight = partial(executors.dask, scheduler), jobs or AT_A_TIME
     else:
         count = jobs or len(os.sched_getaffinity(0))
         # One more for each process, so that none waits for this one.
         make, in_flight = partial(executors.processes, min(count, len(work))), 2 * count
-    tally = autograde(work, setting, results, make, in_flight)
-    print("\n".join(summary(setting.lab, tally)))
-    return 1 if tally.failed else 0
+    tally = autograde(work, setting, Results(results, setting.lab, setting.secret), make, in_flight)
+    print("\n".join([*summary(setting.lab, tally), *passed_over(pile)]))
+    unjudged = any(not_judged(one) for one in tally.results)
+    return 1 if tally.failed or pile.passed_over or unjudged else 0
+
+
+def passed_over(pile: Pile) -> Iterator[str]:
+    """The folders without a submission, and why."""
+    if pile.passed_over:
+        yield "not graded, as there is no notebook to grade:"
+        yield from (f"  {name!a}: {why}" for name, why in pile.passed_over.items())
 
 
 def summary(lab: str, tally: Tally) -> Iterator[str]:

@@ -12,14 +12,13 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from grading.marking.handed_in import HandedIn
 from grading.marking.job import Job, Setting, grade
-from grading.marking.results import read_result, result_file, write_result
+from grading.marking.results import Results
 
 TRIES = 3  # of a submission whose worker died, as a machine's may; then it is reported, not graded
 
@@ -44,7 +43,7 @@ class Tally:
 def autograde(
     submissions: Sequence[HandedIn],
     setting: Setting,
-    results: Path,
+    results: Results,
     make_executor: MakeExecutor,
     in_flight: int,
 ) -> Tally:
@@ -53,14 +52,15 @@ def autograde(
     in_flight: the most submissions that are given to the executor at a time. Raises CourseError
     where the results cannot be written.
     """
+    results.require_writable()
     tally = Tally()
     with tqdm(total=len(submissions), unit="submission", disable=None) as bar:
 
         def jobs() -> Iterator[Job]:
             for one in submissions:
-                job = Job(one.student, one.content(), setting)
-                kept = _kept(result_file(results, one.student, setting.lab), job.inputs)
-                if kept is None:
+                job = Job(one.student, one.content(), setting, one.note)
+                kept = results.read(one.student)
+                if kept is None or kept["inputs"] != job.inputs:
                     yield job
                 else:
                     tally.kept.append(_brief(kept))
@@ -71,15 +71,10 @@ def autograde(
                 if isinstance(outcome, str):
                     tally.failed[job.student] = outcome
                 else:
-                    write_result(result_file(results, job.student, setting.lab), outcome)
+                    results.write(job.student, outcome)
                     tally.graded.append(_brief(outcome))
                 bar.update()
     return tally
-
-
-def _kept(file: Path, inputs: dict[str, str]) -> dict[str, Any] | None:
-    result = read_result(file)
-    return result if result is not None and result["inputs"] == inputs else None
 
 
 def _brief(result: dict[str, Any]) -> dict[str, Any]:
@@ -150,13 +145,18 @@ def _why(error: BaseException) -> str:
     return f"grading it failed: {type(error).__name__}: {error}"
 
 
+def not_judged(result: dict[str, Any]) -> dict[str, str]:
+    """The exercises of a result that a person must judge, and what made their checks fail."""
+    rows = [one for one in result["exercises"] if one["status"] == "not judged"]
+    return {one["name"]: one["broke"] or "it met its limit of time" for one in rows}
+
+
 def attention(results: Iterable[dict[str, Any]]) -> Iterator[str]:
     """What the instructor should look at."""
     for result in results:
         if result["status"] == "unreadable":
             yield f"{result['student']}: unreadable: {result['notes'][0]}"
             continue
-        unjudged = [one["name"] for one in result["exercises"] if one["status"] == "not judged"]
-        if unjudged:
-            yield f"{result['student']}: a person must judge {', '.join(unjudged)}"
+        for name, broke in not_judged(result).items():
+            yield f"{result['student']}: a person must judge {name}; its check broke: {broke}"
         yield from (f"{result['student']}: {note}" for note in result["notes"])

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
 
 from grading.course.files import CourseError
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 SECONDS = 20.0  # until a scheduler that does not answer is taken for not there
 
@@ -17,7 +21,10 @@ SECONDS = 20.0  # until a scheduler that does not answer is taken for not there
 def processes(count: int) -> Iterator[Executor]:
     """An executor of `count` processes on this machine, which end when this process does."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+    started = context.Value("i", 0)
+    executor = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_begin, initargs=(started,)
+    )
     try:
         yield executor
     except BaseException:
@@ -50,8 +57,16 @@ def dask(address: str) -> Iterator[Executor]:
         yield executor
 
 
-def _begin() -> None:
-    """A worker of this machine leaves Ctrl-C to its parent, and ends when that has ended."""
+def _begin(started: "Synchronized[int]") -> None:
+    """A worker of this machine leaves Ctrl-C to its parent, and ends when that has ended.
+
+    It keeps to one processor, and so does what it starts: a submission that spins on every thread
+    takes nothing from those that other workers grade.
+    """
+    with started.get_lock():
+        mine, started.value = started.value, started.value + 1
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[mine % len(processors)]})
     if hasattr(os, "setsid"):
         os.setsid()
     parent = multiprocessing.parent_process()

@@ -78,11 +78,12 @@ def course_secret(root: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Job:
-    """One submission to grade. notebook: its bytes."""
+    """One submission to grade. notebook: its bytes; note: what was odd about finding it."""
 
     student: str
     notebook: bytes
     setting: Setting
+    note: str = ""
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -113,6 +114,7 @@ def grade(job: Job) -> dict[str, Any]:
         status, digest = "graded", work.digest
         kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu)
         found = judge.judge_submission(work, exercises, kernel, given.secret, given.limits)
+    found.notes = [note for note in (job.note, *found.notes) if note]
     return {
         "student": job.student,
         "lab": given.lab,

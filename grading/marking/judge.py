@@ -13,8 +13,11 @@ import hashlib
 import hmac
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +27,7 @@ from grading.answer.exercise import Exercise
 from grading.answer.fault import Fault
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
-from grading.marking.submission import Run, Submission
+from grading.marking.submission import Decide, Run, Submission
 from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, of_result, plain
 
 # Replies are kept, so that a changed check can judge them again.
@@ -146,13 +149,24 @@ class _Grader:
         return CellOutcome(outcome.status, message, (), outcome.seconds)
 
     def _judge(self, one: Exercise) -> ExerciseVerdict:
+        verdict, transcript = self._attempt(one)
+        if any(fault["kind"] == "dead" for fault in verdict.faults):
+            # What ended the process may be the effect of something earlier. So it is tried again in
+            # one that is new, and what counts is the better.
+            self.close()
+            again, kept = self._attempt(one)
+            if again.score > verdict.score:
+                verdict, transcript = again, kept
+        self.verdict.transcripts[one.name] = transcript
+        return verdict
+
+    def _attempt(self, one: Exercise) -> tuple[ExerciseVerdict, list[dict[str, str]]]:
         seed = seed_for(self.secret, self.submission.digest, one.name)
-        transport = _Transport(self, one.time_limit)
-        self.verdict.transcripts[one.name] = transport.transcript
+        transport = _Transport(self, one)
         verdict = _decide(one, transport, seed, self.limits.exercise_seconds)
         if verdict.status == "not judged":
             self.close()  # it may have been left in the midst of an answer
-        return verdict
+        return verdict, transport.transcript
 
     def ready(self) -> Session:
         """The session, opened anew and brought up to where it was if it was lost. SessionLost."""
@@ -181,8 +195,8 @@ class _Grader:
 class _Transport:
     """Carries a check's requests to the session and keeps what came back."""
 
-    def __init__(self, grader: _Grader, limit: float) -> None:
-        self.grader, self.limit = grader, limit
+    def __init__(self, grader: _Grader, one: Exercise) -> None:
+        self.grader, self.exercise = grader, one
         self.spent = 0.0  # seconds that the student's code took
         self.transcript: list[dict[str, str]] = []
 
@@ -206,7 +220,9 @@ class _Transport:
 
     def uses(self, name: str, forbidden: Sequence[str]) -> list[str]:
         """From what was handed in; the session has no part in it."""
-        cells = [step.source for step in self.grader.submission.steps if isinstance(step, Run)]
+        steps = self.grader.submission.steps
+        before = takewhile(lambda step: step != Decide(self.exercise.name), steps)
+        cells = [step.source for step in before if isinstance(step, Run)]
         found = calls.found(cells, name, forbidden)
         reply = base64.b64encode(json.dumps(found).encode()).decode("ascii")
         self.transcript.append({"request": _reading(name, forbidden), "reply": reply})
@@ -218,7 +234,7 @@ class _Transport:
             raise SessionLost(f"Judging it took longer than {most:g} seconds, the limit.")
         session = self.grader.ready()
         # The runner stops the call at the limit; a process that will not is given up on.
-        return session.answer(request, self.grader.seconds(self.limit + SLACK))
+        return session.answer(request, self.grader.seconds(self.exercise.time_limit + SLACK))
 
 
 class NotKept(LookupError):
@@ -270,4 +286,13 @@ def _decide(one: Exercise, transport: Any, seed: int, seconds: float) -> Exercis
     except (Exception, TimeLimit) as error:
         # This is the border: whatever a value does to a check, the other exercises go on.
         why = f"The check could not judge this answer ({type(error).__name__}); a person must."
-        return ExerciseVerdict(one.name, 0.0, one.points, "not judged", why, 0.0)
+        broke = plain(_place(error))
+        return ExerciseVerdict(one.name, 0.0, one.points, "not judged", why, 0.0, broke=broke)
+
+
+def _place(error: BaseException) -> str:
+    """What was raised, and where in the check's file."""
+    places = traceback.extract_tb(error.__traceback__)
+    last = next((one for one in reversed(places) if "checks" in one.filename), places[-1])
+    said = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{said} ({Path(last.filename).name}, line {last.lineno})"

@@ -1,7 +1,8 @@
 """`python -m grading rejudge`: apply the checks as they are now to the values that were kept.
 
 No student code runs. Where a changed check asks for a value that was not kept, the result stays as
-it is, and the next `python -m grading autograde` runs those submissions, and only those, again.
+it is, and the next `python -m grading autograde` runs those submissions, and only those, again. A
+check that breaks changes no mark: what it judged before stands.
 """
 
 from collections.abc import Mapping
@@ -13,36 +14,52 @@ from grading.answer import exercise
 from grading.answer.exercise import Exercise
 from grading.course.files import CourseError
 from grading.marking import judge, verdict
-from grading.marking.job import Setting, checks_digest, setting_of
-from grading.marking.results import load, result_file, write_result
+from grading.marking.digest import checks_digest
+from grading.marking.job import Setting, setting_of
+from grading.marking.results import Results
+
+
+class CheckBroke(Exception):
+    """A check failed by itself; the message says which, and with what."""
 
 
 def run(root: Path, lab: str, results: Path) -> int:
     """Judge the kept values of a lab again; 0 if that was possible for all. Raises CourseError."""
     setting = setting_of(root, lab, isolation="")
+    kept = Results(results, setting.lab, setting.secret)
     exercises = exercise.load(setting.lab, Path(setting.checks))
-    again, changed, found = [], [], load(results, setting.lab)
+    again, changed, found = [], [], kept.all()
     for result in found:
         try:
             new = judged_again(result, exercises, setting)
         except judge.NotKept:
             again.append(result["student"])
             continue
+        except CheckBroke as broke:
+            raise CourseError(
+                f"{broke} The marks of {result['student']} and of those after stay as they were:"
+                " mend the check and give the same command again."
+            ) from None
         if new["score"] != result["score"]:
             changed.append(f"  {result['student']}: {result['score']:g} -> {new['score']:g}")
-        write_result(result_file(results, result["student"], setting.lab), new)
+        kept.write(result["student"], new)
     print(f"{setting.lab}: {len(found) - len(again)} judged again, {len(changed)} with other marks")
     print("\n".join(changed) + "\n" * bool(changed), end="")
+    for student, fault in kept.refused.items():
+        print(f"  {student}: {fault}")
     if again:
         print("to be run again, by `python -m grading autograde`:")
         print("\n".join(f"  {student}" for student in again))
-    return 1 if again else 0
+    return 1 if again or kept.refused else 0
 
 
 def judged_again(
     result: Mapping[str, Any], exercises: Mapping[str, Exercise], setting: Setting
 ) -> dict[str, Any]:
-    """A result with what the checks say now. Raises NotKept where the submission must run."""
+    """A result with what the checks say now.
+
+    Raises NotKept where the submission must run, CheckBroke where a check fails by itself.
+    """
     if result["seed_id"] != judge.seed_id(setting.secret):
         raise CourseError(
             f"The result of {result['student']} was made with another course's secret: put that"
@@ -61,4 +78,8 @@ def _row(one: Exercise, result: Mapping[str, Any], setting: Setting) -> verdict.
     if one.name not in result["transcripts"]:
         raise judge.NotKept
     transcript = result["transcripts"][one.name]
-    return judge.judge_kept(one, transcript, setting.secret, result["digest"])
+    row = judge.judge_kept(one, transcript, setting.secret, result["digest"])
+    before = next((old for old in result["exercises"] if old["name"] == one.name), None)
+    if row.broke and before is not None and before["status"] != "not judged":
+        raise CheckBroke(f"The check {one.name} broke: {row.broke}.")
+    return row

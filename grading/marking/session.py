@@ -119,6 +119,8 @@ class KernelSession:
                     printed += message.size
                     pending -= {message.kind, str(message.content.get("execution_state"))}
                     take(message)
+                    if _asks_to_exit(message):
+                        raise SessionLost("It ended the notebook's process (`exit()` or `quit()`).")
             if printed > MAX_OUTPUT:
                 # Whether it is still running by now is chance, so it is as if it had never run.
                 raise SessionLost(f"It printed more than {MAX_OUTPUT / 2**20:g} MB, the limit.")
@@ -147,6 +149,13 @@ class KernelSession:
                 yield Message(about, kind, dict(said["content"]), size)
             except _NONSENSE:
                 continue
+
+
+def _asks_to_exit(message: Message) -> bool:
+    """IPython answers "ok" to exit() and dies a moment later, whatever is being run by then."""
+    payload = message.content.get("payload")
+    asked = [one.get("source") for one in payload if isinstance(one, dict)] if payload else []
+    return message.kind == "execute_reply" and "ask_exit" in asked
 
 
 def connect(manager: Any) -> BlockingKernelClient:

@@ -50,13 +50,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Decide:
     """A step of grading: judge this exercise."""
 
     exercise: str
 
 
-Step = Run | Judge
+Step = Run | Decide
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ def plan(
     for cell in cells:
         if cell.grade_id is not None and cell.grade_id in judged_at:
             if judged_at[cell.grade_id] == cell.index:
-                steps.append(Judge(cell.grade_id))
+                steps.append(Decide(cell.grade_id))
         elif cell.source not in ungraded and cell.source.strip():
             # The scale is the grader's choice, so the parameters are the course's.
             source = parameters.get(cell.id, cell.source)
             steps.append(Run(source, cell.index, cell.grade_id))
-    steps += [Judge(name) for name in exercises if name not in judged_at]
+    steps += [Decide(name) for name in exercises if name not in judged_at]
     # Not the cells' places: what is run is what decides.
     done = [step.source if isinstance(step, Run) else [step.exercise] for step in steps]
     digest = hashlib.sha256(json.dumps(done).encode()).hexdigest()

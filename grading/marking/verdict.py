@@ -27,7 +27,8 @@ class ExerciseVerdict:
     status: passed, partial, failed, not done; unreadable (the whole file is) or not judged (the
     check met an answer that it cannot judge: a person must). `message` is fit for the student: it
     holds no inputs, no expected values and nothing of the check's source. faults: what it says, in
-    pieces: part, kind, message, diagnosis.
+    pieces: part, kind, message, diagnosis. broke: what made the check itself fail, for the
+    instructor; "" where it did not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ExerciseVerdict:
     message: str
     seconds: float
     faults: list[dict[str, str]] = field(default_factory=list)
+    broke: str = ""
 
 
 @dataclass

@@ -6,6 +6,7 @@ from grading.check import Notebook
 from grading.checks import calls
 
 FORBIDDEN = ["torch.nn.functional.conv2d", "torch.conv2d", "scipy"]
+NN, T = FORBIDDEN[:2]
 
 
 def found(*cells: str) -> list[str]:
@@ -35,6 +36,63 @@ def found(*cells: str) -> list[str]:
             ],
             "scipy.signal.convolve",
         ),
+        (
+            ["import torch.nn.functional as F\ncv = F.conv2d", "def conv2d(x, w): return cv(x, w)"],
+            NN,
+        ),
+        (
+            ["import torch.nn.functional as F", "def conv2d(*x): return getattr(F, 'conv2d')(*x)"],
+            NN,
+        ),
+        (["import torch.nn.functional as F", "def conv2d(*x): return vars(F)['conv2d'](*x)"], NN),
+        (["from torch.nn.functional import *", "g = conv2d\ndef conv2d(*x): return g(*x)"], NN),
+        (["from torch.nn import functional as F", "conv2d: object = F.conv2d"], NN),
+        (["import torch.nn.functional as F", "conv2d, other = F.conv2d, 3"], NN),
+        (
+            [
+                "import torch.nn.functional as F",
+                "if True:\n    def conv2d(*x): return F.conv2d(*x)",
+            ],
+            NN,
+        ),
+        (
+            ["import torch.nn.functional as F", "try:\n    conv2d = F.conv2d\nfinally:\n    pass"],
+            NN,
+        ),
+        (["import torch.nn.functional as F", "(conv2d := F.conv2d)"], NN),
+        (["import torch.nn.functional as F", "conv2d = lambda *x: F.conv2d(*x)"], NN),
+        (["import torch.nn.functional as F", "def conv2d(*x, f=F.conv2d): return f(*x)"], NN),
+        (
+            [
+                "import torch",
+                "def conv2d(*x):\n    f = torch.nn.functional\n    return f.conv2d(*x)",
+            ],
+            NN,
+        ),
+        (["def conv2d(*x): return __import__('torch').nn.functional.conv2d(*x)"], NN),
+        (
+            [
+                "import importlib",
+                "def conv2d(*x): return importlib.import_module('torch').conv2d(*x)",
+            ],
+            "torch.conv2d",
+        ),
+        (["import sys", "def conv2d(*x): return sys.modules['torch'].conv2d(*x)"], "torch.conv2d"),
+        (["import torch", "def conv2d(*x): return eval('torch.conv2d(*x)')"], "torch.conv2d"),
+        (["import torch", "def conv2d(*x): return globals()['torch'].conv2d(*x)"], "torch.conv2d"),
+        (["%%time\nimport torch\ndef conv2d(*x): return torch.conv2d(*x)"], "torch.conv2d"),
+        (["!ls\nimport torch\ndef conv2d(*x): return torch.conv2d(*x)"], "torch.conv2d"),
+        (["%matplotlib inline\nimport torch", "conv2d = torch.conv2d"], "torch.conv2d"),
+        (["import torch", "def conv2d(x): return x", "def conv2d(x): return torch.conv2d(x)"], T),
+        (
+            [
+                "import torch",
+                "def helper(x): return x",
+                "def conv2d(x): return helper(x)",
+                "helper = torch.conv2d",
+            ],
+            T,
+        ),
     ],
 )
 def test_a_library_call_is_found_by_its_full_name(cells: list[str], name: str) -> None:
@@ -51,10 +109,13 @@ def test_a_library_call_is_found_by_its_full_name(cells: list[str], name: str) -
         ["import torch\ndef conv2d(x): return torch.conv2d(x)", "def conv2d(x): return x"],
         ["import torch", "def other(x): return torch.conv2d(x)", "def conv2d(x): return x"],
         ["def conv2d(x): return 'torch.conv2d'  # torch.conv2d"],
+        ["import torch", "def broken(:", "def conv2d(x): return x"],
+        ["import torch", "def conv2d(x): return x if isinstance(x, torch.conv2d) else None"],
+        ["%%bash\nimport torch\ndef conv2d(x): return torch.conv2d(x)"],
+        ["import torch\ndef conv2d(x): return torch.conv2d(x)", "%%time\ndef conv2d(x): return x"],
         [
-            "%matplotlib inline\nimport torch",
-            "def broken(:",
-            "def conv2d(x): return torch.conv2d(x)",
+            "import torch\ndef conv2d(x): return torch.conv2d(x)",
+            "if 1:\n    def conv2d(x): return x",
         ],
         ["\0", "conv2d(x)"],
     ],
@@ -71,3 +132,26 @@ def test_the_learners_own_kernel_is_read_by_its_cells() -> None:
     cells = ["", "import torch", "def conv2d(x): return torch.conv2d(x)"]
     assert Notebook({"In": cells}).uses("conv2d", FORBIDDEN) == ["torch.conv2d"]
     assert Notebook({"In": 3}).uses("conv2d", FORBIDDEN) == []
+
+
+def test_patterns_methods_and_own_functions_are_forbidden_too() -> None:
+    cells = ["import torch.nn.functional as F", "def conv2d_loops(x): return x"]
+    sister = [*cells, "def conv2d(x): return F.conv3d(x[None])[0]"]
+    assert calls.found(sister, "conv2d", ["torch.*conv?d"]) == ["torch.nn.functional.conv3d"]
+    method = [*cells, "def conv2d(x):\n    y = x.reshape(3)\n    return y.unfold(0, 1, 1)"]
+    assert calls.found(method, "conv2d", [".unfold"]) == [".unfold"]
+    own = [*cells, "def conv2d(x): return helper(x)", "def helper(x): return conv2d_loops(x)"]
+    assert calls.found(own, "conv2d", ["conv2d_loops"]) == ["conv2d_loops"]
+    assert calls.found(own, "conv2d_loops", ["conv2d_loops"]) == []
+
+
+def test_a_notebooks_later_cells_do_not_count() -> None:
+    cells = ["import torch", "def conv2d(x): return helper(x)", "def helper(x): return x"]
+    later = [*cells, "def helper(x): return torch.conv2d(x)\ntheirs = helper(1)"]
+    assert calls.up_to(later, "conv2d") == cells[:2]
+    assert calls.up_to(later, "nothing") == later
+
+
+def test_deep_and_odd_cells_do_no_harm() -> None:
+    deep = "x = " + "(" * 5000 + ")" * 5000
+    assert found(deep, "-" * 100_000 + "1", "def conv2d(x): return x") == []

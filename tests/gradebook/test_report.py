@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from grading.__main__ import main
 from grading.gradebook.report import gradescope, misunderstandings
+from grading.marking.job import course_secret
+from grading.marking.results import Results
 from tests.graded_course import CHECKS, LAB, PARTLY, RIGHT, hand_in, make_course, write
 
 SCORES = {"anna": 5.0, "ben": 1.5, "cleo": 0.0, "dora": 0.0}
@@ -52,12 +55,45 @@ def change_checks(root: Path, old: str, new: str) -> None:
     write(root / "grading" / "checks" / f"{LAB}.py", CHECKS.replace(old, new))
 
 
+def test_a_check_that_breaks_changes_no_mark_and_is_named(
+    graded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {student: result(graded, student) for student in SCORES}
+    change_checks(
+        graded, "expect.close(student.average(values)", "expct.close(student.average(values)"
+    )
+    assert run(graded, "rejudge") == 2
+    said = capsys.readouterr().err
+    assert "The check average broke: NameError: name 'expct' is not defined" in said
+    assert "mend the check" in said
+    assert {student: result(graded, student) for student in SCORES} == before
+
+
+def test_a_class_whose_check_is_broken_is_told_so(
+    class_of_four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "broken"
+    shutil.copytree(class_of_four, root, symlinks=True)
+    shutil.rmtree(root / "results")
+    change_checks(
+        root, "expect.close(student.average(values)", "expct.close(student.average(values)"
+    )
+    assert run(root, "autograde", str(root / "handed_in"), "--trust-submissions") == 1
+    said = capsys.readouterr().out
+    assert "anna: a person must judge average; its check broke: NameError" in said
+    rows = {one["name"]: one for one in result(root, "anna")["exercises"]}
+    assert rows["average"]["status"] == "not judged"
+    assert rows["double"]["status"] == "passed"
+
+
 # The table and Gradescope's form
 
 
 def test_the_table_has_a_line_a_student(graded: Path) -> None:
     assert run(graded, "report") == 0
-    rows = list(csv.DictReader((graded / "results" / "report" / f"{LAB}.csv").open()))
+    rows = list(
+        csv.DictReader((graded / "results" / "report" / f"{LAB}.csv").open(encoding="utf-8-sig"))
+    )
     assert {row["student"]: float(row["score"]) for row in rows} == SCORES
     assert [row["double"] for row in rows] == ["2.0", "1.5", "0", "0.0"]
     assert rows[3]["status"] == "unreadable"
@@ -165,7 +201,8 @@ def test_nothing_in_the_page_runs_or_calls(graded: Path) -> None:
     text = (graded / "results" / "ben" / f"{LAB}.json").read_text()
     text = text.replace("That is their sum.", EVIL).replace("the mean of three numbers", EVIL)
     hostile = {**json.loads(text), "student": "evil", "notes": [EVIL]}
-    write(graded / "results" / "evil" / f"{LAB}.json", json.dumps(hostile))
+    hostile.pop("signature")
+    Results(graded / "results", LAB, course_secret(graded)).write("evil", hostile)
     page = page_of(graded)
     assert page.alive == []
     assert page.text.count(EVIL) == 3

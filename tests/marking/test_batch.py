@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,8 +24,9 @@ from grading.__main__ import main
 from grading.course.files import CourseError
 from grading.marking import batch, executors, kernels
 from grading.marking.batch import Tally, autograde
-from grading.marking.handed_in import handed_in
+from grading.marking.handed_in import HandedIn, handed_in
 from grading.marking.job import Job, Setting, course_secret
+from grading.marking.results import Results
 from tests.graded_course import CHECKS, LAB, PARTLY, RIGHT, hand_in, make_course, write
 
 TRUST = "--trust-submissions"
@@ -55,6 +58,10 @@ def command(course: Path, results: Path, *more: str) -> list[str]:
 def results_in(folder: Path) -> dict[str, dict[str, Any]]:
     files = folder.glob(f"*/{LAB}.json")
     return {file.parent.name: json.loads(file.read_bytes()) for file in files}
+
+
+def kept(folder: Path, setting: Setting) -> Results:
+    return Results(folder, LAB, setting.secret)
 
 
 def scores(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -185,6 +192,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         rows = [{"name": "double", "score": 1.0, "max_score": 2.0, "status": "partial"}]
         return {
             "student": job.student,
+            "lab": LAB,
             "status": "graded",
             "score": 1.0,
             "max_score": 2.0,
@@ -217,7 +225,7 @@ def class_of_nine(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, setting: Setting, results: Path, make: Any = THREADS) -> Tally:
-    return autograde(handed_in(folder, LAB), setting, results, make, 4)
+    return autograde(handed_in(folder, LAB).submissions, setting, kept(results, setting), make, 4)
 
 
 def test_only_what_changed_is_graded_again(
@@ -260,7 +268,7 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(
     written, fsync = [], os.fsync
 
     def full(handle: int) -> None:
-        if len(written) == 3:
+        if len(written) == 4:  # the first tries whether there can be results at all
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written.append(handle)
         fsync(handle)
@@ -289,7 +297,13 @@ def test_no_more_than_asked_for_are_in_memory(
             return given[-1]
 
     given: list[Future[Any]] = []
-    autograde(handed_in(class_of_nine, LAB), setting, tmp_path, lambda: Slow(1), 3)
+    autograde(
+        handed_in(class_of_nine, LAB).submissions,
+        setting,
+        kept(tmp_path, setting),
+        lambda: Slow(1),
+        3,
+    )
     assert most <= 3
 
 
@@ -351,21 +365,146 @@ def test_links_to_what_is_not_the_students_own_are_not_followed(tmp_path: Path) 
     (folder / "nested" / LAB).symlink_to(other.parent)
     (folder / "nowhere" / f"{LAB}.ipynb").symlink_to(tmp_path / "nothing")
     os.mkfifo(folder / "pipe" / f"{LAB}.ipynb")
-    found = {one.student: one.content() for one in handed_in(folder, LAB)}
+    found = {one.student: one.content() for one in handed_in(folder, LAB).submissions}
     assert found == dict.fromkeys(("file", "folder", "nested", "nowhere", "pipe"), b"")
 
 
 def test_nbgraders_own_folders_are_found(tmp_path: Path) -> None:
     write(tmp_path / "anna" / LAB / f"{LAB}.ipynb", "nested")
     write(tmp_path / "ben" / f"{LAB}.ipynb", "flat")
-    found = {one.student: one.content() for one in handed_in(tmp_path, LAB)}
+    found = {one.student: one.content() for one in handed_in(tmp_path, LAB).submissions}
     assert found == {"anna": b"nested", "ben": b"flat"}
 
 
-def test_a_folder_whose_name_is_html_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "<img src=x onerror=alert(1)>" / f"{LAB}.ipynb", "")
-    with pytest.raises(CourseError, match="not fit for web pages"):
-        handed_in(tmp_path, LAB)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<img src=x>",
+        "*",
+        "[a]nna",
+        "anna ",
+        "..foo",
+        "=SUM(1)",
+        "-rf",
+        "a\x9bb",
+        "a\u202eb",
+        "\udcff",
+        "@risk",
+        "a" * 150,
+        "anna.",
+        "a&b",
+    ],
+)
+def test_a_name_that_is_not_fit_costs_nobody_else(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "ben" / f"{LAB}.ipynb", "his")
+    write(tmp_path / name / f"{LAB}.ipynb", "theirs")
+    pile = handed_in(tmp_path, LAB)
+    assert [one.student for one in pile.submissions] == ["ben"]
+    assert "not fit" in pile.passed_over[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["anna", "夏目 漱石", "O'Brien, J", "a.b_c-d+e@f", "José (2)", "1"]
+)
+def test_names_of_people_are_fit(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name / f"{LAB}.ipynb", "")
+    assert [one.student for one in handed_in(tmp_path, LAB).submissions] == [name]
+
+
+def test_nobody_is_passed_over_in_silence(tmp_path: Path) -> None:
+    named = json.dumps({"cells": [], "metadata": {"lab": {"name": LAB}}})
+    for place, text in {
+        "anna": f"{LAB} (1).ipynb",
+        "bea": f"{LAB.upper()}.ipynb",
+        "carl": "deep/er/work.ipynb",
+    }.items():
+        write(tmp_path / place / text, named if place == "carl" else "{}")
+    write(tmp_path / "dora" / "a.ipynb", named)
+    write(tmp_path / "dora" / "b.ipynb", named)
+    write(tmp_path / "emil" / "essay.ipynb", "{}")
+    write(tmp_path / "fred" / "notes.txt", "")
+    write(tmp_path / "gina" / ".ipynb_checkpoints" / f"{LAB}-checkpoint.ipynb", named)
+    write(tmp_path / f"{LAB}.ipynb", named)
+    write(tmp_path / ".git" / "config", "")
+    (tmp_path / "hugo").mkdir()
+    pile = handed_in(tmp_path, LAB)
+    notes = {one.student: one.note for one in pile.submissions}
+    assert set(notes) == {"anna", "bea", "carl"}
+    assert f"There is no {LAB}.ipynb: {LAB} (1).ipynb was graded" in notes["anna"]
+    assert set(pile.passed_over) == {"dora", "emil", "fred", "gina", "hugo", f"{LAB}.ipynb"}
+    assert "several that may be it: a.ipynb, b.ipynb" in pile.passed_over["dora"]
+    assert "none that is it: essay.ipynb" in pile.passed_over["emil"]
+    assert "holds no notebook" in pile.passed_over["fred"]
+    assert "is empty" in pile.passed_over["hugo"]
+    assert "is no folder" in pile.passed_over[f"{LAB}.ipynb"]
+
+
+def test_a_notebook_that_is_swapped_for_a_link_is_not_followed(tmp_path: Path) -> None:
+    own = write(tmp_path / "anna" / f"{LAB}.ipynb", "own")
+    secret = write(tmp_path / "ben" / f"{LAB}.ipynb", "secret")
+    one = HandedIn("anna", own.parent, own)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            for made in (
+                lambda: os.symlink(secret, f"{own}~"),
+                lambda: write(Path(f"{own}~"), "own"),
+            ):
+                made()
+                os.replace(f"{own}~", own)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    read = {one.content() for _ in range(3000)}
+    over.set()
+    swapping.join()
+    assert read <= {b"own", b""}
+
+
+def test_a_class_with_a_folder_that_gives_none_says_so_in_the_exit_code(
+    course: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "course"
+    shutil.copytree(course, copy)
+    (copy / "handed_in" / "dora").mkdir()
+    assert main(command(copy, tmp_path / "results", TRUST)) == 1
+    said = capsys.readouterr().out
+    assert "'dora': it is empty" in said
+    assert set(results_in(tmp_path / "results")) == set(SCORES)
+
+
+# Results that are not this course's own
+
+
+def test_a_changed_or_anothers_result_is_not_taken(course: Path, tmp_path: Path) -> None:
+    assert main(command(course, tmp_path, TRUST)) == 0
+    theirs = Results(tmp_path, LAB, course_secret(course))
+    file = theirs.file("cleo")
+    changed = json.loads(file.read_bytes())
+    changed["score"] = changed["exercises"][0]["score"] = 5.0
+    file.write_text(json.dumps(changed))
+    assert theirs.read("cleo") is None
+    assert "was changed" in theirs.refused["cleo"]
+    file.write_bytes(theirs.file("anna").read_bytes())
+    assert theirs.read("cleo") is None
+    assert "that of 'anna'" in theirs.refused["cleo"]
+    file.write_text("[" * 100_000)
+    assert theirs.read("cleo") is None
+    assert "damaged" in theirs.refused["cleo"]
+    unsigned = {k: v for k, v in changed.items() if k != "signature"}
+    file.write_text(json.dumps(unsigned))
+    assert theirs.read("cleo") is None
+    assert [one["student"] for one in theirs.all()] == ["anna", "ben"]
+    assert main(command(course, tmp_path, TRUST)) == 0
+    assert theirs.read("cleo") is not None
+
+
+def test_results_are_their_owners_only(course: Path, tmp_path: Path) -> None:
+    assert main(command(course, tmp_path / "results", TRUST)) == 0
+    file = tmp_path / "results" / "anna" / f"{LAB}.json"
+    assert file.stat().st_mode & 0o077 == 0
+    assert file.parent.stat().st_mode & 0o077 == 0
 
 
 def test_the_secret_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from grading.marking.judge import (
     judge_submission,
 )
 from grading.marking.session import KernelSession
-from grading.marking.submission import Judge, Run, Step, Submission
+from grading.marking.submission import Decide, Run, Step, Submission
 from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, as_dict
 from tests.graded_course import CHECKS, LAB, write
 from tests.needs import needs
@@ -52,7 +52,7 @@ def submission(**answers: str) -> Submission:
     for name, answer in {**RIGHT, **answers}.items():
         steps.append(Run(answer, len(steps)))
         if name in RIGHT:
-            steps.append(Judge(name))
+            steps.append(Decide(name))
     return Submission(tuple(steps), (), "digest")
 
 

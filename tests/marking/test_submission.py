@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grading.marking import submission
-from grading.marking.submission import Judge, Run, Submission, Unreadable
+from grading.marking.submission import Decide, Run, Submission, Unreadable
 
 EXERCISES = ("double", "guess")
 
@@ -43,9 +43,9 @@ ANSWERED = [
 ]
 STEPS = (
     Run("def double(x): return 2 * x", 0, "double_code"),
-    Judge("double"),
+    Decide("double"),
     Run("guess = 1", 2, "guess_code"),
-    Judge("guess"),
+    Decide("guess"),
 )
 
 
@@ -110,7 +110,7 @@ def test_what_would_fill_the_memory_is_not_parsed(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(Unreadable, match="clear the notebook's outputs"):
             read(b'{"cells": [], "x": [' + values + b"[]]}")
     text = b"[[1, 2], {}], " * 100_000  # as much in a string is no more than a string
-    assert read(b'{"cells": [], "x": "' + text + b'"}').steps == (Judge("double"), Judge("guess"))
+    assert read(b'{"cells": [], "x": "' + text + b'"}').steps == (Decide("double"), Decide("guess"))
 
 
 def test_a_string_that_never_ends_costs_one_pass() -> None:
@@ -157,7 +157,7 @@ def test_the_parameters_are_the_courses() -> None:
 
 def test_a_missing_check_is_judged_at_the_end_and_a_missing_answer_is_said() -> None:
     found = read(notebook([ANSWERED[2]]))
-    assert found.steps == (Run("guess = 1", 0, "guess_code"), Judge("double"), Judge("guess"))
+    assert found.steps == (Run("guess = 1", 0, "guess_code"), Decide("double"), Decide("guess"))
     missing = ("double_code", "double", "guess")
     assert found.notes == tuple(f"The cell {name} is missing." for name in missing)
 
@@ -165,13 +165,13 @@ def test_a_missing_check_is_judged_at_the_end_and_a_missing_answer_is_said() -> 
 def test_of_two_checks_the_last_counts_and_answers_run_in_order() -> None:
     other = code("def double(x): return x", "double_code")
     found = read(notebook([other, ANSWERED[1], *ANSWERED]))
-    judged = [step for step in found.steps if isinstance(step, Judge)]
-    assert judged == [Judge("double"), Judge("guess")]
+    judged = [step for step in found.steps if isinstance(step, Decide)]
+    assert judged == [Decide("double"), Decide("guess")]
     assert [step for step in found.steps if isinstance(step, Run)][:2] == [
         Run("def double(x): return x", 0, "double_code"),
         Run("def double(x): return 2 * x", 2, "double_code"),
     ]
-    assert found.steps[2] == Judge("double")
+    assert found.steps[2] == Decide("double")
     assert "The cell double is there 2 times." in found.notes
 
 
@@ -193,7 +193,7 @@ def test_wrong_types_are_left_out_with_a_word_and_the_rest_is_graded() -> None:
     found = read(notebook([*odd, *ANSWERED]))
     assert [step.source for step in found.steps if isinstance(step, Run)][:2] == ["a = 1", "b = 2"]
     assert len([note for note in found.notes if "left out" in note]) == 9
-    assert found.steps[-1] == Judge("guess")
+    assert found.steps[-1] == Decide("guess")
 
 
 def test_lines_are_joined_and_half_characters_replaced() -> None:
@@ -244,10 +244,10 @@ def test_any_json_is_read_or_refused_and_every_exercise_judged_once(
     if isinstance(found, str):
         assert found.endswith(".")
         return
-    judged = [step.exercise for step in found.steps if isinstance(step, Judge)]
+    judged = [step.exercise for step in found.steps if isinstance(step, Decide)]
     assert sorted(judged) == sorted(EXERCISES)
     for step in found.steps:
-        assert isinstance(step, Judge) or step.source.encode()
+        assert isinstance(step, Decide) or step.source.encode()
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode()))
