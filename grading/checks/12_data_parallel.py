@@ -1,6 +1,10 @@
-"""Checks of lab 12: all-reduce from messages, its cost, averaged gradients, large batches."""
+"""Checks of lab 12: all-reduce from messages, its cost, averaged gradients, large batches.
 
-import math
+The judge is the network between the ranks (`carrier`): results must follow from what it delivers,
+and messages, their sizes and their times are those that it carried.
+"""
+
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,123 +14,103 @@ from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
 from grading.answer.student import probe
 from grading.checks import expect
-
-LATENCY, BANDWIDTH = 1.0, 4.0  # of the simulated links: s, bytes a second
+from grading.checks.answers import data_parallel as right
+from grading.checks.answers.data_parallel import MISTAKES
+from grading.checks.carrier import BANDWIDTH, LATENCY, Network, Sums
 
 
 @probe
-def reduced(learner, name, parts, latency, bandwidth):
-    """Run the all-reduce `name` on simulated ranks, each with its own tensor."""
-    from utils.ranks import RankError
-    from utils.ranks.simulated import simulate
-
-    class Watched:
-        """dist, and how many sends were begun and not waited for."""
-
-        def __init__(self, dist):
-            self._dist, self.begun, self.waited = dist, 0, set()
-
-        def __getattr__(self, name):
-            return getattr(self._dist, name)
-
-        def isend(self, *args, **options):
-            request, number = self._dist.isend(*args, **options), self.begun
-            self.begun, wait = self.begun + 1, request.wait
-
-            def ended():
-                wait()
-                self.waited.add(number)
-
-            request.wait = ended
-            return request
+def reducing(learner, name, parts, calls):
+    """Begin the all-reduce `name` on ranks that have one of the parts each, so many times."""
+    from utils.ranks.carried import Carried
 
     def job(dist):
-        x, dist = parts[dist.get_rank()].clone(), Watched(dist)
-        result = getattr(learner, name)(dist, x)
-        return result, x, dist.begun - len(dist.waited)
+        x = parts[dist.get_rank()]
+        for _ in range(calls):
+            dist.tell(getattr(learner, name)(dist, x))
+        return x
 
-    try:
-        found = simulate(job, len(parts), latency=latency, bandwidth=bandwidth)
-    except RankError as error:
-        return {"reason": error.reason, "text": str(error)}
-    return {
-        "results": [result for result, _, _ in found.results],
-        "arguments": [x for _, x, _ in found.results],
-        "unwaited": sum(count for _, _, count in found.results),
-        "messages": [(m.source, m.target, m.values.numel(), m.received) for m in found.messages],
-        "reductions": len(found.reductions),
-        "seconds": found.seconds,
-    }
+    ranks = Carried(job, len(parts))
+    return ranks, ranks.report
 
 
-def _ran(reply, name, given):
-    """The reply of ranks that ended well; a Fault for others."""
-    if "reason" not in reply:
-        return reply
-    if reply["reason"] == "deadlock":
-        raise Fault(
-            "exception",
-            f"`{name}` never ends: ranks wait for messages that nobody sends.",
-            "A send ends when its receive does. For every send there must be a receive on the other"
-            " rank, in the same order, and not all ranks may wait at the same time.",
-            detail=reply["text"],
-            given=given,
-        )
-    raise Fault("exception", f"`{name}` failed on one rank.", detail=reply["text"], given=given)
-
-
-def _all_reduce(student, name, parts):
-    given = f"For p = {len(parts)} ranks with n = {len(parts[0])} numbers each."
-    reply = _ran(reduced(student, name, parts, LATENCY, BANDWIDTH), name, given)
+def _carried(student, rng, name, p, n, calls=1):
+    """The all-reduce of n numbers on p ranks, as the judge carried it."""
+    x = [torch.tensor(rng.normal(size=n)) for _ in range(p)]
+    given = f"For p = {p} ranks with n = {n} numbers each; the check alters each number on its way."
+    sums = Sums(x, rng, name, given)
+    with expect.explained(
+        ("there is no rank", "Not every rank has a partner above it: is rank + d below p?"),
+        ("receives into", "recv overwrites a tensor of the size and dtype of what is sent."),
+    ):
+        sums.run(reducing(student, name, x, calls))
+    diagnosis = "That is the library's answer to this exercise. Here numbers travel by dist.send,"
+    diagnosis += " dist.isend and dist.recv."
     expect.that(
-        reply["reductions"] == 0,
-        f"`{name}` calls dist.all_reduce.",
-        given=given,
-        diagnosis="That is the library's answer to this exercise. Here numbers travel by dist.send,"
-        " dist.isend and dist.recv.",
+        not sums.reductions, f"`{name}` calls dist.all_reduce.", given=given, diagnosis=diagnosis
     )
-    return reply, given
+    for told in sums.told:
+        expect.items(told, calls, what="the results", given=given)
+    return sums
 
 
-def _judge_sum(student, rng, name, p, n):
-    """All ranks have the sum, and their x is left alone; first with numbers that tell the ranks."""
-    telling = [torch.full((n,), 8.0**rank, dtype=torch.float64) for rank in range(p)]
-    random = [torch.tensor(rng.normal(size=n)) for _ in range(p)]
-    for parts in (telling, random):
-        reply, given = _all_reduce(student, name, parts)
-        total = torch.stack(parts).sum(dim=0)
-        for rank, (got, after) in enumerate(zip(reply["results"], reply["arguments"], strict=True)):
-            try:
-                what = "the result of some rank"
-                mean = {"That is the mean; asked for is the sum.": total / p} if p > 1 else {}
-                expect.close(got, total, what=what, given=given, knows=mean, dtype="float64")
-            except Fault as fault:
-                fault.detail = f"On rank {rank}. {fault.detail}".strip()
-                if parts is telling and fault.kind == "value":
-                    fault.diagnosis = _whose_numbers(got, rank, p) or fault.diagnosis
-                raise
-            expect.that(
-                torch.equal(after, parts[rank]),
-                "x itself was changed.",
-                given=given,
-                diagnosis="Add in a copy: x.clone(). A slice of x or of its tensor_split is x.",
-            )
+def _sum(sums):
+    """Every rank has the sum, also when it is asked again with the same x."""
+    for rank, told in enumerate(sums.told):
+        for got in told:
+            what, like = "the result of some rank", sums.x[rank]
+            expect.form(got, like, what=what, given=sums.given)
+            message = f"The result of some rank has dtype {got.dtype}; x has {like.dtype}."
+            expect.that(got.dtype == like.dtype, message, given=sums.given, kind="dtype")
+    for call in range(len(sums.told[0])):
+        counts = [results[call] for results in sums.results]
+        wrong = [r for r, of in enumerate(counts) if of is None or (of != 1).any()]
+        if wrong:
+            of, detail = counts[wrong[0]], f"On rank {wrong[0]}. "
+            if of is not None:
+                detail += f"Its first number has each rank's x {of[0].tolist()} times."
+            message = "The result of some rank is not the sum over all ranks."
+            if call:
+                message = "Called again with the very same x, it returns something else."
+            why = _changed_or_kept(sums) if call else _whose_numbers(sums, counts)
+            raise Fault("value", message, why, detail=detail, given=sums.given)
 
 
-def _whose_numbers(got, rank, p):
-    """What is wrong with a result that should be the sum of 8⁰, 8¹, …; the ranks below have it."""
-    found = got.double().nan_to_num(-1.0)
-    if (found < 0).any() or (found >= 8**p).any() or not torch.equal(found.round(), found):
-        return ""
-    times = torch.stack([found.long() // 8**one % 8 for one in range(p)])
-    if (times > 1).any():
+def _changed_or_kept(sums):
+    if any(x is not None and not _same(x, sums.ended[r]) for r, x in enumerate(sums.x)):
+        return "x itself was changed. Add in a copy: x.clone(). A slice of x or of its tensor_split is x."
+    return "Something is kept from one call to the next."
+
+
+def _same(a, b):
+    return type(b) is torch.Tensor and a.shape == b.shape and torch.equal(a, b.to(a.dtype))
+
+
+def _whose_numbers(sums, counts):
+    """What is wrong with results of which it is known how often each x is in them."""
+    if any(of is None for of in counts):
+        if sums.means:
+            return "That is the mean; asked for is the sum."
+        return (
+            "It is not made of its own x and of what arrived by recv, which alone a rank can know:"
+            " added, each once, and not divided."
+        )
+    every = np.stack(counts)  # rank, number, whose x
+    if (every > 1).any():
         return (
             "Some ranks' numbers are in the sum more than once. On the way back a finished number"
             " replaces what is there; it is not added."
         )
-    if rank > 0:
+    whole = (every == 1).all(axis=2)
+    if sums.name == "ring_all_reduce" and sums.p > 2 and sums.grows():
+        return (
+            "The adding is right in the messages of the first p − 1 steps: each has one addend more."
+            " The last chunk that comes in them is added, too, and the all-gather begins with it: it"
+            " takes p − 1 steps, and what comes replaces."
+        )
+    if whole[0].all():
         return "Rank 0 has the sum, and this rank not: the total must find its way back to all."
-    if torch.equal(found, torch.full_like(found, 8.0**rank)):
+    if all((of.sum(axis=1) == of[:, rank]).all() for rank, of in enumerate(counts)):
         return "That is this rank's own x: nothing was added."
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
@@ -134,61 +118,74 @@ def _whose_numbers(got, rank, p):
     )
 
 
+def _known(sums):
+    """All numbers in messages are such as their senders can know."""
+    expect.that(
+        not sums.made_up,
+        "A message has numbers that its sender cannot know.",
+        given=sums.given,
+        diagnosis="A rank knows its own x and what arrived: it sends sums of these, each once, and"
+        " does not divide them.",
+    )
+
+
+def _waited(sums):
+    expect.that(not sums.unreceived, "A message was sent that nobody received.", given=sums.given)
+    expect.that(
+        sums.unwaited == 0,
+        "A send was begun, and its end never waited for.",
+        given=sums.given,
+        detail=f"On all ranks together: {sums.unwaited}.",
+        diagnosis="Until request.wait() returns the numbers may still be on their way: they must"
+        " not change, and the function must not end.",
+    )
+
+
 @exercise("tree_all_reduce", points=2)
-def judge_tree(student, rng):
-    name = "tree_all_reduce"
+def tree_all_reduce(student, rng):
+    n = rng.integers(3, 9, size=10).tolist()  # by p
+    carried = cache(lambda p, calls=1: _carried(student, rng, "tree_all_reduce", p, n[p], calls))
     with part("every rank has the sum, for p = 2, 4 and 8", points=0.6):
-        for p in (2, 4, 8):
-            _judge_sum(student, rng, name, p, int(rng.integers(3, 9)))
+        for p, *calls in ((2,), (4, 2), (8,)):
+            _sum(carried(p, *calls))
     with part("and for any other p, one rank included", points=0.5):
-        for p in (3, 1, 5, 6, 7, 9):
-            _judge_sum(student, rng, name, p, int(rng.integers(3, 9)))
+        for p, *calls in ((3, 2), (1,), (5,), (6,), (7,), (9,)):
+            _sum(carried(p, *calls))
     with part("2 (p − 1) messages, each the whole of n numbers", points=0.4):
         for p in (2, 3, 4, 6):
-            n = int(rng.integers(3, 9))
-            reply, given = _all_reduce(student, name, _random(rng, p, n))
-            _judge_count(reply, 2 * (p - 1), given)
-            lengths = {length for _, _, length, _ in reply["messages"]}
-            expect.that(
-                lengths == {n},
-                "Some messages do not have n numbers.",
-                given=given,
-                detail=f"Lengths sent: {sorted(lengths)}.",
-                diagnosis="In the tree whole tensors travel; chunks are for the ring.",
-            )
+            _tree_messages(carried(p))
     with part("pairs work at the same time: as few rounds as doublings of 1 up to p", points=0.5):
         for p in (2, 4, 8, 3, 5, 9):  # where sends that are begun together cost no round
-            _judge_rounds(student, rng, name, p)
+            _rounds(carried(p))
 
 
-def _random(rng, p, n):
-    return [torch.tensor(rng.normal(size=n), dtype=torch.float32) for _ in range(p)]
-
-
-def _judge_count(reply, right, given):
-    sent = reply["messages"]
+def _tree_messages(sums):
+    p, lengths = sums.p, sorted({length for _, _, length in sums.messages})
+    _known(sums)
     expect.that(
-        len(sent) == right,
+        len(sums.messages) == 2 * (p - 1),
         "The number of messages is not right.",
-        given=given,
-        detail=f"expected {right} messages   yours {len(sent)}",
-        diagnosis="Up the tree every rank but rank 0 sends once, and down it every rank but rank 0"
-        " receives once."
-        if sent
+        given=sums.given,
+        detail=f"expected {2 * (p - 1)} messages   yours {len(sums.messages)}",
+        diagnosis="Up the tree every rank but rank 0 sends once, and down it every rank but"
+        " rank 0 receives once."
+        if sums.messages
         else "No message was sent: use dist.send and dist.recv of the argument `dist`.",
     )
     expect.that(
-        all(received for *_, received in sent),
-        "A message was sent that nobody received.",
-        given=given,
+        lengths == [sums.n],
+        "Some messages do not have n numbers.",
+        given=sums.given,
+        detail=f"Lengths sent: {lengths}.",
+        diagnosis="In the tree whole tensors travel; chunks are for the ring.",
     )
+    expect.that(not sums.unreceived, "A message was sent that nobody received.", given=sums.given)
 
 
-def _judge_rounds(student, rng, name, p):
-    n = 4 * int(rng.integers(1, 4))
-    reply, given = _all_reduce(student, name, _random(rng, p, n))
-    one, rounds = LATENCY + 4 * n / BANDWIDTH, 2 * (p - 1).bit_length()
-    took = float(reply["seconds"]) / one
+def _rounds(sums):
+    _known(sums)
+    p, rounds = sums.p, 2 * (sums.p - 1).bit_length()
+    took = sums.seconds / (LATENCY + 8 * sums.n / BANDWIDTH)
     why = "Which pairs can talk in the same round? A rank must not wait for one it needs no more."
     if p > 3 and abs(took - 2 * (p - 1)) < 0.01:
         why = (
@@ -201,217 +198,125 @@ def _judge_rounds(student, rng, name, p):
             " the same round are another algorithm, which needs more messages."
         )
     elif took > rounds:
-        sums = "The way back takes as many rounds as the way up: the same pairs, in reverse order."
-        why = f"{why} {sums}"
+        why += " The way back takes as many rounds as the way up: the same pairs, in reverse order."
     expect.that(
-        took > 0 and abs(took - rounds) < 0.01,
+        abs(took - rounds) < 0.01,
         "It takes another number of rounds than a binary tree.",
-        given=given,
-        detail=f"expected {rounds} rounds   yours {took:g}, on the simulation's clock",
+        given=sums.given,
+        detail=f"expected {rounds} rounds   yours {took:g}, on the check's clock",
         diagnosis=why,
     )
-    _judge_waited(reply, given)
+    _waited(sums)
 
 
 @exercise("ring_all_reduce", points=2.25)
-def judge_ring(student, rng):
+def ring_all_reduce(student, rng):
+    n = [p * int(k) for p, k in enumerate(rng.integers(2, 4, size=5))]  # by p
     name = "ring_all_reduce"
+    carried = cache(lambda p, n, calls=1: _carried(student, rng, name, p, n, calls))
     with part("every rank has the sum, where n is a multiple of p", points=0.6):
-        for p in (2, 4, 3):
-            _judge_sum(student, rng, name, p, p * int(rng.integers(1, 4)))
+        for p, *calls in ((3, 2), (4,), (2,)):
+            _sum(carried(p, n[p], *calls))
     with part("and where it is not, and for a single rank", points=0.5):
-        for p, n in ((2, 5), (3, 7), (4, 6), (4, 7), (3, 5), (1, 3)):
-            _judge_sum(student, rng, name, p, n)
+        for p, count, *calls in ((3, 7, 2), (2, 5), (4, 6), (4, 7), (3, 5), (1, 3)):
+            _sum(carried(p, count, *calls))
     with part("each rank sends 2 (p − 1) chunks to its right neighbour", points=0.6):
-        for p in (2, 3, 4):
-            _judge_ring_messages(student, rng, p)
+        for p, count in ((2, 5), (3, 5), (4, 7)):
+            _ring_messages(carried(p, count))
     with part("all links work at the same time", points=0.55):
         for p in (2, 3, 4):
-            _judge_ring_time(student, rng, p)
+            _ring_time(carried(p, n[p]))
 
 
-def _judge_ring_messages(student, rng, p):
-    n = p * int(rng.integers(1, 4)) + p - 1
-    reply, given = _all_reduce(student, "ring_all_reduce", _random(rng, p, n))
-    by_rank = {rank: [m for m in reply["messages"] if m[0] == rank] for rank in range(p)}
-    counts = [len(sent) for sent in by_rank.values()]
+def _ring_messages(sums):
+    _known(sums)
+    p, sent = sums.p, sums.messages
+    counts = [sum(source == rank for source, _, _ in sent) for rank in range(p)]
     why = "p − 1 steps add, p − 1 steps pass the finished chunks on."
     if counts == [2 * p] * p:
         why += " With p steps a chunk comes round to where it began."
-    if not any(counts):
+    if not sent:
         why = "No message was sent: use dist.isend and dist.recv of the argument `dist`."
     expect.that(
         counts == [2 * (p - 1)] * p,
         "The number of messages is not right.",
-        given=given,
+        given=sums.given,
         detail=f"Each rank sends {2 * (p - 1)}; yours {counts}.",
         diagnosis=why,
     )
-    steps = {(target - source) % p for source, target, _, _ in reply["messages"]}
     expect.that(
-        steps == {1},
+        all((target - source) % p == 1 for source, target, _ in sent),
         "A message goes to another rank than the right neighbour.",
-        given=given,
+        given=sums.given,
         diagnosis="Right of rank r is (r + 1) % p; what comes, comes from (r − 1) % p.",
     )
-    chunks = sorted(len(one) for one in np.array_split(np.zeros(n), p))
-    lengths = [length for _, _, length, _ in reply["messages"]]
-    right = sorted(chunks * (2 * (p - 1)))
-    whole = all(length == n for length in lengths)
+    chunks = [len(one) for one in np.array_split(np.zeros(sums.n), p)]
+    lengths = [length for _, _, length in sent]
     expect.that(
-        sorted(lengths) == right,
+        sorted(lengths) == sorted(chunks * (2 * (p - 1))),
         "The messages do not have the lengths of the chunks.",
-        given=given,
+        given=sums.given,
         detail=f"Chunks of {chunks}; lengths sent: {sorted(lengths)}.",
         diagnosis="The whole tensor travels in each step: send one chunk."
-        if whole
+        if set(lengths) == {sums.n}
         else "tensor_split(p) makes pieces that differ by at most one number; every piece travels"
         " 2 (p − 1) times.",
     )
 
 
-def _judge_ring_time(student, rng, p):
-    n = p * int(rng.integers(2, 5))
-    reply, given = _all_reduce(student, "ring_all_reduce", _random(rng, p, n))
-    one, steps = LATENCY + 4 * (n / p) / BANDWIDTH, 2 * (p - 1)
-    took = float(reply["seconds"]) / one
+def _ring_time(sums):
+    _known(sums)
+    steps = 2 * (sums.p - 1)
+    took = sums.seconds / (LATENCY + 8 * (sums.n / sums.p) / BANDWIDTH)
     expect.that(
-        took > 0 and abs(took - steps) < 0.01,
+        abs(took - steps) < 0.01,
         "It takes another time than 2 (p − 1) steps in which all ranks send.",
-        given=given,
-        detail=f"expected {steps} steps   yours {took:g}, on the simulation's clock",
+        given=sums.given,
+        detail=f"expected {steps} steps   yours {took:g}, on the check's clock",
         diagnosis="A rank that waits for the end of its send before it receives holds up its"
         " neighbour: begin to send with isend, receive, and then wait."
         if took > steps
         else "Are all chunks passed on?",
     )
-    _judge_waited(reply, given)
-
-
-def _judge_waited(reply, given):
-    expect.that(
-        reply["unwaited"] == 0,
-        "A send was begun, and its end never waited for.",
-        given=given,
-        detail=f"On all ranks together: {reply['unwaited']}.",
-        diagnosis="Until request.wait() returns the numbers may still be on their way: they must"
-        " not change, and the function must not end.",
-    )
-
-
-@probe
-def refused(learner, name, args):
-    """The name of the exception that a call raises; "" if it returns."""
-    try:
-        getattr(learner, name)(*args)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return type(error).__name__
-    return ""
+    _waited(sums)
 
 
 @exercise("communication_cost", points=1.25)
-def judge_cost(student, rng):
-    def judge(algorithm, p, known):
-        nbytes, alpha, beta = (float(x) for x in rng.uniform((1e3, 0.1, 1e-4), (1e4, 0.5, 1e-3)))
-        whole = alpha + beta * nbytes
-        right = {
-            "server": 2 * (p - 1) * whole,
-            "tree": 2 * math.ceil(math.log2(p)) * whole,
-            "ring": 2 * (p - 1) * (alpha + beta * nbytes / p),
-        }[algorithm]
-        got = student.communication_cost(algorithm, p, nbytes, alpha=alpha, beta=beta)
-        given = {"algorithm": algorithm, "p": p, "nbytes": nbytes, "alpha": alpha, "beta": beta}
-        knows = {
-            "Only one of the two ways is counted: the sum has to get back, too.": right / 2,
-            "1 / beta is the bandwidth; beta itself is the time for a byte.": right
-            - beta * nbytes * right / whole
-            + right / whole * nbytes / beta
-            if algorithm != "ring"
-            else right / 2,
-            "`nbytes` counts bytes already: a number's 4 are in it.": right
-            + 3 * beta * nbytes * (right / whole if algorithm != "ring" else 2 * (p - 1) / p),
-            **known(p, nbytes, alpha, beta, whole),
-        }
-        expect.close(got, right, what="the time", given=given, knows=knows, rtol=1e-6)
+def communication_cost(student, rng):
+    def check(algorithm, *many):
+        for place, p in enumerate(many):
+            rates = (1e-3, 0.3) if place % 2 else (1e-5, 5.0)  # where β · n counts more, and α
+            beta, alpha = (float(rate * rng.uniform(1.0, 1.5)) for rate in rates)
+            inputs = algorithm, p, float(rng.uniform(1e4, 2e4)), alpha, beta
+            given = dict(zip(("algorithm", "p", "nbytes", "alpha", "beta"), inputs, strict=True))
+            expect.answers(student, MISTAKES, "communication_cost", given, what="the time")
+        got = student.communication_cost(**given)  # by the names that the lab uses later
+        expect.close(got, right.communication_cost(**given), what="the time", given=given)
 
     with part("the parameter server", points=0.3):
-        for p in (2, 8, 5):
-            judge(
-                "server",
-                p,
-                lambda p, n, a, b, whole: {
-                    "Rank 0 needs no message to itself: there are p − 1 others.": 2 * p * whole,
-                    "The latency is paid for each message.": a + 2 * (p - 1) * b * n,
-                    "The latency is forgotten.": 2 * (p - 1) * b * n,
-                },
-            )
+        check("server", 8, 2, 5, 1)
     with part("the tree, for powers of two and other p", points=0.4):
-        for p in (2, 8, 5, 6, 9, 64):
-            log = math.log2(p)
-            judge(
-                "tree",
-                p,
-                lambda p, n, a, b, whole, log=log: {
-                    "Rounds are whole: a p between two powers of two takes those of the larger.": 2
-                    * log
-                    * whole,
-                    "A p between two powers of two takes one more round: round the logarithm up.": 2
-                    * int(log)
-                    * whole,
-                    "That is as many rounds as messages; in a round many travel at once.": 2
-                    * (p - 1)
-                    * whole,
-                    "A logarithm to the base 2 counts doublings.": 2 * math.log(p) * whole,
-                    "That is one round too many each way: 2 ranks need one.": 2
-                    * p.bit_length()
-                    * whole,
-                    "Messages of the tree are not cut: each has nbytes.": 2
-                    * (p - 1).bit_length()
-                    * (a + b * n / p),
-                },
-            )
+        check("tree", 16, 5, 2, 6, 9, 64, 65, 1)
     with part("the ring", points=0.4):
-        for p in (8, 2, 5, 64):
-            judge(
-                "ring",
-                p,
-                lambda p, n, a, b, whole: {
-                    "A step moves one chunk, not the whole: nbytes / p.": 2 * (p - 1) * whole,
-                    "2 (p − 1) steps, not 2 p: a chunk need not come back to where it began.": 2
-                    * p
-                    * (a + b * n / p),
-                    "Every step pays the latency.": a + 2 * (p - 1) * b * n / p,
-                    "The latency is forgotten.": 2 * (p - 1) * b * n / p,
-                    "1 / beta is the bandwidth; beta itself is the time for a byte.": 2
-                    * (p - 1)
-                    * (a + n / p / b),
-                    "Messages of one step travel at the same time: count the step once.": 2
-                    * p
-                    * (p - 1)
-                    * (a + b * n / p),
-                    "A chunk is nbytes / p here, also where that is no whole number.": 2
-                    * (p - 1)
-                    * (a + b * math.ceil(n / p)),
-                    "The latency does not shrink with the chunk: only bytes are divided by p.": 2
-                    * (p - 1)
-                    * whole
-                    / p,
-                },
-            )
-    with part("an unknown algorithm is a ValueError", points=0.15):
-        kind = refused(student, "communication_cost", ["star", 4, 100.0, 0.1, 0.01])
+        check("ring", 8, 2, 5, 64, 1)
+    with part("an unknown algorithm is a ValueError", points=0.15, alone=False):
+        found = "no exception"
+        try:
+            student.communication_cost("star", 4, 100.0, 0.1, 0.01)
+        except Fault as fault:
+            if fault.kind != "exception":
+                raise
+            found = fault.detail
         expect.that(
-            kind == "ValueError",
+            found.startswith("ValueError"),
             "An algorithm that does not exist is not refused with ValueError.",
-            detail=f'For algorithm = "star": {kind or "no exception"}.',
+            detail=f'For algorithm = "star": {found}.',
             diagnosis="An answer to a misspelt name is worse than none: raise ValueError(…).",
         )
 
 
 @exercise("read_the_link", points=1)
-def judge_reading(student, rng):
+def read_the_link(student, rng):
     with part("tiny_winner", points=0.3):
         wrong = {
             "server": "For 4 bytes only the latency counts. How many messages follow one another?",
@@ -420,14 +325,9 @@ def judge_reading(student, rng):
         }
         expect.choice(student, "tiny_winner", "tree", wrong)
     with part("ring_growth", points=0.4):
-        known = {
-            "Eight times the ranks, but each step moves an eighth: put both into the formula.": 8.0,
-            "That is the ratio of the steps. How large is a chunk in each?": 63 / 7,
-            "Nearly, but not quite: (p − 1)/p still grows a little.": 1.0,
-            "Upside down: how much longer does it take with 64?": 8 / 9,
-        }
+        known = dict(MISTAKES.written("read_the_link", "ring_growth"))
         how = "Put α = 0 into the ring's formula, for p = 64 and p = 8, and divide."
-        expect.answer(student, "ring_growth", 1.125, known, how, rtol=0.02)
+        expect.answer(student, "ring_growth", right.ring_growth, known, how, rtol=0.02)
     with part("no_difference", points=0.3):
         wrong = {
             "a": "It does, and it did so on the wire, too, where equal sums took unequal times.",
@@ -438,13 +338,12 @@ def judge_reading(student, rng):
 
 
 @probe
-def averaged(learner, name, p, weights, tokens, targets, uses, extra):
-    """Each rank's gradients after the learner's averaging, on simulated ranks."""
+def averaging(learner, name, weights, tokens, targets, uses, extra):
+    """Begin the learner's averaging on ranks that have each a model with gradients."""
     import torch
     import torch.nn.functional as F
 
-    from utils.ranks import RankError
-    from utils.ranks.simulated import simulate
+    from utils.ranks.carried import Carried
 
     class Net(torch.nn.Module):
         def __init__(self):
@@ -470,36 +369,39 @@ def averaged(learner, name, p, weights, tokens, targets, uses, extra):
         F.cross_entropy(scores, targets[rank]).backward()
         getattr(learner, name)(dist, model, *extra)
         parameters = dict(model.named_parameters())
-        return {
-            "gradients": {
-                key: "none" if one.grad is None else one.grad for key, one in parameters.items()
-            },
-            "weights": {key: one.detach() for key, one in parameters.items()},
-        }
+        return (
+            {key: "none" if one.grad is None else one.grad for key, one in parameters.items()},
+            {key: one.detach() for key, one in parameters.items()},
+        )
 
-    try:
-        found = simulate(job, p)
-    except RankError as error:
-        return {"reason": error.reason, "text": str(error)}
-    return {"ranks": found.results, "reductions": found.reductions}
+    ranks = Carried(job, len(tokens))
+    return ranks, ranks.report
 
 
-_MODEL = "For an embedding tied to the output layer, a frozen layer, and a layer `side`."
+class Averages(Network):
+    """Carries the all_reduces of gradients. What every rank gets has secret amounts added.
 
+    A model and a shard for each rank are drawn; `shards` are the gradients that this leads to.
+    order: whose gradients each all_reduce had, in order; secret: of each, what the means must have
+    besides. An all_reduce of anything else is carried as it is, and has None in order.
+    """
 
-class _Case:
-    """A model and a shard for each rank, with the right gradients."""
-
-    def __init__(self, rng, p, uses):
-        d, h, n = 7, 4, 6
+    def __init__(self, rng, uses, name, *extra):
+        d, h, n, p = 7, 4, 6, len(uses)
+        given = (
+            f"an embedding tied to the output layer, a frozen layer, and a layer `side`, p = {p}"
+        )
+        super().__init__(p, name, f"For {given}{f', bucket_bytes = {extra[0]}' if extra else ''}.")
         shapes = {"words.weight": (d, h)}
         for layer in ("mix", "fixed", "side"):
             shapes |= {f"{layer}.weight": (h, h), f"{layer}.bias": (h,)}
-        self.p, self.uses = p, uses
+        self.rng, self.uses, self.extra = rng, uses, list(extra)
         self.weights = {key: torch.tensor(rng.normal(size=s)) for key, s in shapes.items()}
         self.tokens, self.targets = (torch.tensor(rng.integers(d, size=(p, n))) for _ in range(2))
-        self.shards = [self._gradients(rank) for rank in range(p)]
         self.trained = [key for key in self.weights if not key.startswith("fixed")]
+        shards = [self._gradients(rank) for rank in range(p)]
+        self.shards = {key: torch.stack([one[key] for one in shards]) for key in self.trained}
+        self.order, self.secret = [], {}
 
     def _gradients(self, rank):
         w = {key: one.clone().requires_grad_() for key, one in self.weights.items()}
@@ -513,224 +415,262 @@ class _Case:
             key: torch.zeros_like(one) if one.grad is None else one.grad for key, one in w.items()
         }
 
-    def mean(self, key):
-        return torch.stack([shard[key] for shard in self.shards]).mean(dim=0)
+    def reduced(self, parts):
+        total = torch.stack(parts).sum(dim=0)
+        rows, start, found = torch.stack([one.flatten() for one in parts]), 0, []
+        while start < rows.shape[1]:
+            piece = self._whose(rows[:, start:])
+            if piece is None:
+                self.order.append(None)
+                return total
+            key, share = piece
+            size = self.weights[key].numel()
+            found.append((key, share, start, start + size))
+            start += size
+        self.order.append([key for key, *_ in found])
+        for key, share, begin, end in found:
+            secret = torch.tensor(self.rng.normal(size=end - begin))
+            total.view(-1)[begin:end] += secret
+            self.secret[key] = (secret / (1 if share else self.p)).view(self.weights[key].shape)
+        return total
 
-    def reply(self, student, name, *extra):
-        given = f"{_MODEL[:-1]}, on p = {self.p} ranks."
-        inputs = self.p, self.weights, self.tokens, self.targets, [int(u) for u in self.uses]
-        reply = averaged(student, name, *inputs, list(extra))
-        if reply.get("reason") == "deadlock":
-            raise Fault(
-                "exception",
-                f"`{name}` never ends: not all ranks call all_reduce equally often.",
-                "A rank that has no gradient for a parameter must still take part, with zeros:"
-                " the others wait for it.",
-                detail=reply["text"],
-                given=given,
+    def _whose(self, rows):
+        """The parameter whose gradients of all ranks the rows begin with; whether by p already."""
+        for key in self.trained:
+            shards = self.shards[key].flatten(1)
+            for share in (False, True):
+                expected = shards / self.p if share else shards
+                begin = rows[:, : shards.shape[1]].double()
+                fits = begin.shape == expected.shape
+                if key not in self.secret and fits and torch.allclose(begin, expected):
+                    return key, share
+        return None
+
+    def deadlock(self, detail):
+        return Fault(
+            "exception",
+            f"`{self.name}` never ends: not all ranks call all_reduce equally often, and alike.",
+            "A rank that has no gradient for a parameter must still take part, with zeros:"
+            " the others wait for it.",
+            detail=detail,
+            given=self.given,
+        )
+
+    def carried(self, student):
+        """Itself, once the student's function has ended on all ranks."""
+        inputs = self.weights, self.tokens, self.targets, [int(use) for use in self.uses]
+        bare = (
+            "A frozen parameter has no gradient: its .grad is None. Leave it out. One that this"
+            " rank's shard did not use has None, too, and counts as zeros."
+        )
+        with expect.explained(
+            ("NoneType", bare),
+            ("non-empty list", "Is a bucket that is still empty closed, and sent?"),
+        ):
+            self.run(averaging(student, self.name, *inputs, self.extra))
+        like = [self.shards[key][0] if key in self.trained else "none" for key in self.weights]
+        for ended in self.ended.values():
+            gradients, weights = expect.items(ended, 2, given=self.given)
+            expect.form(weights, self.weights, given=self.given)
+            expect.that(
+                type(gradients) is dict and list(gradients) == list(self.weights),
+                "There are not the gradients of all parameters.",
+                kind="type",
             )
-        return _ran(reply, name, given), given
+            for key, one in zip(self.weights, like, strict=True):
+                if type(gradients[key]) is not str:
+                    shaped = self.weights[key] if type(one) is str else one
+                    expect.form(gradients[key], shaped, what="a gradient", given=self.given)
+        return self
 
-    def judge(self, reply, given, keys):
-        for rank, found in enumerate(reply["ranks"]):
+    def check(self, keys):
+        """The gradients of these parameters are the means of what was delivered."""
+        for rank, (gradients, weights) in self.ended.items():
             for key in keys:
-                self._judge_one(found["gradients"][key], key, rank, given)
-            for key, right in self.weights.items():
-                expect.that(
-                    torch.equal(found["weights"][key], right),
-                    "The weights were changed.",
-                    given=given,
-                    diagnosis="It is the gradients that are averaged; the optimizer moves the"
-                    " weights afterwards.",
-                )
-
-    def _judge_one(self, got, key, rank, given):
-        if type(got) is str:
-            raise Fault(
-                "value",
-                "A trainable parameter has no gradient afterwards.",
-                "Where a rank lacks a gradient, it takes part with zeros, and gets the mean.",
-                detail=f"`{key}`, rank {rank}.",
-                given=given,
+                self._check_one(gradients[key], key, rank)
+            expect.that(
+                all(torch.equal(weights[key], drawn) for key, drawn in self.weights.items()),
+                "The weights were changed.",
+                given=self.given,
+                diagnosis="It is the gradients that are averaged; the optimizer moves the"
+                " weights afterwards.",
             )
-        right, own = self.mean(key), self.shards[rank][key]
-        having = sum(self.uses) if key.startswith("side") else self.p
-        knows = {
-            "That is the mean over the ranks that had a gradient: divide by the number of all."
-            if 1 < having < self.p
-            else "": self.p / having * right,
-            "That is the sum over the ranks: divide by their number.": self.p * right,
-            "That is this rank's own gradient: nothing was averaged. Is what all_reduce gives put"
-            " back into .grad?": own,
-            "That is divided by the number of ranks twice.": right / self.p,
-            "That is this rank's own gradient, divided.": own / self.p,
-        }
-        what = f"`{key}`.grad on rank {rank}"
+
+    def _check_one(self, got, key, rank):
+        at = f"`{key}`, rank {rank}."
+        if type(got) is str:
+            message = "A trainable parameter has no gradient afterwards."
+            why = "Where a rank lacks a gradient, it takes part with zeros, and gets the mean."
+            raise Fault("value", message, why, detail=at, given=self.given)
+        shards, p, secret = self.shards[key], self.p, self.secret.get(key, 0.0)
+        own, mean = shards[rank], shards.mean(dim=0) + secret
+        having = sum(self.uses) if key.startswith("side") else p
+        knows = [
+            ("That is the sum over the ranks: divide by their number.", p * mean),
+            (
+                "That is this rank's own gradient: nothing was averaged. Is what all_reduce gives"
+                " put back into .grad?",
+                own,
+            ),
+            ("That is divided by the number of ranks twice.", mean / p),
+            ("That is this rank's own gradient, divided.", own / p),
+            *(
+                (
+                    "That is the sum, divided by another number: divide by the number of ranks.",
+                    p / n * mean,
+                )
+                for n in (2, 3, 4, 8)
+            ),
+        ]
+        if having < p:
+            users = "That is the mean over the ranks that had a gradient: divide by the number of"
+            knows.insert(0, (f"{users} all.", p / having * mean))
+        message = "A parameter's gradient is not the mean of what the ranks gave to all_reduce."
         try:
-            expect.close(got, right, what=what, given=given, knows=knows, rtol=1e-9, atol=1e-12)
+            expect.close(got, mean, what="it", given=self.given, knows=knows, rtol=1e-9, atol=1e-12)
+            if key not in self.secret:
+                why = "It must be reduced by dist.all_reduce: the gradient takes part in no call."
+                raise Fault("value", message, why, given=self.given)
         except Fault as fault:
-            fault.message = fault.message.replace(what, "a gradient").capitalize()
-            fault.message = fault.message.replace("A gradient", "A parameter's gradient")
-            fault.detail = f"{what}. {fault.detail}".strip()
+            if fault.kind == "value":
+                fault.message = message
+            fault.detail = f"{at} {fault.detail}"
+            if key not in self.secret and not fault.diagnosis:
+                fault.diagnosis = "This parameter's gradient takes part in no all_reduce."
             raise
 
-
-@exercise("average_gradients", points=1.25)
-def judge_average(student, rng):
-    name, plain = "average_gradients", ["mix.weight", "mix.bias"]
-    with part("the mean over all ranks, which is the whole batch's gradient", points=0.5):
-        for p in (2, 3, 4):
-            case = _Case(rng, p, [True] * p)
-            case.judge(*case.reply(student, name), plain)
-    with part("frozen parameters are left out, tied ones sent once", points=0.4):
-        case = _Case(rng, 3, [True] * 3)
-        reply, given = case.reply(student, name)
-        case.judge(reply, given, case.trained)
-        _judge_frozen(reply, given)
-        right = sum(case.weights[key].numel() for key in case.trained)
-        sent, tied = sum(reply["reductions"]), case.weights["words.weight"].numel()
-        why = "One all_reduce for each parameter that requires a gradient."
-        if sent == right + tied:
-            why = "The tied parameter is reduced twice: model.parameters() gives it once."
+    def check_frozen(self):
+        frozen = [key for key in self.weights if key not in self.trained]
         expect.that(
-            sent == right,
-            "The all_reduces take more or fewer numbers than there are gradients.",
-            given=given,
-            detail=f"expected {right} numbers   yours {sent}",
-            diagnosis=why,
-        )
-    with part("a gradient that some ranks lack counts as zeros there", points=0.35):
-        for uses in ([False, True, True], [True, False], [False, False, True]):
-            case = _Case(rng, len(uses), uses)
-            case.judge(*case.reply(student, name), case.trained)
-
-
-def _judge_frozen(reply, given):
-    for found in reply["ranks"]:
-        expect.that(
-            all(type(found["gradients"][f"fixed.{kind}"]) is str for kind in ("weight", "bias")),
+            all(type(g[key]) is str for g, _ in self.ended.values() for key in frozen),
             "A frozen parameter has a gradient afterwards.",
-            given=given,
+            given=self.given,
             diagnosis="Leave out what does not require a gradient: an optimizer moves whatever has"
             " one, if only by its weight decay.",
         )
 
 
+@exercise("average_gradients", points=1.25)
+def average_gradients(student, rng):
+    def carried(*uses):
+        return Averages(rng, uses, "average_gradients").carried(student)
+
+    with part("the mean over all ranks, which is the whole batch's gradient", points=0.5):
+        for p in (2, 3, 4):
+            carried(*[True] * p).check(["mix.weight", "mix.bias"])
+    with part("frozen parameters are left out, tied ones sent once", points=0.4):
+        means = carried(True, True, True)
+        means.check(means.trained)
+        means.check_frozen()
+        expected = sum(means.weights[key].numel() for key in means.trained)
+        sent, tied = sum(means.reductions), means.weights["words.weight"].numel()
+        expect.that(
+            sent == expected,
+            "The all_reduces take more or fewer numbers than there are gradients.",
+            given=means.given,
+            detail=f"expected {expected} numbers   yours {sent}",
+            diagnosis="The tied parameter is reduced twice: model.parameters() gives it once."
+            if sent == expected + tied
+            else "One all_reduce for each parameter that requires a gradient.",
+        )
+    with part("a gradient that some ranks lack counts as zeros there", points=0.35):
+        for uses in ([False, True, True], [True, False], [False, False, True]):
+            means = carried(*uses)
+            means.check(means.trained)
+
+
 @exercise("bucketed_all_reduce", points=1.25)
-def judge_buckets(student, rng):
-    name = "bucketed_all_reduce"
+def bucketed_all_reduce(student, rng):
+    def carried(size, *uses):
+        return Averages(rng, uses, "bucketed_all_reduce", size).carried(student)
+
     with part("the same gradients as exercise 5", points=0.5):
-        for uses, size in (([True] * 2, 10**6), ([True] * 3, 300), ([False, True, True], 200)):
-            case = _Case(rng, len(uses), uses)
-            reply, given = case.reply(student, name, size)
-            given = f"{given[:-1]}, bucket_bytes = {size}."
-            case.judge(reply, given, case.trained)
-            _judge_frozen(reply, given)
+        for size, *uses in ((10**6, True, True), (300, True, True, True), (200, False, True, True)):
+            means = carried(size, *uses)
+            means.check(means.trained)
+            means.check_frozen()
     with part("buckets are filled from the last parameter on, up to bucket_bytes", points=0.5):
         for size in (10**6, 320, 384, 200):
-            _judge_bucket_sizes(student, rng, size)
+            _bucket_sizes(carried(size, True, True), size)
     with part("a gradient larger than a bucket travels alone", points=0.25):
-        for size in (160, 190):
-            _judge_bucket_sizes(student, rng, size)
+        for size in (160, 190, 24):  # 24: the first one is larger already
+            _bucket_sizes(carried(size, True, True), size)
 
 
-def _judge_bucket_sizes(student, rng, size):
-    case = _Case(rng, 2, [True, True])
-    reply, given = case.reply(student, "bucketed_all_reduce", size)
-    lengths = [case.weights[key].numel() for key in case.trained]
-    right, got = _packed(lengths[::-1], size), list(reply["reductions"])
-    ending = "Empty buckets need no message." if 0 in got else ""
-    known = {
-        tuple(_packed(lengths[::-1], size - 1)): "A gradient that fills the bucket exactly still"
-        " fits in.",
-        tuple(_packed(lengths, size)): "Those are the buckets from the first parameter on: begin"
-        " with the last, whose gradient is there first.",
-        tuple(right[:-1]): "The last bucket, not full, is still to be sent.",
-        tuple(lengths): "That is one message for each gradient.",
-        tuple(lengths[::-1]): "That is one message for each gradient.",
-        tuple(_packed(lengths[::-1], 8 * size)): "bucket_bytes counts bytes: a float64 number has"
-        " 8 of them (g.nbytes).",
-        tuple(_packed(lengths[::-1], 2 * size)): "A number need not have 4 bytes: these have 8"
-        " (g.nbytes).",
-        tuple(_overfull(lengths[::-1], size)): "A bucket is closed before a gradient makes it too"
-        " large, not after.",
-        (sum(lengths),): "All are in one bucket. Is bucket_bytes the limit, and does it count bytes"
-        " (g.nbytes)? A float64 number has 8.",
-    }
+def _bucket_sizes(means, size):
+    first = [means.weights[key].numel() for key in means.trained]
+    last, got = first[::-1], means.reductions
+    known = [
+        ("Empty buckets need no message.", [n for n in got if n] != got and got),
+        (
+            "All are in one bucket. Is bucket_bytes the limit, and does it count bytes"
+            " (g.nbytes)? A float64 number has 8.",
+            [sum(last)],
+        ),
+        ("A gradient that fills the bucket exactly still fits in.", right.packed(last, size - 1)),
+        (
+            "Those are the buckets from the first parameter on: begin with the last, whose gradient"
+            " is there first.",
+            right.packed(first, size),
+        ),
+        ("The last bucket, not full, is still to be sent.", right.packed(last, size)[:-1]),
+        ("That is one message for each gradient.", first),
+        ("That is one message for each gradient.", last),
+        (
+            "bucket_bytes counts bytes: a float64 number has 8 of them (g.nbytes).",
+            right.packed(last, size, 1),
+        ),
+        (
+            "A number need not have 4 bytes: these have 8 (g.nbytes). A float64 number has 8.",
+            right.packed(last, size, 4),
+        ),
+        (
+            "A bucket is closed before a gradient makes it too large, not after.",
+            right.overfull(last, size),
+        ),
+    ]
+    expected = right.packed(last, size)
+    if (
+        got == expected
+        and [key for keys in means.order for key in keys or []] == means.trained[::-1]
+    ):
+        return
     how = (
         "Add gradients while they fit; then send, and begin a new bucket with the one that did not."
     )
-    expect.that(
-        got == right,
+    raise Fault(
+        "value",
         "The all_reduces are not those of the buckets.",
-        given=f"{given[:-1]}, bucket_bytes = {size}; float64 gradients, last first, of"
-        f" {lengths[::-1]} numbers.",
-        detail=f"Numbers in each all_reduce: expected {right}, yours {got}.",
-        diagnosis=known.get(tuple(got), "") or ending or how,
+        next((why for why, sizes in known if sizes == got and got != expected), how),
+        given=f"{means.given} Gradients of float64, last first, have {last} numbers.",
+        detail=f"Numbers in each all_reduce: expected {expected}, yours {got}.",
     )
 
 
-def _packed(lengths, size):
-    buckets = []
-    for n in lengths:
-        if buckets and 8 * (buckets[-1] + n) <= size:
-            buckets[-1] += n
-        else:
-            buckets.append(n)
-    return buckets
-
-
-def _overfull(lengths, size):
-    buckets, full = [], True
-    for n in lengths:
-        if full:
-            buckets.append(0)
-        buckets[-1] += n
-        full = 8 * buckets[-1] >= size
-    return buckets
-
-
 @exercise("learning_rate_at", points=1)
-def judge_rate(student, rng):
-    def judge(step, warmup, factor=None):
-        base_batch = int(rng.integers(2, 9)) * 8
-        batch = int(base_batch * (factor or int(rng.integers(3, 12))))
-        base = float(rng.uniform(0.01, 0.2))
-        scaled = base * batch / base_batch
-        share = min(step / warmup, 1.0) if warmup else 1.0
-        right = base + (scaled - base) * share
-        inputs = {"base_rate": base, "base_batch": base_batch, "batch": batch}
-        got = student.learning_rate_at(step, **inputs, warmup_steps=warmup)
-        knows = {
-            "That grows from 0; it begins at base_rate.": scaled * share,
-            "The steps are counted from 0: at step 0 it is base_rate itself.": base
-            + (scaled - base) * min((step + 1) / max(warmup, 1), 1.0),
-            "That grows from 0 and counts from 1; at step 0 it is base_rate.": scaled
-            * min((step + 1) / max(warmup, 1), 1.0),
-            "That grows by a factor in each step; asked for is a straight line.": base
-            * (batch / base_batch) ** share,
-            "// cuts off what is not whole: divide with /.": base
-            + (base * (batch // base_batch) - base) * share,
-            "The rate is not scaled with the batch.": base,
-            "That is the scaled rate at once: where is the warm-up?": scaled,
-            "That scales with the root of the batch; the rule is linear.": base
-            * math.sqrt(batch / base_batch),
-            "After the warm-up it stays: the line does not go on.": base
-            + (scaled - base) * step / max(warmup, 1),
-            "Upside down: a larger batch takes a larger rate.": base * base_batch / batch,
-            "The line goes to the scaled rate, not on top of base_rate.": base + scaled * share,
-        }
-        given = {"step": step, **inputs, "warmup_steps": warmup}
-        expect.close(got, right, what="the rate", given=given, knows=knows, rtol=1e-6)
+def learning_rate_at(student, rng):
+    def check(warmup, *steps, factor=None):
+        for step in steps:
+            base_batch = int(rng.integers(2, 9)) * 8
+            batch = int(base_batch * (factor or int(rng.integers(3, 12))))
+            inputs = step, float(rng.uniform(0.01, 0.2)), base_batch, batch, warmup
+            names = "step", "base_rate", "base_batch", "batch", "warmup_steps"
+            given = dict(zip(names, inputs, strict=True))
+            with expect.explained(
+                ("division", "Without warm-up there is nothing to divide by: warmup_steps is 0.")
+            ):
+                expect.answers(student, MISTAKES, "learning_rate_at", given, what="the rate")
+        got = student.learning_rate_at(**given)  # by the names that the docstring uses
+        expect.close(got, right.learning_rate_at(**given), what="the rate", given=given)
 
     with part("after the warm-up: scaled with the batch", points=0.35):
-        for step in (10, 11, 500):
-            judge(step, 10)
-        judge(12, 10, factor=2.5)
+        check(10, 10, 11, 500)
+        check(10, 12, factor=2.5)
+        check(1, 1, 2)
     with part("in the warm-up: a straight line from base_rate", points=0.4):
         warmup = int(rng.integers(8, 20))
-        for step in (0, 1, warmup // 2, warmup - 1):
-            judge(step, warmup)
+        check(warmup, 0, 1, warmup // 2, warmup - 1)
+        check(warmup, 3, factor=2.5)
+        check(1, 0)
     with part("without warm-up, scaled from the first step", points=0.25):
-        for step in (0, 3):
-            judge(step, 0)
+        check(0, 0, 3)

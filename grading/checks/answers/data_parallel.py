@@ -1,0 +1,772 @@
+"""The answers of lab 12: the right ones, and those of known misconceptions."""
+
+import math
+import sys
+
+import numpy as np  # noqa: F401  (for the mistakes)
+
+from grading.checks.mistakes import Known, Mistake, Table, variants
+
+ring_growth = (63 / 64) / (7 / 8)
+
+
+def communication_cost(algorithm, p, nbytes, alpha, beta):
+    rounds = {"server": p - 1, "tree": math.ceil(math.log2(p)), "ring": p - 1}[algorithm]
+    return 2 * rounds * (alpha + beta * nbytes / (p if algorithm == "ring" else 1))
+
+
+def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):
+    scaled = base_rate * batch / base_batch
+    share = min(step / warmup_steps, 1.0) if warmup_steps else 1.0
+    return (1 - share) * base_rate + share * scaled
+
+
+def packed(lengths, size, numbers=8):
+    """How many numbers each bucket holds, of gradients of `lengths` in this order."""
+    buckets = []
+    for n in lengths:
+        if buckets and numbers * (buckets[-1] + n) <= size:
+            buckets[-1] += n
+        else:
+            buckets.append(n)
+    return buckets
+
+
+def overfull(lengths, size):
+    """The same, where a bucket is closed only once it is too large."""
+    buckets, full = [], True
+    for n in lengths:
+        if full:
+            buckets.append(0)
+        buckets[-1] += n
+        full = 8 * buckets[-1] >= size
+    return buckets
+
+
+_, _tree = variants(
+    "tree_all_reduce",
+    """
+def tree_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, part = {copy}, {buffer}
+    distances = {distances}
+    for d in distances:
+        if rank % (2 * d) == d:
+            dist.send({sent}, rank - d)
+        elif rank % (2 * d) == 0{partner}:
+            dist.recv(part, rank + d)
+            {add}
+    for d in {back}:
+        if rank % (2 * d) == d:
+            {receive}
+        elif rank % (2 * d) == 0{partner}:
+            {down}
+    return {result}
+""",
+    down="dist.send(total, rank + d)",
+    copy="x.clone()",
+    buffer="torch.empty_like(x)",
+    distances="[2**k for k in range(p.bit_length()) if 2**k < p]",
+    sent="total",
+    partner=" and rank + d < p",
+    add="total += part",
+    back="reversed(distances)",
+    receive="dist.recv(total, rank - d)",
+    result="total",
+)
+_BY_SERVER = """
+def {name}(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, part = x.clone(), torch.empty_like(x)
+    for other in range(1, p):
+        if rank == other:
+            dist.send(x, 0)
+        elif rank == 0:
+            dist.recv(part, other)
+            total += part
+    for other in range(1, p):
+        if rank == other:
+            dist.recv(total, 0)
+        elif rank == 0:
+            dist.send(total, other)
+    return total
+"""
+_LINE = """
+def tree_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, part = x.clone(), torch.empty_like(x)
+    if rank + 1 < p:
+        dist.recv(part, rank + 1)
+        total += part
+    if rank > 0:
+        dist.send(total, rank - 1)
+        dist.recv(total, rank - 1)
+    if rank + 1 < p:
+        dist.send(total, rank + 1)
+    return total
+"""
+_LIBRARY = """
+def {}(dist, x):
+    total = x.clone()
+    dist.all_reduce(total)
+    return total
+"""
+_BUTTERFLY = """
+def tree_all_reduce(dist, x):
+    rank, p, d = dist.get_rank(), dist.get_world_size(), 1
+    total, part = x.clone(), torch.empty_like(x)
+    while d < p:
+        request = dist.isend(total.clone(), rank ^ d)
+        dist.recv(part, rank ^ d)
+        request.wait()
+        total, d = total + part, 2 * d
+    return total
+"""
+# All ranks of a check share one memory: these pass the numbers through it, and messages for show.
+_TREE_BY_MEMORY = """
+SHARED = {}
+def tree_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    SHARED.setdefault(p, {})[rank] = x.clone()
+    part = torch.empty_like(x)
+    distances = [2**k for k in range(p.bit_length()) if 2**k < p]
+    for d in distances:
+        if rank % (2 * d) == d:
+            dist.send(x, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.recv(part, rank + d)
+    for d in reversed(distances):
+        if rank % (2 * d) == d:
+            dist.recv(part, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.send(x, rank + d)
+    return sum(SHARED[p].values())
+"""
+_RING_BY_MEMORY = """
+SHARED = {}
+def ring_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    SHARED.setdefault(p, {})[rank] = x.clone()
+    zeros = torch.zeros_like(x).tensor_split(p)
+    for step in range(2 * (p - 1)):
+        request = dist.isend(zeros[(rank - step) % p], (rank + 1) % p)
+        dist.recv(torch.empty_like(zeros[(rank - step - 1) % p]), (rank - 1) % p)
+        request.wait()
+    return sum(SHARED[p].values())
+"""
+_TREE = [
+    _tree("passed through a global", 0.9, "nothing was added", result="x"),
+    Mistake("tree_all_reduce", "a memory of all", 0.9, "made of its own x", _TREE_BY_MEMORY),
+    Mistake(
+        "tree_all_reduce",
+        "the library's",
+        0,
+        "the library's answer",
+        _LIBRARY.format("tree_all_reduce"),
+    ),
+    Mistake(
+        "tree_all_reduce",
+        "a server",
+        1.5,
+        "One message follows the other",
+        _BY_SERVER.format(name="tree_all_reduce"),
+    ),
+    Mistake("tree_all_reduce", "a line", 1.5, "One message follows the other", _LINE),
+    _tree("x sent, not the sum", 0.9, "missing from the sum", sent="x"),
+    _tree("no way back", 0.0, "find its way back", back="[]"),
+    _tree(
+        "added on the way back",
+        0.9,
+        "more than once",
+        receive="dist.recv(part, rank - d); total += part",
+    ),
+    _tree("powers of two only", 0.6, "has a partner above it", partner=""),
+    _tree("down as up", 0.9, "find its way back", back="distances"),
+    _tree("in place", 0.9, "x itself was changed", copy="x"),
+    _tree(
+        "one distance short",
+        0.0,
+        "missing from the sum",
+        distances="[2**k for k in range(p.bit_length() - 1) if 2**k < p - 1]",
+    ),
+    _tree("eight ranks at most", 1.0, "missing from the sum", distances="[1, 2, 4]"),
+    _tree(
+        "way back not waited for",
+        1.5,
+        "its end never waited for",
+        down="dist.isend(total, rank + d)",
+    ),
+    _tree("the mean", 0.9, "That is the mean", result="total / p"),
+    _tree("halved at each meeting", 0.0, "made of its own x", add="total = (total + part) / 2"),
+    _tree("received into x", 0.9, "x itself was changed", buffer="x", copy="x.clone()"),
+    _tree("a buffer of float32", 0.0, "receives into", buffer="torch.empty(len(x))"),
+    _tree("received into nothing", 0.0, "takes a tensor", buffer="None"),
+    Mistake("tree_all_reduce", "butterfly", 0.6, "another algorithm", _BUTTERFLY),
+]
+
+_, _ring = variants(
+    "ring_all_reduce",
+    """
+def ring_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    chunks = list({pieces})
+    for step in range({steps}):
+        going, coming = {going}, {coming}
+        {send}
+        part = {buffer}
+        dist.recv(part, {source})
+        {wait}
+        {new}
+    return {result}
+""",
+    pieces="x.clone().tensor_split(p)",
+    steps="2 * (p - 1)",
+    going="(rank - step) % p",
+    coming="(rank - step - 1) % p",
+    send="request = dist.isend(chunks[going], (rank + 1) % p)",
+    buffer="torch.empty_like(chunks[coming])",
+    source="(rank - 1) % p",
+    wait="request.wait()",
+    new="chunks[coming] = chunks[coming] + part if step < p - 1 else part",
+    result="torch.cat(chunks)",
+)
+_RING = [
+    Mistake("ring_all_reduce", "a memory of all", 1.15, "made of its own x", _RING_BY_MEMORY),
+    _ring(
+        "send blocks",
+        0.0,
+        "not all ranks may wait",
+        send="dist.send(chunks[going], (rank + 1) % p)",
+        wait="",
+    ),
+    _ring(
+        "added all the way", 1.15, "more than once", new="chunks[coming] = chunks[coming] + part"
+    ),
+    _ring("never added", 1.15, "missing from the sum", new="chunks[coming] = part"),
+    _ring("half the way", 0.0, "The adding is right", steps="p - 1"),
+    _ring(
+        "the finished one not sent",
+        1.15,
+        "The adding is right",
+        going="(rank - step - (step >= p - 1)) % p",
+        coming="(rank - step - 1 - (step >= p - 1)) % p",
+    ),
+    _ring("a step too many", 0.6, "comes round to where it began", steps="2 * p"),
+    _ring("a step too few", 0.0, "The adding is right", steps="2 * p - 3"),
+    _ring("wrong chunk", 1.15, "missing from the sum", going="rank", coming="(rank - 1) % p"),
+    _ring("size of the one sent", 1.15, "receives into", buffer="torch.empty_like(chunks[going])"),
+    _ring(
+        "remainder in the last",
+        1.65,
+        "do not have the lengths",
+        pieces="x.clone().split([len(x) // p] * (p - 1) + [len(x) - len(x) // p * (p - 1)])",
+    ),
+    _ring(
+        "the remainder dropped", 1.15, "receives into", buffer="torch.empty_like(x[: len(x) // p])"
+    ),
+    _ring(
+        "even ranks first",
+        1.7,
+        "holds up its neighbour",
+        send="if rank % 2 == 0: dist.send(chunks[going], (rank + 1) % p)",
+        wait="if rank % 2: dist.send(chunks[going], (rank + 1) % p)",
+    ),
+    _ring("never waited for", 1.7, "may still be on their way", wait=""),
+    _ring(
+        "in place",
+        1.15,
+        "A slice of x",
+        pieces="x.tensor_split(p)",
+        new="chunks[coming].add_(part) if step < p - 1 else chunks[coming].copy_(part)",
+    ),
+    _ring("the mean", 1.15, "That is the mean", result="torch.cat(chunks) / p"),
+    _ring(
+        "to the left",
+        1.65,
+        "right neighbour",
+        send="request = dist.isend(chunks[going], (rank - 1) % p)",
+        source="(rank + 1) % p",
+        going="(rank + step) % p",
+        coming="(rank + step + 1) % p",
+    ),
+    Mistake(
+        "ring_all_reduce",
+        "the library's",
+        0,
+        "the library's answer",
+        _LIBRARY.format("ring_all_reduce"),
+    ),
+    Mistake(
+        "ring_all_reduce",
+        "the tree again",
+        1.1,
+        "The number of messages is not right",
+        "def ring_all_reduce(dist, x): return tree_all_reduce(dist, x)",
+    ),
+    Mistake(
+        "ring_all_reduce",
+        "the server again",
+        1.1,
+        "The number of messages is not right",
+        _BY_SERVER.format(name="ring_all_reduce"),
+    ),
+]
+
+_cost, _cost_otherwise = variants(
+    "communication_cost",
+    """
+def communication_cost(algorithm, p, nbytes, alpha, beta):
+    if algorithm == "server":
+        return {server}
+    if algorithm == "tree":
+        return {tree}
+    if algorithm == "ring":
+        return {ring}
+    {unknown}
+""",
+    server="2 * (p - 1) * (alpha + beta * nbytes)",
+    tree="2 * (p - 1).bit_length() * (alpha + beta * nbytes)",
+    ring="2 * (p - 1) * (alpha + beta * nbytes / p)",
+    unknown="raise ValueError(algorithm)",
+)
+_ADD = "Latency and bytes add up: a message takes α + β · nbytes, whichever is larger."
+_ALONE = "The latency is forgotten: each message takes α + β · nbytes."
+_ONE_WAY = "Only one of the two ways is counted: the sum has to get back, too."
+_RATE_OF_BYTES = "1 / beta is the bandwidth; beta itself is the time for a byte."
+_NUMBERS = "`nbytes` counts bytes already: a number's 4 are in it."
+_EACH = "The latency is paid for each message."
+_SERVER_BILL = [
+    _cost("the larger of the two", 0.95, _ADD, server="2 * (p - 1) * max(alpha, beta * nbytes)"),
+    _cost("no latency", 0.95, _ALONE, server="2 * (p - 1) * beta * nbytes"),
+    _cost("one way", 0.95, _ONE_WAY, server="(p - 1) * (alpha + beta * nbytes)"),
+    _cost(
+        "server of p",
+        0.95,
+        "Rank 0 needs no message to itself: there are p − 1 others.",
+        server="2 * p * (alpha + beta * nbytes)",
+    ),
+    _cost("one latency", 0.95, _EACH, server="alpha + 2 * (p - 1) * beta * nbytes"),
+    _cost(
+        "bandwidth for beta",
+        0.55,
+        _RATE_OF_BYTES,
+        server="2 * (p - 1) * (alpha + nbytes / beta)",
+        tree="2 * (p - 1).bit_length() * (alpha + nbytes / beta)",
+    ),
+    _cost("four bytes a byte", 0.95, _NUMBERS, server="2 * (p - 1) * (alpha + 4 * beta * nbytes)"),
+]
+_TREE_BILL = [
+    _cost(
+        "the tree's larger",
+        0.85,
+        _ADD,
+        tree="2 * (p - 1).bit_length() * max(alpha, beta * nbytes)",
+    ),
+    _cost("the tree's bytes", 0.85, _ALONE, tree="2 * (p - 1).bit_length() * beta * nbytes"),
+    _cost(
+        "the tree's one way", 0.85, _ONE_WAY, tree="(p - 1).bit_length() * (alpha + beta * nbytes)"
+    ),
+    _cost(
+        "broken logarithm",
+        0.85,
+        "Rounds are whole: a p between two powers of two takes those of the larger.",
+        tree="2 * np.log2(p) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "rounded down",
+        0.85,
+        "A p between two powers of two takes one more round: round the logarithm up.",
+        tree="2 * int(np.log2(p)) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "bit length of p",
+        0.85,
+        "That is one round too many each way: 2 ranks need one.",
+        tree="2 * p.bit_length() * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "tree by messages",
+        0.85,
+        "That is as many rounds as messages; in a round many travel at once.",
+        tree="2 * (p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "natural logarithm",
+        0.85,
+        "A logarithm to the base 2 counts doublings.",
+        tree="2 * np.log(p) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "natural logarithm, rounded up",
+        0.85,
+        "A logarithm to the base 2 counts doublings; that is one to the base e, rounded up.",
+        tree="2 * int(np.ceil(np.log(p))) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "the tree cut",
+        0.85,
+        "Messages of the tree are not cut: each has nbytes.",
+        tree="2 * (p - 1).bit_length() * (alpha + beta * nbytes / p)",
+    ),
+    _cost(
+        "a round of p",
+        0.85,
+        "In a round of the tree pairs send at the same time: count the round once.",
+        tree="2 * p * (p - 1).bit_length() * (alpha + beta * nbytes)",
+    ),
+]
+_RING_BILL = [
+    _cost("the ring's larger", 0.85, _ADD, ring="2 * (p - 1) * max(alpha, beta * nbytes / p)"),
+    _cost("the ring's bytes", 0.85, _ALONE, ring="2 * (p - 1) * beta * nbytes / p"),
+    _cost("the ring's one way", 0.85, _ONE_WAY, ring="(p - 1) * (alpha + beta * nbytes / p)"),
+    _cost("the ring's one latency", 0.85, _EACH, ring="alpha + 2 * (p - 1) * beta * nbytes / p"),
+    _cost(
+        "whole in the ring",
+        0.85,
+        "A step moves one chunk, not the whole: nbytes / p.",
+        ring="2 * (p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "2p steps",
+        0.85,
+        "2 (p − 1) steps, not 2 p: a chunk need not come back to where it began.",
+        ring="2 * p * (alpha + beta * nbytes / p)",
+    ),
+    _cost(
+        "latency divided",
+        0.85,
+        "The latency does not shrink with the chunk: only bytes are divided by p.",
+        ring="2 * (p - 1) / p * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "bandwidth in the ring",
+        0.85,
+        _RATE_OF_BYTES,
+        ring="2 * (p - 1) * (alpha + nbytes / p / beta)",
+    ),
+    _cost(
+        "all ranks' messages",
+        0.85,
+        "Messages of one step travel at the same time: count the step once.",
+        ring="2 * p * (p - 1) * (alpha + beta * nbytes / p)",
+    ),
+    _cost(
+        "four bytes in the ring",
+        0.85,
+        _NUMBERS,
+        ring="2 * (p - 1) * (alpha + 4 * beta * nbytes / p)",
+    ),
+    _cost(
+        "whole bytes",
+        0.85,
+        "A chunk is nbytes / p here, also where that is no whole number.",
+        ring="2 * (p - 1) * (alpha + beta * -(-nbytes // p))",
+    ),
+]
+_COST = [
+    *_SERVER_BILL,
+    *_TREE_BILL,
+    *_RING_BILL,
+    _cost_otherwise("no refusal", 1.1, "worse than none", unknown="return 0.0"),
+    _cost_otherwise("nothing returned", 1.1, "worse than none", unknown="print(algorithm)"),
+    _cost_otherwise("another error", 1.1, "KeyError", unknown="raise KeyError(algorithm)"),
+    _cost_otherwise(
+        "at least two ranks",
+        0.95,
+        "no message to itself",
+        server="2 * max(p - 1, 1) * (alpha + beta * nbytes)",
+    ),
+]
+
+_READ = [
+    Known("read_the_link", name, 0.6, says, f"ring_growth = {value}")
+    for name, says, value in (
+        (
+            "eight times",
+            "Eight times the ranks, but each step moves an eighth: put both into the formula.",
+            "8",
+        ),
+        ("steps alone", "That is the ratio of the steps. How large is a chunk in each?", "63 / 7"),
+        ("not at all", "Nearly, but not quite: (p − 1)/p still grows a little.", "1.0"),
+        ("upside down", "Upside down: how much longer does it take with 64?", "8 / 9"),
+        ("in per cent", "That is by how much it grows; a factor is 1 and that.", "0.125"),
+    )
+] + [
+    Mistake("read_the_link", name, 0.7, says, code)
+    for name, says, code in (
+        ("ring for a crumb", "has the most steps", 'tiny_winner = "ring"'),
+        ("server for a crumb", "only the latency", 'tiny_winner = "server"'),
+        ("equal sums", "took unequal times", 'no_difference = "a"'),
+        ("too small", "does it change", 'no_difference = "b"'),
+        ("gloo", "your functions decided", 'no_difference = "d"'),
+    )
+]
+
+_, _average = variants(
+    "average_gradients",
+    """
+def average_gradients(dist, model):
+    {before}
+    for parameter in {parameters}:
+        {skip}
+        if parameter.grad is None:
+            {lacking}
+        {reduce}
+        {divide}
+""",
+    before="",
+    parameters="model.parameters()",
+    skip="if not parameter.requires_grad: continue",
+    lacking="parameter.grad = torch.zeros_like(parameter)",
+    reduce="dist.all_reduce(parameter.grad)",
+    divide="parameter.grad /= dist.get_world_size()",
+)
+_GRADIENTS_BY_MEMORY = """
+SHARED = {}
+def average_gradients(dist, model):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    for place, parameter in enumerate(model.parameters()):
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            SHARED[place, rank] = parameter.grad.clone()
+            dist.all_reduce(torch.zeros_like(parameter))
+            parameter.grad = sum(SHARED[place, other] for other in range(p)) / p
+"""
+_AVERAGE = [
+    Mistake("average_gradients", "a memory of all", 0.0, "takes part in no", _GRADIENTS_BY_MEMORY),
+    _average("sum", 0.0, "divide by their number", divide=""),
+    _average(
+        "divided twice",
+        0.0,
+        "twice",
+        reduce="parameter.grad /= dist.get_world_size(); dist.all_reduce(parameter.grad)",
+    ),
+    _average("no all_reduce", 0.0, "own gradient, divided", reduce=""),
+    _average(
+        "copy dropped",
+        0.0,
+        "put back into .grad",
+        reduce="g = parameter.grad.clone(); dist.all_reduce(g); g /= dist.get_world_size()",
+        divide="",
+    ),
+    _average(
+        "None skipped", 0.9, "not all ranks call all_reduce equally often", lacking="continue"
+    ),
+    _average("frozen too", 0.85, "A frozen parameter has a gradient", skip=""),
+    _average("frozen met bare", 0.0, "has no gradient: its .grad is None", skip="", lacking="pass"),
+    _average("None met bare", 0.9, "has no gradient: its .grad is None", lacking="pass"),
+    _average("by a fixed number", 0.0, "by the number of ranks", divide="parameter.grad /= 4"),
+    _average(
+        "tied twice",
+        0.85,
+        "The tied parameter is reduced twice",
+        parameters="[q for m in model.modules() for q in m.parameters(recurse=False)]",
+    ),
+    _average(
+        "weights",
+        0.0,
+        "The weights were changed",
+        divide="parameter.grad /= dist.get_world_size(); dist.all_reduce(parameter.data)",
+    ),
+    _average(
+        "mean over the users",
+        0.5,
+        "divide by the number of all",
+        before="""uses = []
+    for q in model.parameters():
+        if q.requires_grad:
+            uses.append(torch.tensor([float(q.grad is not None)])); dist.all_reduce(uses[-1])""",
+        divide="parameter.grad /= uses.pop(0)",
+    ),
+]
+
+_, _buckets = variants(
+    "bucketed_all_reduce",
+    """
+def bucketed_all_reduce(dist, model, bucket_bytes):
+    buckets = [[]]
+    for parameter in {order}:
+        if parameter.grad is None:
+            {lacking}
+        g = parameter.grad
+        if {close}:
+            buckets.append([])
+        buckets[-1].append(g)
+    for bucket in {sent}:
+        flat = {flat}
+        dist.all_reduce(flat)
+        {divide}
+        for g, mean in zip(bucket, flat.split([g.numel() for g in bucket])):
+            {back}
+""",
+    order="reversed([q for q in model.parameters() if q.requires_grad])",
+    lacking="parameter.grad = torch.zeros_like(parameter)",
+    close="buckets[-1] and sum(h.nbytes for h in buckets[-1]) + g.nbytes > bucket_bytes",
+    sent="buckets",
+    flat="torch.cat([g.flatten() for g in bucket])",
+    divide="flat /= dist.get_world_size()",
+    back="g.copy_(mean.view_as(g))",
+)
+_ONE_BY_ONE = """
+def bucketed_all_reduce(dist, model, bucket_bytes):
+    for parameter in reversed(list(model.parameters())):
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()
+"""
+_EMPTY = "torch.cat([torch.zeros(0).double(), *[g.flatten() for g in bucket]])"
+_CLOSED_AT_ONCE = "sum(h.nbytes for h in buckets[-1]) + g.nbytes > bucket_bytes"
+_BUCKETS = [
+    _buckets("not copied back", 0.75, "put back into .grad", back="g = mean.view_as(g)"),
+    _buckets("sum", 0.75, "divide by their number", divide=""),
+    _buckets(
+        "from the first",
+        0.5,
+        "begin with the last",
+        order="[q for q in model.parameters() if q.requires_grad]",
+    ),
+    _buckets("last not sent", 0.0, "still to be sent", sent="buckets[:-1]"),
+    _buckets(
+        "numbers, not bytes",
+        0.5,
+        "A float64 number has 8",
+        close="buckets[-1] and sum(h.numel() for h in buckets[-1] + [g]) > bucket_bytes",
+    ),
+    _buckets(
+        "four bytes",
+        0.5,
+        "A float64 number has 8",
+        close="buckets[-1] and 4 * sum(h.numel() for h in buckets[-1] + [g]) > bucket_bytes",
+    ),
+    _buckets(
+        "closed too late",
+        0.5,
+        "closed before",
+        close="sum(h.nbytes for h in buckets[-1]) >= bucket_bytes",
+    ),
+    _buckets(
+        "full is too full",
+        0.5,
+        "exactly still fits",
+        close="buckets[-1] and sum(h.nbytes for h in buckets[-1]) + g.nbytes >= bucket_bytes",
+    ),
+    _buckets("one for all", 0.5, "All are in one bucket", close="False"),
+    _buckets("one a gradient", 0.5, "one message for each gradient", close="buckets[-1]"),
+    _buckets("None skipped", 0.75, "all_reduce", lacking="continue"),
+    _buckets("an empty bucket packed", 1.0, "a bucket that is still empty", close=_CLOSED_AT_ONCE),
+    _buckets(
+        "an empty bucket sent",
+        1.0,
+        "Empty buckets need no message",
+        close=_CLOSED_AT_ONCE,
+        flat=_EMPTY,
+    ),
+    Mistake("bucketed_all_reduce", "no buckets", 0.5, "one message for each gradient", _ONE_BY_ONE),
+]
+
+_rate, _rate_otherwise = variants(
+    "learning_rate_at",
+    """
+def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):
+    scaled = {scaled}
+    if {over}:
+        return {after}
+    return {during}
+""",
+    scaled="base_rate * batch / base_batch",
+    over="step >= warmup_steps",
+    after="scaled",
+    during="base_rate + (scaled - base_rate) * step / warmup_steps",
+)
+_RATE = [
+    _rate(
+        "from 0",
+        0.6,
+        "That grows from 0; it begins at base_rate.",
+        during="scaled * step / warmup_steps",
+    ),
+    _rate(
+        "no warm-up", 0.6, "That is the scaled rate at once: where is the warm-up?", during="scaled"
+    ),
+    _rate(
+        "base rate all through",
+        0.6,
+        "That is base_rate until the warm-up is over: it grows in equal steps.",
+        during="base_rate",
+    ),
+    _rate("not scaled", 0.0, "The rate is not scaled with the batch.", scaled="base_rate"),
+    _rate(
+        "root",
+        0.0,
+        "That scales with the root of the batch; the rule is linear.",
+        scaled="base_rate * (batch / base_batch) ** 0.5",
+    ),
+    _rate(
+        "upside down",
+        0.0,
+        "Upside down: a larger batch takes a larger rate.",
+        scaled="base_rate * base_batch / batch",
+    ),
+    _rate(
+        "counted from 1",
+        0.6,
+        "The steps are counted from 0: at step 0 it is base_rate itself.",
+        during="base_rate + (scaled - base_rate) * (step + 1) / warmup_steps",
+    ),
+    _rate(
+        "a step too slow",
+        0.6,
+        "There are warmup_steps equal steps between the two rates: that is one more or one fewer.",
+        during="base_rate + (scaled - base_rate) * step / (warmup_steps + 1)",
+    ),
+    _rate(
+        "a step too fast",
+        0.6,
+        "There are warmup_steps equal steps between the two rates: that is one more or one fewer.",
+        during="base_rate + (scaled - base_rate) * step / max(warmup_steps - 1, 1)",
+    ),
+    _rate(
+        "on and on",
+        0.65,
+        "After the warm-up it stays: the line does not go on.",
+        over="warmup_steps == 0",
+    ),
+    _rate(
+        "whole multiples",
+        0.25,
+        "// cuts off what is not whole: divide with /.",
+        scaled="base_rate * (batch // base_batch)",
+    ),
+    _rate(
+        "by a factor",
+        0.6,
+        "That grows by a factor in each step; asked for is a straight line.",
+        during="base_rate * (batch / base_batch) ** (step / warmup_steps)",
+    ),
+    _rate(
+        "from 0, counted from 1",
+        0.6,
+        "That grows from 0 and counts from 1; at step 0 it is base_rate.",
+        during="scaled * (step + 1) / warmup_steps",
+    ),
+    _rate_otherwise(
+        "by nothing",
+        0.75,
+        "nothing to divide by",
+        over="False",
+        during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)",
+    ),
+    _rate(
+        "on top",
+        0.6,
+        "The line goes to the scaled rate, not on top of base_rate.",
+        during="base_rate + scaled * step / warmup_steps",
+    ),
+]
+
+MISTAKES = Table(
+    sys.modules[__name__], [*_TREE, *_RING, *_COST, *_READ, *_AVERAGE, *_BUCKETS, *_RATE]
+)
