@@ -407,7 +407,7 @@ def backward(order: list[Tensor]) -> None:
         if tensor.pull is not None:
             shares = tensor.pull(tensor.grad)
             for parent, share in zip(tensor.parents, shares, strict=True):
-                parent.grad = share if parent.grad is None else parent.grad + share
+                parent.grad = np.array(share) if parent.grad is None else parent.grad + share
     ### END SOLUTION
 
 
@@ -897,15 +897,15 @@ def branching(x):  # of a Tensor, or of torch's tensor
 # <details><summary>Hint 1</summary>A proxy has no value. Can Python's <code>for _ in range(3)</code>
 # run without one? Can <code>if proxy > 0</code>?</details>
 
-# %% nbgrader={"grade_id": "three_ways_prediction", "solution": true}
+# %% nbgrader={"grade_id": "three_ways_words", "solution": true}
 calls_in_trace = None  # a number
-fx_on_if = None  # "both", "one" or "error"
-yours_on_if = None  # "both", "one" or "error"
+fx_on_where = None  # "both", "one" or "error"
+fx_on_flag = None  # "both", "one" or "error"
 why_both = None  # "a", "b", "c" or "d"
 ### BEGIN SOLUTION
-calls_in_trace = 6
-fx_on_if = "error"
-yours_on_if = "one"
+calls_in_trace = 12
+fx_on_where = "both"
+fx_on_flag = "one"
 why_both = "b"
 ### END SOLUTION
 

@@ -1,6 +1,8 @@
 """Checks of lab 03: a reverse-mode engine on arrays, two optimisers, and three ways to run a model.
 
-The learner's tensors stay where they are: probes work on them there and return plain values.
+The learner's tensors stay where they are: probes work on them there and return plain values, which
+the check compares with what the same probe returns of the right answers. A string in place of a
+report names what went wrong.
 """
 
 import numpy as np
@@ -10,602 +12,700 @@ from grading.answer.fault import Fault
 from grading.answer.student import probe
 from grading.checks import expect
 from grading.checks.answers import autograd as answers
+from grading.checks.answers.autograd import MISTAKES
 
 
-@probe
-def tensor_ops(learner, op, arrays, dY, options):
-    """What an operation computes, which of its inputs are its parents, and what pull(dY) gives."""
-    kept = [array.copy() for array in arrays]
-    inputs = [learner.Tensor(array) for array in arrays]
+def without(*names):
+    return {name: ["torch", "utils.graphs", "networkx", "graphlib"] for name in names}
+
+
+def numbers(rng, *shape):
+    """Numbers to read easily, with one decimal, no two the same, from −3 to 3 without 0 and ±1."""
+    some = np.array([n for n in range(-30, 31) if n not in (0, -10, 10)]) / 10
+    return np.asarray(rng.choice(some, size=shape, replace=False))
+
+
+def told(got, problems, given=""):
+    """Raise a Fault if a report is a string: (message, diagnosis) by the string's first word."""
+    if type(got) is str:
+        word, _, more = got.partition(" ")
+        nonsense = ("The report of the notebook's process makes no sense.", "")
+        message, diagnosis = problems.get(word, nonsense)
+        detail = more and f"It is: {more}."
+        expect.that(False, message, diagnosis=diagnosis, detail=detail, given=given)
+
+
+def operated(learner, op, arrays, dY, options):
+    """An operation's value, the places of its parents, pull's answer, and what was changed."""
+    inputs, came = [learner.Tensor(array + 0.0) for array in arrays], dY + 0.0
     result = getattr(learner, op)(*inputs, **options)
     if not isinstance(result, learner.Tensor):
-        return {"type": type(result).__name__}
-    places = {id(tensor): place for place, tensor in enumerate(inputs)}
-    parents = [places.get(id(parent), -1) for parent in result.parents]
-    value, came = result.data + 0.0, dY + 0.0
-    shares = result.pull(dY) if callable(result.pull) else "none"
-    same = all((a == b).all() for a, b in zip(arrays, kept, strict=True))
-    changed = "its inputs" if not same else "dY" if (dY != came).any() else ""
-    return {"value": value, "parents": parents, "shares": shares, "changed": changed}
+        return f"type {type(result).__name__}"
+    places = [
+        [one is parent for one in inputs].index(True)
+        if any(one is parent for one in inputs)
+        else -1
+        for parent in result.parents
+    ]
+    value = result.data + 0.0
+    if not callable(result.pull):
+        return "pull"
+    shares = result.pull(came)
+    same = all((tensor.data == array).all() for tensor, array in zip(inputs, arrays, strict=True))
+    changed = "its inputs" if not same else "dY" if (came != dY).any() else ""
+    return value, places, shares, changed
 
 
-@exercise("tensor_ops", points=2)
-def judge_tensor_ops(student, rng):
-    worth = {"add": 0.3, "mul": 0.4, "matmul": 0.5, "relu": 0.35, "total": 0.45}
-    for op, points in worth.items():
+ask_operated = probe(operated)
+OPERATION = {
+    "type": (
+        "The operation should return a Tensor.",
+        "Wrap the array: Tensor(array, op, parents, pull), as exp does.",
+    ),
+    "pull": (
+        "The result has no `pull`.",
+        "The fourth argument of Tensor is a function of dY: pass it without calling it.",
+    ),
+}
+
+
+@exercise("tensor_ops", points=2, forbids=without("add", "mul", "matmul", "relu", "total"))
+def tensor_ops(student, rng):
+    def check(op, arrays, **options):
+        names = "ab"[: len(arrays)]
+        given = dict(zip(names, arrays, strict=True)) | options
+        dY = numbers(
+            rng, *np.shape(getattr(answers, op)(*map(answers.Tensor, arrays), **options).data)
+        )
+        of = lambda own: operated(own, op, arrays, dY, options)  # noqa: E731
+        known = lambda get: MISTAKES.values("tensor_ops", lambda own: get(of(own)), op)  # noqa: E731
+        right, got = of(answers), ask_operated(student, op, arrays, dY, options)
+        told(got, OPERATION, given)
+        value, parents, shares, changed = expect.items(got, 4, what="the report")
+        expect.close(
+            value, right[0], what=f"the data of {op}", given=given, knows=known(lambda r: r[0])
+        )
+        message = f"The parents of `{op}` are not the tensors that went in."
+        why = (
+            "The third argument of Tensor is a tuple of the input tensors, in their order: the"
+            " tensors themselves, not their data."
+        )
+        expect.that(parents == right[1], message, diagnosis=why, given=given)
+        message = f"`{op}` changes {'dY' if changed == 'dY' else 'its inputs'} in place."
+        why = "Others hold that array, too: make a new one."
+        expect.that(changed == "", message, diagnosis=why, given=given)
+        given["dY"] = dY
+        comma = "A tuple of one needs its comma: `(dX,)`." if len(arrays) == 1 else ""
+        message = "pull should return a tuple with one gradient for each parent."
+        fits = type(shares) in (tuple, list) and len(shares) == len(arrays)
+        expect.that(fits, message, kind="type", diagnosis=comma, given=given)
+        for i, name in enumerate(names):
+            what, knows = f"the gradient in {name}", known(lambda r, i=i: r[2][i])
+            share = right[2][i] if arrays[i].shape else float(right[2][i])
+            expect.close(shares[i], share, what=what, given=given, knows=knows)
+
+    draw = lambda *shapes: [numbers(rng, *shape) for shape in shapes]  # noqa: E731
+    for op, points in {"add": 0.3, "mul": 0.4}.items():
         with part(f"{op}: its value and what it pulls", points=points):
-            for arrays, options in answers.inputs(rng, op):
-                _judge_operation(student, rng, op, arrays, options)
+            for shape in ((3,), (2, 2), ()):
+                check(op, draw(shape, shape))
+    with part("matmul: its value and what it pulls", points=0.5):
+        check("matmul", draw((2, 2), (2, 2)))
+        check("matmul", draw((2, 3), (3, 4)))
+    with part("relu: its value and what it pulls", points=0.35):
+        a = abs(numbers(rng, 2, 3)) * [[1, -1, 1], [-1, 1, 0]]
+        check("relu", [a])
+        check("relu", draw(()))
+    with part("total: its value and what it pulls", points=0.45):
+        for axis in ({}, {"axis": 0}, {"axis": 1}):
+            check("total", draw((3, 3)), **axis)
+            check("total", draw((2, 3)), **axis)
+        check("total", draw(()))
 
 
-def _judge_operation(student, rng, op, arrays, options):
-    value, known = answers.value(op, arrays, **options)
-    dY = answers.numbers(rng, *np.shape(value))
-    names = ("a", "b")[: len(arrays)]
-    given = {**dict(zip(names, arrays, strict=True)), **options}
-    got = tensor_ops(student, op, arrays, dY, options)
-    expect.that(
-        "type" not in got,
-        f"`{op}` should return a Tensor.",
-        detail=f"It returned {got.get('type')}.",
-        diagnosis="Wrap the array: Tensor(array, op, parents, pull), as exp does.",
-    )
-    expect.close(got["value"], value, what=f"the data of {op}", given=given, knows=known)
-    expect.that(
-        got["parents"] == list(range(len(arrays))),
-        f"The parents of `{op}` are not the tensors that went in.",
-        diagnosis="The third argument of Tensor is a tuple of the input tensors, in their order:"
-        " the tensors themselves, not their data.",
-        given=given,
-    )
-    expect.that(
-        not got["changed"],
-        f"`{op}` changes {got['changed']} in place.",
-        diagnosis="Others hold that array, too: make a new one.",
-    )
-    given["dY"] = dY
-    shares = _shares(op, got["shares"], len(arrays), given)
-    for name, share, (right, known) in zip(
-        names, shares, answers.shares(op, arrays, dY, **options), strict=True
-    ):
-        expect.close(share, right, what=f"the gradient in {name}", given=given, knows=known)
-
-
-def _shares(op, got, count, given):
-    """What pull returned, as a tuple of one gradient a parent."""
-    expect.that(
-        not isinstance(got, str),
-        f"`{op}` has no `pull`.",
-        diagnosis="The fourth argument of Tensor is a function of dY: pass it without calling it.",
-    )
-    message = "pull should return a tuple with one gradient for each parent."
-    comma = "A tuple of one needs its comma: `(dX,)`." if count == 1 else ""
-    right_form = type(got) in (tuple, list) and len(got) == count
-    expect.that(right_form, message, kind="type", diagnosis=comma, given=given)
-    return got
-
-
-@exercise("unbroadcast", points=1, forbids={"unbroadcast": ["torch"]})
-def judge_unbroadcast(student, rng):
-    def judge(wide, shape):
-        dY = answers.numbers(rng, *wide)
-        right, known = answers.unbroadcast(dY, shape)
-        given = {"dY": dY, "shape": shape}
-        got = student.unbroadcast(dY, shape)
-        expect.close(got, right, what="the gradient", given=given, knows=known)
-        expect.unchanged(student)
+@exercise("unbroadcast", points=1, forbids=without("unbroadcast"))
+def unbroadcast(student, rng):
+    def check(*shapes):
+        for wide, shape in shapes:
+            given = {"dY": numbers(rng, *wide), "shape": shape}
+            expect.answers(student, MISTAKES, "unbroadcast", given, what="the gradient")
 
     with part("an axis that was missing on the left", points=0.3):
-        judge((4, 3), (3,))
-        judge((3, 3), (3,))
+        check(((4, 3), (3,)), ((3, 3), (3,)), ((1, 3), (3,)), ((2, 4, 3), (3,)))
     with part("an axis of length 1 that was repeated", points=0.3):
-        judge((4, 3), (4, 1))
-        judge((3, 3), (1, 3))
+        check(((3, 3), (1, 3)), ((4, 3), (4, 1)))
     with part("a single number, which went everywhere", points=0.15):
-        judge((2, 3), ())
-        judge((4, 3), (1, 1))
+        check(((2, 3), ()), ((4,), ()), ((4, 3), (1, 1)))
     with part("both at once, and nothing at all", points=0.25):
-        judge((4, 2, 3), (2, 1))
-        judge((4, 2, 3), (1, 3))
-        judge((2, 1, 3), (2, 1, 3))
+        check(((4, 2, 3), (2, 1)), ((4, 2, 3), (1, 3)), ((2, 3), (1,)))
+        check(((2, 1, 3), (2, 1, 3)), ((3,), (3,)))
 
 
-@probe
-def topological_order(learner, parents):
-    """The places of the tensors in the order, -1 for what is none; or why there is no order."""
+def ordered(learner, graphs):
+    """For each graph the labels in the learner's order, of two calls; what is no tensor, by type.
+
+    graphs: a list of (labels of the parents of each label, label of the root).
+    """
+    import sys
 
     class Counted(learner.Tensor):
         """Counts how often its parents were asked for."""
 
-        def __init__(self, before):
-            self.asked = 0
-            super().__init__(1.0, "op" if before else "", tuple(before))
+        def __init__(self, label):
+            self.label, self.asked = label, 0
+            super().__init__(1.0)
 
         @property
         def parents(self):
             self.asked += 1
             if self.asked > 60 + 4 * len(tensors):
-                raise OverflowError("visited again and again")
+                raise OverflowError
             return self._parents
 
         @parents.setter
         def parents(self, before):
             self._parents = before
 
-    tensors = []
-    for before in parents:
-        tensors.append(Counted([tensors[i] for i in before]))
-    places = {id(tensor): place for place, tensor in enumerate(tensors)}
-
-    def order():
-        found = learner.topological_order(tensors[-1])
+    def order(root):
+        found = learner.topological_order(root)
         if not isinstance(found, list | tuple):
-            return {"type": type(found).__name__}
-        return [places.get(id(one), -1) for one in found]
+            return f"type {type(found).__name__}"
+        return [getattr(one, "label", type(one).__name__) for one in found]
 
+    reports, limit = [], sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
     try:
-        first, again = order(), order()
+        for parents, root in graphs:
+            tensors = {label: Counted(label) for label in parents}
+            for label, before in parents.items():
+                tensors[label].op = "op" if before else ""
+                tensors[label].parents = tuple(tensors[one] for one in before)
+            reports.append([order(tensors[root]), order(tensors[root])])
+        return "limit" if len(tensors) > 1000 and sys.getrecursionlimit() != 1000 else reports
     except RecursionError:
         return "recursion"
     except OverflowError:
-        return "again and again"
-    return first if first == again else "kept"
+        return "again"
+    finally:
+        sys.setrecursionlimit(limit)
 
 
-@exercise("topological_order", points=1.25)
-def judge_topological_order(student, rng):
-    graphs = answers.small_graphs(rng)
-    with part("every tensor comes once, those it was computed from included", points=0.35):
-        for parents in graphs:
-            _judge_members(_order(student, parents), parents)
-    with part("every tensor comes after its parents", points=0.65):
-        orders = [_order(student, parents) for parents in graphs]
-        for order, parents in zip(orders, graphs, strict=True):
-            _judge_members(order, parents)
-        for order, parents in zip(orders, graphs, strict=True):
-            early = [i for n, i in enumerate(order) if not set(parents[i]) <= set(order[:n])]
-            expect.that(
-                not early,
-                "A tensor comes before one that it was computed from.",
-                given=answers.described(parents),
-                detail=f"Your order: {answers.letters(order)}."
-                f" Too early: {answers.letters(early[:1])}.",
-                diagnosis=answers.wrong_order(orders, graphs),
-            )
-    with part("graphs of thousands of tensors, and of many paths", points=0.25):
-        chain = [[], *([i] for i in range(3000))]
-        ladder = [[], *([i, i] for i in range(40))]
-        for parents in (chain, ladder):
-            _judge_members(_order(student, parents), parents)
-
-
-def _order(student, parents):
-    """The learner's order as places in `parents`; where there is none, why."""
-    got, big = topological_order(student, parents), len(parents) > 20
-    given = "" if big else answers.described(parents)
-    expect.that(
-        got != "recursion",
+ask_ordered = probe(ordered)
+ORDER = {
+    "recursion": (
         "Python ran out of nested calls.",
-        given="For a chain of 3,000 tensors, each the parent of the next.",
-        diagnosis="Each level of recursion is a nested call, and Python allows about 1,000. Keep"
-        " what waits in a list of your own (hint 2).",
-    )
-    expect.that(
-        got != "kept",
-        "A second call for the same graph gives another order.",
-        given=given,
-        diagnosis="Something is left from the first call. A list or set that is a default argument,"
-        " or is made outside the function, is made only once.",
-    )
-    expect.that(
-        not isinstance(got, str),
+        "Each level of recursion is a nested call, and Python allows about 1,000. Keep what waits"
+        " in a list of your own (hint 2).",
+    ),
+    "limit": (
+        "Python's limit of nested calls was changed.",
+        "It stays raised for everything that runs afterwards, and a longer graph meets it again:"
+        " keep what waits in a list of your own (hint 2).",
+    ),
+    "again": (
         "The same tensor's parents are visited again and again.",
-        given="For a chain of 40 tensors in which each uses the one before it twice.",
-        diagnosis="With n such doublings there are 2ⁿ paths. Ask whether a tensor was visited"
-        " before going to its parents, not only before appending it.",
-    )
-    expect.that(
-        not isinstance(got, dict),
+        "With n doublings, each tensor using the one before it twice, there are 2ⁿ paths. Ask"
+        " whether a tensor was visited before going to its parents, not only before appending it.",
+    ),
+    "type": (
         "The order should be a list of tensors.",
-        kind="type",
-        given=given,
-        detail=f"It is {got.get('type')}." if isinstance(got, dict) else "",
-        diagnosis="Is a return missing?"
-        if got == {"type": "NoneType"}
-        else "list(…) makes a list of what can be gone through.",
+        "list(…) makes a list of what can be gone through. For NoneType: is a return missing?",
+    ),
+}
+KEPT = (
+    "Something is left from the first call. A list or set that is a default argument, or is made"
+    " outside the function, is made only once."
+)
+
+
+class Graph:
+    """A graph whose tensors have random labels; `parents` has them by place, in a right order.
+
+    Others were computed from the same tensors, and do not belong to the root.
+    """
+
+    def __init__(self, rng, parents):
+        count = len(parents)
+        self.parents, self.root = parents, count - 1
+        beside = [[int(rng.integers(count))], [count]]
+        label = rng.choice(10**6, size=count + 2, replace=False).tolist()
+        self.place = {one: place for place, one in enumerate(label[:count])}
+        nodes = [(label[i], [label[p] for p in ps]) for i, ps in enumerate([*parents, *beside])]
+        self.sent = dict(nodes[i] for i in rng.permutation(count + 2)), label[self.root]
+        made = [f"{letters([i])} from {letters(ps)}" for i, ps in enumerate(parents) if ps]
+        self.given = f"For the graph: {'; '.join(made)}." if made else "For a root that is a leaf."
+        self.given = self.given if count < 20 else f"For a graph of {count:,} tensors."
+
+    def read(self, order, again=False):
+        """A reported order as places: each tensor once, none of another graph."""
+        told(order, ORDER, self.given)
+        expect.that(type(order) is list, ORDER["type"][0], kind="type", given=self.given)
+        seen = [self.place.get(one, -1) if type(one) is int else -2 for one in order]
+        detail = f"Your order: {letters(seen)}." if len(seen) < 20 else ""
+        mine = [place for place in seen if place >= 0]
+        absent = sorted(set(range(len(self.parents))) - set(mine))
+        message = "A second call for the same graph gives another order."
+        if again:
+            whole = not absent and len(seen) == len(self.parents)
+            expect.that(whole, message, diagnosis=KEPT, given=self.given, detail=detail)
+        message = "The list holds something that is not a tensor of the graph."
+        why = "It should hold the tensors themselves: not their data, and not their id."
+        expect.that(-2 not in seen, message, diagnosis=why, given=self.given)
+        expect.that(-1 not in seen, message, diagnosis=KEPT, given=self.given)
+        message, why = "A tensor comes more than once.", "Several paths lead to it."
+        why += " Remember which tensors were visited, and pass a visited one by."
+        once = len(set(mine)) == len(mine)
+        expect.that(once, message, diagnosis=why, given=self.given, detail=detail)
+        detail = f"{detail} Missing: {letters(absent[:4])}."
+        why = self.missing(set(absent))
+        expect.that(
+            not absent, "Tensors are missing.", diagnosis=why, given=self.given, detail=detail
+        )
+        return seen
+
+    def missing(self, absent):
+        if absent == {self.root}:
+            return "The root belongs to the order, as its last."
+        if absent <= {i for i, before in enumerate(self.parents) if not before}:
+            return "Leaves belong to the order, too: they are where gradients are wanted."
+        return (
+            "Follow all parents of each tensor, and theirs, down to the leaves. And tell tensors"
+            " apart by id(tensor): names and numbers may be equal."
+        )
+
+    def early(self, order):
+        """The places in an order that come before one of their parents."""
+        done = set()
+        return [i for i in order if not set(self.parents[i]) <= done or done.add(i)]
+
+
+def letters(places):
+    return ", ".join(chr(97 + i) if 0 <= i < 26 else f"number {i}" for i in places)
+
+
+@exercise("topological_order", points=1.25, forbids=without("topological_order"))
+def topological_order(student, rng):
+    short, other, square = (
+        [[], [0], [1], [0, 2]],
+        [[], [0], [1], [2, 0]],
+        [[], [0, 0], [0, 1], [2, 1]],
     )
-    expect.that(
-        -1 not in got,
-        "The list holds something that is not a tensor of the graph.",
-        given=given,
-        diagnosis="It should hold the tensors themselves: not their data, and not their id.",
-    )
-    return got
+    mixed = [
+        [],
+        [],
+        *(rng.permutation([n - 1, *rng.permutation(n - 1)[:2]]).tolist() for n in range(2, 8)),
+    ]
+    small = [Graph(rng, parents) for parents in (short, other, square, mixed, [[]])]
+    sent = [graph.sent for graph in small]
+
+    def orders(graphs):
+        """The learner's orders as places, of first and second calls."""
+        got = ask_ordered(student, [graph.sent for graph in graphs])
+        told(got, ORDER)
+        pairs = [expect.items(pair, 2) for pair in expect.items(got, len(graphs), kind="list")]
+        first = [graph.read(pair[0]) for graph, pair in zip(graphs, pairs, strict=True)]
+        return first, [g.read(pair[1], again=True) for g, pair in zip(graphs, pairs, strict=True)]
+
+    def why(first):
+        """The misconception behind orders in which a tensor comes too early."""
+        if not any(graph.early(order[::-1]) for graph, order in zip(small, first, strict=True)):
+            return "It is the wrong way round: parents first, the root last."
+        read = lambda own: [g.read(p[0]) for g, p in zip(small, ordered(own, sent), strict=True)]  # noqa: E731
+        known = MISTAKES.values("topological_order", read)
+        rule = "Append a tensor only when all its parents have been appended."
+        return next((says for says, order in known if order == first), rule)
+
+    def check(graphs, says):
+        for found in orders(graphs):
+            for graph, order in zip(graphs, found, strict=True):
+                early = graph.early(order)
+                detail = f"Your order: {letters(order[:20])}. Too early: {letters(early[:1])}."
+                message = "A tensor comes before one that it was computed from."
+                diagnosis = says(found) if early else ""
+                expect.that(
+                    not early, message, diagnosis=diagnosis, given=graph.given, detail=detail
+                )
+
+    with part("every tensor comes once, those it was computed from included", points=0.35):
+        orders(small)
+    with part("every tensor comes after its parents", points=0.65):
+        check(small, why)
+    with part("graphs of thousands of tensors, and of many paths", points=0.25):
+        chain, ladder = [[], *([i] for i in range(3000))], [[], *([i, i] for i in range(40))]
+        for parents in (chain, ladder):
+            check([Graph(rng, parents)], lambda _: "Parents first, the root last.")
 
 
-def _judge_members(order, parents):
-    count, big = len(parents), len(parents) > 20
-    given = f"For a graph of {count:,} tensors." if big else answers.described(parents)
-    detail = "" if big else f"Your order: {answers.letters(order)}."
-    expect.that(
-        len(set(order)) == len(order),
-        "A tensor comes more than once.",
-        given=given,
-        detail=detail,
-        diagnosis="Several paths lead to it. Remember which tensors were visited, and pass a"
-        " visited one by.",
-    )
-    missing = set(range(count)) - set(order)
-    expect.that(
-        not missing,
-        "Tensors are missing.",
-        given=given,
-        detail=f"{detail} Missing: {answers.letters(sorted(missing)[:4])}.",
-        diagnosis=answers.missing(missing, parents),
-    )
+def sent_back(learner, parents, weights, starts, shared):
+    """grad of each tensor after backward; the same, each halved in place; are pull's arrays intact?
 
-
-@probe
-def backward(learner, parents, weights, starts, shared):
-    """Run backward over tensors with these parents; pull multiplies by the weights.
-
-    starts: the data of each tensor. shared: how many tensors at the front a second graph, over
-    which backward runs too, has in common with the first; 0: there is no second.
+    Tensors have these parents; a pull multiplies by the weights. starts: the data of each tensor.
+    shared: how many tensors at the front a second graph, over which backward runs too, has in
+    common with the first; 0: there is no second.
     """
     import numpy as np
 
     def pull_of(number):
-        shape = starts[number].shape
-
         def pull(dY):
             if dY is None:
-                raise LookupError(number)
-            pulled.append(number)
+                last = len(parents) - 1
+                left_out = number == last - 1 and last not in calls
+                raise LookupError("seed" if number == last else "loss" if left_out else "early")
+            calls.append(number)
+            if len(calls) > 1000:
+                raise LookupError("paths")
             seen.append((dY, np.array(dY)))
             shares = []
             for before, weight in zip(parents[number], weights[number], strict=True):
                 share = dY if weight == 1 else weight * dY
-                if starts[before].shape != shape:
-                    share = np.full(starts[before].shape, float(weight * dY))
+                if starts[before].shape != starts[number].shape:
+                    share = np.broadcast_to(share, starts[before].shape)
                 seen.append((share, np.array(share)))
                 shares.append(share)
             return tuple(shares)
 
         return pull
 
-    def build(known):
-        tensors = list(known)
-        for number in range(len(known), len(parents)):
-            before = [tensors[i] for i in parents[number]]
-            pull = pull_of(number) if before else None
-            op = "op" if before else ""
-            tensors.append(learner.Tensor(starts[number], op, before, pull))
-        return tensors
-
-    seen, pulled = [], []
-    tensors = build([])
+    seen, calls, tensors = [], [], []
     try:
-        learner.backward(list(tensors))
-        most = max(map(pulled.count, pulled), default=0)
-        if shared:
-            tensors = build(tensors[:shared])
+        for common in (0, shared)[: 2 if shared else 1]:
+            tensors = tensors[:common]
+            for number in range(common, len(parents)):
+                before = [tensors[i] for i in parents[number]]
+                pull, op = (pull_of(number), "op") if before else (None, "")
+                tensors.append(learner.Tensor(starts[number], op, before, pull))
             learner.backward(list(tensors))
     except LookupError as error:
-        return {"early": error.args[0] if error.args else -1}
-    grads = ["none" if tensor.grad is None else tensor.grad for tensor in tensors]
+        return str(error.args[0])
+    if not calls and len(parents) > 1:
+        return "none"
     intact = all(np.array_equal(now, before) for now, before in seen)
-    return {"grads": grads, "intact": intact, "pulled": most}
+    grads = [
+        "none"
+        if tensor.grad is None
+        else np.asarray(tensor.grad)
+        if isinstance(tensor.grad, np.ndarray | np.generic)
+        else tensor.grad
+        for tensor in tensors
+    ]
+    arrays = [one for one in grads if isinstance(one, np.ndarray)]
+    found = [np.array(one) if isinstance(one, np.ndarray) else one for one in grads]
+    for one in arrays:
+        if one.flags.writeable and one.dtype.kind == "f":
+            one *= 0.5
+    return found, grads, intact
 
 
-@exercise("backward", points=1.5, forbids={"backward": ["torch"]})
-def judge_backward(student, rng):
-    def judge(graph, shared=0):
-        parents, weights, starts = graph
-        given = answers.weighted(parents, weights, shared)
-        with expect.explained(*answers.RAISED_IN_BACKWARD.items()):
-            got = backward(student, parents, weights, starts, shared)
-        last = got.get("early") == len(parents) - 1
-        expect.that(
-            "early" not in got,
-            "A pull was given None: the gradient of its tensor has not arrived yet.",
-            given=given,
-            diagnosis="The loss has no pull above it: give it its gradient, 1, first."
-            if last
-            else "Gradients come from the loss: go through the order from its end.",
-        )
-        expect.that(
-            got["pulled"] >= 1,
-            "backward called no `pull`.",
-            given=given,
-            diagnosis="Take the tensors from the end of the order; each that has a pull gets its"
-            " grad passed to it.",
-        )
-        expect.that(
-            got["pulled"] == 1,
-            "A pull was called more than once.",
-            given=given,
-            diagnosis="That goes path by path, and paths can be many: go through `order` once, from"
-            " its end. Then a tensor's gradient is complete when its turn comes.",
-        )
-        right, known = answers.gradients(parents, weights, starts, shared)
-        _judge_grads(got["grads"], right, known, given)
-        return got["intact"], given
+ask_sent_back = probe(sent_back)
+RAISED_IN_BACKWARD = (
+    ("'NoneType' object is not callable", "A leaf has no pull: pass it by."),
+    ("truth value of an array", "Whether there is a gradient yet is asked by `p.grad is None`."),
+    ("read-only", "The array that pull gave belongs to others: copy it, and do not change it."),
+    ("sequence", "pull returns a tuple, one share for each parent: zip pairs them."),
+)
+NONE = "A pull was given None: the gradient of its tensor has not arrived yet."
+BACKWARD = {
+    "seed": (NONE, "The loss has no pull above it: give it its gradient, 1, first."),
+    "loss": (NONE, "The loss has a pull, too: start with it, the last of the order."),
+    "early": (NONE, "Gradients come from the loss: go through the order from its end."),
+    "none": (
+        "backward called no `pull`.",
+        "Take the tensors from the end of the order; each that has a pull gets its grad passed to"
+        " it.",
+    ),
+    "paths": (
+        "For a chain of 40 tensors, each using the one before it twice, pull was called 1,000 times.",
+        "That goes path by path, and paths can be many: go through `order` once, from its end. Then"
+        " a tensor's gradient is complete when its turn comes.",
+    ),
+}
+
+
+@exercise("backward", points=1.5, forbids=without("backward"))
+def backward(student, rng):
+    def graph(parents, number=None, last=(2,)):
+        """Tensors of shape (2,), the last as said: (parents, weights, starts)."""
+        weights = [number or numbers(rng, len(before)).tolist() for before in parents]
+        weights = [(ws * len(ps))[: len(ps)] for ws, ps in zip(weights, parents, strict=True)]
+        shapes = [*[(2,)] * (len(parents) - 1), last]
+        return parents, weights, [numbers(rng, *shape) for shape in shapes]
+
+    def check(parents, weights, starts, shared=0, own=False):
+        of = lambda own: sent_back(own, parents, weights, starts, shared)  # noqa: E731
+        given, count = described(parents, weights, shared), len(parents)
+        with expect.explained(*RAISED_IN_BACKWARD):
+            got = ask_sent_back(student, parents, weights, starts, shared)
+        told(got, BACKWARD, given)
+        grads, halved, intact = expect.items(got, 3, what="the report")
+        names = tuple(f"the gradient in {letters([i])}" for i in range(count))
+        knows = lambda which: MISTAKES.values("backward", lambda own: of(own)[which])  # noqa: E731
+        present(grads, knows(0), count, given)
+        with expect.otherwise(shape="A gradient is an array in the shape of its tensor's data."):
+            expect.close(grads, of(answers)[0], what=names, given=given, knows=knows(0))
+        if own:
+            message, why = (
+                "An array that a pull took or gave was changed in place.",
+                "Make a new one.",
+            )
+            expect.that(intact is True, message, diagnosis=why, given=given)
+            names = tuple(f"{name}, each halved in place," for name in names)
+            expect.close(halved, of(answers)[1], what=names, given=given, knows=knows(1))
 
     with part("along a chain: the loss starts with 1, each pull passes it on", points=0.35):
-        judge(answers.chain(rng))
-    with part("a tensor that is used twice gets the sum of its shares", points=0.5):
-        for graph in answers.shared_graphs(rng):
-            judge(graph)
-    with part("arrays that several tensors share are not changed", points=0.3):
-        intact, given = judge(answers.handed_on(rng))
-        expect.that(
-            intact,
-            "An array that a pull took or gave was changed in place.",
-            given=given,
-            diagnosis=answers.IN_PLACE,
-        )
+        check(*graph([[], [0], [1], [2]], last=()))
+        check(*graph([[], [0], [1], [2]]))
+    with part("several paths, and leaves anywhere in the order", points=0.5):
+        check(*graph([[], [], [0, 1], [0], [2, 3]]))
+        check(*graph([[], [0, 0], [1, 1]]))
+        check(*graph([[], [0], [1, 0], [2, 0, 1]]))
+        check(*graph([[], [0], [], [1, 2]]))
+        one = float(rng.choice([0.3, 0.4, 0.6, 0.7]))
+        check(*graph([[], *([i, i] for i in range(40))], [one, round(1.1 - one, 1)]))
+    with part("each gradient is an array of its own", points=0.3):
+        parents, weights, starts = graph([[], [0], [0, 1], [2, 1]], [1])
+        weights[3] = [1, float(numbers(rng, 1)[0] + 4)]
+        check(parents, weights, starts, own=True)
+        check(*graph([[], [0], [1]], last=()), own=True)
     with part("a leaf's gradient adds up from one backward to the next", points=0.35):
-        judge(answers.chain(rng), shared=1)
-        judge(answers.shared_graphs(rng)[0], shared=2)
+        check(*graph([[], [], [0, 1], [0], [2, 3]]), shared=2)
+        check(*graph([[], [0], [1]]), shared=1)
 
 
-def _judge_grads(got, right, known, given):
-    absent = [answers.letters([i]) for i, grad in enumerate(got) if isinstance(grad, str)]
-    expect.that(
-        not absent,
-        "Some tensors have no gradient.",
-        given=given,
-        detail=f"Without: {', '.join(absent)}.",
-        diagnosis="Every tensor gets one, leaves and results alike. "
-        + (
+def present(grads, known, count, given):
+    """Every tensor has a gradient."""
+    expect.items(grads, count, what="the report", kind="list")
+    places = lambda those: [i for i, one in enumerate(those) if type(one) is str]  # noqa: E731
+    absent = places(grads)
+    if absent:
+        why = "Every tensor gets one, leaves and results alike. "
+        why += (
             "Does the loop reach the first of the order?"
-            if isinstance(got[0], str)
+            if absent[0] == 0
             else "Is one cleared when it has been passed on? It stays, as the pictures show."
-        ),
-    )
-    names = tuple(f"the gradient in {answers.letters([i])}" for i in range(len(right)))
-    try:
-        expect.close(got, right, what=names, given=given, knows=known)
-    except Fault as fault:
-        if fault.kind in ("type", "shape"):
-            fault.diagnosis = "A gradient is an array in the shape of its tensor's data."
-        raise
+        )
+        why = next((says for says, those in known if places(those) == absent), why)
+        detail = f"Without: {letters(absent)}."
+        raise Fault("value", "Some tensors have no gradient.", why, detail=detail, given=given)
 
 
-@probe
-def detach(learner, array):
-    """What detach makes of a tensor with a past, and what becomes of that tensor."""
-    before = learner.Tensor(array)
-    source = learner.Tensor(array * 2, "double", (before,), lambda dY: (2 * dY,))
-    source.grad = array
-    cut = learner.detach(source)
+def described(parents, weights, shared):
+    """A small graph as formulas."""
+    if len(parents) > 20:
+        return f"For {len(parents)} tensors, each using the one before it twice."
+    sums = []
+    for i, (before, ws) in enumerate(zip(parents, weights, strict=True)):
+        terms = [f"{w:g}·{letters([p])}" for p, w in zip(before, ws, strict=True)]
+        sums += [f"{letters([i])} = {' + '.join(terms)}"] * bool(terms)
+    text = f"For {'; '.join(sums)}; the loss is {letters([len(parents) - 1])}".replace("+ -", "− ")
+    again = f", and once more for a new graph from the same {letters(range(shared))}" * bool(shared)
+    return f"{text}{again}."
+
+
+def cut_off(learner, array, weight, shares):
+    """What detach makes of a, weight times a leaf, and the gradients that arrive in the end.
+
+    One share is sent back from a and one from what detach made. Returned: the data of that, and the
+    gradients in it, in a, and in the leaf that a was made from.
+    """
+    leaf = learner.Tensor(array)
+    a = learner.Tensor(array * weight, "scale", (leaf,), lambda dY: (weight * dY,))
+    a.grad = array + 0.0
+    cut = learner.detach(a)
     if not isinstance(cut, learner.Tensor):
-        return {"type": type(cut).__name__}
-    return {
-        "data": cut.data,
-        "same": cut is source,
-        "past": len(cut.parents) > 0 or cut.pull is not None or cut.grad is not None,
-        "kept": len(source.parents) == 1 and source.pull is not None,
-    }
+        return f"type {type(cut).__name__}"
+    arrived = {}
+
+    def send(tensor, dY):
+        before = 0.0 if tensor.grad is None else tensor.grad
+        arrived[id(tensor)] = arrived.get(id(tensor), before) + dY
+        for parent, share in zip(
+            tensor.parents, tensor.pull(dY) if tensor.parents else (), strict=True
+        ):
+            send(parent, share)
+
+    send(a, shares[0])
+    send(cut, shares[1])
+    return cut.data, *(arrived.get(id(one), 0 * array) for one in (cut, a, leaf))
 
 
-@probe
-def train_step(learner, values, slopes):
-    """What train_step does, by name, and what it returns, for a loss that notes what is asked."""
-    parameters = [learner.Tensor(value) for value in values[0]]
-    steps = []
+def trained(learner, values, losses, slopes, rates, afresh):
+    """Three calls of train_step: what each returned, the parameters after it, the first's calls.
+
+    The n-th loss has the n-th gradients, the n-th update the n-th rate. afresh: whether gradients
+    are cleared here before each step.
+    """
+    parameters, notes, updates = [learner.Tensor(value) for value in values], [], []
 
     class Loss(learner.Tensor):
         def backward(self):
             notes.append("backward")
-            for parameter, slope in zip(parameters, slopes[len(steps)], strict=True):
+            for parameter, slope in zip(parameters, slopes[self.number], strict=True):
                 old = parameter.grad
-                parameter.grad = slope if old is None else old + slope
+                parameter.grad = slope + 0.0 if old is None else old + slope
 
     def loss_of():
         notes.append("loss")
-        return Loss(float(values[1][len(steps)]))
+        number = notes.count("loss") - 1
+        loss = Loss(losses[number % len(losses)])
+        loss.number = number % len(losses)
+        return loss
 
     def update(given):
         notes.append("update")
-        same = len(given) == len(parameters)
-        same = same and all(one is other for one, other in zip(given, parameters, strict=True))
-        seen.append(
-            "others"
-            if not same
-            else ["none" if parameter.grad is None else parameter.grad for parameter in given]
+        if not all(isinstance(one, learner.Tensor) for one in given):
+            raise TypeError("these are not the parameters")
+        rate = rates[(notes.count("update") - 1) % len(rates)]
+        for one in given:
+            one.data = one.data - (0.0 if one.grad is None else rate * one.grad)
+
+    results, after = [], []
+    for _ in range(3):
+        for parameter in parameters if afresh else ():
+            parameter.grad = None
+        results.append(learner.train_step(loss_of, parameters, update))
+        after.append([parameter.data + 0.0 for parameter in parameters])
+        updates.append(", ".join(notes))
+    return results, after, updates[0]
+
+
+ask_cut_off, ask_trained = probe(cut_off), probe(trained)
+NO_TENSOR = ("`detach` should return a Tensor.", "A Tensor made from the data alone is a leaf.")
+RAISED_IN_DETACH = ("'Tensor'", "Tensor takes an array: that of a tensor is its `data`.")
+NO_LIST = "update takes the list of parameters, as train_step was given it."
+RAISED_IN_STEP = (
+    ("'function' object", "loss_of is a function: loss_of() computes the loss."),
+    ("not the parameters", NO_LIST),
+    ("not iterable", NO_LIST),
+    ("missing 1 required positional argument: 'given'", NO_LIST),
+)
+
+
+@exercise("detach", points=1.25, forbids=without("detach", "train_step"))
+def detach(student, rng):
+    draw = lambda: [numbers(rng, 2), numbers(rng, 3)]  # noqa: E731
+
+    def steps(afresh):
+        """What three steps are to give, what the learner's give, and what known mistakes give."""
+        many = [draw() for _ in range(9)], rng.uniform(0.1, 0.9, size=9).tolist()
+        asked = draw(), rng.uniform(1, 3, size=9).tolist(), *many, afresh
+        with expect.explained(*RAISED_IN_STEP):
+            got = expect.items(ask_trained(student, *asked), 3, what="the report")
+        knows = lambda which: MISTAKES.values(  # noqa: E731
+            "detach", lambda own: trained(own, *asked)[which], "train_step"
         )
+        return trained(answers, *asked), got, knows
 
-    for _ in range(len(values[1])):
-        notes, seen = [], []
-        result = learner.train_step(loss_of, parameters, update)
-        steps.append({"notes": notes, "seen": seen, "result": "none" if result is None else result})
-    return steps
-
-
-@exercise("detach", points=1.25)
-def judge_detach(student, rng):
-    with part("slope_past_detach", points=0.25):
-        how = "detach(x) is a number, 3, that happens to equal x. What is the slope of 3·x?"
-        expect.answer(student, "slope_past_detach", *answers.slope_past_detach(), how, rtol=0.001)
-    with part("detach: the same numbers, no past", points=0.35):
-        _judge_detached(student, answers.numbers(rng, 2, 2))
-    with part("train_step: loss, backward, update, each once", points=0.25):
-        for step in _steps(student, rng)[0]:
-            _judge_notes(step["notes"])
+    with part("detach: the same numbers, no past", points=0.5):
+        asked = numbers(rng, 2, 2), float(numbers(rng, 1)[0]), [numbers(rng, 2, 2) for _ in "ab"]
+        with expect.explained(RAISED_IN_DETACH):
+            got = ask_cut_off(student, *asked)
+        told(got, {"type": NO_TENSOR})
+        what = "the data", *(f"the gradient in {it}" for it in ("detach(a)", "a", "a's parent"))
+        knows = MISTAKES.values("detach", lambda own: cut_off(own, *asked), "detach")
+        expect.close(got, cut_off(answers, *asked), what=what, knows=knows)
+    with part("train_step: loss, backward, update, each once", points=0.3):
+        right, got, knows = steps(afresh=True)
+        order = f"Yours: {got[2] if type(got[2]) is str else ''}."
+        why = next((says for says, notes in knows(2) if notes == got[2]), order)
+        expect.that(
+            got[2] == right[2], "A step is: loss, backward, update, each once.", diagnosis=why
+        )
+        expect.close(got[1], right[1], what="the parameters after each step", knows=knows(1))
     with part("train_step: the update sees this step's gradients alone", points=0.25):
-        steps, _, slopes = _steps(student, rng)
-        for number, step in enumerate(steps):
-            _judge_notes(step["notes"])
-            _judge_seen(step["seen"][0], slopes, number)
-    with part("train_step: the loss comes back as a number", points=0.15):
-        steps, losses, _ = _steps(student, rng)
-        for step, loss in zip(steps, losses, strict=True):
-            _judge_loss(step["result"], loss)
-
-
-def _judge_detached(student, array):
-    with expect.explained(*answers.RAISED_IN_DETACH.items()):
-        got = detach(student, array)
-    expect.that(
-        "type" not in got,
-        "`detach` should return a Tensor.",
-        kind="type",
-        detail=f"It returned {got.get('type')}.",
-        diagnosis="A Tensor made from the data alone is a leaf.",
-    )
-    given = {"a.data": 2 * array}
-    expect.that(
-        got["kept"],
-        "detach cut the tensor that it was given.",
-        diagnosis="Others may still send gradients through a: make a new Tensor, leave a alone.",
-    )
-    expect.that(not got["same"], "detach returned the same tensor, past and all.")
-    expect.that(
-        not got["past"],
-        "The detached tensor still has parents, a pull or a gradient.",
-        diagnosis="A new leaf has none of them: give Tensor the data only.",
-    )
-    expect.close(got["data"], 2 * array, what="the data", given=given)
-
-
-def _steps(student, rng):
-    start = [answers.numbers(rng, 2), answers.numbers(rng, 3)]
-    losses = rng.uniform(1, 3, size=3).tolist()
-    slopes = [[answers.numbers(rng, 2), answers.numbers(rng, 3)] for _ in losses]
-    with expect.explained(*answers.RAISED_IN_STEP.items()):
-        steps = train_step(student, [start, losses], slopes)
-    return steps, losses, slopes
-
-
-def _judge_notes(notes):
-    known = {
-        ("loss", "update", "backward"): "update comes before backward: it would use the gradients"
-        " of the step before.",
-        ("loss", "backward"): "The parameters are never updated: call update(parameters).",
-        ("loss", "update"): "loss.backward() is never called: the update has no gradients to use.",
-        ("loss", "backward", "update", "update"): "update takes all parameters at once.",
-        ("loss", "loss", "backward", "update"): "The loss is computed twice: keep the tensor in a"
-        " variable.",
-        ("loss", "backward", "update", "loss"): "The loss is computed again for the result: keep"
-        " the tensor in a variable.",
-    }
-    expect.that(
-        notes == ["loss", "backward", "update"],
-        "A step is: loss, backward, update, each once.",
-        detail=f"Yours: {', '.join(notes) or 'nothing'}.",
-        diagnosis=known.get(tuple(notes), ""),
-    )
-
-
-def _judge_seen(seen, slopes, number):
-    given = f"In step {number + 1} of three."
-    expect.that(
-        seen != "others",
-        "update was given something else than the parameters.",
-        diagnosis="update takes the list of parameters, as train_step was given it.",
-    )
-    expect.that(
-        not any(isinstance(grad, str) for grad in seen),
-        "The update finds no gradients.",
-        given=given,
-        diagnosis="They were cleared between backward and update: clear before backward, or after"
-        " the update.",
-    )
-    right, known = answers.seen(slopes, number)
-    names = ("grad of the first parameter", "grad of the second")
-    expect.close(seen, right, what=names, given=given, knows=known)
-
-
-def _judge_loss(result, loss):
-    try:
-        expect.that(
-            not isinstance(result, str),
-            "train_step returned nothing.",
-            diagnosis="Is a return missing?",
+        right, got, knows = steps(afresh=False)
+        expect.close(got[1], right[1], what="the parameters after each step", knows=knows(1))
+    with part("train_step: the loss comes back as a number", points=0.2):
+        right, got, knows = steps(afresh=True)
+        graph = (
+            "Whoever keeps a tensor keeps the whole graph behind it alive, one more with each step."
+            " For a report, return float(loss.data)."
         )
-        expect.close(result, loss, what="the loss")
-        expect.that(
-            isinstance(result, float),
-            "The loss should be a plain float.",
-            kind="type",
-            diagnosis="An array of shape () is still an array: float(…) makes a number of it.",
-        )
-    except Fault as fault:
-        if fault.kind == "type" and not fault.diagnosis:
-            fault.diagnosis = (
-                "Whoever keeps a tensor keeps the whole graph behind it alive, one more with each"
-                " step. For a report, return float(loss.data)."
-            )
-        raise
+        for i, one in enumerate(expect.items(got[0], 3, what="the report", kind="list")):
+            with expect.otherwise(graph):
+                expect.number(one, what="the loss")
+            known = ((says, losses[i]) for says, losses in knows(0))
+            expect.close(one, right[0][i], what="the loss", knows=known)
+            why = "An array of shape () is still an array: float(…) makes a number of it."
+            plain = isinstance(one, float)
+            expect.that(plain, "The loss should be a plain float.", kind="type", diagnosis=why)
 
 
-@exercise("sgd_momentum", points=0.75, forbids={"sgd_momentum": ["torch"]})
-def judge_sgd_momentum(student, rng):
-    def judge(w, g, v, lr, momentum):
-        right, known = answers.sgd_momentum(w, g, v, lr, momentum)
-        got = student.sgd_momentum(w, g, v, lr, momentum)
+@exercise("sgd_momentum", points=0.75, forbids=without("sgd_momentum"))
+def sgd_momentum(student, rng):
+    def check(w, g, v, lr, momentum):
         given = {"w": w, "g": g, "v": v, "lr": lr, "momentum": momentum}
-        expect.close(got, right, what=("w", "v"), given=given, knows=known)
-        expect.unchanged(student)
-        return right
+        expect.answers(student, MISTAKES, "sgd_momentum", given, what=("w", "v"))
+        return answers.sgd_momentum(**given)
 
     with part("the first step, from rest", points=0.15):
-        w, g = answers.numbers(rng, 3), answers.numbers(rng, 3)
-        judge(w, g, np.zeros(3), 0.1, 0.9)
+        check(numbers(rng, 3), numbers(rng, 3), np.zeros(3), 0.1, 0.9)
     with part("a step in motion", points=0.35):
         for shape in ((3,), (2, 2)):
-            w, g, v = (answers.numbers(rng, *shape) for _ in range(3))
-            judge(w, g, v, float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.5, 0.9)))
+            w, g, v = (numbers(rng, *shape) for _ in range(3))
+            check(w, g, v, float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.5, 0.9)))
     with part("six steps while the learning rate falls, as torch.optim.SGD goes", points=0.25):
-        w, v = answers.numbers(rng, 3), np.zeros(3)
+        w, v = numbers(rng, 3), np.zeros(3)
         for step in range(6):
-            w, v = judge(w, answers.numbers(rng, 3), v, 0.3 / (step + 1), 0.8)
+            w, v = check(w, numbers(rng, 3), v, 0.3 / (step + 1), 0.8)
 
 
-@exercise("adam", points=1.25, forbids={"adam": ["torch"]})
-def judge_adam(student, rng):
-    def judge(state, g, t, lr, betas, eps, which):
-        w, m, u = state
-        right, known = answers.adam(w, m, u, g, t, lr, betas, eps)
+@exercise("adam", points=1.25, forbids=without("adam"))
+def adam(student, rng):
+    what = ("w", "m", "u")
+
+    def check(w, g, m, u, t, which, lr=0.1, betas=(0.2, 0.3), eps=0.1):
+        """The parts `which` of one step's result are right."""
         given = {"w": w, "g": g, "m": m, "u": u, "t": t, "lr": lr, "betas": betas, "eps": eps}
-        got = expect.items(
-            student.adam(w, g, m, u, t, lr, betas, eps), 3, what="the result (w, m, u)", given=given
-        )
+        right, got = answers.adam(**given), student.adam(*given.values())
+        expect.items(got, 3, what="the result (w, m, u)", given=given)
         for i in which:
-            name = ("w", "m", "u")[i]
-            expect.close(got[i], right[i], what=name, given=given, knows=known[i])
-        expect.unchanged(student)
-        return right
+            knows = MISTAKES.values("adam", lambda own, i=i: own.adam(**given)[i], "adam")
+            expect.close(got[i], right[i], what=what[i], given=given, knows=knows)
 
-    def any_state(t):
-        w, g, m = (answers.numbers(rng, 3) for _ in range(3))
-        return (w, m, abs(answers.numbers(rng, 3))), g, t, 0.1, (0.2, 0.3), 0.1
+    def state():
+        w, g, m = (numbers(rng, 3) for _ in range(3))
+        return w, g, m, abs(numbers(rng, 3))
 
-    with part("adam_step_ratio", points=0.25):
-        how = "Put t = 1 and m = u = 0 into the formulas: which power of g is above the line, and"
-        how += " which below?"
-        expect.answer(student, "adam_step_ratio", *answers.adam_step_ratio(), how, rtol=0.001)
-    with part("the running means m and u", points=0.3):
+    with part("the running means m and u", points=0.4):
         for t in (1, 4):
-            judge(*any_state(t), which=(1, 2))
-    with part("the step, corrected for the start at 0", points=0.45):
-        zeros = np.zeros(3)
-        w, g = answers.numbers(rng, 3), answers.numbers(rng, 3)
-        judge((w, zeros, zeros), g, 1, 0.1, (0.8, 0.95), 0.1, which=(0,))
-        judge(*any_state(3), which=(0,))
-    with part("six steps, as torch.optim.Adam goes", points=0.25):
-        state = answers.numbers(rng, 3), np.zeros(3), np.zeros(3)
+            check(*state(), t, which=(1, 2))
+    with part("the step, corrected for the start at 0", points=0.6):
+        check(*state(), 3, which=(0,))
+        expect.unchanged(student)
+        w, g, zeros = numbers(rng, 3), numbers(rng, 3), np.zeros(3)
+        check(w, g, zeros, zeros, 1, which=(0,), betas=(0.8, 0.95))
+    with part("six steps, as torch.optim.Adam goes, with its β and ε", points=0.25):
+        w, m, u = numbers(rng, 3), np.zeros(3), np.zeros(3)
         for t in range(1, 7):
-            g = answers.numbers(rng, 3)
-            state = judge(state, g, t, 0.01, (0.9, 0.999), 1e-8, which=(0, 1, 2))
+            g = numbers(rng, 3) * (1e-6 if t == 1 else 1.0)
+            given = {"w": w, "g": g, "m": m, "u": u, "t": t, "lr": 0.01}
+            expect.answers(student, MISTAKES, "adam", given, what=what)
+            w, m, u = answers.adam(**given)
+
+
+WHY = {
+    "fx_on_where": {
+        "one": "To take a branch, somebody has to know a truth value. Is one asked for here?",
+        "error": "Nobody asks the proxy whether it is true: `torch.where` is an operation.",
+    },
+    "fx_on_flag": {
+        "both": "The tracer runs the function once, and Python enters one branch.",
+        "error": "`flag` is an ordinary Python value, no proxy: an `if` can ask it.",
+    },
+    "why_both": {
+        "a": "Where each operation takes long, planning gains little; branching still matters.",
+        "c": "Your engine has just found gradients without a declared graph.",
+        "d": "The numbers are the same; what differs is when and in which order the work is done.",
+    },
+}
 
 
 @exercise("three_ways", points=1)
-def judge_three_ways(student, rng):
+def three_ways(student, rng):
     with part("calls_in_trace", points=0.25):
+        known = dict(MISTAKES.written("three_ways", "calls_in_trace"))
         how = "The loop runs while the graph is written down. What does each round apply?"
-        expect.answer(student, "calls_in_trace", *answers.calls_in_trace(), how, rtol=0.001)
-    for name, known in answers.THREE_WAYS.items():
+        expect.answer(student, "calls_in_trace", answers.calls_in_trace, known, how, rtol=0.001)
+    for name, wrong in WHY.items():
         with part(name, points=0.25):
-            expect.choice(student, name, *known)
+            expect.choice(student, name, getattr(answers, name), wrong)

@@ -1,572 +1,1202 @@
-"""The answers of lab 03: the right one, and those that known misconceptions lead to.
+"""The answers of lab 03, by the lab's own names, and the mistakes that are known.
 
-Most functions return (right, known): the value to expect, and wrong values by their diagnoses.
-Small graphs are lists: for each tensor, in an order that is topological, the places of its parents.
+The checks run both beside the learner's: what is right for an exercise, and what a mistake leads
+to, is what the same probe reports of these.
 """
 
-from typing import Any
+import itertools
+import sys
 
 import numpy as np
 
-IN_PLACE = (
-    "`p.grad += share` changes an array that others hold, too: add hands one and the same dY to"
-    " both its parents. `p.grad = p.grad + share` makes a new one."
-)
-
-# What an exception's text says about what was meant.
-RAISED_IN_BACKWARD = {
-    "'NoneType' object is not callable": "A leaf has no pull: pass it by.",
-    "truth value of an array": "Whether there is a gradient yet is asked by `p.grad is None`.",
-    "read-only": IN_PLACE,
-    "sequence": "pull returns a tuple, one share for each parent: zip pairs them.",
-}
-RAISED_IN_DETACH = {"'Tensor'": "Tensor takes an array: that of a tensor is its `data`."}
-RAISED_IN_STEP = {"'function' object": "loss_of is a function: loss_of() computes the loss."}
-
-# One misconception a line; the formatter would make three of it.
-_PROXY = "A proxy stands for a value that is not there yet."
-# The right word, and the replies to the wrong ones.
-THREE_WAYS = {
-    "fx_on_if": (
-        "error",
-        {
-            "both": f"{_PROXY} The tracer runs your function once and never sees the branch that Python"
-            " does not enter.",
-            "one": f"{_PROXY} To take a branch, Python has to ask it whether it is true.",
-        },
-    ),
-    "yours_on_if": (
-        "one",
-        {
-            "both": "An operation gets into the graph by running. How many branches ran?",
-            "error": "Your tensors carry their numbers, so Python can compare them.",
-        },
-    ),
-    "why_both": (
-        "b",
-        {
-            "a": "Where each operation takes long, planning gains little, and an `if` on a value or a"
-            " print is worth much.",
-            "c": "Your engine has just found gradients without a declared graph.",
-            "d": "The numbers are the same; what differs is when and in which order the work is done.",
-        },
-    ),
-}
+from grading.checks.mistakes import Known, Mistake, Table, variants
 
 
-def inputs(rng, op):
-    """Pairs (arrays, options) to try an operation with."""
-    if op == "matmul":
-        shapes = ((2, 2), (2, 2)), ((2, 3), (3, 4))
-        return [((numbers(rng, *one), numbers(rng, *other)), {}) for one, other in shapes]
-    if op == "total":
-        square, wide = numbers(rng, 3, 3), numbers(rng, 2, 3)
-        return [((square,), {}), ((square,), {"axis": 0}), ((square,), {"axis": 1}), ((wide,), {})]
-    if op == "relu":
-        return [((_both_signs_and_zero(rng, 2, 3),), {})]
-    return [((numbers(rng, *shape), numbers(rng, *shape)), {}) for shape in ((3,), (2, 2))]
+class Tensor:
+    """The lab's own, which is given there."""
+
+    def __init__(self, data, op="", parents=(), pull=None, name=""):
+        self.data = np.asarray(data, dtype=np.float64)
+        self.op, self.parents, self.pull, self.name = op, tuple(parents), pull, name
+        self.grad = None
 
 
-def value(op, arrays, axis=None):
-    a, b = arrays[0], arrays[-1]
-    if op == "add":
-        return a + b, {"That is the product.": a * b}
-    if op == "mul":
-        return a * b, {"That is the matrix product: mul works number by number.": a @ b}
-    if op == "matmul":
-        known = (
-            {"That is the product number by number: a @ b is the matrix product.": a * b}
-            if (a.shape == b.shape)
-            else {}
-        )
-        return a @ b, known
-    if op == "relu":
-        return np.maximum(a, 0), {
-            "That is the absolute value.": abs(a),
-            "That is the slope of relu, not its value.": (a > 0).astype(float),
-        }
-    if axis is None:
-        return float(a.sum()), {
-            "That is the mean.": a.mean(),
-            "Without an axis the sum is one number, of shape (): no axis stays.": a.sum(
-                keepdims=True
-            ),
-        }
-    return a.sum(axis=axis, keepdims=True), {
-        "The axis that was summed is gone: keepdims=True keeps it, of length 1.": a.sum(axis=axis),
-        "Everything is summed: sum along the axis that is given.": a.sum(),
-        "That is the sum along the other axis.": a.sum(axis=1 - axis, keepdims=True),
-        "That is the mean along the axis.": a.mean(axis=axis, keepdims=True),
-    }
+def add(a, b):
+    return Tensor(a.data + b.data, "add", (a, b), lambda dY: (dY, dY))
 
 
-def shares(op, arrays, dY, axis=None):
-    """For each input: (right, known), of the gradient in it."""
-    a, b = arrays[0], arrays[-1]
-    if op == "add":
-        return [_add_share(a, dY), _add_share(b, dY)]
-    if op == "mul":
-        return [_mul_share(a, b, dY), _mul_share(b, a, dY)]
-    if op == "matmul":
-        return [_matmul_share(a, b, dY, first=True), _matmul_share(a, b, dY, first=False)]
-    if op == "relu":
-        return [
-            (
-                dY * (a > 0),
-                {
-                    "That is the slope alone: multiply it by what arrives, dY.": (a > 0).astype(
-                        float
-                    ),
-                    "dY went through unchanged: where a is negative, relu's slope is 0.": dY,
-                    "The sign of a decides what passes, not that of dY.": np.maximum(dY, 0),
-                    "That is dY times relu's value: it should be dY times its slope, 1 or 0.": dY
-                    * np.maximum(a, 0),
-                    "It is the wrong way round: dY passes where a is positive.": dY * (a < 0),
-                    "The slope at 0 is 0: dY passes where a > 0, not where a ≥ 0.": dY * (a >= 0),
-                },
-            )
-        ]
-    whole = np.ones_like(a) * dY
-    return [
-        (
-            whole,
-            {
-                "It is divided by how many numbers were summed: that is the mean's gradient.": whole
-                / (a.size if axis is None else a.shape[axis]),
-                "The shape is still that of the sum: each number that was summed gets the sum's gradient,"
-                " so repeat dY to the shape of a.": dY,
-                "Each number's slope in the sum is 1, not the number itself.": whole * a,
-                "dY is missing: the slope of the sum is 1, times what arrives.": np.ones_like(a),
-            },
-        )
-    ]
+def mul(a, b):
+    return Tensor(a.data * b.data, "mul", (a, b), lambda dY: (dY * b.data, dY * a.data))
 
 
-def _add_share(a, dY):
-    return dY, {
-        "The slope of a sum is 1, times what arrives: dY is missing.": np.ones_like(dY),
-        "In a sum the values do not matter: the slope is 1, whatever a is.": dY * a,
-        "In a sum, each input gets all of dY, not half.": dY / 2,
-        "The second is added, not subtracted: its slope is 1.": -dY,
-    }
+def matmul(a, b):
+    return Tensor(a.data @ b.data, "matmul", (a, b), lambda dY: (dY @ b.data.T, a.data.T @ dY))
 
 
-def _mul_share(own, other, dY):
-    return dY * other, {
-        "Its own value is taken: the slope of a·b in a is b.": dY * own,
-        "That is the slope alone: multiply it by what arrives, dY.": other,
-        "dY went through unchanged: the slope of a·b in a is b.": dY,
-        "That is dY times the product: the slope of a·b in a is b alone.": dY * own * other,
-        "That is a sum: the chain rule multiplies dY and the slope.": dY + other,
-    }
+def relu(a):
+    return Tensor(np.maximum(a.data, 0), "relu", (a,), lambda dY: (dY * (a.data > 0),))
 
 
-def _matmul_share(a, b, dY, *, first):
-    right = dY @ b.T if first else a.T @ dY
-    if a.shape != b.shape:
-        return right, {"It is the gradient's transpose.": right.T}
-    own = (
-        {
-            "b is not transposed: on the way back dY goes through b's transpose.": dY @ b,
-            "The order is wrong: dY comes first, then b's transpose.": b.T @ dY,
-        }
-        if first
-        else {
-            "a is not transposed: on the way back dY goes through a's transpose.": a @ dY,
-            "The order is wrong: a's transpose comes first, then dY.": dY @ a.T,
-        }
-    )
-    return right, own | {
-        "That is the rule of mul, number by number: this is a matrix product.": dY
-        * (b if first else a),
-        "That is the gradient in the other input: pull returns them in the order (a, b).": a.T @ dY
-        if first
-        else dY @ b.T,
-    }
+def total(a, axis=None):
+    Y = a.data.sum(axis=axis, keepdims=axis is not None)
+    return Tensor(Y, "sum", (a,), lambda dY: (np.broadcast_to(dY, a.data.shape),))
 
 
 def unbroadcast(dY, shape):
-    extra = dY.ndim - len(shape)
-    ones = tuple(extra + axis for axis, n in enumerate(shape) if n < dY.shape[extra + axis])
-    axes = (*range(extra), *ones)
-    right = dY.sum(axis=axes).reshape(shape)
-    count = dY.size / right.size
-    first = tuple(0 if axis in axes else slice(None) for axis in range(dY.ndim))
-    known = {
-        "That is the mean: each place where the number was used has a share, and shares add up.": right
-        / count,
-        "That is the largest share: shares add up.": dY.max(axis=axes).reshape(shape)
-        if axes
-        else right,
-        "That is the share of the first place alone: all of them add up.": dY[first].reshape(shape),
-        "Nothing is summed: each number was used in several places, whose shares add up.": dY,
-        "Everything is summed into one number: sum only the axes that were repeated.": dY.sum(),
-        "The axis of length 1 is gone: keepdims=True keeps it.": dY.sum(axis=axes),
-        "Only axes missing on the left are summed: those of length 1 were repeated, too.": dY.sum(
-            axis=tuple(range(extra))
-        ),
-        "Only axes of length 1 are summed: those missing on the left were repeated, too.": dY.sum(
-            axis=ones, keepdims=True
-        ),
-        "Axes missing on the left should be gone afterwards: only those of length 1 stay.": dY.sum(
-            axis=axes, keepdims=True
-        ),
-        "Axis 0 is summed, whatever the shape: look which axes were repeated.": dY.sum(axis=0),
-        "The last axis is summed, whatever the shape: look which axes were repeated.": dY.sum(
-            axis=-1
-        ),
-    }
-    if right.ndim == 2 == dY.ndim and dY.shape[0] == dY.shape[1] and len(axes) == 1:
-        known["It is summed along the axis that stays: the one of length 1 was repeated."] = dY.sum(
-            axis=1 - axes[0]
-        ).reshape(shape)
-    known = {why: wrong for why, wrong in known.items() if not _equal(wrong, right)}
-    return (float(right) if right.shape == () else right), known
+    dX = dY.sum(axis=tuple(range(dY.ndim - len(shape))))
+    repeated = tuple(axis for axis, length in enumerate(shape) if length == 1)
+    return dX.sum(axis=repeated, keepdims=True)
 
 
-def small_graphs(rng):
-    """Graphs with short cuts, on which an order by distance or by first visit goes wrong."""
-    short = [[], [0], [1], [0, 2]]
-    other = [[], [0], [1], [2, 0]]
-    square = [[], [0, 0], [0, 1], [2, 1]]
-    wide = [[] for _ in range(2)]
-    for n in range(2, 8):
-        wide.append([n - 1, *rng.permutation(n - 1)[:2].tolist()])
-    mixed = [rng.permutation(before).tolist() if len(before) > 1 else before for before in wide]
-    return [short, other, square, mixed, [[]]]
+def topological_order(root):
+    order, visited = [], set()
+    stack = [(root, False)]
+    while stack:
+        tensor, parents_done = stack.pop()
+        if parents_done:
+            order.append(tensor)
+        elif id(tensor) not in visited:
+            visited.add(id(tensor))
+            stack.append((tensor, True))
+            stack.extend((parent, False) for parent in tensor.parents)
+    return order
 
 
-def wrong_order(orders, graphs):
-    """The misconception behind orders, one for each graph, in which a tensor comes too early."""
-    pairs = list(zip(orders, graphs, strict=True))
-
-    def made_by(rule):
-        """All orders, or all turned round, are those that a rule gives."""
-        return any(all(order[::turn] == rule(graph) for order, graph in pairs) for turn in (1, -1))
-
-    if all(_is_topological(order[::-1], parents) for order, parents in pairs):
-        return "It is the wrong way round: parents first, the root last."
-    if made_by(lambda parents: _first_visits(parents, 1)) or made_by(
-        lambda parents: _first_visits(parents, -1)
-    ):
-        return "A tensor goes onto the list before its parents are done: append it after they were."
-    if made_by(_breadth_first):
-        return (
-            "That is the order by distance from the root. A tensor with a short way and a long one"
-            " to the root has to wait for the long one."
-        )
-    return "Append a tensor only when all its parents have been appended."
+def backward(order):
+    loss = order[-1]
+    loss.grad = np.ones_like(loss.data)
+    for tensor in reversed(order):
+        if tensor.pull is not None:
+            shares = tensor.pull(tensor.grad)
+            for parent, share in zip(tensor.parents, shares, strict=True):
+                parent.grad = np.array(share) if parent.grad is None else parent.grad + share
 
 
-def missing(absent, parents):
-    if absent == {len(parents) - 1}:
-        return "The root belongs to the order, as its last."
-    leaves = {i for i, before in enumerate(parents) if not before}
-    if absent <= leaves:
-        return "Leaves belong to the order, too: they are where gradients are wanted."
-    return (
-        "Follow all parents of each tensor, and theirs, down to the leaves. And tell tensors apart"
-        " by id(tensor): names and numbers may be equal."
-    )
+def detach(a):
+    return Tensor(a.data)
 
 
-def described(parents):
-    """A small graph in words; tensors are called a, b, c …"""
-    made = [f"{letters([i])} from {letters(before)}" for i, before in enumerate(parents) if before]
-    return f"For the graph: {'; '.join(made)}." if made else "For a root that is a leaf."
-
-
-def letters(places):
-    return ", ".join(chr(97 + i) if 0 <= i < 26 else f"number {i}" for i in places)
-
-
-def chain(rng):
-    """Tensors of shape (2,), (2,), () one after another: (parents, weights, starts)."""
-    weights = [[], *([float(w)] for w in numbers(rng, 2))]
-    return [[], [0], [1]], weights, [numbers(rng, 2), numbers(rng, 2), np.array(1.5)]
-
-
-def shared_graphs(rng):
-    """Tensors with several children, or used twice by one."""
-    shapes = [
-        [[], [], [0, 1], [0], [2, 3]],
-        [[], [0, 0], [1, 1]],
-        [[], [0], [1, 0], [2, 0, 1]],
-    ]
-    return [
-        (
-            parents,
-            [numbers(rng, len(before)).tolist() for before in parents],
-            [numbers(rng, 2) for _ in parents],
-        )
-        for parents in shapes
-    ]
-
-
-def handed_on(rng):
-    """A tensor that hands one and the same dY to both parents, as add does: the weights are 1."""
-    parents = [[], [0], [0, 1], [2, 1]]
-    weights = [[], [1], [1, 1], [1, float(numbers(rng, 1)[0] + 4)]]
-    return parents, weights, [numbers(rng, 2) for _ in parents]
-
-
-def weighted(parents, weights, shared):
-    """A small graph as formulas; shared: as in `gradients` of the checks."""
-    sums = []
-    for i, (before, ws) in enumerate(zip(parents, weights, strict=True)):
-        terms = [f"{w:g}·{letters([p])}" for p, w in zip(before, ws, strict=True)]
-        sums += [f"{letters([i])} = {' + '.join(terms)}"] * bool(terms)
-    text = f"For {'; '.join(sums)}; the loss is {letters([len(parents) - 1])}".replace("+ -", "− ")
-    again = f", and once more for a new graph from the same {letters(range(shared))}" * bool(shared)
-    return f"{text}{again}."
-
-
-def gradients(parents, weights, starts, shared):
-    """grad of every tensor after backward over the graph, and, with shared, over a second one."""
-
-    def run(join, *, seed=1.0, keep=shared):
-        """The gradients if shares are joined so, and the second call finds `keep` old ones."""
-        grads = [None] * len(parents)
-        for _ in range(2 if shared else 1):
-            grads = [*grads[:keep], *[None] * (len(parents) - keep)]
-            grads[-1] = np.ones(starts[-1].shape) * seed
-            for i in reversed(range(len(parents))):
-                for p, w in zip(parents[i], weights[i], strict=True):
-                    fits = starts[p].shape == starts[i].shape
-                    share = w * grads[i] if fits else np.full(starts[p].shape, w * grads[i])
-                    grads[p] = share if grads[p] is None else join(grads[p], share)
-        return grads
-
-    def add(old, new):
-        return old + new
-
-    right = run(add)
-    known = {
-        "The second call replaces what the first left in the leaves. Gradients add up from call to"
-        " call; clearing them is for zero_grad.": run(add, keep=0),
-        "The last share replaces those before it: gradients of several paths add up.": run(
-            lambda old, new: new
-        ),
-        "Only the first share is kept: gradients of several paths add up.": run(
-            lambda old, new: old
-        ),
-        "Shares are multiplied: slopes multiply along a path, and add up over paths.": run(
-            lambda old, new: old * new
-        ),
-        "Shares are averaged: they add up.": run(lambda old, new: (old + new) / 2),
-        "Backward starts with the loss's own value: its gradient in itself is 1.": run(
-            add, seed=starts[-1]
-        ),
-    }
-    if not shared and all(one.shape == starts[0].shape for one in starts):
-        known[IN_PLACE] = _aliased(parents, weights, starts)
-    return right, {why: wrong for why, wrong in known.items() if not all(map(_equal, wrong, right))}
-
-
-def _aliased(parents, weights, starts):
-    """The gradients if shares of weight 1 are the very array that came, and sums made in place."""
-    grads: list[Any] = [None] * len(parents)
-    grads[-1] = np.ones(starts[-1].shape)
-    for i in reversed(range(len(parents))):
-        handed = [grads[i] if w == 1 else w * grads[i] for w in weights[i]]
-        for p, share in zip(parents[i], handed, strict=True):
-            if grads[p] is None:
-                grads[p] = share
-            else:
-                grads[p] += share
-    return grads
-
-
-def slope_past_detach():
-    return 3.0, {
-        "That is the slope of x·x: detach lets no gradient pass, which leaves one path.": 6.0,
-        "The gradient still passes through the first x.": 0.0,
-        "That is the value of y, not its slope in x.": 9.0,
-        "Only the path through detach is cut: the slope along the other one is detach(x).": 1.0,
-    }
-
-
-def seen(slopes, number):
-    """The gradients that the update of a step should see."""
-    so_far = [sum(column) for column in zip(*slopes[: number + 1], strict=True)]
-    stale = (
-        "The gradients of earlier steps are still in it: without zero_grad they add up from step to"
-        " step."
-    )
-    return list(slopes[number]), {stale: so_far} if number else {}
+def train_step(loss_of, parameters, update):
+    for parameter in parameters:
+        parameter.grad = None
+    loss = loss_of()
+    loss.backward()
+    update(parameters)
+    return float(loss.data)
 
 
 def sgd_momentum(w, g, v, lr, momentum):
-    new = momentum * v + g
-    right = w - lr * new, new
-    inside = momentum * v + lr * g
-    damped = momentum * v + (1 - momentum) * g
-    known = {
-        "The learning rate is inside v: that is the other form, where a falling rate acts later.": (
-            w - inside,
-            inside,
-        ),
-        "The learning rate is inside v, and v has a minus.": (
-            w + momentum * v - lr * g,
-            momentum * v - lr * g,
-        ),
-        "The gradient counts 1 − momentum: that is a mean, as in Adam; torch's v is a sum.": (
-            w - lr * damped,
-            damped,
-        ),
-        "w moves by the old v: make the new v first.": (w - lr * v, new),
-        "w moves by the gradient alone: it should move by v.": (w - lr * g, new),
-        "That is Nesterov's form, which looks a step ahead.": (w - lr * (g + momentum * new), new),
-        "It goes up the slope: the loss falls against v.": (w + lr * new, new),
-        "The momentum is missing: old v counts in full.": (w - lr * (v + g), v + g),
-        "The momentum weakens the old v alone, not the gradient.": (
-            w - lr * momentum * (v + g),
-            momentum * (v + g),
-        ),
-        "The learning rate is missing in the step.": (w - new, new),
-        "v is returned as it came: the next step needs the new one.": (right[0], v),
-        "The order is (w, v).": (new, right[0]),
-    }
-    return right, {why: wrong for why, wrong in known.items() if not all(map(_equal, wrong, right))}
+    v = momentum * v + g
+    return w - lr * v, v
 
 
-def adam(w, m, u, g, t, lr, betas, eps):
-    """(right, known), where known has for each of w, m, u its own wrong values."""
-    one, two = betas
+def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
+    beta1, beta2 = betas
+    m = beta1 * m + (1 - beta1) * g
+    u = beta2 * u + (1 - beta2) * g**2
+    m_hat, u_hat = m / (1 - beta1**t), u / (1 - beta2**t)
+    return w - lr * m_hat / (np.sqrt(u_hat) + eps), m, u
 
-    def means(one, two, square=None):
-        return one * m + (1 - one) * g, two * u + (1 - two) * (g**2 if square is None else square)
 
-    def moved(new, other, *, t=t, eps=eps, root=np.sqrt, sign=-1.0, first=one, second=two):
-        with np.errstate(all="ignore"):
-            top, below = new / (1 - first**t), other / (1 - second**t)
-            return w + sign * lr * top / (root(below) + eps)
+calls_in_trace = 12
+fx_on_where = "both"
+fx_on_flag = "one"
+why_both = "b"
 
-    new_m, new_u = means(one, two)
-    top, below = new_m / (1 - one**t), new_u / (1 - two**t)
-    swapped = means(two, one)
-    usual = means(0.9, 0.999)
-    norm = means(one, two, (g**2).sum())[1]
+
+_add, _add_otherwise = variants("tensor_ops", "def add(a, b):\n    return {all}")
+
+
+def _added(value="a.data + b.data", parents="a, b", pull="(dY, dY)"):
+    return f'Tensor({value}, "add", ({parents}), lambda dY: {pull})'
+
+
+_mul, _mul_otherwise = variants(
+    "tensor_ops",
+    'def mul(a, b):\n    return Tensor({value}, "mul", (a, b), lambda dY: {pull})',
+    value="a.data * b.data",
+    pull="(dY * b.data, dY * a.data)",
+)
+_matmul, _ = variants(
+    "tensor_ops",
+    'def matmul(a, b):\n    return Tensor({value}, "matmul", (a, b), lambda dY: {pull})',
+    value="a.data @ b.data",
+    pull="(dY @ b.data.T, a.data.T @ dY)",
+)
+_relu, _relu_otherwise = variants(
+    "tensor_ops",
+    'def relu(a):\n    return Tensor({value}, "relu", (a,), lambda dY: {pull})',
+    value="np.maximum(a.data, 0)",
+    pull="(dY * (a.data > 0),)",
+)
+_total, _total_otherwise = variants(
+    "tensor_ops",
+    'def total(a, axis=None):\n    return Tensor({value}, "sum", (a,), lambda dY: {pull})',
+    value="a.data.sum(axis=axis, keepdims=axis is not None)",
+    pull="(np.ones_like(a.data) * dY,)",
+)
+_OPS = [
+    _add("product", 1.7, "That is the product.", all=_added("a.data * b.data")),
+    _add(
+        "dY missing",
+        1.7,
+        "The slope of a sum is 1, times what arrives: dY is missing.",
+        all=_added(pull="(np.ones_like(dY),) * 2"),
+    ),
+    _add(
+        "values matter",
+        1.7,
+        "In a sum the values do not matter: the slope is 1, whatever a is.",
+        all=_added(pull="(dY * a.data, dY * b.data)"),
+    ),
+    _add(
+        "half",
+        1.7,
+        "In a sum, each input gets all of dY, not half.",
+        all=_added(pull="(dY / 2, dY / 2)"),
+    ),
+    _add(
+        "minus",
+        1.7,
+        "The second is added, not subtracted: its slope is 1.",
+        all=_added(pull="(dY, -dY)"),
+    ),
+    _add_otherwise("an array", 1.7, "Wrap the array", all="a.data + b.data"),
+    _add_otherwise(
+        "no pull", 1.7, "pass it without calling", all='Tensor(a.data + b.data, "add", (a, b))'
+    ),
+    _add_otherwise("parents' data", 1.7, "not their data", all=_added(parents="a.data, b.data")),
+    _add_otherwise("no parents", 1.7, "a tuple of the input tensors", all=_added(parents="")),
+    _add_otherwise("one share", 1.7, "one gradient for each parent", all=_added(pull="(dY,)")),
+    _mul(
+        "matrix product",
+        1.6,
+        "That is the matrix product: mul works number by number.",
+        value="a.data @ b.data",
+    ),
+    _mul(
+        "own value",
+        1.6,
+        "Its own value is taken: the slope of a·b in a is b.",
+        pull="(dY * a.data, dY * b.data)",
+    ),
+    _mul(
+        "slope alone",
+        1.6,
+        "That is the slope alone: multiply it by what arrives, dY.",
+        pull="(b.data, a.data)",
+    ),
+    _mul(
+        "unchanged", 1.6, "dY went through unchanged: the slope of a·b in a is b.", pull="(dY, dY)"
+    ),
+    _mul(
+        "times the product",
+        1.6,
+        "That is dY times the product: the slope of a·b in a is b alone.",
+        pull="(dY * a.data * b.data,) * 2",
+    ),
+    _mul(
+        "sum",
+        1.6,
+        "That is a sum: the chain rule multiplies dY and the slope.",
+        pull="(dY + b.data, dY + a.data)",
+    ),
+    _mul_otherwise(
+        "dY in place, in mul",
+        1.6,
+        "changes dY in place",
+        pull="(np.multiply(dY, b.data, out=dY), dY * a.data)",
+    ),
+    _matmul(
+        "number by number",
+        1.5,
+        "That is the product number by number: a @ b is the matrix product.",
+        value="a.data * b.data",
+    ),
+    _matmul(
+        "not transposed",
+        1.5,
+        "b is not transposed: on the way back dY goes through b's transpose.",
+        pull="(dY @ b.data, a.data.T @ dY)",
+    ),
+    _matmul(
+        "a not transposed",
+        1.5,
+        "a is not transposed: on the way back dY goes through a's transpose.",
+        pull="(dY @ b.data.T, a.data @ dY)",
+    ),
+    _matmul(
+        "order",
+        1.5,
+        "The order is wrong: dY comes first, then b's transpose.",
+        pull="(b.data.T @ dY, a.data.T @ dY)",
+    ),
+    _matmul(
+        "order, a",
+        1.5,
+        "The order is wrong: a's transpose comes first, then dY.",
+        pull="(dY @ b.data.T, dY @ a.data.T)",
+    ),
+    _matmul(
+        "changed places",
+        1.5,
+        "That is the gradient in the other input: pull returns them in the order (a, b).",
+        pull="(a.data.T @ dY, dY @ b.data.T)",
+    ),
+    _matmul(
+        "as in mul",
+        1.5,
+        "That is the rule of mul, number by number: this is a matrix product.",
+        pull="(dY * b.data, dY * a.data)",
+    ),
+    _matmul(
+        "transposes",
+        1.5,
+        "It is the gradient's transpose.",
+        pull="(b.data @ dY.T, dY.T @ a.data)",
+    ),
+    _relu("absolute", 1.65, "That is the absolute value.", value="abs(a.data)"),
+    _relu(
+        "slope for value",
+        1.65,
+        "That is the slope of relu, not its value.",
+        value="1.0 * (a.data > 0)",
+    ),
+    _relu(
+        "slope of relu alone",
+        1.65,
+        "That is the slope alone: multiply it by what arrives, dY.",
+        pull="(1.0 * (a.data > 0),)",
+    ),
+    _relu(
+        "through relu",
+        1.65,
+        "dY went through unchanged: where a is negative, relu's slope is 0.",
+        pull="(dY,)",
+    ),
+    _relu(
+        "sign of dY",
+        1.65,
+        "The sign of a decides what passes, not that of dY.",
+        pull="(np.maximum(dY, 0),)",
+    ),
+    _relu(
+        "times its value",
+        1.65,
+        "That is dY times relu's value: it should be dY times its slope, 1 or 0.",
+        pull="(dY * np.maximum(a.data, 0),)",
+    ),
+    _relu(
+        "the wrong way round",
+        1.65,
+        "It is the wrong way round: dY passes where a is positive.",
+        pull="(dY * (a.data < 0),)",
+    ),
+    _relu(
+        "slope 1 at 0",
+        1.65,
+        "The slope at 0 is 0: dY passes where a > 0, not where a ≥ 0.",
+        pull="(dY * (a.data >= 0),)",
+    ),
+    _relu_otherwise("comma", 1.65, "A tuple of one needs its comma", pull="dY * (a.data > 0)"),
+    _relu_otherwise(
+        "input in place",
+        1.65,
+        "changes its inputs in place",
+        value="np.maximum(a.data, 0, out=a.data)",
+    ),
+    _relu_otherwise(
+        "dY in place",
+        1.65,
+        "changes dY in place",
+        pull="(np.multiply(dY, a.data > 0, out=dY),)",
+    ),
+    _total(
+        "mean", 1.55, "That is the mean.", value="a.data.mean(axis=axis, keepdims=axis is not None)"
+    ),
+    _total(
+        "axes kept",
+        1.55,
+        "Without an axis the sum is one number, of shape (): no axis stays.",
+        value="a.data.sum(axis=axis, keepdims=True)",
+    ),
+    _total(
+        "axis gone",
+        1.55,
+        "The axis that was summed is gone: keepdims=True keeps it, of length 1.",
+        value="a.data.sum(axis=axis)",
+    ),
+    _total(
+        "axis ignored",
+        1.55,
+        "Everything is summed: sum along the axis that is given.",
+        value="a.data.sum()",
+    ),
+    _total(
+        "other axis",
+        1.55,
+        "That is the sum along the other axis.",
+        value="a.data.sum() if axis is None else a.data.sum(axis=1 - axis, keepdims=True)",
+    ),
+    _total(
+        "mean's gradient",
+        1.55,
+        "It is divided by how many numbers were summed: that is the mean's gradient.",
+        pull="(np.ones_like(a.data) * dY / (a.data.size if axis is None else a.data.shape[axis]),)",
+    ),
+    _total(
+        "divided by all",
+        1.55,
+        "It is divided by how many numbers were summed: that is the mean's gradient.",
+        pull="(np.ones_like(a.data) * dY / a.data.size,)",
+    ),
+    _total(
+        "not repeated",
+        1.55,
+        "The shape is still that of the sum: each number that was summed gets the sum's gradient,"
+        " so repeat dY to the shape of a.",
+        pull="(dY,)",
+    ),
+    _total(
+        "times a",
+        1.55,
+        "Each number's slope in the sum is 1, not the number itself.",
+        pull="(a.data * dY,)",
+    ),
+    _total(
+        "sum's dY missing",
+        1.55,
+        "dY is missing: the slope of the sum is 1, times what arrives.",
+        pull="(np.ones_like(a.data),)",
+    ),
+    _total(
+        "dY summed",
+        1.55,
+        "dY is summed, too: with an axis, each row or column has its own.",
+        pull="(np.full(a.data.shape, dY.sum()),)",
+    ),
+    _total_otherwise(
+        "a tensor's torch", 0, "uses torch.tensor", value="torch.tensor(a.data).sum().numpy()"
+    ),
+]
+
+_unbroadcast, _ = variants(
+    "unbroadcast",
+    """
+def unbroadcast(dY, shape):
+    missing = tuple(range(dY.ndim - len(shape)))
+    dX = {left}
+    ones = tuple(axis for axis, length in enumerate(shape) if length == 1)
+    return {right}
+""",
+    left="dY.sum(axis=missing)",
+    right="dX.sum(axis=ones, keepdims=True)",
+)
+_whole, _whole_otherwise = variants("unbroadcast", "def unbroadcast(dY, shape):\n    return {it}")
+_UNBROADCAST = [
+    _unbroadcast(
+        "mean",
+        0,
+        "That is the mean: each place where the number was used has a share, and shares add up.",
+        left="dY.mean(axis=missing)",
+        right="dX.mean(axis=ones, keepdims=True)",
+    ),
+    _unbroadcast(
+        "largest",
+        0,
+        "That is the largest share: shares add up.",
+        left="dY.max(axis=missing)",
+        right="dX.max(axis=ones, keepdims=True)",
+    ),
+    _unbroadcast(
+        "left axes only",
+        0.3,
+        "Only axes missing on the left are summed: those of length 1 were repeated, too.",
+        right="dX",
+    ),
+    _unbroadcast(
+        "length 1 only",
+        0.3,
+        "Only axes of length 1 are summed: those missing on the left were repeated, too.",
+        left="dY",
+        right="dX.sum(axis=tuple(dY.ndim - len(shape) + a for a in ones), keepdims=True)",
+    ),
+    _unbroadcast(
+        "no keepdims",
+        0.3,
+        "The axis of length 1 is gone: keepdims=True keeps it.",
+        right="dX.sum(axis=ones)",
+    ),
+    _unbroadcast(
+        "left axes stay",
+        0.3,
+        "Axes missing on the left should be gone afterwards: only those of length 1 stay.",
+        left="dY.sum(axis=missing, keepdims=True)",
+        right="dX.sum(axis=tuple(dY.ndim - len(shape) + a for a in ones), keepdims=True)",
+    ),
+    _unbroadcast(
+        "the axis that stays",
+        0.3,
+        "It is summed along the axis that stays: the one of length 1 was repeated.",
+        right="dX.sum(axis=1 - ones[0]).reshape(shape) if len(ones) == 1 < len(shape) else dX",
+    ),
+    _whole(
+        "nothing",
+        0,
+        "Nothing is summed: each number was used in several places, whose shares add up.",
+        it="dY",
+    ),
+    _whole(
+        "everything",
+        0,
+        "Everything is summed into one number: sum only the axes that were repeated.",
+        it="dY.sum()",
+    ),
+    _whole(
+        "axis 0",
+        0,
+        "Axis 0 is summed, whatever the shape: look which axes were repeated.",
+        it="dY.sum(axis=0)",
+    ),
+    _whole(
+        "last axis",
+        0,
+        "The last axis is summed, whatever the shape: look which axes were repeated.",
+        it="dY.sum(axis=-1)",
+    ),
+    _whole(
+        "first share",
+        0,
+        "That is the share of the first place alone: all of them add up.",
+        it="dY.reshape(-1, *shape)[0]",
+    ),
+    _whole_otherwise(
+        "PyTorch's", 0, "uses torch.", it="torch.tensor(dY).sum_to_size(shape).numpy()"
+    ),
+]
+
+_order, _order_otherwise = variants(
+    "topological_order",
+    """
+def topological_order(root{arguments}):
+    {first}
+
+    def visit(tensor):
+        if {seen} in visited:
+            return
+        visited.add({seen})
+        {before}
+        for parent in {parents}:
+            visit(parent)
+        {after}
+
+    visit(root)
+    return {result}
+""",
+    arguments="",
+    first="order, visited = [], set()",
+    seen="id(tensor)",
+    before="",
+    parents="tensor.parents",
+    after="order.append(tensor)",
+    result="order",
+)
+_BY_DISTANCE = """
+def topological_order(root):
+    order = [root]
+    for tensor in order:
+        order += [p for p in dict.fromkeys(tensor.parents{turn}) if p not in order]
+    return order{end}
+"""
+_STACKED = """
+def topological_order(root):
+    order, visited, stack = [], set(), [root]
+    while stack:
+        tensor = stack.pop()
+        if id(tensor) not in visited:
+            visited.add(id(tensor))
+            order.append(tensor)
+            stack.extend(tensor.parents)
+    return order[::-1]
+"""
+_MARKED_LATE = """
+def topological_order(root):
+    order, stack = [], [(root, False)]
+    while stack:
+        tensor, parents_done = stack.pop()
+        if not parents_done:
+            stack.append((tensor, True))
+            stack += [(parent, False) for parent in tensor.parents]
+        elif tensor not in order:
+            order.append(tensor)
+    return order
+"""
+_GRAPHLIB = """
+import graphlib
+def topological_order(root):
+    tensors, waiting = {}, [root]
+    while waiting:
+        tensor = waiting.pop()
+        if tensor not in tensors:
+            tensors[tensor] = tensor.parents
+            waiting += tensor.parents
+    return list(graphlib.TopologicalSorter(tensors).static_order())
+"""
+_EARLY = "A tensor goes onto the list before its parents are done: append it after they were."
+_DISTANCE = (
+    "That is the order by distance from the root. A tensor with a short way and a long one"
+    " to the root has to wait for the long one."
+)
+_ORDER = [
+    *(
+        _order(
+            f"before its parents{turn}{end}",
+            0.35,
+            _EARLY,
+            before="order.append(tensor)",
+            after="",
+            parents=f"tensor.parents{turn}",
+            result=f"order{end}",
+        )
+        for turn, end in itertools.product(("", "[::-1]"), repeat=2)
+    ),
+    *(
+        Known(
+            "topological_order",
+            f"by distance{turn}{end}",
+            0.6 if end else 0.35,
+            _DISTANCE,
+            _BY_DISTANCE.format(turn=turn, end=end),
+        )
+        for turn, end in itertools.product(("", "[::-1]"), repeat=2)
+    ),
+    Mistake("topological_order", "a stack alone", 0.6, _EARLY, _STACKED),
+    _order_otherwise("recursion", 1.0, "a list of your own"),
+    _order_otherwise(
+        "the limit raised",
+        1.0,
+        "stays raised",
+        first="import sys; order, visited = [], set(); sys.setrecursionlimit(100_000)",
+    ),
+    _order_otherwise(
+        "visited kept between calls",
+        0,
+        "Something is left from the first call",
+        arguments=", visited=set()",
+        first="order = []",
+    ),
+    _order_otherwise(
+        "both kept between calls",
+        0,
+        "Something is left from the first call",
+        arguments=", visited=set(), order=[]",
+        first="",
+    ),
+    _order_otherwise(
+        "the list kept between calls",
+        0,
+        "Something is left from the first call",
+        arguments=", order=[]",
+        first="visited = set()",
+    ),
+    _order_otherwise(
+        "told apart by value",
+        0,
+        "by id(tensor): names and numbers may be equal",
+        seen="float(tensor.data)",
+    ),
+    _order_otherwise("by name", 0, "tell tensors apart", seen="tensor.name"),
+    _order_otherwise("root first", 0.35, "the wrong way round", result="order[::-1]"),
+    _order_otherwise(
+        "no leaves",
+        0,
+        "Leaves belong to the order",
+        after="tensor.parents and order.append(tensor)",
+    ),
+    _order_otherwise("no root", 0, "The root belongs to the order", result="order[:-1] or order"),
+    _order_otherwise("first parent only", 0, "Follow all parents", parents="tensor.parents[:1]"),
+    _order_otherwise(
+        "not remembered", 0, "Several paths lead to it", seen="(visited.clear(), id(tensor))[1]"
+    ),
+    _order_otherwise("data", 0, "the tensors themselves", after="order.append(tensor.data)"),
+    _order_otherwise("ids", 0, "the tensors themselves", after="order.append(id(tensor))"),
+    _order_otherwise("nothing returned", 0, "is a return missing?", result="None"),
+    _order_otherwise("an iterator", 0, "list(…) makes a list", result="reversed(order[::-1])"),
+    Mistake("topological_order", "marked late", 1.0, "there are 2ⁿ paths", _MARKED_LATE),
+    Mistake("topological_order", "the library's", 0, "uses graphlib.TopologicalSorter", _GRAPHLIB),
+]
+
+_backward, _backward_otherwise = variants(
+    "backward",
+    """
+def backward(order):
+    loss = order[-1]
+    {before}
+    loss.grad = {seed}
+    for tensor in {tensors}:
+        if tensor.pull is None:
+            {leaf}
+        for p, share in zip(tensor.parents, tensor.pull(tensor.grad)):
+            {join}
+    {after}
+""",
+    before="",
+    seed="np.ones_like(loss.data)",
+    tensors="reversed(order)",
+    leaf="continue",
+    join="p.grad = np.array(share) if p.grad is None else p.grad + share",
+    after="",
+)
+_LEAF = (
+    "The loop ends at the first leaf that it meets. A leaf may stand anywhere in the order: others"
+    " wait behind it."
+)
+_OWN = (
+    "The array that pull gave is kept as the gradient, and others hold it: add hands one and the"
+    " same dY to both its parents, and total may give a view that cannot be written to. Copy it."
+)
+_BACKWARD = [
+    _backward(
+        "overwritten",
+        0.35,
+        "The last share replaces those before it: gradients of several paths add up.",
+        join="p.grad = np.array(share)",
+    ),
+    _backward(
+        "first share kept",
+        0.35,
+        "Only the first share is kept: gradients of several paths add up.",
+        join="p.grad = np.array(share) if p.grad is None else p.grad",
+    ),
+    _backward(
+        "multiplied",
+        0.35,
+        "Shares are multiplied: slopes multiply along a path, and add up over paths.",
+        join="p.grad = np.array(share) if p.grad is None else p.grad * share",
+    ),
+    _backward(
+        "averaged",
+        0.35,
+        "Shares are averaged: they add up.",
+        join="p.grad = np.array(share) if p.grad is None else (p.grad + share) / 2",
+    ),
+    _backward("return at a leaf", 1.0, _LEAF, leaf="return"),
+    _backward("break at a leaf", 1.0, _LEAF, leaf="break"),
+    _backward(
+        "handed on as it came",
+        1.2,
+        _OWN,
+        join="p.grad = share if p.grad is None else p.grad + share",
+    ),
+    _backward(
+        "in place",
+        1.2,
+        "`p.grad += share` changes an array that others hold, too: the one that pull gave.",
+        join="""if p.grad is None:
+                p.grad = share
+            else:
+                p.grad += share""",
+    ),
+    _backward(
+        "cleared inside",
+        1.15,
+        "The second call replaces what the first left in the leaves. Gradients add up from call to"
+        " call; clearing them is for zero_grad.",
+        before="for tensor in order: tensor.grad = None",
+    ),
+    _backward(
+        "seed is the loss",
+        0,
+        "Backward starts with the loss's own value: its gradient in itself is 1.",
+        seed="loss.data.copy()",
+    ),
+    _backward_otherwise(
+        "last left out",
+        0,
+        "The loss has a pull, too: start with it",
+        tensors="reversed(order[:-1])",
+    ),
+    _backward_otherwise("forwards", 0, "go through the order from its end", tensors="order"),
+    _backward_otherwise("no seed", 0, "give it its gradient, 1, first", seed="None"),
+    _backward_otherwise("seed is a float", 0, "in the shape of its tensor's data", seed="1.0"),
+    _backward_otherwise(
+        "truth of an array",
+        0.35,
+        "is asked by `p.grad is None`",
+        join="p.grad = p.grad + share if p.grad else np.array(share)",
+    ),
+    _backward_otherwise("seed 0", 0, "Everything is zero", seed="np.zeros_like(loss.data)"),
+    _backward_otherwise("leaf called", 0, "A leaf has no pull: pass it by", leaf="pass"),
+    _backward_otherwise(
+        "cleared on the way",
+        0,
+        "Is one cleared when it has been passed on",
+        after="for t in order:\n        if t.pull is not None: t.grad = None",
+    ),
+    Mistake(
+        "backward",
+        "pull not called",
+        0,
+        "backward called no `pull`",
+        "def backward(order): order[-1].grad = np.ones_like(order[-1].data)",
+    ),
+    Mistake(
+        "backward",
+        "PyTorch's",
+        0,
+        "uses torch.autograd.backward",
+        """
+def backward(order):
+    torch.autograd.backward([torch.tensor(order[-1].data, requires_grad=True)])
+""",
+    ),
+    Mistake(
+        "backward",
+        "path by path",
+        1.0,
+        "paths can be many",
+        """
+def backward(order):
+    def send(tensor, dY):
+        tensor.grad = np.array(dY) if tensor.grad is None else tensor.grad + dY
+        if tensor.pull is not None:
+            for parent, share in zip(tensor.parents, tensor.pull(dY)):
+                send(parent, share)
+
+    send(order[-1], np.ones_like(order[-1].data))
+""",
+    ),
+]
+
+_detach, _detach_otherwise = variants("detach", "def detach(a):\n    return {cut}")
+_step, _step_otherwise = variants(
+    "detach",
+    """
+def train_step(loss_of, parameters, update):
+    {clear}
+    loss = loss_of()
+    {work}
+    return {result}
+""",
+    clear="for p in parameters: p.grad = None",
+    work="loss.backward(); update(parameters)",
+    result="float(loss.data)",
+)
+_PAST = "A gradient still passes to what a was made from: give Tensor the data only."
+_DETACH = [
+    _detach("keeps pull", 0.75, _PAST, cut="Tensor(a.data, a.op, a.parents, a.pull)"),
+    _detach(
+        "a parent",
+        0.75,
+        "A gradient still passes to a: a leaf has no parents and no pull.",
+        cut='Tensor(a.data, "detach", (a,), lambda dY: (dY,))',
+    ),
+    _detach(
+        "gradient kept",
+        0.75,
+        "The new tensor starts with a's gradient: a leaf has none yet.",
+        cut="(t := Tensor(a.data), setattr(t, 'grad', a.grad))[0]",
+    ),
+    _detach("the same", 0.75, "It is the same tensor, past and all: make a new one.", cut="a"),
+    _detach(
+        "cuts a",
+        0.75,
+        "The tensor that it was given is cut. Others may still send gradients through a: leave a"
+        " alone.",
+        cut="(setattr(a, 'parents', ()), setattr(a, 'pull', None), Tensor(a.data))[2]",
+    ),
+    _detach(
+        "cuts a, and is a",
+        0.75,
+        "a itself is cut and given back. Others may still send gradients through a: make a new"
+        " Tensor.",
+        cut="(setattr(a, 'parents', ()), setattr(a, 'pull', None), a)[2]",
+    ),
+    _detach(
+        "clears a",
+        0.75,
+        "a's own gradient is cleared: leave a alone.",
+        cut="(t := Tensor(a.data), setattr(a, 'grad', None))[0]",
+    ),
+    _detach("zeros", 0.75, "The numbers are gone: take a's data.", cut="Tensor(0 * a.data)"),
+    _detach_otherwise("of a tensor", 0.75, "Tensor takes an array", cut="Tensor(a)"),
+    _detach_otherwise("array", 0.75, "should return a Tensor", cut="a.data"),
+    _step(
+        "no zero_grad",
+        1.0,
+        "The gradients of earlier steps are still in it: without zero_grad they add up from step to"
+        " step.",
+        clear="",
+    ),
+    _step(
+        "cleared too late",
+        0.7,
+        "The gradients were cleared between backward and update: clear before backward, or after"
+        " the update.",
+        clear="",
+        work="loss.backward(); [setattr(p, 'grad', None) for p in parameters]\n"
+        "    update(parameters)",
+    ),
+    _step(
+        "update first",
+        0.7,
+        "update comes before backward: it would use the gradients of the step before.",
+        work="update(parameters); loss.backward()",
+    ),
+    _step(
+        "no update",
+        0.7,
+        "The parameters are never updated: call update(parameters).",
+        work="loss.backward()",
+    ),
+    _step(
+        "no backward",
+        0.7,
+        "loss.backward() is never called: the update has no gradients to use.",
+        work="update(parameters)",
+    ),
+    _step(
+        "loss again",
+        0.5,
+        "The loss is computed again for the result: keep the tensor in a variable.",
+        result="float(loss_of().data)",
+    ),
+    _step(
+        "loss twice",
+        0.5,
+        "The loss is computed twice: keep the tensor in a variable.",
+        work="loss_of().backward(); update(parameters)",
+    ),
+    _step(
+        "one by one",
+        0.7,
+        "update takes all parameters at once.",
+        work="loss.backward(); [update([p]) for p in parameters]",
+    ),
+    _step(
+        "updated twice",
+        0.7,
+        "update is called twice.",
+        work="loss.backward(); update(parameters); update(parameters)",
+    ),
+    _step_otherwise(
+        "backward twice",
+        0.7,
+        "Yours: loss, backward, backward, update.",
+        work="loss.backward(); loss.backward(); update(parameters)",
+    ),
+    _step_otherwise(
+        "loss not computed",
+        0.5,
+        "loss_of() computes the loss",
+        work="loss = loss_of; loss.backward()",
+    ),
+    _step_otherwise(
+        "gradients for update",
+        0.5,
+        "update takes the list of parameters",
+        work="loss.backward(); update([p.grad for p in parameters])",
+    ),
+    _step_otherwise("tensor", 1.05, "keeps the whole graph", result="loss"),
+    _step_otherwise("array of loss", 1.05, "should be a plain float", result="loss.data"),
+    _step_otherwise("nothing returned", 1.05, "is a return missing", result="None"),
+]
+
+_sgd, _sgd_otherwise = variants(
+    "sgd_momentum",
+    """
+def sgd_momentum(w, g, v, lr, momentum):
+    {first}
+    v = {v}
+    return {result}
+""",
+    first="",
+    v="momentum * v + g",
+    result="w - lr * v, v",
+)
+_SGD = [
+    _sgd(
+        "rate inside",
+        0,
+        "The learning rate is inside v: that is the other form, where a falling rate acts later.",
+        v="momentum * v + lr * g",
+        result="w - v, v",
+    ),
+    _sgd(
+        "rate and minus inside",
+        0,
+        "The learning rate is inside v, and v has a minus.",
+        v="momentum * v - lr * g",
+        result="w + v, v",
+    ),
+    _sgd(
+        "damped",
+        0,
+        "The gradient counts 1 − momentum: that is a mean, as in Adam; torch's v is a sum.",
+        v="momentum * v + (1 - momentum) * g",
+    ),
+    _sgd(
+        "old v",
+        0,
+        "w moves by the old v: make the new v first.",
+        first="old = v",
+        result="w - lr * old, v",
+    ),
+    _sgd(
+        "gradient alone",
+        0.15,
+        "w moves by the gradient alone: it should move by v.",
+        result="w - lr * g, v",
+    ),
+    _sgd(
+        "Nesterov",
+        0,
+        "That is Nesterov's form, which looks a step ahead.",
+        result="w - lr * (g + momentum * v), v",
+    ),
+    _sgd("up", 0, "It goes up the slope: the loss falls against v.", result="w + lr * v, v"),
+    _sgd("no momentum", 0.15, "The momentum is missing: old v counts in full.", v="v + g"),
+    _sgd(
+        "on both",
+        0,
+        "The momentum weakens the old v alone, not the gradient.",
+        v="momentum * (v + g)",
+    ),
+    _sgd("no rate", 0, "The learning rate is missing in the step.", result="w - v, v"),
+    _sgd(
+        "old v returned",
+        0,
+        "v is returned as it came: the next step needs the new one.",
+        first="old = v",
+        result="w - lr * v, old",
+    ),
+    _sgd("other order", 0, "The order is (w, v).", result="v, w - lr * v"),
+    _sgd_otherwise("in place", 0, "changed its argument `w`", result="w.__isub__(lr * v), v"),
+    _sgd_otherwise("w alone", 0, "a tuple of 2", result="w - lr * v"),
+    Mistake(
+        "sgd_momentum",
+        "PyTorch's",
+        0,
+        "uses torch.optim.SGD",
+        """
+def sgd_momentum(w, g, v, lr, momentum):
+    weight = torch.tensor(w, requires_grad=True)
+    weight.grad = torch.tensor(g)
+    optimizer = torch.optim.SGD([weight], lr=lr, momentum=momentum)
+    optimizer.step()
+    return weight.detach().numpy(), v
+""",
+    ),
+]
+
+_adam, _adam_otherwise = variants(
+    "adam",
+    """
+def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps={eps}):
+    one, two = {betas}
+    old_m, old_u = m, u
     with np.errstate(all="ignore"):
-        wrong_w = {
-            "The correction for the start at 0 is missing: divide by 1 − βᵗ.": w
-            - lr * new_m / (np.sqrt(new_u) + eps),
-            "Only m is corrected: u starts at 0, too.": w - lr * top / (np.sqrt(new_u) + eps),
-            "Only u is corrected: m starts at 0, too.": w - lr * new_m / (np.sqrt(below) + eps),
-            "ε is under the root: it is added to the root.": w - lr * top / np.sqrt(below + eps),
-            "The root is missing: m̂ is divided by the root of û.": moved(
-                new_m, new_u, root=lambda u: u
-            ),
-            "It goes up the slope: w moves against m̂.": moved(new_m, new_u, sign=1.0),
-            "The correction divides by 1 − β: the power t is missing.": moved(new_m, new_u, t=1),
-            "The correction is that of the step before: the power of β is t.": moved(
-                new_m, new_u, t=t - 1
-            ),
-            "The correction is that of the next step: the power of β is t.": moved(
-                new_m, new_u, t=t + 1
-            ),
-            "The correction multiplies β by t: βᵗ is a power.": w
-            - lr * new_m / (1 - one * t) / (np.sqrt(new_u / (1 - two * t)) + eps),
-            "β₁ and β₂ are fixed here: take them from `betas`.": moved(
-                *usual, first=0.9, second=0.999
-            ),
-            "g² goes number by number: each weight has its own u.": moved(new_m, norm),
-            "The two β have changed places: the first is for m.": moved(
-                *swapped, first=two, second=one
-            ),
-            "w moves by the gradient, not by its mean m̂.": moved(g * (1 - one**t), new_u),
-            "ε is missing.": moved(new_m, new_u, eps=0.0),
-            "u is a mean of g, not of its square.": moved(new_m, means(one, two, g)[1]),
-            "w moves by the old m and u: make the new ones first.": moved(m, u),
-        }
-    wrong_m = {
-        "The corrected mean is returned: what is kept for the next step is m itself.": top,
-        "The weights of old and new have changed places: the old m counts β₁.": (1 - one) * m
-        + one * g,
-        "g is added in full: it counts 1 − β₁.": one * m + g,
-        "That is β₂'s mean: m goes with β₁.": swapped[0],
-        "β₁ and β₂ are fixed here: take them from `betas`.": usual[0],
-        "m is returned as it came: the next step needs the new one.": m,
-        "That is u: the order is (w, m, u).": new_u,
-    }
-    wrong_u = {
-        "The corrected mean is returned: what is kept for the next step is u itself.": below,
-        "u is a mean of g, not of its square.": means(one, two, g)[1],
-        "The weights of old and new have changed places: the old u counts β₂.": (1 - two) * u
-        + two * g**2,
-        "g² is added in full: it counts 1 − β₂.": two * u + g**2,
-        "That is β₁'s mean: u goes with β₂.": swapped[1],
-        "β₁ and β₂ are fixed here: take them from `betas`.": usual[1],
-        "g² goes number by number: each weight has its own u.": norm,
-        "That is a mean of m²: u is one of g².": means(one, two, new_m**2)[1],
-        "u is returned as it came: the next step needs the new one.": u,
-        "The square covers the weight, too: it is 1 − β₂ times g².": two * u + ((1 - two) * g) ** 2,
-        "That is m: the order is (w, m, u).": new_m,
-    }
-    right = moved(new_m, new_u), new_m, new_u
-    return right, [
-        {why: one for why, one in known.items() if np.isfinite(one).all() and not _equal(one, good)}
-        for known, good in zip((wrong_w, wrong_m, wrong_u), right, strict=True)
-    ]
+        m = {m}
+        u = {u}
+        m_hat, u_hat = {m_hat}, {u_hat}
+        return {w}, {result}
+""",
+    eps="1e-8",
+    betas="betas",
+    m="one * m + (1 - one) * g",
+    u="two * u + (1 - two) * g**2",
+    m_hat="m / (1 - one**t)",
+    u_hat="u / (1 - two**t)",
+    w="w - lr * m_hat / (np.sqrt(u_hat) + eps)",
+    result="m, u",
+)
+_FIXED = "β₁ and β₂ are fixed here: take them from `betas`."
+_KEPT = "The corrected mean is returned: what is kept for the next step is m and u themselves."
+_ADAM = [
+    _adam(
+        "not corrected",
+        0.4,
+        "The correction for the start at 0 is missing: divide by 1 − βᵗ.",
+        m_hat="m",
+        u_hat="u",
+    ),
+    _adam("u not corrected", 0.4, "Only m is corrected: u starts at 0, too.", u_hat="u"),
+    _adam("m not corrected", 0.4, "Only u is corrected: m starts at 0, too.", m_hat="m"),
+    _adam(
+        "β₁ in both",
+        0.4,
+        "Both corrections use β₁: û goes with β₂.",
+        u_hat="u / (1 - one**t)",
+    ),
+    _adam(
+        "β₂ in both",
+        0.4,
+        "Both corrections use β₂: m̂ goes with β₁.",
+        m_hat="m / (1 - two**t)",
+    ),
+    _adam(
+        "corrections swapped",
+        0.4,
+        "The two corrections have changed places: m̂ goes with β₁, û with β₂.",
+        m_hat="m / (1 - two**t)",
+        u_hat="u / (1 - one**t)",
+    ),
+    _adam(
+        "eps inside",
+        0.4,
+        "ε is under the root: it is added to the root.",
+        w="w - lr * m_hat / np.sqrt(u_hat + eps)",
+    ),
+    _adam(
+        "no root",
+        0.4,
+        "The root is missing: m̂ is divided by the root of û.",
+        w="w - lr * m_hat / (u_hat + eps)",
+    ),
+    _adam(
+        "up",
+        0.4,
+        "It goes up the slope: w moves against m̂.",
+        w="w + lr * m_hat / (np.sqrt(u_hat) + eps)",
+    ),
+    _adam(
+        "no power",
+        0.4,
+        "The correction divides by 1 − β: the power t is missing.",
+        m_hat="m / (1 - one)",
+        u_hat="u / (1 - two)",
+    ),
+    _adam(
+        "from 1",
+        0.4,
+        "The correction is that of the next step: the power of β is t.",
+        m_hat="m / (1 - one**(t + 1))",
+        u_hat="u / (1 - two**(t + 1))",
+    ),
+    _adam_otherwise(
+        "from 0", 0.4, "holds NaN", m_hat="m / (1 - one**(t - 1))", u_hat="u / (1 - two**(t - 1))"
+    ),
+    _adam(
+        "times t",
+        0.4,
+        "The correction multiplies β by t: βᵗ is a power.",
+        m_hat="m / (1 - one * t)",
+        u_hat="u / (1 - two * t)",
+    ),
+    _adam("betas fixed", 0.25, _FIXED, betas="(0.9, 0.999)"),
+    _adam(
+        "one u for all",
+        0,
+        "g² goes number by number: each weight has its own u.",
+        u="two * u + (1 - two) * (g @ g) * np.ones_like(u)",
+    ),
+    _adam("betas swapped", 0, "That is β₂'s mean: m goes with β₁.", betas="betas[::-1]"),
+    _adam(
+        "by the gradient",
+        0.4,
+        "w moves by the gradient, not by its mean m̂.",
+        m_hat="g",
+    ),
+    _adam("no ε", 0.4, "ε is missing.", w="w - lr * m_hat / np.sqrt(u_hat)"),
+    _adam_otherwise("ε fixed", 0.65, "wrong value", w="w - lr * m_hat / (np.sqrt(u_hat) + 1e-8)"),
+    _adam(
+        "old means",
+        0.4,
+        "w moves by the old m and u: make the new ones first.",
+        m_hat="old_m / (1 - one**t)",
+        u_hat="old_u / (1 - two**t)",
+    ),
+    _adam("corrected kept", 0.6, _KEPT, result="m_hat, u_hat"),
+    _adam("corrected m kept", 0.6, _KEPT, result="m_hat, u"),
+    _adam(
+        "weights swapped",
+        0,
+        "The weights of old and new have changed places: the old m counts β₁.",
+        m="(1 - one) * m + one * g",
+    ),
+    _adam("g² in full", 0, "g² is added in full: it counts 1 − β₂.", u="two * u + g**2"),
+    _adam(
+        "u's weights swapped",
+        0,
+        "The weights of old and new have changed places: the old u counts β₂.",
+        u="(1 - two) * u + two * g**2",
+    ),
+    _adam("g in full", 0, "g is added in full: it counts 1 − β₁.", m="one * m + g"),
+    _adam(
+        "m as it came",
+        0.6,
+        "m is returned as it came: the next step needs the new one.",
+        result="old_m, u",
+    ),
+    _adam(
+        "u as it came",
+        0.6,
+        "u is returned as it came: the next step needs the new one.",
+        result="m, old_u",
+    ),
+    _adam("no square", 0, "u is a mean of g, not of its square.", u="two * u + (1 - two) * g"),
+    _adam("mean of m²", 0, "That is a mean of m²: u is one of g².", u="two * u + (1 - two) * m**2"),
+    _adam(
+        "square of all",
+        0,
+        "The square covers the weight, too: it is 1 − β₂ times g².",
+        u="two * u + ((1 - two) * g) ** 2",
+    ),
+    _adam("u first", 0.6, "The order is (w, m, u).", result="u, m"),
+    _adam_otherwise(
+        "in place",
+        0.4,
+        "changed its argument `w`",
+        w="w.__isub__(lr * m_hat / (np.sqrt(u_hat) + eps))",
+    ),
+    Mistake(
+        "adam",
+        "PyTorch's, by a helper",
+        0,
+        "uses torch.optim.Adam",
+        """
+from torch import optim
 
+def stepped(w, g, lr):
+    weight = torch.tensor(w, requires_grad=True)
+    weight.grad = torch.tensor(g)
+    optim.Adam([weight], lr=lr).step()
+    return weight.detach().numpy()
 
-def adam_step_ratio():
-    return 1.0, {
-        "That is plain descent's: Adam divides by a root that grows with the gradient.": 1e6,
-        "In the first step m̂ is g itself, and the root of û is the size of g.": 1e3,
-        "The larger gradient does not make the smaller step.": 1e-6,
-    }
+def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
+    return stepped(w, g, lr), m, u
+""",
+    ),
+]
 
+_THREE_WAYS = [
+    *(
+        Known("three_ways", name, 0.75, says, f"calls_in_trace = {number}")
+        for name, says, number in (
+            ("loop kept", "That is the loop's body once: the loop runs during the trace.", 3),
+            ("rounds", "Count what each round applies, not the rounds.", 4),
+            ("two of three", "Each round applies three operations: the addition is one, too.", 8),
+            ("nodes", "Input and output are nodes of the graph, but no operations.", 14),
+            ("loop counted", "The loop is no operation: it runs during the trace.", 13),
+            ("layer once", "The layer is one object, but each of its calls is an operation.", 9),
+        )
+    ),
+    *(
+        Mistake("three_ways", name, 0.75, says, code)
+        for name, says, code in (
+            ("where one", "has to know a truth value", 'fx_on_where = "one"'),
+            ("where error", "Nobody asks the proxy", 'fx_on_where = "error"'),
+            ("flag both", "runs the function once", 'fx_on_flag = "both"'),
+            ("flag error", "an ordinary Python value", 'fx_on_flag = "error"'),
+            ("slower", "planning gains little", 'why_both = "a"'),
+            ("needs a graph", "without a declared graph", 'why_both = "c"'),
+            ("exact", "The numbers are the same", 'why_both = "d"'),
+            ("one not filled in", "no value yet", "calls_in_trace = None"),
+        )
+    ),
+]
 
-def calls_in_trace():
-    return 6.0, {
-        "That is the loop's body once. The loop itself is not recorded: it runs while the graph is"
-        " written down.": 2.0,
-        "Each round applies two operations.": 3.0,
-        "Count the operations only: the input and the output are nodes, but no operations.": 8.0,
-        "That is the body once, with the input and the output. The loop runs while the graph is"
-        " written down.": 4.0,
-        "The loop is not an operation: it runs while the graph is written down.": 7.0,
-        "The layer is one object, but each of its calls is an operation.": 5.0,
-    }
-
-
-def numbers(rng, *shape):
-    """Numbers to read easily, with one decimal, no two the same, from −3 to 3 without 0 and ±1."""
-    some = np.array([n for n in range(-30, 31) if n not in (0, -10, 10)]) / 10
-    return rng.choice(some, size=shape, replace=False)
-
-
-def _both_signs_and_zero(rng, *shape):
-    array = abs(numbers(rng, *shape))
-    array.flat[-1] = 0
-    return array * np.where(np.arange(array.size).reshape(shape) % 2, -1, 1)
-
-
-def _equal(one, other):
-    return np.shape(one) == np.shape(other) and np.allclose(one, other, rtol=1e-6, atol=1e-8)
-
-
-def _breadth_first(parents):
-    order = [len(parents) - 1]
-    for i in order:
-        order += [p for p in dict.fromkeys(parents[i]) if p not in order]
-    return order
-
-
-def _first_visits(parents, turn):
-    """Depth first, each tensor when it is first met; turn −1: the last parent first."""
-    order = []
-
-    def visit(i):
-        if i not in order:
-            order.append(i)
-            for parent in parents[i][::turn]:
-                visit(parent)
-
-    visit(len(parents) - 1)
-    return order
-
-
-def _is_topological(order, parents):
-    return all(set(parents[i]) <= set(order[:n]) for n, i in enumerate(order))
+MISTAKES = Table(
+    sys.modules[__name__],
+    [*_OPS, *_UNBROADCAST, *_ORDER, *_BACKWARD, *_DETACH, *_SGD, *_ADAM, *_THREE_WAYS],
+)
