@@ -1,10 +1,18 @@
-"""Checks of lab 04: splitting, training, measuring, stopping, schedules and sweeps."""
+"""Checks of lab 04: splitting, training, measuring, stopping, schedules and sweeps.
+
+A probe is a plain function here: the judge runs it, too, on the right answers and the known wrong
+ones, and so knows what a learner's own must report.
+"""
 
 import json
 from collections import Counter
-from itertools import pairwise
+from contextlib import contextmanager
+from functools import cache
+from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
@@ -12,477 +20,543 @@ from grading.answer.student import probe
 from grading.checks import expect
 from grading.checks.answers import training as answers
 
+MISTAKES = answers.MISTAKES
+
+
+@contextmanager
+def computed(exercise, message, diagnosis="", but=""):
+    """A block that compares values; a value that a named mistake leads to passes, too.
+
+    What a process says of its own way counts beside values that were computed, right or wrong; a
+    report that all went well is no evidence. but: the diagnosis of a mistake that computes nothing.
+    """
+    try:
+        yield
+    except Fault as fault:
+        if fault.diagnosis == but or fault.diagnosis not in answers.named(exercise):
+            raise Fault("value", message, diagnosis) from None
+
+
 # split
 
 
 @probe
-def split_twice(learner, y, share, seed):
-    """Splits with one seed, again with it, and with the next; and the global generators' states."""
+def split_thrice(learner, y, share, seed):
+    """Splits with one seed, again with it, and with the next; has a global generator moved?"""
     import numpy as np
     import torch
 
-    def state():
-        return torch.get_rng_state().clone(), int(
-            np.random.get_state(legacy=False)["state"]["key"].sum()
-        )
+    def states():
+        return torch.get_rng_state().tolist(), str(np.random.get_state(legacy=False))
 
-    before = state()
-    splits = [learner.split(y.clone(), share, one) for one in (seed, seed, seed + 1)]
-    after = state()
-    torch.set_rng_state(before[0])
-    return [list(one) if type(one) is tuple else one for one in splits], before, after
+    before, state, theirs = states(), torch.get_rng_state(), np.random.get_state()
+    splits = [learner.split(y, share, one) for one in (seed, seed, seed + 1)]
+    moved = states() != before
+    torch.set_rng_state(state)
+    np.random.set_state(theirs)
+    return [list(one) if isinstance(one, tuple) else one for one in splits], moved, y
 
 
 @exercise("split", points=1.5, forbids={"split": ["sklearn"]})
-def judge_split(student, rng):
-    import torch
-
-    counts, share = rng.integers(9, 40, size=4), float(rng.choice([0.2, 0.25, 0.3]))
+def split(student, rng):
+    # Two classes of one size, and one with a single example.
+    counts = np.array([1, 40, 40, rng.integers(9, 30)])
     classes = [rng.integers(10), *rng.choice(np.arange(10, 40), 3, replace=False)]
-    labels = np.repeat(classes, counts)
-    y = torch.tensor(rng.permutation(labels))
-    n, seed = len(y), int(rng.integers(2**20))
-    given = f"For {n} labels, {', '.join(map(str, counts))} of the classes, share = {share}."
+    y = rng.permutation(np.repeat(rng.permutation(classes), counts))
+    share, seed = float(rng.choice([0.2, 0.25, 0.3])), int(rng.integers(2**20))
+    counts = np.unique(y, return_counts=True)[1]
+    given = f"For {len(y)} labels, {', '.join(map(str, counts))} of the classes, share = {share}."
 
     def splits():
-        reply, before, after = expect.items(split_twice(student, y, share, seed), 3)
-        return [_indices(one, labels, given) for one in reply], before, after
+        reply = split_thrice(student, torch.tensor(y), share, seed)
+        three, moved, after = expect.items(reply, 3, what="the report")
+        expect.form(after, torch.tensor(y))
+        why = "y is the caller's: copy it before you put it in order."
+        expect.that(np.array_equal(after, y), "It changes y.", given=given, diagnosis=why)
+        three = expect.items(three, 3, what="the report")
+        return [indices(one, y, given) for one in three], moved
 
     with part("each example is in exactly one of the two", points=0.5):
-        train, held = splits()[0][0]
-        both = np.intersect1d(train, held)
-        twice = answers.shared_indices(train, held, y.numpy())
-        expect.that(
-            not len(both),
-            "Some examples are in both sets.",
-            given=given,
-            detail=f"{len(both)} indices are in both.",
-            diagnosis=twice,
-        )
-        counted = Counter([*train.tolist(), *held.tolist()])
-        expect.that(
-            max(counted.values(), default=0) <= 1,
-            "Some indices come twice in one set.",
-            given=given,
-        )
-        expect.that(
-            set(counted) == set(range(n)),
-            "Not every example is in one of the two sets.",
-            given=given,
-            detail=f"{n - len(set(counted) & set(range(n)))} of {n} are missing.",
-            diagnosis=answers.missing_indices(train, held, y.numpy()),
-        )
+        partitioned(*splits()[0][0], y, given)
     with part("every class gives its share", points=0.35):
-        train, held = splits()[0][0]
-        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-            got = int((y.numpy()[held] == label).sum())
-            expect.that(
-                abs(got - share * count) < 1,
-                "A class gives another share of its examples to held_out.",
-                given=given,
-                detail=f"Of the {count} examples of class {label}, {got} are held out.",
-                diagnosis=answers.wrong_share(train, held, share, n),
-            )
-    with part("random by its seed, and by nothing else", points=0.35):
-        (one, again, other), before, after = splits()
-        _judge_seeds([set(held.tolist()) for _, held in (one, again, other)], y.numpy(), given)
-        moved = "torch's or NumPy's global generator is another one after the call."
-        same = np.array_equal(_array(before[0]), _array(after[0])) and before[1] == after[1]
+        for train, held in splits()[0]:
+            for label, count in zip(np.unique(y), counts, strict=True):
+                got = int((y[held] == label).sum())
+                expect.that(
+                    abs(got - share * count) < 1,
+                    "A class gives another share of its examples to held_out.",
+                    given=given,
+                    detail=f"Of the {count} examples of class {label}, {got} are held out.",
+                    diagnosis=answers.wrong_share(train, held, share, y),
+                )
+    with part("random by its seed, and by nothing else", points=0.35, alone=False):
+        three, moved = splits()
+        seeded(*(held for _, held in three), y, given)
         why = (
-            "torch.manual_seed, and a torch.randperm without generator=, change what all later code"
-            " draws. Make a generator of your own: torch.Generator().manual_seed(seed)."
+            "torch.manual_seed, np.random.seed, and a torch.randperm without generator= change what"
+            " all later code draws. Make a generator of your own:"
+            " torch.Generator().manual_seed(seed)."
         )
-        expect.that(same, moved, diagnosis=why)
+        message = "torch's or NumPy's global generator is another one after the call."
+        expect.that(moved is False, message, diagnosis=why)
     with part("leak", points=0.3):
-        expect.choice(student, "leak", "a", answers.NO_LEAK)
+        expect.choice(student, "leak", answers.leak, answers.NO_LEAK)
 
 
-def _indices(got, labels, given):
-    two = expect.items(got, 2, what="the result (train, held_out)", given=given)
-    arrays = []
+def indices(got, y, given):
+    """(train, held_out) as arrays of indices into y."""
+    two, arrays = expect.items(got, 2, what="the result (train, held_out)", given=given), []
     for name, one in zip(("train", "held_out"), two, strict=True):
-        array = _array(one)
+        array = one.numpy() if type(one) is torch.Tensor else one
         if type(array) is not np.ndarray or array.ndim != 1 or array.dtype.kind != "i":
             is_array = type(array) is np.ndarray
             shape = f"shape {array.shape} and dtype {array.dtype}" if is_array else ""
-            raise Fault(
-                "type",
-                f"{name} should be a tensor of shape (n,) that holds whole numbers.",
-                answers.no_indices(array),
-                given=given,
-                got=shape or expect.show(one),
-            )
+            message = f"{name} should be a tensor of shape (n,) that holds whole numbers."
+            why, shown = answers.no_indices(array), shape or expect.show(one)
+            raise Fault("type", message, why, given=given, got=shown)
         arrays.append(array)
-    if sum(map(len, arrays)) > len(set(labels)) and set(np.concatenate(arrays)) <= set(labels):
+    both = np.concatenate(arrays)
+    if len(both) > len(np.unique(y)) and set(both) <= set(y):
         message = "The tensors hold labels: the places in y are asked for."
         raise Fault("value", message, "Return members, which are indices, and not y[members].")
+    if len(both) and not 0 <= both.min() <= both.max() < len(y):
+        raise Fault("value", "Some numbers are no index into y.", given=given)
     return arrays
 
 
-def _judge_seeds(held, y, given):
-    one, again, other = held
+def partitioned(train, held, y, given):
+    both, count = np.intersect1d(train, held), Counter([*train.tolist(), *held.tolist()])
     expect.that(
-        one == again,
-        "The same seed gives two different splits.",
+        not len(both),
+        "Some examples are in both sets.",
         given=given,
-        diagnosis="Is the order drawn from a generator that begins with this seed?",
+        detail=f"{len(both)} indices are in both.",
+        diagnosis=answers.shared_indices(train, held, y),
     )
-    first = {
-        int(i)
-        for label in np.unique(y)
-        for i in np.flatnonzero(y == label)[: _count(one, y, label)]
-    }
+    once = max(count.values(), default=0) <= 1
+    expect.that(once, "Some indices come twice in one set.", given=given)
     expect.that(
-        one != first,
-        "The first examples of each class are held out.",
+        len(count) == len(y),
+        "Not every example is in one of the two sets.",
         given=given,
-        diagnosis="Data are often stored in order, by writer or by day: put each class in a random"
-        " order before you cut.",
-    )
-    expect.that(
-        one != other,
-        "Two different seeds give the same split.",
-        given=given,
-        diagnosis="The seed is not used.",
+        detail=f"{len(y) - len(count)} of {len(y)} are missing.",
+        diagnosis=answers.missing_indices(train, held, y),
     )
 
 
-def _count(held, y, label):
-    return sum(int(y[i] == label) for i in held if 0 <= i < len(y))
-
-
-def _array(value):
-    return value.detach().numpy() if type(value).__name__ == "Tensor" else value
+def seeded(one, again, other, y, given):
+    """one, again: what is held out with one seed; other: with the next."""
+    why = (
+        "It changes y, which is the caller's, or draws from a generator that does not begin with"
+        " this seed."
+    )
+    same = set(one) == set(again)
+    expect.that(same, "The same seed gives two different splits.", given=given, diagnosis=why)
+    places = {}  # for each class, the places among its examples that are held out
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        places[label] = tuple(np.flatnonzero(np.isin(members, one)))
+        count, n = len(members), len(places[label])
+        ends = tuple(range(n)), tuple(range(count - n, count))
+        expect.that(
+            not (count == 40 and 0 < n < count and places[label] in ends),
+            "The first or the last examples of a class are held out.",
+            given=given,
+            diagnosis="Data are often stored in order, by writer or by day: put each class in a"
+            " random order before you cut.",
+        )
+    two = [places[label] for label in places if (y == label).sum() == 40]
+    expect.that(
+        two[0] != two[1],
+        "Two classes of one size hold out the same places.",
+        given=given,
+        diagnosis="Each class gets the same order. Make the generator before the loop, so that it"
+        " goes on from class to class.",
+    )
+    message = "Two different seeds give the same split."
+    expect.that(set(one) != set(other), message, given=given, diagnosis="The seed is not used.")
 
 
 # train_one_epoch
 
 
-@probe
-def train_epochs(learner, X, y, W, b, lr, batch_size, seed):
-    """Two epochs of a linear model that notes what it was called with, twice over."""
+def train(learner, X, y, W, b, lr, batch_size, seed, stir=1):
+    """Two epochs of a linear model. The first column of X has the examples' numbers.
+
+    A batch normalisation looks on: what it has gathered tells which batches came, in which mode.
+    """
+    import weakref
+
     import torch
 
-    class Noting(torch.nn.Module):
+    alive, notes, kept = [], [], []
+
+    class Graph(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, scores):
+            ctx.token = type("Token", (), {})()
+            alive.append(weakref.ref(ctx.token))
+            return scores.view_as(scores)
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad
+
+    class Model(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.linear = torch.nn.Linear(*W.T.shape, dtype=torch.float64)
             self.linear.load_state_dict({"weight": W.clone(), "bias": b.clone()})
-            self.notes = []
+            self.norm = torch.nn.BatchNorm1d(X.shape[1], affine=False, dtype=torch.float64)
 
         def forward(self, X):
-            rows, weight, bias = (
-                one.detach().clone() for one in (X[:, 0], self.linear.weight, self.linear.bias)
-            )
-            training = self.training and self.linear.training
-            note = {"rows": rows, "training": training, "W": weight, "b": bias}
-            self.notes.append(note)
-            return self.linear(X)
+            notes.append(X[:, 0].tolist())
+            kept.append(sum(one() is not None for one in alive[:-1]))
+            if len(X) > 1 or not self.norm.training:
+                self.norm(X.detach())
+            return Graph.apply(self.linear(X))
 
-    def number(loss):
-        held = isinstance(loss, torch.Tensor)
-        return {"value": loss.item() if held and loss.numel() == 1 else loss, "tensor": held}
-
-    def train(epochs):
-        with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
-            model = Noting().eval()
+    X, y, losses, ends, weights = X.clone(), y.clone(), [], [], []
+    with torch.random.fork_rng(devices=[]):
+        model = Model().eval()
+        torch.manual_seed(stir)
+        before, generator = torch.get_rng_state(), torch.Generator().manual_seed(seed)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-        generator = torch.Generator().manual_seed(seed)
-        losses, ends = [], []
-        for _ in range(epochs):
-            loss = learner.train_one_epoch(
-                model, optimizer, X.clone(), y.clone(), batch_size, generator
-            )
-            losses.append(number(loss))
-            ends.append(len(model.notes))
-        state = model.linear.state_dict()
-        return {"losses": losses, "notes": model.notes, "ends": ends, **state}
+        for _ in range(2):
+            loss = learner.train_one_epoch(model, optimizer, X, y, batch_size, generator)
+            held = isinstance(loss, torch.Tensor)
+            losses.append(loss.detach().clone() if held else loss)
+            ends.append(len(notes))
+            weights.append([one.detach().clone() for one in model.linear.parameters()])
+        untouched = torch.equal(before, torch.get_rng_state())
+    return {
+        "calls": [notes[: ends[0]], notes[ends[0] :]],
+        "losses": losses,
+        "weights": weights,
+        "mean": model.norm.running_mean,
+        "untouched": untouched,
+        "graphs": max(kept, default=0),
+        "X": X,
+        "y": y,
+    }
 
-    before = torch.get_rng_state()
-    first = train(2)
-    after = torch.get_rng_state()
-    torch.manual_seed(seed + 1)
-    second = train(1)
-    torch.set_rng_state(before)
-    return first, second, torch.equal(before, after)
+
+ask_train = probe(train)
+LOOP = ["utils.training.fit", "utils.training.loop", "utils.training.minibatches"]
 
 
-@exercise("train_one_epoch", points=2, time_limit=60)  # torch.optim takes its time to load
-def judge_train_one_epoch(student, rng):
-    import torch
+# The time limit: torch.optim takes its time to load.
+@exercise("train_one_epoch", points=2, time_limit=60, forbids={"train_one_epoch": LOOP})
+def train_one_epoch(student, rng):
+    cases = [batched_case(rng, n) for n in (22, 20, 3)]
+    main, given = cases[0], {"the number of examples": 22, "batch_size": 4}
 
-    n, batch_size, lr, seed = 22, 4, 0.3, int(rng.integers(2**20))
+    @cache
+    def run(at):
+        return trained(student, cases[at])
+
+    def weights(at):
+        got, right, _ = run(at)
+        of = lambda own: train(own, *cases[at])["weights"]  # noqa: E731
+        knows = MISTAKES.values("train_one_epoch", of)
+        what = "the list of weights and bias after each epoch"
+        expect.close(
+            got["weights"], right["weights"], what=what, given=given, knows=knows, rtol=1e-5
+        )
+
+    @cache
+    def follow():
+        why = "This counts once the weights follow from the batches."
+        with computed("train_one_epoch", why, but=answers.NO_STEP):
+            weights(0)
+
+    with part("the weights move as gradient descent moves them", points=0.7):
+        weights(0)
+        weights(1)
+    with part("each epoch goes through every example once, in batches", points=0.4):
+        follow()
+        for at, args in enumerate(cases):
+            for batches in run(at)[2]:
+                whole(batches, len(args[1]), 4)
+    with part("in a new random order, drawn from generator", points=0.4):
+        follow()
+        shuffled(run(0)[2], *trained(student, main, stir=2), main)
+    with part("in training mode", points=0.2):
+        follow()
+        got, right, _ = run(0)
+        near = [right["mean"]]
+        if not torch.allclose(got["mean"], near[0]):  # calls beside the steps are seen, too
+            near.append(train(along(got["calls"]), *main)["mean"])
+        why = "Without model.train() dropout and batch normalisation do not work as in training."
+        expect.that(
+            any(torch.allclose(got["mean"], mean) for mean in near),
+            "Batch normalisation has not gathered the batches' means, as it does in training.",
+            diagnosis=why if not got["mean"].any() else "",
+        )
+    with part("the mean loss of the examples is returned", points=0.3):
+        for at, args in enumerate(cases):
+            weights(at)
+            loss(*run(at)[:2], args)
+
+
+def batched_case(rng, n):
     X = np.column_stack([rng.permutation(n) / 10, rng.normal(size=(n, 3))])
     y, W, b = rng.integers(3, size=n), rng.normal(size=(3, 4)), rng.normal(size=3)
-    arguments = *(torch.tensor(a) for a in (X, y, W, b)), lr, batch_size, seed
-    reply = expect.items(train_epochs(student, *arguments), 3)
-    first, second, untouched = reply
-    given = f"For {n} examples and batch_size = {batch_size}."
-    where = {round(float(x) * 10): i for i, x in enumerate(X[:, 0])}
-
-    def epochs(run):
-        """The batches of each epoch that a step followed, as lists of indices."""
-        ends = [0, *run["ends"]]
-        for start, end in pairwise(ends):
-            notes = run["notes"][start:end]
-            expect.that(notes, "The model was not called: nothing was trained.", given=given)
-            batches = [[where.get(round(float(x) * 10), -1) for x in one["rows"]] for one in notes]
-            # A second call with the same batch, or with all examples once more, is no batch.
-            batches = [one for i, one in enumerate(batches) if i == 0 or one != batches[i - 1]]
-            yield batches[:-1] if len(batches) > 1 and len(batches[-1]) == n else batches
-
-    with part("each epoch goes through every example once, in batches", points=0.4):
-        for batches in epochs(first):
-            sizes = [len(one) for one in batches]
-            flat = [i for one in batches for i in one]
-            expect.that(
-                sorted(sizes) == [2, 4, 4, 4, 4, 4],
-                "The batches have other sizes.",
-                given=given,
-                detail=f"expected six batches, of 4, 4, 4, 4, 4 and 2   yours {sizes}",
-                diagnosis=answers.wrong_batches(sizes, n, batch_size),
-            )
-            expect.that(
-                sorted(flat) == list(range(n)),
-                "Some examples come twice in an epoch, others never.",
-                given=given,
-                diagnosis="Cut one random order of all indices into batches.",
-            )
-    with part("in a new random order, drawn from generator", points=0.4):
-        cut = [{frozenset(batch) for batch in e} for e in epochs(first)]
-        one, two = ([i for batch in e for i in batch] for e in epochs(first))
-        again = [i for batch in next(epochs(second)) for i in batch]
-        stored = "Shuffle: neighbours in a file are often alike, and would share a batch each time."
-        global_one = (
-            "Draw the order from the argument: torch.randperm(len(X), generator=generator)."
-            " The global generator moves with everything else that draws from it."
-        )
-        reseeded = "The second epoch must go on with generator, not begin it anew."
-        expect.that(
-            one != sorted(one), "The examples come in the order they are stored.", diagnosis=stored
-        )
-        expect.that(one != two, "Two epochs have the same order.", diagnosis=reseeded)
-        expect.that(
-            cut[0] != cut[1],
-            "Two epochs have the same batches, in another order.",
-            diagnosis="Shuffle the examples, then cut: neighbours in the file stay together.",
-        )
-        expect.that(
-            one == again,
-            "A generator with the same seed gives another order.",
-            diagnosis=global_one,
-        )
-        expect.that(untouched is True, "The global generator was used.", diagnosis=global_one)
-    with part("the weights move as gradient descent moves them", points=0.7):
-        batches = [list(e) for e in epochs(first)]
-        right, known = answers.descent(X, y, W, b, batches, lr)
-        got = _array(first["weight"]), _array(first["bias"])
-        expect.close(got, right, what=("weight", "bias"), given=given, knows=known, rtol=1e-5)
-    with part("in training mode", points=0.2):
-        modes = [note["training"] for note in first["notes"]]
-        why = "Without model.train() dropout and batch normalisation do not work as in training."
-        expect.that(modes, "The model was not called.")
-        expect.that(all(modes), "The model was in evaluation mode.", diagnosis=why)
-    with part("the mean loss of the examples is returned", points=0.3):
-        batches = [list(e) for e in epochs(first)]
-        losses = _losses(X, y, batches[0], first)
-        right, known = answers.epoch_loss(losses, [len(one) for one in batches[0]])
-        known |= answers.other_losses(X, y, batches[0], _weights(first))
-        reply = first["losses"][0]
-        expect.close(reply["value"], right, what="the loss", given=given, knows=known, rtol=1e-5)
-        expect.that(
-            not reply["tensor"],
-            "The loss is a tensor: a plain number is asked for.",
-            kind="type",
-            diagnosis="A sum of loss tensors keeps the graph of every batch in memory: add up"
-            " loss.item().",
-        )
+    return *(torch.tensor(a) for a in (X, y, W, b)), 0.3, 4, int(rng.integers(2**20))
 
 
-def _losses(X, y, batches, run):
-    """The first epoch's losses, at the weights that the learner's own steps led to.
+def trained(student, args, stir=1):
+    """The learner's report, what right steps along its batches give, and these batches, by index."""
+    got = ask_train(student, *args, stir)
+    expect.that(type(got) is dict and {"calls", "losses"} <= got.keys(), "There is no report.")
+    place = {round(float(x), 1): i for i, x in enumerate(args[0][:, 0])}
+    calls, batches = [], []
+    for notes in expect.items(got["calls"], 2, what="the epochs"):
+        fine = type(notes) is list and notes and all(type(one) is list for one in notes)
+        fine = fine and all(type(x) is float and round(x, 1) in place for one in notes for x in one)
+        expect.that(fine, "The model was not called with the examples: nothing was trained.")
+        epoch = [[place[round(x, 1)] for x in one] for one in notes]
+        calls.append(epoch)
+        # A second call with the same batch, or with all examples once more, is no batch.
+        epoch = [one for i, one in enumerate(epoch) if one and (i == 0 or one != epoch[i - 1])]
+        extra = len(epoch) > 1 and len(epoch[-1]) == len(place)
+        batches.append(epoch[:-1] if extra else epoch)
+        expect.that(batches[-1], "The model was called without examples.")
+    right, free = train(along(batches), *args), {"calls": [], "losses": []}
+    expect.form({**got, **free}, {**right, **free})
+    expect.items(got["losses"], 2, what="the losses")
+    return {**got, "calls": calls}, right, batches
 
-    A wrong step has been marked down already; the loss is judged for itself.
-    """
-    return [
-        answers.loss_and_gradients(X[batch], y[batch], *weight)[0]
-        for batch, weight in zip(batches, _weights(run), strict=False)
-    ]
+
+def along(epochs):
+    """A learner whose steps are right and whose epochs go through these batches."""
+    queue = iter(epochs)
+
+    def train_one_epoch(model, optimizer, X, y, batch_size, generator):
+        total, batches = 0.0, next(queue)
+        for batch in batches:
+            step = model, optimizer, X[batch], y[batch], len(batch), generator
+            total += MISTAKES.right.train_one_epoch(*step) * len(batch)
+        return total / sum(map(len, batches))
+
+    return SimpleNamespace(train_one_epoch=train_one_epoch)
 
 
-def _weights(run):
-    """The weights that the first epoch's batches met, and those after its last step."""
-    weights, seen = [], None
-    for note in run["notes"][: run["ends"][0]]:
-        rows = _array(note["rows"]).tolist()
-        if rows != seen:
-            weights.append((_array(note["W"]), _array(note["b"])))
-        seen = rows
-    later = run["notes"][run["ends"][0] :] or [{"W": run["weight"], "b": run["bias"]}]
-    return [*weights, (_array(later[0]["W"]), _array(later[0]["b"]))]
+def whole(batches, n, size):
+    sizes, rest = [len(one) for one in batches], [n % size] * (n % size > 0)
+    right = [size] * (n // size) + rest
+    expect.that(
+        sorted(sizes) == sorted(right),
+        "The batches have other sizes.",
+        given={"the number of examples": n, "batch_size": size},
+        detail=f"expected batches of {right}   yours {sizes}",
+        diagnosis=answers.wrong_batches(sizes, n, size),
+    )
+    expect.that(
+        sorted(i for one in batches for i in one) == list(range(n)),
+        "Some examples come twice in an epoch, others never.",
+        diagnosis="Cut one random order of all indices into batches.",
+    )
+
+
+def shuffled(epochs, got, _, again, args):
+    """again: the batches with a generator of the same seed, when the global one was another."""
+    one, two = ([i for batch in epoch for i in batch] for epoch in epochs)
+    cuts = [{frozenset(batch) for batch in epoch} for epoch in epochs]
+    mine = (
+        "Draw the order from the argument: torch.randperm(len(X), generator=generator)."
+        " The global generator moves with everything else that draws from it."
+    )
+    stored = "Shuffle: neighbours in a file are often alike, and would share a batch each time."
+    moved = not (torch.equal(got["X"], args[0]) and torch.equal(got["y"], args[1]))
+    expect.that(
+        not moved,
+        "X or y is another one after the epochs.",
+        diagnosis="X and y are the caller's: take X[batch] from them, and leave them in their order.",
+    )
+    expect.that(
+        one != sorted(one), "The examples come in the order they are stored.", diagnosis=stored
+    )
+    new = "The second epoch must go on with generator, not begin it anew."
+    expect.that(one != two, "Two epochs have the same order.", diagnosis=new)
+    cut = "Shuffle the examples, then cut: neighbours in the file stay together."
+    same = "Two epochs have the same batches, in another order."
+    expect.that(cuts[0] != cuts[1], same, diagnosis=cut)
+    other = "A generator with the same seed gives another order."
+    expect.that(one == [i for batch in again[0] for i in batch], other, diagnosis=mine)
+    expect.that(got["untouched"], "The global generator was used.", diagnosis=mine)
+
+
+def loss(got, right, args):
+    knows = MISTAKES.values("train_one_epoch", lambda own: train(own, *args)["losses"])
+    what = "the list of the epochs' losses"
+    expect.close(got["losses"], right["losses"], what=what, knows=knows, rtol=1e-5)
+    graph = (
+        "A loss that is not yet a plain number keeps the graph of every batch in memory: add up"
+        " loss.item()."
+    )
+    expect.that(got["graphs"] == 0, "The batches' graphs are kept.", diagnosis=graph, kind="type")
+    plain = all(type(one) is not torch.Tensor for one in got["losses"])
+    item = ".item() makes a plain number of a tensor that holds one."
+    expect.that(
+        plain, "The loss is a tensor: a plain number is asked for.", diagnosis=item, kind="type"
+    )
 
 
 # evaluate
 
 
-@probe
-def evaluate(learner, X, y, W, b, mean, var, batch_size, plain):
+def measure(learner, X, y, W, b, mean, var, batch_size, training, watch):
+    """What the learner makes of a model, what the model answers afterwards, and its state.
+
+    watch: what makes the model answer otherwise while it is measured: "mode", batch normalisation;
+    "gradients", the scores in another order where a graph is made; "size", the same in a batch that
+    is too large; or nothing.
+    """
     import torch
 
-    class Noting(torch.nn.Module):
-        def __init__(self, notes):
+    notes = []
+
+    class Model(torch.nn.Module):
+        def __init__(self):
             super().__init__()
-            linear = torch.nn.Linear(*W.T.shape)
-            linear.load_state_dict({"weight": W.clone(), "bias": b.clone()})
-            self.norm = torch.nn.BatchNorm1d(W.shape[1], affine=False)
-            seen = {"num_batches_tracked": torch.tensor(0)}
-            self.norm.load_state_dict({"running_mean": mean, "running_var": var, **seen})
-            self.net = linear if plain else torch.nn.Sequential(torch.nn.Dropout(0.5), linear)
-            self.note = notes.append  # of a copied model, too
+            self.linear, self.norm = torch.nn.Linear(*W.T.shape), torch.nn.BatchNorm1d(X.shape[1])
+            self.linear.load_state_dict({"weight": W.clone(), "bias": b.clone()})
+            self.norm.running_mean.copy_(mean)
+            self.norm.running_var.copy_(var)
 
         def forward(self, X):
-            graph = torch.is_grad_enabled()
-            self.note({"n": len(X), "training": True in modes(self), "graph": graph})
-            return self.net(X if plain else self.norm(X))
+            notes.append({one.training for one in self.modules()} == {False})
+            scores = self.linear(self.norm(X) if watch == "mode" else X)
+            large = watch == "size" and len(X) > batch_size
+            return scores.flip(1) if large or (watch == "gradients" and graph()) else scores
 
-    def modes(model):
-        return {one.training for one in model.modules()}
-
-    def of(value):
-        held = isinstance(value, torch.Tensor)
-        return value.detach().clone() if held else value
-
-    runs = []
-    for training in (True, False):
-        notes = []
-        model = Noting(notes).train(training)
+    graph = torch.is_grad_enabled
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        model = Model().train(training)
         result = learner.evaluate(model, X.clone(), y.clone(), batch_size)
-        left_off = not torch.is_grad_enabled()
+        left_off = not graph()
         torch.set_grad_enabled(True)
-        result = tuple(of(one) for one in result) if type(result) is tuple else result
-        runs.append(
-            {
-                "result": result,
-                "notes": notes,
-                "left_off": left_off,
-                "before": training,
-                "same": modes(model) == {training},
-                "seen": model.norm.state_dict()["num_batches_tracked"].item(),
-            }
-        )
-    return runs
+        state = {name: one.clone() for name, one in model.state_dict().items()}
+        after = model.linear(model.norm(X[:7])).detach()
+    if isinstance(result, tuple):
+        result = [one.detach() if isinstance(one, torch.Tensor) else one for one in result]
+    calm = all(notes)
+    return {"result": result, "calm": calm, "off": left_off, "state": state, "after": after}
 
 
-COURSES_OWN = ["utils.training.evaluate", "utils.training.loop"]
+ask_measure = probe(measure)
+COURSES_OWN = ["utils.training.evaluate", "utils.training.loop", "utils.training.fit"]
 
 
 @exercise("evaluate", points=1.5, forbids={"evaluate": COURSES_OWN})
-def judge_evaluate(student, rng):
-    import torch
+def evaluate(student, rng):
+    def runs(watch, sizes=((23, 5, True), (23, 5, False))):
+        """In both modes: the learner's report, the reference's, and what both were given."""
+        for n, size, mode in sizes:
+            args = *measured_case(rng, n), size, mode, watch
+            got, right = ask_measure(student, *args), measure(MISTAKES.right, *args)
+            free = {"result": 0, "calm": True}
+            expect.form({**got, **free} if type(got) is dict else got, {**right, **free})
+            expect.that(got.keys() == right.keys(), "The report is not whole.")
+            yield got, right, args
 
-    n, batch_size = 23, 5
-    X, y = rng.normal(size=(n, 4)), rng.integers(3, size=n)
-    W, b = rng.normal(size=(3, 4)), rng.normal(size=3)
-    # The batch left over is unlike the others, so that a mean of means shows.
-    y[20:] = (X[20:] @ W.T + b).argmin(axis=1)
-    y[:10] = (X[:10] @ W.T + b).argmax(axis=1)
-    mean, var = rng.normal(size=4), rng.uniform(0.5, 2, size=4)
-    tensors = [torch.tensor(a, dtype=torch.float32) for a in (W, b, mean, var)]
-    data = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
-    given = f"For {n} examples and batch_size = {batch_size}."
+    def value(got, right, args):
+        given = {"the number of examples": len(args[1]), "batch_size": args[6]}
+        result = expect.items(got["result"], 2, what="the result (loss, accuracy)", given=given)
+        knows = MISTAKES.values("evaluate", lambda own: measure(own, *args)["result"])
+        what = {"what": ("loss", "accuracy"), "given": given, "knows": knows}
+        expect.close(result, right["result"], **what, rtol=1e-4)
+        return result
 
-    def runs(plain):
-        return evaluate(student, *data, *tensors, batch_size, plain)
+    def sound(watch="", message="This counts once a loss is measured.", why=""):
+        for got, right, args in runs(watch):
+            with computed("evaluate", message, why and why(got)):
+                value(got, right, args)
+            yield got, right, args[7]
 
-    def judge(run, scores, diagnosis=""):
-        right, known = answers.evaluation(scores, y, batch_size)
-        result = run["result"]
-        two = expect.items(result, 2, what="the result (loss, accuracy)", given=given)
-        values = tuple(_plain(one) for one in two)
-        try:
-            expect.close(
-                values, right, what=("loss", "accuracy"), given=given, knows=known, rtol=1e-4
-            )
-        except Fault as fault:
-            fault.diagnosis = diagnosis or fault.diagnosis
-            raise
+    @cache
+    def measured():
+        return list(sound())
 
-    with part("the mean loss and the share right, over the examples", points=0.6):
-        for run in runs(plain=True):
-            judge(run, X @ W.T + b)
+    sizes = (23, 5, True), (20, 5, False), (3, 5, False), (6, 1, True)
+    title = "the mean loss and the share right, over the examples"
+    with part(title, points=0.6), expect.explained(answers.ARGMAX):
+        for one in runs("", sizes):
+            plain_numbers(value(*one))
     with part("in evaluation mode", points=0.3):
-        normal = (X - mean) / np.sqrt(var + 1e-5)
-        for run in runs(plain=False):
-            _called(run)
-            trains = any(note["training"] for note in run["notes"])
-            why = answers.TRAINING_MODE if trains else ""
-            expect.that(run["seen"] == 0, "Batch normalisation has learnt from it.", diagnosis=why)
-            judge(run, normal @ W.T + b, why)
-    with part("the mode is as it was afterwards", points=0.2):
-        for run in runs(plain=False):
-            _called(run)
-            was = "in training mode" if run["before"] else "in evaluation mode"
-            why = (
-                "What trains on afterwards would do so without dropout: note model.training first,"
-                " and give it back to model.train(…), which tells the layers inside, too."
-                if run["before"]
-                else "model.train() at the end is too much: the model may have been in evaluation"
-                " mode before. model.train(mode) takes the mode that you noted."
-            )
-            expect.that(
-                run["same"],
-                f"The model was {was} before, and is not, or not wholly, afterwards.",
-                diagnosis=why,
-            )
+        measured()
+        why = lambda got: "" if got["calm"] else answers.TRAINING_MODE  # noqa: E731
+        list(sound("mode", "With batch normalisation, the result is another one.", why))
+    with part("the model is as it was afterwards", points=0.2):
+        for got, right, mode in measured():
+            left_as_it_was(got, right, mode)
     with part("without gradients", points=0.2):
-        for run in runs(plain=True):
-            _called(run)
-            expect.that(
-                not any(note["graph"] for note in run["notes"]),
-                "The model ran with gradients on.",
-                diagnosis="Each batch then keeps its graph: memory and time for nothing. Measure"
-                " inside `with torch.no_grad():`. model.eval() does not do that.",
-            )
-            expect.that(
-                not run["left_off"],
-                "Gradients are still off afterwards.",
-                diagnosis="Nothing could train any more. `with torch.no_grad():` ends with its"
-                " block; torch.set_grad_enabled(False) holds until someone sets it back.",
-            )
+        measured()
+        why = lambda got: answers.GRADIENTS  # noqa: E731
+        message = "The model ran with gradients on."
+        for got, _, _ in sound("gradients", message, why):
+            message = "Gradients are still off afterwards."
+            expect.that(got["off"] is False, message, diagnosis=answers.STILL_OFF)
     with part("in batches of at most batch_size", points=0.2):
-        for run in runs(plain=True):
-            _called(run)
-            sizes = [note["n"] for note in run["notes"]]
-            expect.that(
-                max(sizes) <= batch_size,
-                "The model was called with more examples than batch_size.",
-                given=given,
-                detail=f"It was called with {sizes}.",
-                diagnosis="A large set in one piece does not fit into a GPU's memory.",
-            )
-            expect.that(sum(sizes) >= n, "The model did not see all examples.", given=given)
+        measured()
+        why = lambda got: "A large set in one piece does not fit into a GPU's memory."  # noqa: E731
+        list(sound("size", "The model was called with more examples than batch_size.", why))
 
 
-def _called(run):
-    expect.that(run["notes"], "The model was not called: nothing was measured.")
+def measured_case(rng, n):
+    X, W, b = rng.normal(size=(n, 4)), rng.normal(size=(3, 4)), rng.normal(size=3)
+    # The batch left over is unlike the others, so that a mean of means shows.
+    y, scores = rng.integers(3, size=n), X @ W.T + b
+    y[: n // 2], y[n - n % 5 :] = scores.argmax(1)[: n // 2], scores.argmin(1)[n - n % 5 :]
+    mean, var = rng.normal(size=4), rng.uniform(0.5, 2, size=4)
+    X, W, b, mean, var = (torch.tensor(a, dtype=torch.float32) for a in (X, W, b, mean, var))
+    return X, torch.tensor(y), W, b, mean, var
 
 
-def _plain(value):
-    return value.item() if type(value).__name__ == "Tensor" and value.numel() == 1 else value
+def plain_numbers(result):
+    expect.that(
+        all(type(one) is not torch.Tensor for one in result),
+        "A tensor is returned: plain numbers are asked for.",
+        diagnosis=".item() makes a plain number of a tensor that holds one.",
+        kind="type",
+    )
+
+
+def left_as_it_was(got, right, mode):
+    """mode: the one that the model was in. What it answers now shows in which it is."""
+    was = "in training mode" if mode else "in evaluation mode"
+    why = (
+        "What trains on afterwards would do so without dropout: note model.training first,"
+        " and give it back to model.train(…), which tells the layers inside, too."
+        if mode
+        else "model.train() at the end is too much: the model may have been in evaluation"
+        " mode before. model.train(mode) takes the mode that you noted."
+    )
+    for name, one in right["state"].items():
+        message = "Its weights or buffers are others afterwards."
+        why_not = "Measure only: nothing else about it may change."
+        same = torch.equal(got["state"][name], one)
+        expect.that(same, message, diagnosis=why_not)
+    expect.that(
+        torch.allclose(got["after"], right["after"], atol=1e-4),
+        f"The model was {was} before, and is not, or not wholly, afterwards.",
+        diagnosis=why,
+    )
 
 
 # read_loss_curves
 
 
 @exercise("read_loss_curves", points=1.5)
-def judge_read_loss_curves(student, rng):
+def read_loss_curves(student, rng):
     for name, known in answers.CURVES.items():
         with part(name, points=0.2):
             expect.choice(student, name, *known)
     with part("keep_epoch", points=0.3):
         got = expect.number(student["keep_epoch"], what="`keep_epoch`")
         expect.that(
-            got in (4, 5, 6, 7),
+            got in (4, 5),  # the lowest, to the hundredth
             "`keep_epoch` is not right yet.",
             detail=f"yours {got:g}",
             diagnosis=answers.wrong_epoch(got),
@@ -492,161 +566,171 @@ def judge_read_loss_curves(student, rng):
 # early_stopping
 
 
-@probe
-def stop_early(learner, losses, patience, restore):
-    """Decisions of each epoch until it says stop; then, if asked, what `restore` brings back.
+def stop(learner, losses, patience, states, steps):
+    """What one EarlyStopping says of the losses, until it says stop, and what it brings back.
 
-    In epoch i (from 1) weights and buffers are i, and after the last they are −1.
+    states: (epochs + 1, 7), the values of the model's tensors in each epoch, the last where training
+    goes on to. steps: after so many epochs the copy is put back; 0: only decisions are asked for.
     """
     import torch
 
-    def fill(value):
+    def fill(values):
         with torch.no_grad():
-            for tensor in model.state_dict().values():
+            for tensor, value in zip(model.state_dict().values(), values, strict=True):
                 tensor.fill_(value)
 
-    def is_true(one):
-        return type(one).__name__ in ("bool", "bool_") and bool(one)
-
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    with torch.random.fork_rng(devices=[]):
+        model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
     stopping, decisions = learner.EarlyStopping(patience), []
-    for epoch, loss in enumerate(losses, start=1):
-        fill(epoch)
-        decisions.append(stopping.step(loss, model))
-        if is_true(decisions[-1]):
+    for epoch, (loss, values) in enumerate(zip(losses, states, strict=False), start=1):
+        fill(values)
+        decision = stopping.step(loss, model)
+        decisions.append(decision)
+        ends = type(decision).__name__ in ("bool", "bool_") and bool(decision)
+        if epoch == steps or (not steps and ends):
             break
-    kept = model.state_dict()["0.weight"][0, 0].item()
-    fill(-1)
-    if restore:
+    if not steps:
+        return decisions
+    for _ in range(2):  # what was put back once must not change with the model, either
+        fill(states[-1])
         stopping.restore(model)
-    return decisions, {key: float(t.max()) for key, t in model.state_dict().items()}, kept
+    return [float(tensor.sum() / tensor.numel()) for tensor in model.state_dict().values()]
+
+
+ask_stop = probe(stop)
 
 
 @exercise("early_stopping", points=1.25)
-def judge_early_stopping(student, rng):
-    cases = answers.stopping_cases(rng)
+def early_stopping(student, rng):
+    cases = [stopping_case(rng, *case) for case in answers.LOSSES]
+    ends = lambda own: [stop(own, *case, 0) for case in cases]  # noqa: E731
+    right = ends(MISTAKES.right)
+
     with part("it stops after `patience` epochs without a new lowest loss", points=0.5):
-        for losses, patience in cases:
-            given = {"patience": patience, "the losses": losses}
-            decisions = expect.items(stop_early(student, losses, patience, False), 3)[0]
-            right, known = answers.decisions(losses, patience)
-            for one in decisions:
-                if not isinstance(one, bool | np.bool_):
-                    raise Fault(
-                        "type",
-                        "`step` should return True or False after every epoch.",
-                        "Is a return missing on one of its ways?" if one is None else "",
-                        detail=f"yours {expect.show(one)}",
-                        given=expect._given(given),
-                    )
-            got = len(decisions) if any(decisions) else 0
-            if got != right:
-                raise Fault(
-                    "value",
-                    "It stops after another epoch." if got else "It never says stop.",
-                    known.get(got, ""),
-                    expected=f"stop after epoch {right}" if right else "no stop",
-                    got=f"after epoch {got}" if got else "no stop",
-                    given=expect._given(given),
-                )
+        got = [decided(ask_stop(student, *case, 0)) for case in cases]
+        for case, mine, yours in zip(cases, right, got, strict=True):
+            if mine != yours:
+                pairs = MISTAKES.values("early_stopping", ends, "EarlyStopping")
+                why = next((why for why, value in pairs if value == got), "")
+                if not why and [ask_stop(student, *case, 0) for case in cases] != got:
+                    why = answers.SHARED
+                raise other_end(mine, yours, case, why)
+
+    def restored(kept, why=""):
+        for case, decisions in zip(cases, right, strict=True):
+            back = lambda own: stop(own, *case, len(decisions))[kept]  # noqa: B023, E731
+            got = expect.form(ask_stop(student, *case, len(decisions)), [0.0] * 7)[kept]
+            if got != back(MISTAKES.right):
+                pairs = MISTAKES.values("early_stopping", back, "EarlyStopping")
+                message = "After restore, the model is not as it was at the lowest loss."
+                known = next((known for known, value in pairs if value == got), "")
+                losses = expect.show(case[0][: len(decisions)])
+                raise Fault("value", message, why or known, given=f"For the losses {losses}.")
+
     with part("restore brings back the weights of the best epoch", points=0.3):
-        names = "0.weight", "0.bias", "1.weight", "1.bias"
-        _judge_restored(student, cases, names, answers.RESTORED)
+        restored(slice(0, 4))
     with part("and the running means of batch normalisation", points=0.2):
-        names = "1.running_mean", "1.running_var"
-        _judge_restored(student, cases, names, answers.BUFFERS)
+        restored(slice(4, 6), answers.BUFFERS)
     with part("stops_after", points=0.25):
         how = "Write below each loss how many epochs have gone by since the lowest one before it."
-        expect.answer(student, "stops_after", *answers.stops_after(), how, rtol=0.001)
+        known = dict(MISTAKES.written("early_stopping", "stops_after"))
+        expect.answer(student, "stops_after", answers.stops_after, known, how, rtol=0.001)
 
 
-def _judge_restored(student, cases, names, known):
-    for losses, patience in cases:
-        reply = expect.items(stop_early(student, losses, patience, True), 3)
-        best = int(np.argmin(losses[: len(reply[0])])) + 1
-        wrong = [reply[1][name] for name in names if reply[1][name] != best]
-        if wrong:
-            got = wrong[0]
-            which = "spoilt" if got == -1 else "last" if got == reply[2] else "other"
-            raise Fault(
-                "value",
-                "After restore, the model is not as it was at the lowest loss.",
-                known[which],
-                expected=f"as after epoch {best}",
-                got="as just before restore" if got == -1 else f"as after epoch {got:g}",
-                given=expect._given({"the losses": losses}),
-            )
+def stopping_case(rng, losses, patience):
+    """After some epochs that fall, so that nobody knows beforehand when it ends."""
+    before = losses[0] * np.cumprod(rng.uniform(1.02, 1.1, size=int(rng.integers(1, 7))))
+    losses = [*map(float, before[::-1].round(4)), *losses]
+    return losses, patience, rng.permutation(900)[: 7 * (len(losses) + 1)].reshape(-1, 7).tolist()
+
+
+def decided(decisions):
+    for one in expect.items(decisions, len(decisions) if type(decisions) is list else 1):
+        if type(one) not in (bool, np.bool_):
+            why = "Is a return missing on one of its ways?" if one is None else ""
+            message = "`step` should return True or False after every epoch."
+            raise Fault("type", message, why, detail=f"yours {expect.show(one)}")
+    return [bool(one) for one in decisions]
+
+
+def other_end(mine, yours, case, why):
+    def after(decisions):
+        return f"stop after epoch {len(decisions)}" if True in decisions else "no stop"
+
+    message = "It stops after another epoch." if True in yours else "It never says stop."
+    given = f"For patience = {case[1]} and the losses {', '.join(f'{one:g}' for one in case[0])}."
+    return Fault("value", message, why, expected=after(mine), got=after(yours), given=given)
 
 
 # learning_rate_schedule
 
 
 @exercise("learning_rate_schedule", points=0.75)
-def judge_learning_rate_schedule(student, rng):
+def learning_rate_schedule(student, rng):
+    def check(steps, warmup, which, what):
+        given = f"For steps = {steps}, warmup = {warmup}."
+        factors = [student.learning_rate_schedule(s, steps, warmup) for s in which]
+        got = [expect.number(one, what="the factor", given=given) for one in factors]
+        of = lambda own: [own.learning_rate_schedule(s, steps, warmup) for s in which]  # noqa: E731
+        knows = MISTAKES.values("learning_rate_schedule", of, "learning_rate_schedule")
+        right = np.array(of(MISTAKES.right))
+        knows = ((why, np.array(value)) for why, value in knows)
+        expect.close(np.array(got), right, what=what, given=given, knows=knows)
+
     steps, warmup = int(rng.integers(14, 24)), int(rng.integers(3, 7))
-    given = f"For steps = {steps}, warmup = {warmup}."
-
-    def factors(steps, warmup, which):
-        got = [student.learning_rate_schedule(s, steps, warmup) for s in which]
-        return np.array([expect.number(one, what="the factor", given=given) for one in got])
-
+    cases = (steps, warmup), (steps, steps - 1), (steps, 1)
     with part("the rise", points=0.2):
-        right, known = answers.rise(steps, warmup)
-        got = factors(steps, warmup, range(warmup))
-        expect.close(got, right, what="the rise", given=given, knows=known)
+        for n, w in cases:
+            check(n, w, range(w), "the rise")
     with part("the half cosine", points=0.25):
-        right, known = answers.fall(steps, warmup)
-        got = factors(steps, warmup, range(warmup, steps))
-        expect.close(got, right, what="the fall", given=given, knows=known)
+        for n, w in cases:
+            check(n, w, range(w, n), "the fall")
     with part("without warm-up", points=0.1):
-        right, known = answers.fall(steps, 0)
-        got = factors(steps, 0, range(steps))
-        given = f"For steps = {steps}, warmup = 0."
-        expect.close(got, right, what="the fall", given=given, knows=known)
-    for name, points in (("first_rate", 0.1), ("rate_55", 0.1)):
-        with part(name, points=points):
-            how = "Put the step into the formula, and multiply the factor by the peak rate."
-            expect.answer(student, name, *answers.rate_by_hand(name), how, rtol=0.005)
+        for n in (steps, 1):
+            check(n, 0, range(n), "the fall")
+    how = "Put the step into the formula, and multiply the factor by the peak rate."
+    for name in ("first_rate", "rate_55"):
+        with part(name, points=0.1):
+            known = dict(MISTAKES.written("learning_rate_schedule", name))
+            expect.answer(student, name, getattr(answers, name), known, how, rtol=0.005)
 
 
 # sweep
 
 
-@probe
-def run_sweep(learner, grid, rows, stop_at):
+def queue(learner, grid, rows, drawn, weight, stop_at):
     """A sweep over a table that holds `rows`, interrupted in its run number `stop_at` (0: not).
 
-    Returns the calls, what was returned, the table's text, and how it ended.
+    A run scores what was drawn for it, by its number, plus `weight` times all that the table holds
+    when it begins.
     """
     import json
-    import os
     import tempfile
+    from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
-        table, calls, before = os.path.join(folder, "runs.jsonl"), [], []
+        table, calls, before = Path(folder) / "runs.jsonl", [], []
         if rows:
-            with open(table, "w") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in rows))
+            table.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
         def text():
-            if not os.path.exists(table):
-                return ""
-            with open(table) as file:
-                return file.read()
+            return table.read_text() if table.exists() else ""
 
         def run(**settings):
-            calls.append(dict(settings))
-            before.append(text().count("\n"))
+            lines = text().splitlines()
+            before.append(len(lines))
+            calls.append(settings)
             if len(calls) == stop_at:
                 raise KeyboardInterrupt
-            return {"score": settings["rate"] * 1000 + settings["size"]}
+            scores = [json.loads(line).get("score", 0.0) for line in lines]
+            return {"score": drawn[len(calls) - 1] + weight * sum(scores)}
 
         try:
-            result, ended = learner.sweep(run, grid, table), "returned"
+            result, ended = learner.sweep(run, grid, str(table)), "returned"
         except KeyboardInterrupt:
             result, ended = "", "interrupted"
         return {
-            "calls": calls,
+            "calls": [dict(one) for one in calls],
             "before": before,
             "result": result,
             "table": text(),
@@ -654,99 +738,122 @@ def run_sweep(learner, grid, rows, stop_at):
         }
 
 
-@exercise("sweep", points=1.5, forbids={"sweep": ["utils.training.sweep", "utils.training.sweeps"]})
-def judge_sweep(student, rng):
+ask_queue = probe(queue)
+
+
+@exercise(
+    "sweep", points=1.5, forbids={"sweep": ["utils.training.sweep", "utils.training.sweeps.sweep"]}
+)
+def sweep(student, rng):
     rates = [float(x) / 100 for x in rng.choice(np.arange(1, 50), 3, replace=False)]
     sizes = [int(x) for x in rng.choice(np.arange(1, 90), 2, replace=False)]
-    grid = {"rate": rates, "size": sizes}
-    runs = [{"rate": rate, "size": size} for rate in rates for size in sizes]
-    rows = [_with_score(one) for one in runs]
+    grid, drawn = {"rate": rates, "size": sizes}, rng.uniform(1, 9, size=60).round(3).tolist()
+    runs = combinations(grid)
+    rows = [
+        {**one, "score": float(score)}
+        for one, score in zip(runs, rng.uniform(size=6).round(4), strict=True)
+    ]
     given = {"grid": grid}
 
+    def reported(*args):
+        """The report, and the rows of its table."""
+        got = ask_queue(student, *args)
+        like = {"calls": 0, "before": 0, "result": 0, "table": "", "ended": ""}
+        free = {"calls": 0, "before": 0, "result": 0}
+        expect.form({**got, **free} if type(got) is dict else got, like)
+        fine = type(got["calls"]) is list and all(type(one) is dict for one in got["calls"])
+        expect.that(fine and type(got["before"]) is list, "The report is not whole.")
+        return got, table_rows(got["table"])
+
     with part("every combination once, in the grid's order", points=0.4):
-        deeper = [{**one, "depth": depth} for one in runs for depth in (1, 2)]
-        for whole, wanted in ((grid, runs), ({**grid, "depth": [1, 2]}, deeper)):
-            with expect.explained(("to unpack", answers.ANY_SETTINGS)):
-                calls = run_sweep(student, whole, [], 0)["calls"]
-            expect.that(
-                calls == wanted,
-                "The runs are not those of the grid, in its order.",
-                given={"grid": whole},
-                detail=f"Called: {expect.show(calls)}.",
-                diagnosis=answers.wrong_queue(wanted, whole, calls),
+        for whole in (grid, {**grid, "depth": [1, 2]}, {"size": sizes}):
+            wanted = combinations(whole)
+            args = whole, [], drawn, 0.0, 0
+            with expect.explained(*answers.UNPACKED):
+                got, _ = reported(*args)
+            knows = MISTAKES.values("sweep", lambda own: queue(own, *args)["calls"])  # noqa: B023
+            calls = tuple(got["calls"])
+            with expect.otherwise(answers.wrong_calls(calls, wanted)):
+                expect.close(
+                    got["calls"],
+                    wanted,
+                    what="the list of runs made",
+                    given={"grid": whole},
+                    knows=knows,
+                )
+    with part("each result is in the table before the next run begins", points=0.4):
+        got, table = reported(grid, [], drawn, 0.5, 4)
+        three = scored(got["calls"][:3], drawn, 0.5)
+        message = "The interrupt did not end the sweep."
+        why = "Let KeyboardInterrupt through: whoever pressed stop means it."
+        expect.that(got["ended"] == "interrupted", message, diagnosis=why)
+        if got["before"][:4] != [0, 1, 2, 3] or len(table) != 3:
+            message = "When a run begins, the rows of the runs before it are not all in the table."
+            raise Fault(
+                "value", message, answers.wrong_table(got["before"]), given=expect._given(given)
             )
-    with part("each result is in the table before the next run begins", points=0.3):
-        reply = run_sweep(student, grid, [], 4)
-        late = "An interrupt now would lose them: append each row as soon as its run has ended."
-        expect.that(
-            len(reply["calls"]) >= 4, "Fewer runs were made than the grid has.", given=given
-        )
-        expect.that(
-            reply["before"][:4] == [0, 1, 2, 3],
-            "When a run begins, the rows of the runs before it are not all in the table.",
-            detail=f"Rows in the table at the beginning of each run: {reply['before'][:4]}.",
-            diagnosis=late if sum(reply["before"]) < 6 else "A run is one row, once it has ended.",
-        )
-        expect.that(
-            reply["ended"] == "interrupted",
-            "The interrupt did not end the sweep.",
-            diagnosis="Let KeyboardInterrupt through: whoever pressed stop means it.",
-        )
-        three = [_with_score(one) for one in reply["calls"][:3]]
-        expect.close(_rows(reply["table"]), three, what="the table", given=given)
+        expect.close(table, three, what="the table", given=given)
     with part("started again, it makes the missing runs only", points=0.3):
-        missing, reply = runs[3:], run_sweep(student, grid, rows[:3], 0)
-        _judge_missing(reply["calls"], missing, runs, given)
-        table = _sorted(_rows(reply["table"])[3:])
-        expect.close(table, _sorted(rows[3:]), what="what the table gained", given=given)
-    with part("whatever else the table holds", points=0.15):
+        got, table = reported(grid, rows[:3], drawn, 0.0, 0)
+        only(got["calls"], runs[3:], runs, given)
+        gained = scored(got["calls"], drawn, 0.0)
+        expect.close(table[3:], gained, what="what the table gained", given=given)
+    with part("whatever else the table holds", points=0.2):
         longer = {"seconds": 2.0, **dict(reversed(rows[4].items()))}
         others = [{"rate": rates[0], "size": 91, "score": 1.0}, {"layers": 3}, longer]
         with expect.explained(("KeyError", answers.OTHER_ROWS)):
-            reply = run_sweep(student, grid, others, 0)
-        _judge_missing(reply["calls"], [one for one in runs if one != runs[4]], runs, given)
-        kept = _rows(reply["table"])[:3] == others
-        expect.that(kept, "Rows that the table held are gone.", diagnosis="Add to the file's end.")
-    with part("it returns the rows of all runs, in the grid's order", points=0.15):
+            got, table = reported(grid, others, drawn, 0.0, 0)
+        only(got["calls"], [one for one in runs if one != runs[4]], runs, given)
+        message = "Rows that the table held are gone."
+        expect.that(table[:3] == others, message, diagnosis="Add to the file's end.")
+    with part("it returns the rows of all runs, in the grid's order", points=0.2):
         for old in ([], [rows[4], rows[1]]):
-            reply = run_sweep(student, grid, old, 0)
-            known = answers.wrong_rows(rows, old)
-            expect.that(reply["ended"] == "returned", "The sweep did not end.")
-            expect.close(reply["result"], rows, what="the list of rows", given=given, knows=known)
-    with part("rate_for_large_batches", points=0.2):
-        expect.choice(student, "rate_for_large_batches", "larger", answers.NOT_LARGER)
+            args = grid, old, drawn, 0.0, 0
+            got, _ = reported(*args)
+            every = {
+                json.dumps({name: row[name] for name in grid}): row
+                for row in [*scored(got["calls"], drawn, 0.0), *old]
+                if row.keys() >= grid.keys()
+            }
+            covered = all(json.dumps(one) in every for one in runs)
+            expect.that(covered, "Some runs of the grid were not made.", given=given)
+            right = [every[json.dumps(one)] for one in runs]
+            knows = MISTAKES.values("sweep", lambda own: queue(own, *args)["result"])  # noqa: B023
+            expect.close(got["result"], right, what="the list of rows", given=given, knows=knows)
 
 
-def _judge_missing(calls, missing, runs, given):
+def combinations(grid):
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def scored(calls, drawn, weight):
+    """The rows of runs that each found the rows of those before it in the table."""
+    rows = []
+    for settings, score in zip(calls, drawn, strict=False):
+        rows.append({**settings, "score": score + weight * sum(row["score"] for row in rows)})
+    return rows
+
+
+def only(calls, missing, runs, given):
     """The runs that were made are the missing ones, in any order."""
-    why = (
-        "Rows are not told by their place in the table or by their number: a row belongs to a run"
-        " if it agrees with it in every setting."
-    )
-    if len(calls) == len(runs):
-        why = (
-            "Skip a run whose settings a row of the table has: compare the settings only, since a"
-            " row has results, too."
-        )
+
+    def in_order(rows):
+        return sorted(rows, key=lambda row: str(sorted(row.items(), key=str)))
+
     expect.that(
-        _sorted(calls) == _sorted(missing),
+        in_order(calls) == in_order(missing),
         "With some runs in the table already, it makes other runs than the missing ones.",
         given=given,
         detail=f"Called: {expect.show(calls)}.",
-        diagnosis=why,
+        diagnosis=answers.SETTINGS_ONLY if len(calls) == len(runs) else answers.BY_PLACE,
     )
 
 
-def _sorted(rows):
-    return sorted(rows, key=lambda row: str(sorted(row.items())))
-
-
-def _with_score(settings):
-    return {**settings, "score": settings["rate"] * 1000 + settings["size"]}
-
-
-def _rows(text):
+def table_rows(text):
     try:
-        return [json.loads(line) for line in str(text).splitlines()]
-    except json.JSONDecodeError:
-        raise Fault("value", "The table is no longer one JSON object a line.") from None
+        rows = [json.loads(line) for line in text.splitlines()]
+    except ValueError:
+        rows = [None]
+    if all(type(row) is dict for row in rows):
+        return rows
+    raise Fault("value", "The table is no longer one JSON object a line.")
