@@ -26,7 +26,9 @@ from typing import Any
 
 import numpy as np
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
+MAX_VALUES = 200_000  # lists, numbers and texts, not counting what is in arrays; each costs memory
+MAX_DIGITS = 250  # hexadecimal ones of a whole number: as a float it is still finite
 MAX_DEPTH = 24
 MAX_DIMENSIONS = 16
 
@@ -67,6 +69,8 @@ def decode(data: bytes, resolve: Callable[[Handle], object] | None = None) -> An
     """
     if len(data) > MAX_BYTES:
         raise CodecError(f"the message has {len(data):,} bytes; the limit is {MAX_BYTES:,}")
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+        raise CodecError(f"the message holds more than {MAX_VALUES:,} values")
     try:
         form = json.loads(data, parse_constant=_no_constant)
         return _Decoder(resolve).value(form, 0)
@@ -92,6 +96,8 @@ class _Encoder:
         if value is None or kind is bool or kind is str:
             return value
         if kind is int:
+            if value.bit_length() > 4 * (MAX_DIGITS - 3):
+                raise CodecError("a whole number of hundreds of digits is too large")
             return value if abs(value) < 2**63 else ["int", hex(value)]
         if kind is float:
             return value if math.isfinite(value) else ["float", repr(value)]
@@ -144,6 +150,8 @@ class _Decoder:
         if not isinstance(form, list):
             if isinstance(form, dict):
                 raise CodecError("an untagged object")
+            if type(form) is int and abs(form) >= 2**63:
+                raise CodecError("a whole number that is too large")
             return form
         tag, *rest = form
         reader = getattr(self, f"_read_{tag}", None) if tag in _TAGS else None
@@ -169,7 +177,9 @@ class _Decoder:
         return _payload(text)
 
     def _read_int(self, depth: int, text: str) -> int:
-        return int(_a(str, text), 16)
+        if len(_a(str, text)) > MAX_DIGITS:
+            raise CodecError("a whole number that is too large")
+        return int(text, 16)
 
     def _read_float(self, depth: int, text: str) -> float:
         if text not in ("nan", "inf", "-inf"):

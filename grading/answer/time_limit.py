@@ -1,5 +1,6 @@
 """A limit of time on a block of code, in a process that other code shares."""
 
+import ctypes
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Interrupt the block with TimeLimit after `seconds`, and again each second until it ends.
 
     A timer signal where there is one (it also ends a sleep); elsewhere, on Windows, a thread that
-    interrupts the main one. Off the main thread nothing can be interrupted and nothing is.
+    interrupts the main one. Off the main thread, as in a Dask worker, Python's own steps are
+    interrupted; one that is in C, such as a sleep, ends first.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        with _raising_in_this_thread(seconds):
+            yield
     elif hasattr(signal, "setitimer"):
         before = signal.signal(signal.SIGALRM, _raise_time_limit)
         signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
@@ -34,6 +37,27 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 def _raise_time_limit(*_: object) -> None:
     raise TimeLimit
+
+
+@contextmanager
+def _raising_in_this_thread(seconds: float) -> Iterator[None]:
+    thread, over, lock = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def watch() -> None:
+        wait = seconds
+        while not over.wait(wait):
+            with lock:
+                if not over.is_set():
+                    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+                    raise_in(ctypes.c_ulong(thread), ctypes.py_object(TimeLimit))
+            wait = 1.0
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        with lock:
+            over.set()
 
 
 @contextmanager

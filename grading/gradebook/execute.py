@@ -19,9 +19,12 @@ from traitlets import Bool, Unicode
 
 from grading.course.files import CourseError
 from grading.gradebook import safe
+from grading.gradebook.apart import Renderer
 from grading.marking import kernels, pictures
 from grading.marking.job import Job, course_secret, grade, setting_of
 from grading.marking.results import Results
+
+_renderer = Renderer()
 
 
 class SandboxedExecute(Execute):
@@ -63,6 +66,7 @@ class SandboxedExecute(Execute):
 
 def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode) -> None:
     """Put a result into its notebook, and make the notebook harmless in a browser."""
+    _renderer.next_student()
     verdicts = {one["name"]: one for one in result["exercises"]}
     own = {cell.source for cell in released.cells}
     nb.metadata = released.metadata
@@ -70,6 +74,8 @@ def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode)
         cell.id = f"cell-{index}"
         if cell.cell_type == "code":
             cell.execution_count = None
+            if cell.source not in own:
+                cell.source = safe.code(cell.source)
             about = cell.metadata.get("nbgrader", {})
             name, ran = about.get("grade_id"), result["cells"].get(str(index))
             if about.get("grade") and not about.get("solution") and name not in verdicts:
@@ -83,7 +89,7 @@ def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode)
         if cell.cell_type == "raw":
             cell.cell_type, cell.source = "markdown", safe.verbatim(cell.source)
         elif cell.source not in own:
-            cell.source = safe.markdown(cell.source, shown)
+            cell.source = _renderer.markdown(cell.source, shown)
 
 
 def marks(verdict: Mapping[str, Any]) -> list[NotebookNode]:

@@ -5,13 +5,18 @@ answer keeps its Markdown and formulas and loses its HTML; of attachments pictur
 (`marking.pictures`), and outputs are plain text and pictures only (`marking.session`).
 """
 
+import re
+
 from nbconvert.filters.markdown_mistune import (
     InvalidNotebook,
     IPythonRenderer,
     MarkdownWithMath,
 )
 
-LONGEST = 50_000  # characters of a cell that are rendered as Markdown
+LONGEST = 50_000  # characters of a cell that are rendered
+LONGEST_LINE = 1_000  # highlighting takes time by the square of a line's blanks
+# The language of a fenced block chooses a lexer, of which some take time without end.
+_FENCE = re.compile(r"^([ \t>*+\-\d.)]*(?:`{3,}|~{3,}))[^`\n]*$", re.MULTILINE)
 
 
 def markdown(source: str, pictures: dict[str, dict[str, str]]) -> str:
@@ -19,6 +24,7 @@ def markdown(source: str, pictures: dict[str, dict[str, str]]) -> str:
 
     pictures: the cell's `attachments`.
     """
+    source = _FENCE.sub(r"\1", source)
     escaped = source.replace("&", "&amp;").replace("<", "&lt;")
     for safe in (source, escaped) if len(source) <= LONGEST else ():
         try:
@@ -34,6 +40,11 @@ class _Strict(IPythonRenderer):
 
     def __init__(self, pictures: dict[str, dict[str, str]]) -> None:
         super().__init__(escape=True, allow_harmful_protocols=False, attachments=pictures)
+
+    def block_code(self, code: str, info: str | None = None) -> str:
+        if info:
+            raise InvalidNotebook("a language, whose lexer may take time without end")
+        return ""
 
     def block_html(self, html: str) -> str:
         raise InvalidNotebook("HTML")
@@ -56,4 +67,15 @@ class _Strict(IPythonRenderer):
 
 def verbatim(source: str) -> str:
     """Markdown that shows the text as it is."""
-    return "\n".join(f"    {line}" for line in source.splitlines())
+    return "\n".join(f"    {line}" for line in code(source).split("\n"))
+
+
+def code(source: str) -> str:
+    """Code as a page shows it: what is longer than anybody reads is cut, and said to be."""
+    lines = [
+        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} … ({len(line):,} characters)"
+        for line in source[:LONGEST].split("\n")
+    ]
+    if len(source) > LONGEST:
+        lines.append(f"# … the cell has {len(source):,} characters; the notebook has them all")
+    return "\n".join(lines)

@@ -24,6 +24,7 @@ TRIES = 3  # of a submission whose worker died, as a machine's may; then it is r
 
 MakeExecutor = Callable[[], AbstractContextManager[Executor]]
 
+_FAILED = "The cell of this answer failed"
 Graded = dict[str, Any] | str  # a result, or why there is none
 
 
@@ -159,4 +160,9 @@ def attention(results: Iterable[dict[str, Any]]) -> Iterator[str]:
             continue
         for name, broke in not_judged(result).items():
             yield f"{result['student']}: a person must judge {name}; its check broke: {broke}"
+        for one in result["exercises"]:
+            said = [fault["message"] for fault in one.get("faults", ())]
+            yield from (
+                f"{result['student']}: {one['name']}: {why}" for why in said if _FAILED in why
+            )
         yield from (f"{result['student']}: {note}" for note in result["notes"])

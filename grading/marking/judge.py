@@ -15,7 +15,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ import numpy as np
 
 from grading.answer import exercise
 from grading.answer.exercise import Exercise
-from grading.answer.fault import Fault
+from grading.answer.fault import UNDONE, Fault
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
 from grading.marking.submission import Decide, Run, Submission
@@ -158,7 +158,29 @@ class _Grader:
             if again.score > verdict.score:
                 verdict, transcript = again, kept
         self.verdict.transcripts[one.name] = transcript
-        return verdict
+        return self._explained(one, verdict)
+
+    def _explained(self, one: Exercise, verdict: ExerciseVerdict) -> ExerciseVerdict:
+        """An answer that is not there because its cell failed is not "not done"."""
+        undone = [fault for fault in verdict.faults if fault["kind"] in UNDONE]
+        failed = self._failed_cell(one.name) if undone and verdict.score < verdict.max_score else ""
+        if not failed:
+            return verdict
+        why = f"The cell of this answer failed when it was run: {failed}"
+        for fault in undone:
+            fault.update(kind="exception", message=why, diagnosis="")
+        status = "failed" if verdict.status == "not done" else verdict.status
+        said = [fault["message"] for fault in verdict.faults]
+        return replace(verdict, status=status, message="\n".join(dict.fromkeys(said)))
+
+    def _failed_cell(self, name: str) -> str:
+        """What the exercise's answer cell failed with, or nothing."""
+        for step in self.submission.steps:
+            if isinstance(step, Run) and (step.grade_id or "").startswith(f"{name}_"):
+                outcome = self.verdict.cells.get(step.index)
+                if outcome is not None and outcome.status != "ok":
+                    return outcome.message or "it did not end well"
+        return ""
 
     def _attempt(self, one: Exercise) -> tuple[ExerciseVerdict, list[dict[str, str]]]:
         seed = seed_for(self.secret, self.submission.digest, one.name)

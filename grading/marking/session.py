@@ -20,7 +20,7 @@ from grading.marking.verdict import CellOutcome, plain
 
 MAX_OUTPUT = 10 * 2**20  # bytes that one cell, or one call of a check, may print
 KEPT_OUTPUT = 2**20  # bytes of a cell's output that feedback shows
-MAX_MESSAGE = 100 * 2**20  # bytes; a longer one is not even received
+MAX_MESSAGE = 32 * 2**20  # bytes; a longer one is not even received
 GRACE = 3.0  # seconds that an interrupted kernel has to stop
 
 _ASK = "__import__('grading.answer.runner').answer.runner.serve({text!r})"

@@ -5,6 +5,7 @@ Tags, outputs, kernel name, other metadata and files beside it count for nothing
 check cells count for nothing either: what is judged comes from the course.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -96,7 +97,7 @@ def plan(
                 steps.append(Decide(cell.grade_id))
         elif cell.source not in ungraded and cell.source.strip():
             # The scale is the grader's choice, so the parameters are the course's.
-            source = parameters.get(cell.id, cell.source)
+            source = parameters.get(cell.id) or _as_released(cell.source, parameters) or cell.source
             steps.append(Run(source, cell.index, cell.grade_id))
     steps += [Decide(name) for name in exercises if name not in judged_at]
     # Not the cells' places: what is run is what decides.
@@ -133,14 +134,18 @@ def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise Unreadable("The file is JSON but not a notebook of format 4: it has no cells.")
     language = _language(notebook)
-    if language not in ("", "python"):
-        raise Unreadable(f"The notebook is written in {language[:40]!a}, not in Python.")
+    if not re.fullmatch(r"(i?python\d?)?", language):
+        if not _is_python(notebook["cells"]):
+            raise Unreadable(f"The notebook is written in {language[:40]!a}, not in Python.")
+        notes.append(f"It says that it is written in {language[:40]!a}; it was read as Python.")
     return notebook
 
 
 def _measure(content: bytes) -> None:
     """Refuse what would take too much memory to read."""
     remedy = "clear the notebook's outputs and hand it in again."
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or (b"\0" in content[:4] and b"{" in content[:4]):
+        raise Unreadable("The file is not UTF-8, as notebooks are: save it in JupyterLab again.")
     if len(content) > MAX_BYTES:
         most = f"{MAX_BYTES / 2**20:.0f} MB"
         raise Unreadable(f"The file has more than the {most} that are read: {remedy}")
@@ -157,6 +162,20 @@ def _language(notebook: dict[str, Any]) -> str:
     info = metadata.get("language_info") if isinstance(metadata, dict) else None
     name = info.get("name") if isinstance(info, dict) else None
     return name.lower() if isinstance(name, str) else ""
+
+
+def _is_python(cells: Sequence[Any]) -> bool:
+    """Whether most of the code cells can be read as Python."""
+    code = [cell for cell in _cells(cells, []) if cell.kind == "code" and cell.source.strip()]
+    return sum(_parses(cell.source) for cell in code[:20]) * 2 > len(code[:20])
+
+
+def _parses(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+        return False
+    return True
 
 
 def _cells(cells: Sequence[Any], notes: list[str]) -> Iterator[Cell]:
@@ -203,6 +222,20 @@ def _sources(released: dict[str, Any], tag: str) -> set[str]:
 
 def _parameters(released: dict[str, Any]) -> dict[str | None, str]:
     return {cell["id"]: "".join(cell["source"]) for cell in _tagged(released, "parameters")}
+
+
+def _as_released(source: str, parameters: dict[str | None, str]) -> str | None:
+    """The release's parameters, for a cell that gives the same names values: some front ends drop
+    the ids by which it is known."""
+    names = _given(source)
+    return next((one for one in parameters.values() if names and _given(one) == names), None)
+
+
+def _given(source: str) -> list[str]:
+    """The names to which a cell gives values, if it does nothing else."""
+    lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
+    names = [match[1] for line in lines if (match := re.match(r"(\w+)\s*(?::[^=]*)?=[^=]", line))]
+    return names if len(names) == len(lines) else []
 
 
 def _tagged(released: dict[str, Any], tag: str) -> list[dict[str, Any]]:

@@ -211,3 +211,14 @@ def test_bfloat16_and_conjugate_tensors_keep_their_values() -> None:
     assert torch.equal(got[:1], half[:1])
     assert got[1].isnan()
     assert decode(encode(torch.tensor([1 + 2j]).conj())).item() == 1 - 2j
+
+
+def test_what_would_take_much_memory_is_refused_before_it_is_read() -> None:
+    with pytest.raises(CodecError, match="more than 200,000 values"):
+        decode(b"[" + b"{}," * 1_000_000 + b"{}]")
+    for number in (b"9" * 40, b'["int","' + b"f" * 5000 + b'"]'):
+        with pytest.raises(CodecError, match="too large"):
+            decode(number)
+    with pytest.raises(CodecError, match="too large"):
+        encode(10**5000)
+    assert decode(encode(10**200)) == 10**200

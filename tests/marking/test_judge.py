@@ -502,3 +502,64 @@ socket.send_multipart([b"<IDS|MSG>", session.sign(signed), *signed])
 def test_numbers_in_seconds_are_plain(exercises: dict[str, Exercise]) -> None:
     text = json.dumps(as_dict(judged(submission(), exercises)), allow_nan=False)
     assert np.isclose(json.loads(text)["score"], 5)
+
+
+# What a cell did, and when it showed
+
+
+def test_exit_costs_its_own_cell_only(exercises: dict[str, Exercise]) -> None:
+    """As a kernel does: it answers, and dies."""
+
+    class Leaves(Near):
+        def execute(self, source: str, seconds: float) -> CellOutcome:
+            if source == "exit()":
+                raise SessionLost("It ended the notebook's process (`exit()` or `quit()`).")
+            return super().execute(source, seconds)
+
+    steps = list(submission().steps)
+    steps.insert(2, Run("exit()", 77))
+    opened = Opened(Leaves)
+    verdict = judge.judge_submission(
+        Submission(tuple(steps), (), "digest"), exercises, opened, SECRET
+    )
+    assert scores(verdict) == FULL
+    assert verdict.cells[77].status == "lost"
+    assert all("exit()" not in session.ran for session in opened.all)
+
+
+def test_a_death_during_an_exercise_is_tried_again_in_a_new_process(
+    exercises: dict[str, Exercise],
+) -> None:
+    deaths = iter([True])
+
+    class Delayed(Near):
+        """Dies once, in the midst of a call that has no part in it."""
+
+        def answer(self, request: bytes, seconds: float) -> bytes:
+            if next(deaths, False):
+                raise SessionLost("The notebook's process died.")
+            return super().answer(request, seconds)
+
+    verdict = judge.judge_submission(submission(), exercises, Opened(Delayed), SECRET)
+    assert scores(verdict) == FULL
+
+
+def test_an_answer_whose_cell_failed_is_told_so_and_not_that_it_is_not_done(
+    exercises: dict[str, Exercise],
+) -> None:
+    class Fails(Near):
+        def execute(self, source: str, seconds: float) -> CellOutcome:
+            if "numba" in source:
+                return CellOutcome("error", "ModuleNotFoundError: No module named 'numba'")
+            return super().execute(source, seconds)
+
+    steps = [
+        Run("import numba\ndef double(x): return 2 * x", 0, "double_code"),
+        *(step for step in submission().steps if step != Run(RIGHT["double"], 0)),
+    ]
+    verdict = judge.judge_submission(
+        Submission(tuple(steps), (), "digest"), exercises, Opened(Fails), SECRET
+    )
+    row = verdict_on(verdict, "double")
+    assert (row.score, row.status) == (0, "failed")
+    assert "failed when it was run: ModuleNotFoundError: No module named 'numba'" in row.message

@@ -254,3 +254,28 @@ def test_any_json_is_read_or_refused_and_every_exercise_judged_once(
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     found = outcome(content)
     assert isinstance(found, Submission) or found.endswith(".")
+
+
+def test_a_notebook_in_utf_16_is_not_measured_wrongly() -> None:
+    for encoding in ("utf-16", "utf-16-be", "utf-32"):
+        with pytest.raises(Unreadable, match="not UTF-8"):
+            read('{"cells": []}'.encode(encoding))
+
+
+def in_language(name: str, *sources: str) -> bytes:
+    return notebook(list(map(code, sources)), metadata={"language_info": {"name": name}})
+
+
+def test_other_names_for_python_are_python() -> None:
+    for name in ("python3", "ipython", "Python", ""):
+        assert not any("written" in note for note in read(in_language(name, "x = 1")).notes)
+    odd = read(in_language("xpython", "x = 1", "def f(): return 1"))
+    assert any("says that it is written in 'xpython'" in note for note in odd.notes)
+    with pytest.raises(Unreadable, match="written in 'r'"):
+        read(in_language("R", "x <- function(y) y + 1", "library(dplyr) %>% f"))
+
+
+def test_parameters_without_their_id_are_the_courses() -> None:
+    found = read(notebook([code('scale = "cpu"  # mine')]))
+    assert found.steps[0] == Run('scale = ""', 0)
+    assert read(notebook([code("scale = f()\nshow()")])).steps[0] == Run("scale = f()\nshow()", 0)
