@@ -1,462 +1,1531 @@
-"""The answers of lab 09: the right one, and those that known misconceptions lead to.
+"""Lab 09: the right answers, and what people get wrong about characters, memory, streams, chance."""
 
-Each function returns (right, known): the value to expect, and wrong values by their diagnoses.
-"""
+import sys
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# One misconception a line; the formatter would make three of it.
+from grading.checks.mistakes import Known, Mistake, Table, variants
+
+
+class Vocabulary:
+    def __init__(self, text):
+        self.characters = "".join(sorted(set(text)))
+        self.ids = {character: i for i, character in enumerate(self.characters)}
+
+    def encode(self, text):
+        unknown = set(text) - self.ids.keys()
+        if unknown:
+            raise ValueError(f"not in the vocabulary: {sorted(unknown)}")
+        return torch.tensor([self.ids[character] for character in text], dtype=torch.int64)
+
+    def decode(self, ids):
+        return "".join(self.characters[i] for i in ids.tolist())
 
 
 def rnn_step(x, h, W, U, b):
-    z = x @ W.T + h @ U.T + b
-    known = {
-        "tanh is missing: a state that is not bounded grows without end.": z,
-        "The bias b is missing.": torch.tanh(z - b),
-        "The state before is missing: U h.": torch.tanh(x @ W.T + b),
-        "The input is missing: W x.": torch.tanh(h @ U.T + b),
-        "U acts from the wrong side: in rows, U h is h @ U.T.": torch.tanh(x @ W.T + h @ U + b),
-        "tanh goes around everything, W x too: it is applied to W x alone here.": torch.tanh(
-            x @ W.T
-        )
-        + h @ U.T
-        + b,
-        "That is a sigmoid: a recurrent step has tanh.": torch.sigmoid(z),
-        "That is relu: a recurrent step has tanh.": torch.relu(z),
-        "The old state is added to the new one: it enters through U only.": torch.tanh(z) + h,
-        "h goes in as it is: multiply it by U first.": torch.tanh(x @ W.T + h + b),
-        "The bias b stands outside tanh: it is added before.": torch.tanh(z - b) + b,
-        "The bias b is added twice.": torch.tanh(z + b),
-        "There are two tanh, of W x and of U h: add first, one tanh goes around all.": torch.tanh(
-            x @ W.T
-        )
-        + torch.tanh(h @ U.T)
-        + b,
-    }
-    if x.shape[1] == h.shape[1]:
-        known |= {
-            "W and U act from the wrong side: in rows, W x is x @ W.T.": torch.tanh(
-                x @ W + h @ U + b
-            ),
-            "W acts from the wrong side: in rows, W x is x @ W.T.": torch.tanh(x @ W + h @ U.T + b),
-            "W and U have changed places: W is for x, U for h.": torch.tanh(h @ W.T + x @ U.T + b),
-        }
-    return torch.tanh(z), known
+    return torch.tanh(x @ W.T + h @ U.T + b)
 
 
-def _lstm(a, h, c, order="ifgo", interleaved=False):
-    n = h.shape[1]
-    parts = a.view(len(a), n, 4).unbind(2) if interleaved else a.split(n, dim=1)
-    return (parts[order.index(name)] for name in "ifgo")
+share_left = 0.9**20
 
 
 def lstm_step(x, h, c, W, U, b):
-    """The right pair (h', c'), and wrong pairs by their diagnoses."""
-    s, t = torch.sigmoid, torch.tanh
-    a = x @ W.T + h @ U.T + b
-    i, f, g, o = _lstm(a, h, c)
-    new = s(f) * c + s(i) * t(g)
-
-    def ordered(order):
-        i, f, g, o = _lstm(a, h, c, order)
-        new = s(f) * c + s(i) * t(g)
-        return s(o) * t(new), new
-
-    def from_gates(a):
-        i, f, g, o = _lstm(a, h, c)
-        new = s(f) * c + s(i) * t(g)
-        return s(o) * t(new), new
-
-    apart = [*_lstm(a, h, c, interleaved=True)]
-    mixed = s(apart[1]) * c + s(apart[0]) * t(apart[2])
-    gates = "The gates are read in the order {}. PyTorch's is i, f, g, o."
-    plain = s(f) * c + s(i) * g
-    sigmoid_g = s(f) * c + s(i) * s(g)
-    tied = s(f) * c + (1 - s(f)) * t(g)
-    raw = f * c + i * t(g)
-    twice = s(f) * c + s(i) * t(s(g))
-    bounded = t(new)
-    added = s(f) * c + s(i) + t(g)
-    of_h = s(f) * h + s(i) * t(g)
-    turned = (1 - s(f)) * c + s(i) * t(g)
-    return (s(o) * t(new), new), {
-        gates.format("i, f, o, g"): ordered("ifog"),
-        gates.format("f, i, g, o") + " (Or the two have changed places in c'.)": ordered("figo"),
-        gates.format("i, g, f, o"): ordered("igfo"),
-        gates.format("f, i, o, g"): ordered("fiog"),
-        gates.format("i, o, f, g"): ordered("iofg"),
-        gates.format("g, i, f, o"): ordered("gifo"),
-        gates.format("o, f, g, i"): ordered("ofgi"),
-        "The rows of one gate are taken one here, one there: each gate has H rows in one piece.": (
-            s(apart[3]) * t(mixed),
-            mixed,
-        ),
-        "The result is the wrong way round: the order is (h, c).": (new, s(o) * t(new)),
-        "h' is the output gate times tanh of the cell: tanh is missing.": (s(o) * new, new),
-        "h' looks at the old cell: it is made from the new one.": (s(o) * t(c), new),
-        "h' has a sigmoid of the cell: it is a tanh.": (s(o) * s(new), new),
-        "tanh goes around the output gate, too: in h' it goes around the cell only.": (
-            t(s(o) * new),
-            new,
-        ),
-        "The cell goes through tanh: c' stays as it is, only h' takes its tanh.": (
-            s(o) * bounded,
-            bounded,
-        ),
-        "f multiplies the old h: it multiplies the old cell c.": (s(o) * t(of_h), of_h),
-        "The cell is multiplied by 1 − f: f is the share that is kept.": (s(o) * t(turned), turned),
-        "The input gate is added to the candidate: it multiplies it.": (s(o) * t(added), added),
-        "The candidate g goes through a sigmoid and then tanh: it is tanh alone.": (
-            s(o) * t(twice),
-            twice,
-        ),
-        "The bias b is added twice.": from_gates(a + b),
-        "The output gate is missing in h'.": (t(new), new),
-        "The output gate has no sigmoid.": (o * t(new), new),
-        "The candidate g has no tanh.": (s(o) * t(plain), plain),
-        "The candidate g has a sigmoid: it is a tanh, so that the cell can go down too.": (
-            s(o) * t(sigmoid_g),
-            sigmoid_g,
-        ),
-        "1 − f takes the input gate's place: that is another cell (a coupled one).": (
-            s(o) * t(tied),
-            tied,
-        ),
-        "The gates have no sigmoid: without it they are not between 0 and 1.": (o * t(raw), raw),
-        "The gates have no sigmoid: without it they are not between 0 and 1. ": (
-            s(o) * t(raw),
-            raw,
-        ),
-        "The forget gate is missing: the old cell is kept whole.": (
-            s(o) * t(c + s(i) * t(g)),
-            c + s(i) * t(g),
-        ),
-        "The input gate is missing: the candidate is added whole.": (
-            s(o) * t(s(f) * c + t(g)),
-            s(f) * c + t(g),
-        ),
-        "The old cell is missing: f ⊙ c.": (s(o) * t(s(i) * t(g)), s(i) * t(g)),
-        "The old state is missing: U h.": from_gates(x @ W.T + b),
-        "The bias b is missing.": from_gates(a - b),
-        "The input is missing: W x.": from_gates(h @ U.T + b),
-        "U is multiplied by the cell: it is multiplied by h.": from_gates(x @ W.T + c @ U.T + b),
-        "The new h is the same as the cell.": (new, new),
-    }
+    i, f, g, o = (x @ W.T + h @ U.T + b).chunk(4, dim=1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def share_left():
-    return 0.9**20, {
-        "Each step takes a tenth of what is left, not of what there was at first.": 0.1,
-        "That is in percent: a share is a number between 0 and 1.": 100 * 0.9**20,
-        "Those are 19 steps.": 0.9**19,
-        "Those are 21 steps.": 0.9**21,
-        "That is the share that is gone: asked is what is left.": 1 - 0.9**20,
-        "Gates multiply, they do not add up.": 0.9 * 20,
-        "0.9 for one step; there are twenty, and each multiplies.": 0.9,
-        "The forget gate says what is kept, not what is thrown away: 0.9 is kept.": 0.1**20,
-    }
+def stream_batches(ids, batch_size, length):
+    size = (len(ids) - 1) // batch_size
+    x = ids[: batch_size * size].view(batch_size, size)
+    y = ids[1 : batch_size * size + 1].view(batch_size, size)
+    for start in range(0, size - length + 1, length):
+        yield x[:, start : start + length], y[:, start : start + length]
 
 
-def stream_batches(ids, B, T):
-    """Right: [(x, y), …] as arrays."""
-    size = (len(ids) - 1) // B
-    x, y = ids[: B * size].reshape(B, size), ids[1 : B * size + 1].reshape(B, size)
-
-    def cut(x, y, last=False):
-        ends = range(0, x.shape[1] - (0 if last else T - 1), T)
-        return [(x[:, k : k + T], y[:, k : k + T]) for k in ends]
-
-    heap = len(ids[:-1]) // (B * T)
-    rows = B * T * heap
-    lines = ids[:rows].reshape(heap, B, T), ids[1 : rows + 1].reshape(heap, B, T)
-    across = ids[: B * size].reshape(size, B).T, ids[1 : B * size + 1].reshape(size, B).T
-    other = len(ids) // B
-    whole = ids[: B * other].reshape(B, other)
-    within = np.stack([np.roll(row, -1) for row in whole])
-    short = whole[:, :-1], whole[:, 1:]
-    early = ids[: B * (len(ids[:-1]) // (B * T)) * T].reshape(B, -1)
-    early_y = ids[1 : early.size + 1].reshape(B, -1)
-    inner = [(a, np.concatenate([a[:, 1:], a[:, :1]], axis=1)) for a, _ in cut(x, y)]
-    return cut(x, y), {
-        "The rows of a batch go on in its next row, not in the next batch: cut the text into B"
-        " parts first, then each part into chunks.": list(zip(*lines, strict=True)),
-        "The text runs down the columns: each row has to be one part, read from left to right.": cut(
-            *across
-        ),
-        "y is x itself: it is the characters that come next.": cut(x, x),
-        "y is what came before: it is what comes next.": cut(y, x),
-        "y goes round: the last of each part is followed by its first. It is followed by the next"
-        " part's first.": cut(x, np.stack([np.roll(row, -1) for row in x])),
-        "y goes round: the last of each part is followed by its first. It is followed by the next"
-        " part's first. ": cut(whole, within),
-        "y goes round in each chunk: its last character is the next chunk's first.": inner,
-        "The chunk at the end is shorter than T: leave it out.": cut(x, y, last=True),
-        "The last batch is missing.": cut(x, y)[:-1],
-        "The first batch is missing.": cut(x, y)[1:],
-        "What does not fill a batch is cut off before the text is made into parts: a part has"
-        " (N − 1) // B characters, and leaves its own end out.": cut(early, early_y),
-        "y is cut from the part, which ends too soon for it: cut it from the text, one place"
-        " further on.": cut(x, x[:, 1:]),
-        "x and y are cut from the same T characters, so both are one short: cut y from the text,"
-        " one place further on.": [(a[:, :-1], a[:, 1:]) for a, _ in cut(x, x)],
-        "y has only what follows the chunk's last character: each of the T has a next one.": [
-            (a, b[:, -1]) for a, b in cut(x, y)
-        ],
-        "Each batch starts one character after the one before: they start T apart.": [
-            (x[:, k : k + T], y[:, k : k + T]) for k in range(size - T + 1)
-        ],
-        "Each part loses its last character: y has it from the next part.": cut(*short),
-    }
+def sample(scores, temperature=1.0, top_k=None):
+    if temperature == 0:
+        return scores.argmax(dim=1)
+    return torch.multinomial(chances(scores, temperature, top_k), 1)[:, 0]
 
 
-def chances(scores, temperature, top_k):
-    """Probabilities (V,) of one row of scores."""
-    scores = np.asarray(scores, dtype=float)
+def chances(scores, temperature=1.0, top_k=None):
+    """The probabilities (B, V) that `sample` draws with."""
+    if temperature == 0:
+        return F.one_hot(scores.argmax(dim=1), scores.shape[1]).double()
     if top_k is not None:
-        scores = np.where(scores >= np.sort(scores)[-top_k], scores, -np.inf)
-    return _softmax(scores / temperature)
+        least = scores.topk(top_k, dim=1).values[:, -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    return torch.softmax(scores / temperature, dim=1)
 
 
-def wrong_chances(scores, temperature, top_k):
-    """By diagnosis, what the draws would follow: a dict of (V,) probabilities."""
-    s = np.asarray(scores, dtype=float)
-    right, V = chances(s, temperature, top_k), len(s)
-    best = np.eye(V)[s.argmax()]
-    kept = s if top_k is None else np.where(s >= np.sort(s)[-top_k], s, -np.inf)
-    worst = s if top_k is None else np.where(s <= np.sort(s)[top_k - 1], s, -np.inf)
-    zeroed = np.where(np.isfinite(kept), kept, 0)
-    p = _softmax(kept)
-    always = "It always takes the best: draw at random, with the probabilities."
-    alone = "Only the best takes part: the k best are those of each row, topk(k, dim=1)."
-    known = {
-        always if top_k is None else alone: best,
-        "The scores are multiplied by the temperature: they are divided by it.": _softmax(
-            kept * temperature
-        ),
-        "The temperature does nothing: it divides the scores, before softmax, not probabilities.": p,
-        "All are equally likely: are the scores used, and does softmax go along dim=1?": np.ones(V)
-        / V,
-        "All take part: top_k is not used.": _softmax(s / temperature),
-        "All take part, and the temperature is not used.": _softmax(s),
-        "The worst take part, not the best.": _softmax(worst / temperature),
-        "A score of 0 is no probability of 0: who may not take part needs a score of −∞.": _softmax(
-            zeroed / temperature
-        ),
-        "The best take part with equal chances: they keep their probabilities.": np.isfinite(kept)
-        / np.isfinite(kept).sum(),
-        "The first k characters take part, not the k best.": _first(s / temperature, top_k),
-        "topk's second result has the places in the row: look the drawn index up there.": _first(
-            np.sort(s)[::-1] / temperature, top_k
-        ),
-        "One character too many takes part.": right
-        if top_k is None or top_k == V
-        else chances(s, temperature, top_k + 1),
-        "One character too few takes part.": right
-        if top_k is None or top_k == 1
-        else chances(s, temperature, top_k - 1),
-        "Softmax is applied twice.": _softmax(_softmax(kept) / temperature),
-        "Softmax is applied twice. ": _softmax(_softmax(kept / temperature)),
-        "Scores are drawn from as they are: softmax makes probabilities of them.": np.clip(
-            s, 0, None
-        )
-        / np.clip(s, 0, None).sum(),
-    }
-    if temperature == 1:
-        known = {why: wrong for why, wrong in known.items() if "temperature" not in why}
-    return {why: wrong for why, wrong in known.items() if abs(wrong - right).sum() > 0.08}
-
-
-def _first(s, count):
-    return _softmax(np.where(np.arange(len(s)) < (count or len(s)), s, -np.inf))
-
-
-def bits(scores, y):
-    flat, right_ones = scores.reshape(-1, scores.shape[-1]), y.reshape(-1)
-    log_p = torch.log_softmax(flat.double(), dim=1)
-    nats = float(F.nll_loss(log_p, right_ones))
-    value, N = nats / np.log(2), len(flat)
-    twice = F.cross_entropy(torch.softmax(flat.double(), dim=1), right_ones).item() / np.log(2)
-    p = log_p.exp()
-    own = p[torch.arange(N), right_ones]
-    entropy = float(-(p * log_p).sum(dim=1).mean()) / np.log(2)
-    return value, {
-        "That is in nats: a bit is log 2 nats, so divide by log 2.": nats,
-        "Multiplied by log 2: a bit is less than a nat, so there are more of them. Divide.": nats
-        * np.log(2),
-        "That is in base 10: bits have base 2.": nats / np.log(10),
-        "That is the sum over all characters: asked is the mean.": value * N,
-        "The minus is missing: surprise is positive.": -value,
-        "That is the perplexity, 2 to the power of the bits.": 2**value,
-        "That is the perplexity, e to the power of the nats.": float(np.exp(nats)),
-        "Softmax is applied twice: F.cross_entropy takes scores.": twice,
-        "The mean goes over all V scores of a character: only that of the one that came counts.": float(
-            -log_p.mean()
-        )
-        / np.log(2),
-        "That is the surprise at the likeliest characters, not at those that came.": float(
-            -log_p.amax(dim=1).mean()
-        )
-        / np.log(2),
-        "Each y is looked up in every row: pair them, one y for each row of scores (gather).": float(
-            -log_p[:, right_ones].mean()
-        )
-        / np.log(2),
-        "That is the mean probability: surprise is −log₂ of it.": float(own.mean()),
-        "Softmax goes along the wrong axis: along the last, of V scores.": _surprise(
-            torch.log_softmax(scores.double(), 0), y
-        ),
-        "The sum is divided by the number of rows only: the mean is over all characters.": value
-        * N
-        / len(y),
-        "Scores are no logarithms of probabilities: log_softmax is missing.": _surprise(
-            scores.double(), y
-        ),
-        "That is the entropy of the predictions: it never looks at what came.": entropy,
-        "That is the logarithm of the mean probability: take the mean of the logarithms.": float(
-            -torch.log2(own.mean())
-        ),
-        "Scores are no probabilities: softmax is missing.": float(
-            -torch.log2(flat.double().abs()[torch.arange(N), right_ones]).mean()
-        ),
-    }
-
-
-def _surprise(log_p, y):
-    return float(-log_p.gather(-1, y[..., None]).mean()) / np.log(2)
-
-
-def entropy_at_half():
-    def entropy(*p):
-        p = np.array(p) / sum(p)
-        return float(-(p * np.log2(p)).sum())
-
-    right = entropy(4, 1, 1)
-    return right, {
-        "That is the entropy at temperature 1.": 1.5,
-        "Entropy is not divided like the scores: the probabilities change, work them out.": 0.75,
-        "Entropy is not multiplied like the scores: the probabilities change, work them out.": 3.0,
-        "That is the entropy at temperature 2: 1/τ is the exponent, here 2.": entropy(
-            0.5**0.5, 0.5, 0.5
-        ),
-        "That is the entropy of three equal chances: at 0.5 they get less equal.": entropy(1, 1, 1),
-        "That is in nats: take the logarithm to the base 2.": right * np.log(2),
-        "½², ¼², ¼² do not sum to 1 yet: scale them first.": 1.0,
-        "The sign: entropy is never negative.": -right,
-    }
-
-
-class Tiny(nn.Module):
-    """The model that bptt_step is tried on: the judge's copy of the one in the probe."""
-
-    def __init__(self, V, H):
-        super().__init__()
-        self.embedding, self.lstm = nn.Embedding(V, H), nn.LSTM(H, H, batch_first=True)
-        self.output = nn.Linear(H, V)
-
-    def forward(self, x, state):
-        h, state = self.lstm(self.embedding(x), state)
-        return self.output(h), state
-
-
-def bptt(
-    sizes,
-    weights,
-    batches,
-    lr,
-    clip,
-    *,
-    loss="mean",
-    cut="norm",
-    fresh=True,
-    carry=True,
-    turned=False,
-    swap=False,
-):
-    """What some steps of training give: losses, lengths of gradients, the final weights and state.
-
-    The options are the misconceptions.
-    """
-    model = Tiny(*sizes)
-    model.load_state_dict(weights)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+def bptt_step(model, state, x, y, optimizer, clip=1.0):
+    scores, (h, c) = model(x, state)
+    loss = F.cross_entropy(scores.flatten(0, 1), y.flatten())
     optimizer.zero_grad()
-    losses, lengths, state = [], [], ()
-    for x, y in batches:
-        scores, state = model(x, state if carry and state else None)
-        state = state[::-1] if swap else state
-        flat = scores.transpose(0, 1).flatten(0, 1) if turned else scores.flatten(0, 1)
-        targets = x.flatten() if loss == "x" else y.flatten()
-        if loss == "twice":
-            flat = flat.softmax(dim=1)
-        if loss == "reshaped":  # (B, V, T), but not by turning the axes
-            flat, targets = scores.reshape(len(x), -1, x.shape[1]), y
-        if loss == "last":
-            flat, targets = scores[:, -1], y[:, -1]
-        value = F.cross_entropy(flat, targets, reduction="sum" if loss == "sum" else "mean")
-        if fresh:
-            optimizer.zero_grad()
-        value.backward()
-        lengths.append(_length(model))
-        if cut == "norm":
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        elif cut == "always":
-            for p in model.parameters():
-                p.grad *= clip / lengths[-1]
-        elif cut == "value":
-            nn.utils.clip_grad_value_(model.parameters(), clip)
-        elif cut == "each":
-            for p in model.parameters():
-                nn.utils.clip_grad_norm_([p], clip)
-        optimizer.step()
-        state = tuple(part.detach() for part in state)
-        losses.append(value.item())
-    after = {name: p.detach().clone() for name, p in model.state_dict().items()}
-    return losses, lengths, after, state
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    return loss.item(), (h.detach(), c.detach())
 
 
-def bptt_known(sizes, weights, batches, lr, clip):
-    """By diagnosis, the weights after the same steps done wrong."""
-    args = sizes, weights, batches, lr, clip
-    return {
+def _entropy(*parts):
+    p = np.array(parts) / sum(parts)
+    return float(-(p * np.log2(p)).sum())
+
+
+entropy_at_half = _entropy(4, 1, 1)
+
+
+def bits_per_character(scores, y):
+    nats = F.cross_entropy(scores.reshape(-1, scores.shape[-1]), y.reshape(-1))
+    return nats.item() / np.log(2)
+
+
+# ------------------------------------------------------------------------------- the mistakes
+
+_known, _other = variants(
+    "Vocabulary",
+    """
+class Vocabulary:
+    def __init__(self, text):
+        {before}
+        self.characters = {characters}
+        self.ids = {{c: i for i, c in enumerate({order})}}
+
+    def encode(self, text):
+        {first}
+        return {ids}
+
+    def decode(self, ids):
+        return {decode}
+""",
+    before="",
+    characters='"".join(sorted(set(text)))',
+    order="self.characters",
+    first="""unknown = set(text) - self.ids.keys()
+        if unknown:
+            raise ValueError(f"unknown: {sorted(unknown)}")""",
+    ids="torch.tensor([self.ids[c] for c in text])",
+    decode='"".join(self.characters[i] for i in ids.tolist())',
+)
+_SHARED = """
+class Vocabulary:
+    ids = {}
+
+    def __init__(self, text):
+        for c in sorted(set(text)):
+            self.ids.setdefault(c, len(self.ids))
+        self.characters = "".join(self.ids)
+
+    def encode(self, text):
+        unknown = set(text) - self.ids.keys()
+        if unknown:
+            raise ValueError(f"unknown: {sorted(unknown)}")
+        return torch.tensor([self.ids[c] for c in text])
+
+    def decode(self, ids):
+        return "".join(self.characters[i] for i in ids.tolist())
+"""
+_VOCABULARY = [
+    _known(
+        "code points",
+        0.7,
+        "Those are code points: an id is the place in `characters`.",
+        ids="torch.tensor([ord(c) for c in text])",
+    ),
+    _known(
+        "from one",
+        0.7,
+        "The first character has the id 0, not 1.",
+        ids="torch.tensor([self.ids[c] + 1 for c in text])",
+    ),
+    _known(
+        "by appearance",
+        0.7,
+        "Ids go by first appearance: they are places in the sorted `characters`.",
+        order="dict.fromkeys(text)",
+    ),
+    _known(
+        "each id once",
+        0.7,
+        "Each character of the text has an id in the result, also one that came before.",
+        ids="torch.tensor([self.ids[c] for c in dict.fromkeys(text)])",
+    ),
+    _known(
+        "floats",
+        0.7,
+        "Ids are whole numbers: torch.tensor(…, dtype=torch.int64).",
+        ids="torch.tensor([self.ids[c] for c in text], dtype=torch.float32)",
+    ),
+    _known(
+        "a list of ids",
+        0.7,
+        "torch.tensor makes a tensor of a list.",
+        ids="[self.ids[c] for c in text]",
+    ),
+    _known(
+        "by appearance everywhere",
+        0.4,
+        "They are not sorted: the order has to be that of the code points.",
+        characters='"".join(dict.fromkeys(text))',
+        decode='"".join(sorted(self.characters)[i] for i in ids.tolist())',
+    ),
+    _known(
+        "a list",
+        0.7,
+        'Join them to one string: "".join(…).',
+        characters="sorted(set(text))",
+    ),
+    _known(
+        "not once",
+        0.0,
+        "Each character comes once, however often the text has it.",
+        characters='"".join(sorted(text))',
+    ),
+    _known(
+        "upside down",
+        0.0,
+        "The order is upside down.",
+        characters='"".join(sorted(set(text), reverse=True))',
+    ),
+    _known(
+        "no blanks",
+        0.0,
+        "Blank space is missing: spaces, tabs and line ends are characters like others.",
+        characters='"".join(sorted(c for c in set(text) if not c.isspace()))',
+    ),
+    _known(
+        "stripped",
+        0.0,
+        "The text is stripped first: line ends at its edges are characters, too.",
+        characters='"".join(sorted(set(text.strip())))',
+    ),
+    _known(
+        "in small letters",
+        0.0,
+        "Capitals are made small: they are characters of their own.",
+        characters='"".join(sorted(set(text.lower())))',
+    ),
+    _known(
+        "ASCII only",
+        0.0,
+        "Only ASCII is kept: any Unicode character counts.",
+        characters='"".join(sorted(c for c in set(text) if c.isascii()))',
+    ),
+    _known(
+        "bytes",
+        0.0,
+        "Bytes are no characters: UTF-8 has several for one. Work on the string itself.",
+        characters='sorted(set(text.encode("utf-8")))',
+    ),
+    _known(
+        "as UTF-16",
+        0.0,
+        "That is the order of UTF-16, in which what is beyond 65,535 comes too early.",
+        characters='"".join(sorted(set(text), key=lambda c: c.encode("utf-16-be")))',
+    ),
+    _other(
+        "all of ASCII", 0.0, "Some are not in the text", characters='"".join(map(chr, range(128)))'
+    ),
+    _other("a set's order", 0.0, "in a wrong order", characters='"".join(set(text))'),
+    _other(
+        "by frequency",
+        0.7,
+        "sort them by code point",
+        order="sorted(set(text))",
+        characters='"".join(sorted(set(text), key=text.count))',
+        decode='"".join(sorted(self.characters)[i] for i in ids.tolist())',
+    ),
+    Mistake("Vocabulary", "one for all", 0.0, "Some are not in the text", _SHARED),
+    _known(
+        "a list of characters",
+        0.8,
+        "decode joins characters to one string; nothing goes between.",
+        decode="[self.characters[i] for i in ids.tolist()]",
+    ),
+    _known(
+        "with blanks",
+        0.8,
+        "Something is put between the characters.",
+        decode='" ".join(self.characters[i] for i in ids.tolist())',
+    ),
+    _known(
+        "backwards",
+        0.8,
+        "It is the wrong way round.",
+        decode='"".join(self.characters[i] for i in ids.flip(0).tolist())',
+    ),
+    _known(
+        "chr",
+        0.8,
+        "Those are the characters with these code points: an id is a place in `characters`.",
+        decode='"".join(chr(i) for i in ids)',
+    ),
+    _known(
+        "decoded once",
+        0.8,
+        "An id that comes again is left out.",
+        decode='"".join(self.characters[i] for i in dict.fromkeys(ids.tolist()))',
+    ),
+    _other(
+        "tensors as keys",
+        0.8,
+        "ids.tolist() has numbers",
+        decode='"".join(dict(enumerate(self.characters))[i] for i in ids)',
+    ),
+    _other("KeyError", 0.8, "Raise ValueError yourself", first=""),
+    _other(
+        "passed over",
+        0.8,
+        "passed over or replaced",
+        first="text = [c for c in text if c in self.ids]",
+    ),
+    _other(
+        "replaced",
+        0.8,
+        "passed over or replaced",
+        first="text = [c if c in self.ids else self.characters[0] for c in text]",
+    ),
+    _other(
+        "find",
+        0.8,
+        "passed over or replaced",
+        first="",
+        ids="torch.tensor([self.characters.find(c) for c in text])",
+    ),
+    _other(
+        "the first alone looked at",
+        0.8,
+        "passed over or replaced",
+        first='if text[0] not in self.ids: raise ValueError(f"unknown: {text[0]}")\n'
+        "        text = [c for c in text if c in self.ids]",
+    ),
+    _other(
+        "nameless",
+        0.8,
+        "Put the character into the message",
+        first='if set(text) - self.ids.keys(): raise ValueError("an unknown character")',
+    ),
+    _other(
+        "index",
+        0.8,
+        "Put the character into the message",
+        first="",
+        ids="torch.tensor([self.characters.index(c) for c in text])",
+    ),
+]
+
+_known, _other = variants(
+    "rnn_step",
+    """
+def rnn_step(x, h, W, U, b):
+    {first}
+    return {result}
+""",
+    first="",
+    result="torch.tanh(x @ W.T + h @ U.T + b)",
+)
+_RNN = [
+    _other(
+        "PyTorch's",
+        0,
+        "uses torch.nn.RNNCell",
+        first="cell = nn.RNNCell(x.shape[1], h.shape[1], dtype=x.dtype)",
+        result="cell(x, h).detach()",
+    ),
+    _other("W not turned", 0, "W x becomes x @ W.T", result="torch.tanh(W @ x + U @ h + b)"),
+    _other("in place", 0, "changed its argument `h`", first="h *= 1.5; h /= 1.5; h += 1e-13"),
+    _other(
+        "into NumPy",
+        0.6,
+        "keep to tensors",
+        result="torch.tanh(torch.tensor((x @ W.T).numpy()) + h @ U.T + b)",
+    ),
+    *(
+        _known(name, 0, says, result=result)
+        for name, says, result in (
+            (
+                "no tanh",
+                "tanh is missing: a state that is not bounded grows without end.",
+                "x @ W.T + h @ U.T + b",
+            ),
+            ("no bias", "The bias b is missing.", "torch.tanh(x @ W.T + h @ U.T)"),
+            ("no state", "The state before is missing: U h.", "torch.tanh(x @ W.T + b)"),
+            ("no input", "The input is missing: W x.", "torch.tanh(h @ U.T + b)"),
+            (
+                "U not turned",
+                "U acts from the wrong side: in rows, U h is h @ U.T.",
+                "torch.tanh(x @ W.T + h @ U + b)",
+            ),
+            (
+                "neither turned",
+                "W and U act from the wrong side: in rows, W x is x @ W.T.",
+                "torch.tanh(x @ W + h @ U + b)",
+            ),
+            (
+                "W alone not turned",
+                "W acts from the wrong side: in rows, W x is x @ W.T.",
+                "torch.tanh(x @ W + h @ U.T + b)",
+            ),
+            (
+                "changed places",
+                "W and U have changed places: W is for x, U for h.",
+                "torch.tanh(h @ W.T + x @ U.T + b)",
+            ),
+            (
+                "sigmoid",
+                "That is a sigmoid: a recurrent step has tanh.",
+                "torch.sigmoid(x @ W.T + h @ U.T + b)",
+            ),
+            (
+                "relu",
+                "That is relu: a recurrent step has tanh.",
+                "torch.relu(x @ W.T + h @ U.T + b)",
+            ),
+            (
+                "tanh of a part",
+                "tanh goes around everything: it is applied to W x alone here.",
+                "torch.tanh(x @ W.T) + h @ U.T + b",
+            ),
+            (
+                "two tanh",
+                "There are two tanh, of W x and of U h: add first, one tanh goes around all.",
+                "torch.tanh(x @ W.T) + torch.tanh(h @ U.T) + b",
+            ),
+            (
+                "added",
+                "The old state is added to the new one: it enters through U only.",
+                "torch.tanh(x @ W.T + h @ U.T + b) + h",
+            ),
+            (
+                "h without U",
+                "h goes in as it is: multiply it by U first.",
+                "torch.tanh(x @ W.T + h + b)",
+            ),
+            (
+                "b outside",
+                "The bias b stands outside tanh: it is added before.",
+                "torch.tanh(x @ W.T + h @ U.T) + b",
+            ),
+            (
+                "b twice",
+                "The bias b is added twice.",
+                "torch.tanh(x @ W.T + b + h @ U.T + b)",
+            ),
+            (
+                "subtracted",
+                "U h is taken away: it is added.",
+                "torch.tanh(x @ W.T - h @ U.T + b)",
+            ),
+            (
+                "with the old state",
+                "Return the new state, no more and no less.",
+                "torch.tanh(x @ W.T + h @ U.T + b), h",
+            ),
+        )
+    ),
+    _known(
+        "h detached",
+        0.6,
+        "The gradient does not go back through h: with h.detach() nothing before this step learns.",
+        first="h = h.detach()",
+    ),
+    _known(
+        "without a graph",
+        0.6,
+        "No gradient comes back at all: the result is detached, or was made under no_grad.",
+        result="torch.tanh(x @ W.T + h @ U.T + b).detach()",
+    ),
+    _known(
+        "x detached",
+        0.6,
+        "The gradient does not go back to x: what made x has to learn, too.",
+        first="x = x.detach()",
+    ),
+    _known(
+        "weights detached",
+        0.6,
+        "The gradient does not go back to W and U: they would never be trained.",
+        first="W, U = W.detach(), U.detach()",
+    ),
+]
+
+_known, _other = variants(
+    "lstm_step",
+    """
+def lstm_step(x, h, c, W, U, b):
+    {before}
+    a = {a}
+    {gates} = {cut}
+    i, f, o = {i}, {f}, {o}
+    g = {g}
+    old = c
+    {made}
+    return {result}
+""",
+    before="",
+    a="x @ W.T + h @ U.T + b",
+    gates="i, f, g, o",
+    cut="a.chunk(4, dim=1)",
+    i="torch.sigmoid(i)",
+    f="torch.sigmoid(f)",
+    o="torch.sigmoid(o)",
+    g="torch.tanh(g)",
+    made="c = f * c + i * g",
+    result="o * torch.tanh(c), c",
+)
+_ORDER = "The gates are read in the order {}. PyTorch's is i, f, g, o."
+_LSTM = [
+    _other(
+        "PyTorch's",
+        0,
+        "uses torch.lstm_cell",
+        before="return torch.lstm_cell(x, (h, c), W, U, b, torch.zeros_like(b))",
+    ),
+    _other("rows cut", 0.3, "chunk(4, dim=1) cuts columns", cut="a.chunk(4)"),
+    _other("W not turned", 0.3, "W x becomes x @ W.T", a="x @ W + h @ U + b"),
+    _other(
+        "cell in place",
+        0.3,
+        "changed its argument `c`",
+        made="old = c.clone(); c.mul_(f).add_(i * g)",
+    ),
+    *(
+        _known(f"order {order}", 0.3, _ORDER.format(order), gates=order)
+        for order in ("i, f, o, g", "i, g, f, o", "f, i, o, g", "i, o, f, g", "g, i, f, o")
+    ),
+    _known(
+        "order f, i, g, o",
+        0.3,
+        _ORDER.format("f, i, g, o") + " (Or the two have changed places in c'.)",
+        gates="f, i, g, o",
+    ),
+    _known("order o, f, g, i", 0.3, _ORDER.format("o, f, g, i"), gates="o, f, g, i"),
+    _known(
+        "interleaved",
+        0.3,
+        "The rows of one gate are taken one here, one there: each gate has H rows in one piece.",
+        cut="a.view(len(a), -1, 4).unbind(2)",
+    ),
+    *(
+        _known(name, points, says, **{piece: code})
+        for name, points, says, piece, code in (
+            (
+                "c first",
+                0.3,
+                "The result is the wrong way round: the order is (h, c).",
+                "result",
+                "c, o * torch.tanh(c)",
+            ),
+            (
+                "no tanh at the end",
+                1.0,
+                "h' is the output gate times tanh of the cell: tanh is missing.",
+                "result",
+                "o * c, c",
+            ),
+            (
+                "old cell",
+                1.0,
+                "h' looks at the old cell: it is made from the new one.",
+                "result",
+                "o * torch.tanh(old), c",
+            ),
+            (
+                "sigmoid at the end",
+                1.0,
+                "h' has a sigmoid of the cell: it is a tanh.",
+                "result",
+                "o * torch.sigmoid(c), c",
+            ),
+            (
+                "tanh of all",
+                1.0,
+                "tanh goes around the output gate, too: in h' it goes around the cell only.",
+                "result",
+                "torch.tanh(o * c), c",
+            ),
+            (
+                "no output gate",
+                1.0,
+                "The output gate is missing in h'.",
+                "result",
+                "torch.tanh(c), c",
+            ),
+            (
+                "the cell twice",
+                1.0,
+                "The new h is the same as the cell.",
+                "result",
+                "c, c",
+            ),
+            ("raw output gate", 1.0, "The output gate has no sigmoid.", "o", "o"),
+            (
+                "cell through tanh",
+                0.8,
+                "The cell goes through tanh: c' stays as it is, only h' takes its tanh.",
+                "result",
+                "o * torch.tanh(c), torch.tanh(c)",
+            ),
+            ("no tanh of g", 0.3, "The candidate g has no tanh.", "g", "g"),
+            (
+                "sigmoid of g",
+                0.3,
+                "The candidate g has a sigmoid: it is a tanh, so that the cell can go down too.",
+                "g",
+                "torch.sigmoid(g)",
+            ),
+            (
+                "sigmoid, then tanh",
+                0.3,
+                "The candidate g goes through a sigmoid and then tanh: it is tanh alone.",
+                "g",
+                "torch.tanh(torch.sigmoid(g))",
+            ),
+            (
+                "coupled",
+                0.3,
+                "1 − f takes the input gate's place: that is another cell (a coupled one).",
+                "made",
+                "c = f * c + (1 - f) * g",
+            ),
+            (
+                "nothing forgotten",
+                0.3,
+                "The forget gate is missing: the old cell is kept whole.",
+                "made",
+                "c = c + i * g",
+            ),
+            ("nothing kept", 0.3, "The old cell is missing: f ⊙ c.", "made", "c = i * g"),
+            (
+                "f times h",
+                0.3,
+                "f multiplies the old h: it multiplies the old cell c.",
+                "made",
+                "c = f * h + i * g",
+            ),
+            (
+                "1 - f",
+                0.3,
+                "The cell is multiplied by 1 − f: f is the share that is kept.",
+                "made",
+                "c = (1 - f) * c + i * g",
+            ),
+            (
+                "i added",
+                0.3,
+                "The input gate is added to the candidate: it multiplies it.",
+                "made",
+                "c = f * c + i + g",
+            ),
+            ("no bias", 0.3, "The bias b is missing.", "a", "x @ W.T + h @ U.T"),
+            ("b twice", 0.3, "The bias b is added twice.", "a", "x @ W.T + b + h @ U.T + b"),
+            ("no state", 0.3, "The old state is missing: U h.", "a", "x @ W.T + b"),
+            ("no input", 0.3, "The input is missing: W x.", "a", "h @ U.T + b"),
+            (
+                "U times c",
+                0.3,
+                "U is multiplied by the cell: it is multiplied by h.",
+                "a",
+                "x @ W.T + c @ U.T + b",
+            ),
+        )
+    ),
+    _known(
+        "no sigmoids",
+        0.3,
+        "The gates have no sigmoid: without it they are not between 0 and 1.",
+        i="i",
+        f="f",
+        o="o",
+    ),
+    _known(
+        "no sigmoids but one",
+        0.3,
+        "The input and forget gates have no sigmoid: without it they are not between 0 and 1.",
+        i="i",
+        f="f",
+    ),
+    _known(
+        "states detached",
+        1.5,
+        "The gradient does not go back through h and c: with detach() nothing before this step"
+        " learns.",
+        before="h, c = h.detach(), c.detach()",
+    ),
+    _known(
+        "c detached",
+        1.5,
+        "The gradient does not go back through c, the path that lasts.",
+        before="c = c.detach()",
+    ),
+    _known(
+        "h detached",
+        1.5,
+        "The gradient does not go back through h.",
+        before="h = h.detach()",
+    ),
+    _known(
+        "without a graph",
+        1.5,
+        "No gradient comes back at all: the result is detached, or was made under no_grad.",
+        result="(o * torch.tanh(c)).detach(), c.detach()",
+    ),
+    _known(
+        "gates detached",
+        1.5,
+        "The gradient does not go through the gates: they would never be trained.",
+        before="W, U, b = W.detach(), U.detach(), b.detach()",
+    ),
+    *(
+        Known("lstm_step", name, 1.7, says, f"share_left = {value}")
+        for name, says, value in (
+            ("percent", "That is in percent: a share is a number between 0 and 1.", "12"),
+            ("added up", "Gates multiply, they do not add up.", "0.9 * 20"),
+            ("what is gone", "That is the share that is gone: asked is what is left.", "0.878"),
+            ("one step", "0.9 for one step; there are twenty, and each multiplies.", "0.9"),
+            ("19 steps", "Those are 19 steps.", "0.9**19"),
+            ("21 steps", "Those are 21 steps.", "0.9**21"),
+            (
+                "a tenth",
+                "Each step takes a tenth of what is left, not of what there was at first.",
+                "0.1",
+            ),
+            (
+                "0.1 kept",
+                "The forget gate says what is kept, not what is thrown away: 0.9 is kept.",
+                "0.1**20",
+            ),
+        )
+    ),
+]
+
+_known, _other = variants(
+    "stream_batches",
+    """
+def stream_batches(ids, batch_size, length):
+    B, T = batch_size, length
+    size = {size}
+    x = ids[: B * size].view(B, size)
+    y = {y}
+    {again}
+    for start in range({starts}):
+        yield {pair}
+""",
+    size="(len(ids) - 1) // B",
+    y="ids[1 : B * size + 1].view(B, size)",
+    again="",
+    starts="0, size - T + 1, T",
+    pair="x[:, start : start + T], y[:, start : start + T]",
+)
+_STREAM = [
+    *(
+        Known("stream_batches", name, points, says, code)
+        for name, points, says, code in (
+            (
+                "trimmed first",
+                0,
+                "What does not fill a batch is cut off before the text is made into parts: a part"
+                " has (N − 1) // B characters, and leaves its own end out.",
+                """
+def stream_batches(ids, batch_size, length):
+    n = (len(ids) - 1) // (batch_size * length) * batch_size * length
+    x, y = ids[:n].view(batch_size, -1), ids[1 : n + 1].view(batch_size, -1)
+    yield from zip(x.split(length, dim=1), y.split(length, dim=1))
+""",
+            ),
+            (
+                "a heap of lines",
+                0.3,
+                "The rows of a batch go on in its next row, not in the next batch: cut the text into"
+                " B parts first, then each part into chunks.",
+                """
+def stream_batches(ids, batch_size, length):
+    n = (len(ids) - 1) // (batch_size * length)
+    cut = n * batch_size * length
+    x = ids[:cut].view(n, batch_size, length)
+    y = ids[1 : cut + 1].view(n, batch_size, length)
+    yield from zip(x, y)
+""",
+            ),
+            (
+                "down the columns",
+                0.3,
+                "The text runs down the columns: each row has to be one part, read from left to"
+                " right.",
+                """
+def stream_batches(ids, batch_size, length):
+    B, T = batch_size, length
+    size = (len(ids) - 1) // B
+    x, y = ids[: B * size].view(size, B).T, ids[1 : B * size + 1].view(size, B).T
+    for start in range(0, size - T + 1, T):
+        yield x[:, start : start + T], y[:, start : start + T]
+""",
+            ),
+        )
+    ),
+    *(
+        _known(name, points, says, **{piece: code})
+        for name, points, says, piece, code in (
+            ("y is x", 0.9, "y is x itself: it is the characters that come next.", "y", "x"),
+            (
+                "y goes round",
+                0.9,
+                "y goes round: the last of each part is followed by its first. It is followed by the"
+                " next part's first.",
+                "y",
+                "x.roll(-1, dims=1)",
+            ),
+            (
+                "x and y swapped",
+                0.3,
+                "y is what came before: it is what comes next.",
+                "again",
+                "x, y = y, x",
+            ),
+            (
+                "round in each chunk",
+                0.9,
+                "y goes round in each chunk: its last character is the next chunk's first.",
+                "pair",
+                "x[:, start : start + T], x[:, start : start + T].roll(-1, dims=1)",
+            ),
+            (
+                "short one kept",
+                0,
+                "The chunk at the end is shorter than T: leave it out.",
+                "starts",
+                "0, size, T",
+            ),
+            ("last one missing", 0, "The last batch is missing.", "starts", "0, size - T, T"),
+            (
+                "first one missing",
+                0,
+                "The first batch is missing.",
+                "starts",
+                "T, size - T + 1, T",
+            ),
+            (
+                "one apart",
+                0,
+                "Each batch starts one character after the one before: they start T apart.",
+                "starts",
+                "0, size - T + 1",
+            ),
+            (
+                "y from the part",
+                0,
+                "y is cut from the part, which ends too soon for it: cut it from the text, one"
+                " place further on.",
+                "y",
+                "x[:, 1:]",
+            ),
+            (
+                "one short",
+                0,
+                "x and y are cut from the same T characters, so both are one short: cut y from the"
+                " text, one place further on.",
+                "pair",
+                "x[:, start : start + T - 1], x[:, start + 1 : start + T]",
+            ),
+            (
+                "one y a row",
+                0,
+                "y has only what follows the chunk's last character: each of the T has a next one.",
+                "pair",
+                "x[:, start : start + T], y[:, start + T - 1]",
+            ),
+            (
+                "turned",
+                0,
+                "The shape is (T, B): the rows are texts, (B, T).",
+                "pair",
+                "x[:, start : start + T].T, y[:, start : start + T].T",
+            ),
+            (
+                "a row flat",
+                0,
+                "The rows are put one after another: a batch is (B, T).",
+                "pair",
+                "x[:, start : start + T].flatten(), y[:, start : start + T].flatten()",
+            ),
+            (
+                "as lists",
+                0,
+                "Slices of `ids` are tensors of int64: hand them out as they are.",
+                "pair",
+                "x[:, start : start + T].tolist(), y[:, start : start + T].tolist()",
+            ),
+            (
+                "floats",
+                0,
+                "Slices of `ids` are tensors of int64: hand them out as they are.",
+                "pair",
+                "x[:, start : start + T].float(), y[:, start : start + T].float()",
+            ),
+            (
+                "NumPy",
+                0,
+                "Slices of `ids` are tensors of int64: hand them out as they are.",
+                "again",
+                "x, y = x.numpy(), y.numpy()",
+            ),
+            (
+                "upside down",
+                0.3,
+                "The batches come in another order than the text: the state needs it kept.",
+                "pair",
+                "x[:, size // T * T - T - start :][:, :T], y[:, size // T * T - T - start :][:, :T]",
+            ),
+        )
+    ),
+    _other("N // B", 0, "cut the others off before view", size="len(ids) // B"),
+    Mistake(
+        "stream_batches",
+        "two lists",
+        0,
+        "not all x and then all y",
+        """
+def stream_batches(ids, batch_size, length):
+    size = (len(ids) - 1) // batch_size
+    x = ids[: batch_size * size].view(batch_size, size)
+    return list(x.split(length, 1)), list(x.split(length, 1))
+""",
+    ),
+    Mistake(
+        "stream_batches",
+        "random places",
+        0.3,
+        "other characters than",
+        """
+def stream_batches(ids, batch_size, length):
+    size = (len(ids) - 1) // batch_size
+    for _ in range(size // length):
+        at = torch.randint(len(ids) - length, (batch_size, 1)) + torch.arange(length)
+        yield ids[at], ids[at + 1]
+""",
+    ),
+    Mistake(
+        "stream_batches",
+        "returned",
+        0,
+        "yield hands out",
+        "def stream_batches(ids, B, T):\n    return ids[None, :T], ids[None, 1 : T + 1]",
+    ),
+]
+
+_known, _other = variants(
+    "sample",
+    """
+def sample(scores, temperature=1.0, top_k=None):
+    {zero}
+    {first}
+    if top_k is not None:
+        {cut}
+    p = {p}
+    return {result}
+""",
+    zero="if temperature == 0: return scores.argmax(dim=1)",
+    first="",
+    cut="""least = scores.topk(top_k, dim=1).values[:, -1:]
+        scores = torch.where(scores < least, -torch.inf, scores)""",
+    p="torch.softmax(scores / temperature, dim=1)",
+    result="torch.multinomial(p, 1)[:, 0]",
+)
+_LEAST = """least = {least}
+        scores = torch.where(scores {sign} least, {value}, scores)"""
+_OF_EACH = "scores.topk(top_k, dim=1).values[:, -1:]"
+_BY_ZERO = "treat 0 by itself"
+_SAMPLE = [
+    *(
+        _known(name, points, says, **{piece: code})
+        for name, points, says, piece, code in (
+            (
+                "always the best",
+                0.15,
+                "It always takes the best: draw at random, with the probabilities.",
+                "result",
+                "p.argmax(dim=1)",
+            ),
+            (
+                "times",
+                0.6,
+                "The scores are multiplied by the temperature: they are divided by it.",
+                "p",
+                "torch.softmax(scores * temperature, dim=1)",
+            ),
+            (
+                "no temperature",
+                0.6,
+                "The temperature is not used: it divides the scores.",
+                "p",
+                "torch.softmax(scores, dim=1)",
+            ),
+            (
+                "of probabilities",
+                0.6,
+                "The temperature does nothing: it divides the scores, before softmax, not"
+                " probabilities.",
+                "p",
+                "torch.softmax(scores, dim=1) / temperature",
+            ),
+            (
+                "softmax, then again",
+                0.15,
+                "Softmax is applied twice.",
+                "p",
+                "torch.softmax(torch.softmax(scores / temperature, dim=1), dim=1)",
+            ),
+            (
+                "softmax twice",
+                0.15,
+                "Softmax is applied twice.",
+                "first",
+                "scores = torch.softmax(scores, dim=1)",
+            ),
+            (
+                "all alike",
+                0.15,
+                "All are equally likely: are the scores used, and does softmax go along dim=1?",
+                "p",
+                "torch.ones_like(scores)",
+            ),
+            (
+                "down the columns",
+                0.15,
+                "Softmax goes down the columns: each row is a prediction of its own, dim=1.",
+                "p",
+                "torch.softmax(scores / temperature, dim=0) + 1e-9",
+            ),
+            (
+                "scores as they are",
+                0.15,
+                "Scores are drawn from as they are: softmax makes probabilities of them.",
+                "p",
+                "scores.clamp(min=0) / temperature + 1e-9",
+            ),
+            (
+                "one row for all",
+                0.15,
+                "Every row is drawn with the first row's scores: each has its own.",
+                "p",
+                "torch.softmax(scores[:1] / temperature, dim=1).expand_as(scores)",
+            ),
+            (
+                "no top_k",
+                1.05,
+                "All take part: top_k is not used.",
+                "cut",
+                "pass",
+            ),
+            (
+                "set to zero",
+                1.05,
+                "A score of 0 is no probability of 0: who may not take part needs a score of −∞.",
+                "cut",
+                _LEAST.format(least=_OF_EACH, sign="<", value="0.0"),
+            ),
+            (
+                "the worst",
+                1.05,
+                "The worst take part, not the best.",
+                "cut",
+                _LEAST.format(
+                    least="-(-scores).topk(top_k, dim=1).values[:, -1:]",
+                    sign=">",
+                    value="-torch.inf",
+                ),
+            ),
+            (
+                "the best of all rows",
+                1.05,
+                "Only the best of all rows take part: the k best are those of each row,"
+                " topk(k, dim=1).",
+                "cut",
+                _LEAST.format(
+                    least="scores.flatten().topk(top_k).values[-1]", sign="<", value="-1e9"
+                ),
+            ),
+            (
+                "one too many",
+                1.05,
+                "One character too many takes part.",
+                "cut",
+                _LEAST.format(
+                    least="scores.topk(min(top_k + 1, scores.shape[1]), dim=1).values[:, -1:]",
+                    sign="<",
+                    value="-torch.inf",
+                ),
+            ),
+            (
+                "one too few",
+                1.05,
+                "One character too few takes part.",
+                "cut",
+                _LEAST.format(
+                    least="scores.topk(max(top_k - 1, 1), dim=1).values[:, -1:]",
+                    sign="<",
+                    value="-torch.inf",
+                ),
+            ),
+            (
+                "alike among the best",
+                1.05,
+                "The best take part with equal chances: they keep their probabilities.",
+                "cut",
+                _LEAST.format(least=_OF_EACH, sign="<", value="-torch.inf")
+                + "; scores = scores.isfinite().double().log()",
+            ),
+            (
+                "the first k",
+                1.05,
+                "The first k characters take part, not the k best.",
+                "cut",
+                "scores = scores[:, :top_k]",
+            ),
+            (
+                "place among the best",
+                1.05,
+                "topk's second result has the places in the row: look the drawn index up there.",
+                "cut",
+                "scores = scores.topk(top_k, dim=1).values",
+            ),
+            (
+                "divided in place",
+                1.05,
+                "scores is divided in place: scores / temperature makes a new tensor, /= does not.",
+                "p",
+                "scores.div_(temperature).softmax(1)",
+            ),
+            (
+                "cut in place",
+                1.05,
+                "scores is cut in place: masked_fill makes a new tensor, scores[…] = … does not.",
+                "cut",
+                f"scores[scores < {_OF_EACH}] = -torch.inf",
+            ),
+        )
+    ),
+    _known(
+        "the first row's best",
+        1.05,
+        "Each row is compared with the first row's k-th best: compare it with its own.",
+        cut=_LEAST.format(least="scores[0].topk(top_k).values[-1]", sign="<", value="-torch.inf"),
+    ),
+    _other("0 forgotten", 1.35, _BY_ZERO, zero=""),
+    _other("a little added", 1.35, _BY_ZERO, zero="temperature = temperature + 1e-6"),
+    _other("a little at least", 1.35, _BY_ZERO, zero="temperature = max(temperature, 1e-8)"),
+    _other("worst at 0", 1.35, "the argmax", zero="if temperature == 0: return scores.argmin(1)"),
+    _other(
+        "best value",
+        1.35,
+        "the places are the ids",
+        zero="if temperature == 0: return scores.max(dim=1)",
+    ),
+    _other(
+        "NaN replaced",
+        1.35,
+        _BY_ZERO,
+        zero="",
+        p="torch.nan_to_num(torch.softmax(scores / temperature, dim=1), 0.1)",
+    ),
+    _other(
+        "exp by hand",
+        1.05,
+        "exp of a large number is infinite",
+        p="(scores / temperature).exp() / (scores / temperature).exp().sum(1, keepdim=True)",
+    ),
+    _other(
+        "log_softmax",
+        0.15,
+        "softmax, not its logarithm",
+        p="torch.log_softmax(scores / temperature, dim=1)",
+    ),
+    _other("(B, 1)", 0.15, "take the column", result="torch.multinomial(p, 1)"),
+    _other("one in all", 0.15, "each row draws its own", result="torch.multinomial(p[0], 1)[0]"),
+    _other("seeded", 1.05, "comes out the same each time", first="torch.manual_seed(0)"),
+]
+
+_known, _other = variants(
+    "bptt_step",
+    """
+def bptt_step(model, state, x, y, optimizer, clip=1.0):
+    {first}
+    scores, {after} = model(x, state)
+    loss = F.cross_entropy({flat}, {targets}{mean})
+    {clear}
+    {backward}
+    {clip}
+    {step}
+    return {result}
+""",
+    first="",
+    after="(h, c)",
+    flat="scores.flatten(0, 1)",
+    targets="y.flatten()",
+    mean="",
+    clear="optimizer.zero_grad()",
+    backward="loss.backward()",
+    clip="nn.utils.clip_grad_norm_(model.parameters(), clip)",
+    step="optimizer.step()",
+    result="loss.item(), (h.detach(), c.detach())",
+)
+_BPTT = [
+    *(
+        _known(name, points, says, **{piece: code})
+        for name, points, says, piece, code in (
+            (
+                "state forgotten",
+                0.4,
+                "The state is not handed to the model: each chunk starts at zeros.",
+                "first",
+                "state = None",
+            ),
+            (
+                "c, h",
+                0.4,
+                "The order is (h, c), as the model gives it.",
+                "result",
+                "loss.item(), (c.detach(), h.detach())",
+            ),
+            (
+                "sum",
+                1.1,
+                "The loss is a sum: take the mean over all B·T characters.",
+                "mean",
+                ", reduction='sum'",
+            ),
+            (
+                "mean over rows",
+                1.1,
+                "The mean goes over the rows only: over all B·T characters.",
+                "mean",
+                ", reduction='sum') / (len(y)",
+            ),
+            (
+                "softmax twice",
+                0.6,
+                "Softmax is applied twice: F.cross_entropy takes scores.",
+                "flat",
+                "scores.softmax(dim=-1).flatten(0, 1)",
+            ),
+            (
+                "mixed rows",
+                0.6,
+                "Scores and targets are put in a row in different orders, so characters meet the"
+                " scores of others: flatten both the same way.",
+                "flat",
+                "scores.transpose(0, 1).flatten(0, 1)",
+            ),
+            (
+                "x for y",
+                0.6,
+                "The loss is measured at x: what should be said is y, the characters after.",
+                "targets",
+                "x.flatten()",
+            ),
+            (
+                "bits",
+                1.6,
+                "That is in bits: the loss is in nats.",
+                "result",
+                "loss.item() / np.log(2), (h.detach(), c.detach())",
+            ),
+            (
+                "the loss after",
+                1.6,
+                "That is the loss after the step: return the one whose gradient made the step.",
+                "result",
+                "F.cross_entropy(model(x, state)[0].flatten(0, 1), y.flatten()).item(),"
+                " (h.detach(), c.detach())",
+            ),
+            (
+                "the state after",
+                1.0,
+                "That is the state that the changed weights give: return the one of the forward pass"
+                " that was trained on.",
+                "step",
+                "optimizer.step(); h, c = model(x, state)[1]",
+            ),
+            (
+                "not cleared",
+                1.0,
+                "Old gradients are not cleared: each backward adds to them (optimizer.zero_grad()).",
+                "clear",
+                "",
+            ),
+            (
+                "no step",
+                1.0,
+                "The weights did not move: is optimizer.step() there, and does backward reach them?",
+                "step",
+                "",
+            ),
+            (
+                "no clipping",
+                1.5,
+                "The gradients are not clipped to `clip` when the step is made: clip between"
+                " backward and step.",
+                "clip",
+                "",
+            ),
+            (
+                "always 1",
+                1.0,
+                "The gradients are clipped to 1, whatever `clip` is.",
+                "clip",
+                "nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
+            ),
+            (
+                "each number",
+                1.5,
+                "Each number is clipped by itself, which bends the gradient: scale all by one factor"
+                " (clip_grad_norm_).",
+                "clip",
+                "nn.utils.clip_grad_value_(model.parameters(), clip)",
+            ),
+            (
+                "each matrix",
+                1.5,
+                "Each weight matrix is clipped by itself: the length is that of all gradients"
+                " together.",
+                "clip",
+                "[nn.utils.clip_grad_norm_([p], clip) for p in model.parameters()]",
+            ),
+            (
+                "always scaled",
+                1.5,
+                "Short gradients are made longer: the factor is never over 1.",
+                "clip",
+                "n = torch.stack([p.grad.norm() for p in model.parameters()]).norm();"
+                " [p.grad.mul_(clip / n) for p in model.parameters()]",
+            ),
+        )
+    ),
+    _known(
+        "the last character",
+        0.6,
+        "Only the last character of each row counts: all B·T do.",
+        flat="scores[:, -1]",
+        targets="y[:, -1]",
+    ),
+    _known(
+        "reshaped",
+        0.6,
+        "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).",
+        flat="scores.reshape(len(x), -1, x.shape[1])",
+        targets="y",
+    ),
+    _known(
+        "step first",
+        1.5,
         "The gradients are not clipped to `clip` when the step is made: clip between backward and"
-        " step.": bptt(*args, cut="none")[2],
-        "Short gradients are made longer: the factor is never over 1.": bptt(*args, cut="always")[
-            2
-        ],
-        "Each number is clipped by itself, which bends the gradient: scale all by one factor"
-        " (clip_grad_norm_).": bptt(*args, cut="value")[2],
-        "Each weight matrix is clipped by itself: the length is that of all gradients together.": bptt(
-            *args, cut="each"
-        )[2],
-        "The loss is a sum: take the mean over all B·T characters.": bptt(*args, loss="sum")[2],
-        "Softmax is applied twice: F.cross_entropy takes scores.": bptt(*args, loss="twice")[2],
-        "Only the last character of each row counts: all B·T do.": bptt(*args, loss="last")[2],
-        "The loss is measured at x: what should be said is y, the characters after.": bptt(
-            *args, loss="x"
-        )[2],
-        "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).": bptt(
-            *args, loss="reshaped"
-        )[2],
-        "Old gradients are not cleared: each backward adds to them (optimizer.zero_grad()).": bptt(
-            *args, fresh=False
-        )[2],
-        "The state is not handed to the model: each chunk starts at zeros.": bptt(
-            *args, carry=False
-        )[2],
-        "Scores and targets are put in a row in different orders, so characters meet the scores of"
-        " others: flatten both the same way.": bptt(*args, turned=True)[2],
-        "The weights did not move: is optimizer.step() there, and does backward reach them?": weights,
-    }
+        " step.",
+        clip="optimizer.step()",
+        step="nn.utils.clip_grad_norm_(model.parameters(), clip)",
+    ),
+    _known(
+        "cleared too late",
+        1.0,
+        "The weights did not move: is optimizer.step() there, and does backward reach them?",
+        clear="",
+        clip="optimizer.zero_grad()",
+    ),
+    _other(
+        "forgot to detach", 0.4, "Return h.detach() and c.detach()", result="loss.item(), (h, c)"
+    ),
+    _other(
+        "retains the graph",
+        0.4,
+        "it grows with each chunk",
+        result="loss.item(), (h, c)",
+        backward="loss.backward(retain_graph=True)",
+    ),
+    _other("detached half", 0.4, "still hangs on its graph", result="loss.item(), (h, c.detach())"),
+    _other(
+        "loss with its graph", 1.6, "return loss.item()", result="loss, (h.detach(), c.detach())"
+    ),
+    _other(
+        "loss as a tensor",
+        1.6,
+        "return loss.item()",
+        result="loss.detach(), (h.detach(), c.detach())",
+    ),
+    _other("the loss alone", 0, "should return two things", result="loss.item()"),
+    _other("three results", 0, "as one tuple", result="loss.item(), h.detach(), c.detach()"),
+    _other("h alone", 0.4, "not the state (h, c)", result="loss.item(), h.detach()"),
+    _other("not flat", 0, "flatten both", flat="scores", targets="y"),
+    _other(
+        "own steps",
+        0.4,
+        "Only optimizer.step() moves",
+        step="[p.data.sub_(0.5 * p.grad) for p in model.parameters()]",
+    ),
+    _other(
+        "an optimizer of its own",
+        0.4,
+        "Only optimizer.step() moves",
+        step="torch.optim.SGD(model.parameters(), lr=0.5).step()",
+    ),
+    _other(
+        "cut too soon",
+        0,
+        "cuts the gradient off",
+        flat="scores.detach().flatten(0, 1)",
+    ),
+]
 
+_known, _other = variants(
+    "bits_per_character",
+    """
+def bits_per_character(scores, y):
+    {flat}
+    p = torch.softmax(flat, dim=1)
+    own = p[torch.arange(len(y)), y]
+    nats = F.cross_entropy(flat, y).item()
+    return {result}
+""",
+    flat="flat, y = scores.reshape(-1, scores.shape[-1]), y.reshape(-1)",
+    result="nats / np.log(2)",
+)
+_HIDDEN = "take log_softmax"
+_BITS = [
+    *(
+        _known(name, 0.45, says, result=result)
+        for name, says, result in (
+            ("nats", "That is in nats: a bit is log 2 nats, so divide by log 2.", "nats"),
+            (
+                "times log 2",
+                "Multiplied by log 2: a bit is less than a nat, so there are more of them. Divide.",
+                "nats * np.log(2)",
+            ),
+            ("base 10", "That is in base 10: bits have base 2.", "nats / np.log(10)"),
+            (
+                "sum",
+                "That is the sum over all characters: asked is the mean.",
+                "nats * len(y) / np.log(2)",
+            ),
+            ("no minus", "The minus is missing: surprise is positive.", "-nats / np.log(2)"),
+            (
+                "perplexity of nats",
+                "That is the perplexity, e to the power of the nats.",
+                "float(np.exp(nats))",
+            ),
+            (
+                "softmax twice",
+                "Softmax is applied twice: F.cross_entropy takes scores.",
+                "F.cross_entropy(p, y).item() / np.log(2)",
+            ),
+            (
+                "entropy",
+                "That is the entropy of the predictions: it never looks at what came.",
+                "-(p * torch.log2(p + 1e-300)).sum(1).mean().item()",
+            ),
+            (
+                "log of the mean",
+                "That is the logarithm of the mean probability: take the mean of the logarithms.",
+                "-torch.log2(own.mean()).item()",
+            ),
+            (
+                "all of V",
+                "The mean goes over all V scores of a character: only that of the one that came"
+                " counts.",
+                "-F.log_softmax(flat, 1).mean().item() / np.log(2)",
+            ),
+            (
+                "the likeliest",
+                "That is the surprise at the likeliest characters, not at those that came.",
+                "-F.log_softmax(flat, 1).amax(1).mean().item() / np.log(2)",
+            ),
+            (
+                "every row",
+                "Each y is looked up in every row: pair them, one y for each row of scores (gather).",
+                "-F.log_softmax(flat, 1)[:, y].mean().item() / np.log(2)",
+            ),
+            (
+                "probability",
+                "That is the mean probability: surprise is −log₂ of it.",
+                "own.mean().item()",
+            ),
+            (
+                "no softmax",
+                "Scores are no logarithms of probabilities: log_softmax is missing.",
+                "F.nll_loss(flat, y).item() / np.log(2)",
+            ),
+            (
+                "log of scores",
+                "Scores are no probabilities: softmax is missing.",
+                "-flat.abs()[torch.arange(len(y)), y].log2().mean().item()",
+            ),
+            (
+                "down the rows",
+                "Softmax goes along the wrong axis: along the last, of V scores.",
+                "-F.log_softmax(flat, 0)[torch.arange(len(y)), y].mean().item() / np.log(2)",
+            ),
+        )
+    ),
+    _known(
+        "sum over rows",
+        0.6,
+        "The sum is divided by the number of rows only: the mean is over all characters.",
+        result="nats * len(y) / len(scores) / np.log(2)",
+    ),
+    _other("log of zero", 0.85, _HIDDEN, result="-torch.log2(own).mean().item()"),
+    _other("a little added", 0.85, _HIDDEN, result="-torch.log2(own + 1e-12).mean().item()"),
+    _other("clipped", 0.85, _HIDDEN, result="-torch.log2(own.clamp(min=1e-12)).mean().item()"),
+    _other("a tensor", 0.45, "a plain number", result="F.cross_entropy(flat, y) / np.log(2)"),
+    _known(
+        "a number a character",
+        0.45,
+        "One number is asked for: take the mean.",
+        result="-torch.log2(own)",
+    ),
+    _other("two axes only", 0.6, "Any shape (…, V) may come", flat="flat = scores; y = y + 0"),
+    *(
+        Known("bits_per_character", name, 0.75, says, f"entropy_at_half = {value}")
+        for name, says, value in (
+            ("unchanged", "That is the entropy at temperature 1.", "1.5"),
+            (
+                "halved",
+                "Entropy is not divided like the scores: the probabilities change, work them out.",
+                "0.75",
+            ),
+            (
+                "doubled",
+                "Entropy is not multiplied like the scores: the probabilities change, work them"
+                " out.",
+                "3.0",
+            ),
+            (
+                "at 2",
+                "That is the entropy at temperature 2: 1/τ is the exponent, here 2.",
+                "1.5644",
+            ),
+            (
+                "alike",
+                "That is the entropy of three equal chances: at 0.5 they get less equal.",
+                "np.log2(3)",
+            ),
+            ("nats by hand", "That is in nats: take the logarithm to the base 2.", "0.8676"),
+            ("not scaled", "½², ¼², ¼² do not sum to 1 yet: scale them first.", "1.0"),
+            ("minus", "The sign: entropy is never negative.", "-1.25"),
+        )
+    ),
+    *(
+        Mistake("bits_per_character", name, 0.8, says, f'why_one = "{letter}"')
+        for name, says, letter in (
+            ("largest entropy", "goes on rising", "a"),
+            ("sums", "at any temperature", "c"),
+            ("greedy", "That is temperature 0", "d"),
+        )
+    ),
+]
 
-def _length(model):
-    parts = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-    return float(torch.stack(parts).norm())
-
-
-def _softmax(s):
-    e = np.exp(s - s.max())
-    return e / e.sum()
+MISTAKES = Table(
+    sys.modules[__name__],
+    [*_VOCABULARY, *_RNN, *_LSTM, *_STREAM, *_SAMPLE, *_BPTT, *_BITS],
+)
