@@ -97,7 +97,8 @@ history = training.fit(opening_model, optimizer, first, second, **look)
 # | `X @ W`, `W` of shape (in, out) | `nn.Linear(in, out)`, which keeps `weight` as (out, in): `X @ weight.T` |
 # | functions one after another | `nn.Sequential(…)` of modules |
 # | your optimizer's step | `optimizer.step()`, after `loss.backward()` |
-#
+
+# %% [markdown]
 # **Parameters** are trained. **Buffers** are tensors that a module keeps and does not train, such as a
 # running mean. `model.state_dict()` has both by name.
 
@@ -270,8 +271,8 @@ print(f"{len(train_X):,} training, {len(valid_X):,} validation and {len(test_X):
 # `model.eval()` tell them which it is.
 #
 # **Predict first.** Below, the same network trains with and without `optimizer.zero_grad()`, at a small
-# learning rate. Which loss is lower after 20 batches, which after 140? Write your guess for 140
-# between the empty quotes. It gives no marks; the answer comes with the picture.
+# learning rate. Which loss is lower after 140 batches? Write your guess between the empty quotes. It
+# gives no marks; the answer comes with the picture.
 
 # %%
 question = "Which loss is lower after 140 batches"
@@ -294,6 +295,7 @@ def losses_of(clear: bool, batches: int = 150) -> list[float]:
     return np.convolve(losses, np.ones(8) / 8, mode="valid").tolist()
 
 
+# %%
 fig, ax = plt.subplots(figsize=(6.4, 3))
 series = {"cleared": losses_of(clear=True), "never cleared": losses_of(clear=False)}
 plots.curves(ax, series, "batch", "loss, mean of 8 batches (nats)")
@@ -422,6 +424,7 @@ def watch(model: nn.Module, lr: float, epochs: int, title: str) -> training.Hist
     return history
 
 
+# %%
 with check.needs("train_one_epoch", "evaluate"):
     row = watch(make_model(seed=0, dropout=0.7), 0.2, 8, "Your loop, with dropout").rows[0]
     lower = "training" if row.train_loss < row.held_out_loss else "validation"
@@ -469,11 +472,12 @@ plots.show(figures.runs(runs, guessing=math.log(10)), alt=alt)
 
 # %% [markdown]
 # ### Exercise 4 · Reading loss curves — 1.5 points, 15 minutes, ●●○
-# The dashed line is what guessing costs, ln 10. Name each run: `"healthy"`, `"overfitting"` (it learns
+# The dashed line is the loss of a guess, ln 10. Name each run: `"healthy"`, `"overfitting"` (it learns
 # its training images by heart), `"underfitting"` (the network is too small for the task), `"rate too
 # high"`, `"rate too low"`, `"dropout"`. Each word once. Then: after which epoch of run B would you
 # have kept the weights? (For this the picture is too coarse: look at the notes.)
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Ask in this order: does the training loss come down at all, and
 # smoothly? Is it still falling at the end? What does the validation loss do meanwhile?</details>
 #
@@ -882,6 +886,7 @@ def at_best(model: nn.Module, steps: int) -> torch.optim.Optimizer:
     return optimizer
 
 
+# %%
 needed = "split", "train_one_epoch", "evaluate", "learning_rate_schedule", "early_stopping"
 with check.needs(*needed):
     train_at, held_at = split(pool_y.cpu(), share=1 / 6, seed=0)
