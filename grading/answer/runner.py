@@ -26,10 +26,12 @@ import numpy as np
 
 from grading.answer.codec import CodecError, Handle, decode, encode
 from grading.answer.fault import Fault
+from grading.answer.meaning import meaning, shapes
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.answer.usual_state import usual_state
 
-_Frame = tuple[str, int, str]  # of a function: its name, the line's number, the line
+# Of a function: its name, the line's number, the line, the shapes of the arrays named on it.
+_Frame = tuple[str, int, str, str]
 
 
 class Runner:
@@ -170,7 +172,7 @@ class Runner:
             code = step.tb_frame.f_code
             if step.tb_frame.f_globals is self.namespace:
                 line = linecache.getline(code.co_filename, step.tb_lineno).strip()
-                found.append((code.co_name, step.tb_lineno, line))
+                found.append((code.co_name, step.tb_lineno, line, shapes(step.tb_frame, line)))
             step = step.tb_next
         return found
 
@@ -184,13 +186,16 @@ def _not_done(outer: str, frames: list[_Frame]) -> Fault:
 
 def _raised(outer: str, frames: list[_Frame], error: BaseException) -> Fault:
     kind = type(error).__name__
-    message = f"{outer} raised {kind}."
+    message, arrays = f"{outer} raised {kind}.", ""
     if frames:
-        function, line, source = frames[-1]
+        function, line, source, arrays = frames[-1]
         own = outer == f"`{function}`"
         place = f"line {line} of its cell" if own else f"`{function}`, line {line}"
         message = f"{outer} raised {kind} in {place}:  {source}"
-    return Fault("exception", message, detail=f"{kind}: {_short(error)}")
+    said = [f"{kind}: {_short(error)}", meaning(error)]
+    if arrays:
+        said.append(f"The shapes on that line: {arrays}.")
+    return Fault("exception", message, detail="\n".join(filter(None, said)))
 
 
 class Reply:

@@ -26,7 +26,7 @@ Knows = Iterable[tuple[str, Any]] | Mapping[str, Any] | None
 What = str | tuple[str, ...]
 
 _BOOLS = (bool, np.bool_)
-_FORMATS: Any = {"float_kind": lambda number: f"{number:.4g}"}
+_FORMATS: Any = {"float_kind": lambda number: f"{number + 0.0:.4g}"}  # no -0
 
 
 def close(
@@ -140,7 +140,8 @@ def array(
     if len(shape) != got.ndim or any(
         n not in (None, m) for n, m in zip(shape, got.shape, strict=True)
     ):
-        wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        sizes = ["any" if n is None else str(n) for n in shape]
+        wanted = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
         raise _shape_fault(what, wanted, got.shape, given)
     if not np.isfinite(got).all():
         message = f"{_subject(what)} holds values that are not finite (NaN or infinity)."
@@ -274,7 +275,9 @@ def show(value: Any) -> str:
         )
         return f"{text}  shape {value.shape}" if large else text
     if isinstance(value, float | np.floating):
-        return f"{float(value):.6g}"
+        number = float(value) + 0.0  # no -0
+        whole = number.is_integer() and abs(number) < 1e15
+        return str(int(number)) if whole else f"{number:.6g}"
     if isinstance(value, np.generic):
         return str(value.item())
     if type(value) is tuple:
