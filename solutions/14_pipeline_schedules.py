@@ -10,15 +10,16 @@
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
 
 # %%
+import math
 from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 
-import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
 from grading.check import checks, progress
 from utils import plots, settings
+from utils.figures import pipeline_schedules as figures
 from utils.pipeline import pictures, schedules
 from utils.pipeline.schedules import Action
 
@@ -34,23 +35,29 @@ fig = pictures.compare({"the batch whole": whole, "in 8 pieces": pieces})
 plots.show(
     fig, alt="Whole, one rank works at a time and three wait; in pieces, their work overlaps."
 )
+print(f"the batch in pieces takes {pieces.end / whole.end:.0%} of the time")
 
 # %% [markdown]
 # A row is a GPU, here called a **rank**; rank r holds **stage** r, some consecutive layers. Forward
-# goes down the rows, backward comes up. With the batch whole, three of four ranks wait at any time.
-# Cut into **micro-batches**, the same work takes less than half the time.
+# (F, pale) goes down the rows, backward (B, dark) comes up. With the batch whole, three of four ranks
+# wait at any time. Cut into **micro-batches**, the numbers in the blocks, the same work takes less than
+# half the time.
 #
 # **You will** cut a network into stages of nearly equal cost, cut a batch without changing its gradient,
-# write the schedules GPipe and 1F1B, derive what they cost in idle time and in memory, and trade time
-# for memory once more.
-#
+# write the schedules GPipe and 1F1B, derive what they cost in idle time and in memory, and hide messages.
+
+# %% [markdown]
 # **Not in this lab:** processes and real messages. They are lab 15, where your schedules run.
 #
-# **You need** lab 03 (what backward keeps), PyTorch, 90 minutes. A CPU computes all cells in seconds.
+# **You need** lab 03 (what backward keeps), PyTorch's `nn.Module` and `backward` (lab 04), Python's
+# list comprehensions, and 165 minutes. A CPU computes all cells in seconds.
+#
+# **Guesses.** Some cells ask for a guess before you know. Write one of the words between the quotes and
+# run the cell; later the lab measures, and shows your guess beside the answer. Guesses have no marks.
 
 # %% [markdown]
 # ## 1 · Cutting the network
-# A chain is as quick as its slowest link: once a pipeline is full, each rank waits for the slowest one.
+# A chain is as quick as its slowest link: in a full pipeline each rank waits for the slowest one.
 # So the stages should cost the same, as nearly as whole layers allow.
 #
 # VGG-16 (Simonyan and Zisserman 2014) has 16 layers with weights: 13 convolutions, here as (side of
@@ -63,53 +70,35 @@ conv += [(56, 256, 256)] * 2 + [(28, 256, 512)] + [(28, 512, 512)] * 2 + [(14, 5
 linear = [(25088, 4096), (4096, 4096), (4096, 1000)]
 vgg_costs = [side**2 * 9 * inputs * outputs / 1e9 for side, inputs, outputs in conv]
 vgg_costs += [inputs * outputs / 1e9 for inputs, outputs in linear]
-
-
-def draw_partition(ax: plt.Axes, costs: Sequence[float], sizes: Sequence[int], title: str) -> None:
-    """The cost of each stage as a bar, its layers as boxes in it."""
-    ends = [sum(sizes[: stage + 1]) for stage in range(len(sizes))]
-    for stage, (start, end) in enumerate(pairwise([0, *ends])):
-        below = 0.0
-        for cost in costs[start:end]:
-            ax.barh(stage, cost, left=below, color="#cfe8f7", edgecolor=plots.INK)
-            below += cost
-        ax.text(below, stage, f"  {below:.2f}", va="center")
-    ax.set_yticks(range(len(sizes)), [f"stage {s}: {n} layers" for s, n in enumerate(sizes)])
-    ax.set(xlabel="multiplications (billions)", title=title, ylim=(len(sizes) - 0.5, -0.5))
-    ax.margins(x=0.12)
-
-
-# %%
-fig, ax = plt.subplots(figsize=(7, 2.4))
-draw_partition(ax, vgg_costs, [4, 4, 4, 4], "VGG-16, four layers a stage")
+fig = figures.partition(vgg_costs, [4, 4, 4, 4], "VGG-16, four layers a stage")
 plots.show(fig, alt="Four layers each: the second stage costs nine times as much as the last.")
 
 # %% [markdown]
-# Equal numbers of layers are no equal costs: the last stage would idle nearly all the time.
+# A bar is a stage, a box in it a layer. Equal numbers of layers are no equal costs: the last stage would
+# idle nearly all the time.
 #
 # A **partition** is written as the number of layers of each stage, in order: `[4, 4, 4, 4]`. (A notation
 # that a person can read and change matters once networks are less regular than this one: it is what
 # Takizawa, Yazaki and Ishihata asked for in the 2021 report whose network you will run in lab 15.)
 
 # %% [markdown]
-# ### Exercise 1 · Partition — 1.5 points, 15 minutes, ●●○
+# ### Exercise 1 · Partition — 1.5 points, 20 minutes, ●●○
 # Find the partition whose most expensive stage is as cheap as possible.
 #
-# **Predict first:** four stages take 1, 1, 1 and 3 ms for a micro-batch. Many micro-batches are on their
-# way. How many milliseconds pass between one micro-batch that leaves the last stage and the next? Put
-# the number into `pace`.
+# **And by hand:** four stages take 1, 1, 1 and 3 ms for a micro-batch (forward only; messages are free).
+# Ten micro-batches go through, each as early as it can. How many milliseconds pass from the start of the
+# first to the end of the last? Put the number into `ten_microbatches`.
 #
 # <details><summary>Hint 1</summary>A partition into 4 stages is 3 cuts between layers. Sixteen layers
 # have 15 places for a cut: few enough to try every choice.</details>
 #
-# <details><summary>Hint 2</summary><code>combinations(range(1, L), stages - 1)</code> goes through the
-# choices of cuts; <code>pairwise([0, *cuts, L])</code> gives where each stage starts and
-# ends.</details>
+# <details><summary>Hint 2</summary><code>combinations(range(1, L), stages - 1)</code> gives the choices
+# of cuts; <code>pairwise([0, *cuts, L])</code> where each stage starts and ends.</details>
 
 # %% nbgrader={"grade_id": "partition_pace", "solution": true}
-pace = None  # milliseconds
+ten_microbatches = None  # milliseconds
 ### BEGIN SOLUTION
-pace = 3
+ten_microbatches = 33  # 3 until the first is at the slow stage, which then works 10 · 3
 ### END SOLUTION
 
 
@@ -119,7 +108,7 @@ def partition(costs: Sequence[float], stages: int) -> list[int]:
 
     costs: one number > 0 for each layer, at most 24 of them; stages: 1 to len(costs), at most 4 for
     long lists. Each stage has at least one layer, and layers stay in order. Of several best
-    partitions any will do.
+    partitions any will do. `costs` is left as it was.
     >>> partition([1.0, 1.0, 1.0, 3.0], 2)
     [3, 1]
     """
@@ -139,13 +128,13 @@ check("partition")
 
 # %%
 with check.needs("partition"):
-    fig, ax = plt.subplots(figsize=(7, 2.4))
     yours = partition(vgg_costs, 4)
-    draw_partition(ax, vgg_costs, yours, f"VGG-16, your partition {yours}")
+    fig = figures.partition(vgg_costs, yours, f"VGG-16, your partition {yours}")
     plots.show(fig, alt="Your partition: the most expensive stage costs a sixth less than before.")
 
 # %% [markdown]
-# Not equal, since layers cannot be cut here, but no other choice of cuts has a cheaper worst stage.
+# The bars are not equal, since layers cannot be cut here; but no other choice of cuts has a cheaper worst
+# stage.
 #
 # ## 2 · Cutting the batch
 # A batch of N examples becomes m micro-batches of N/m. Each goes forward and backward by itself, and
@@ -156,9 +145,12 @@ with check.needs("partition"):
 # of the whole batch?
 
 # %% [markdown]
-# ### Exercise 2 · Micro-batches — 1.5 points, 15 minutes, ●●○
+# ### Exercise 2 · Micro-batches — 1.5 points, 25 minutes, ●●○
 # `accumulate` must leave the same gradients as one backward on the whole batch, and must never hold
 # more than one micro-batch's graph: that is what the cutting is for.
+#
+# The check shows that by a model that changes each time something goes backward: a forward that comes too
+# early sees the wrong one.
 #
 # <details><summary>Hint 1</summary>Try two micro-batches with losses 1 and 3. The batch's loss is 2.
 # </details>
@@ -182,24 +174,20 @@ def split_microbatches(batch: Tensor, microbatches: int) -> list[Tensor]:
     ### END SOLUTION
 
 
-def accumulate(
-    model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    X: Tensor,
-    y: Tensor,
-    microbatches: int,
-) -> float:
-    """The loss of the batch, a number; its gradients are added to those of the model's parameters.
+# %% nbgrader={"grade_id": "split_microbatches_accumulate", "solution": true}
+Loss = Callable[[Tensor, Tensor], Tensor]  # of scores and targets
+
+
+def accumulate(model: nn.Module, loss: Loss, X: Tensor, y: Tensor, microbatches: int) -> float:
+    """The loss of the batch, a plain number; its gradients are added to what the parameters hold.
 
     X: (N, D), y: (N,), N a multiple of `microbatches`; loss(model(X), y) is the mean over the
-    examples it is given.
+    examples it is given. The micro-batches take their turns in order.
     """
     ### BEGIN SOLUTION
     total = 0.0
-    parts = zip(
-        split_microbatches(X, microbatches), split_microbatches(y, microbatches), strict=True
-    )
-    for inputs, targets in parts:
+    parts = split_microbatches(X, microbatches), split_microbatches(y, microbatches)
+    for inputs, targets in zip(*parts, strict=True):
         share = loss(model(inputs), targets) / microbatches
         share.backward()
         total += share.item()
@@ -278,10 +266,14 @@ with check.needs("gpipe_actions"):
     pictures.step_through(gpipe, alt="Your GPipe on 4 ranks: forwards slant down, backwards up.")
 
 # %% [markdown]
-# Move the slider (or focus it and press the arrow keys) and watch the wave go down, stop, and come
-# back. A backward takes twice as long as a forward: it computes two gradients, that of the stage's
-# input and that of its weights.
+# Move the slider (or focus it and press the arrow keys): each step uncovers what the ranks do at that
+# time. Watch the wave go down, stop, and come back. Beside each row stands how many micro-batches the
+# rank **holds**: those that went forward and have not yet come back. Section 5 asks about them.
 #
+# A backward takes twice as long as a forward: it computes two gradients, that of the stage's input and
+# that of its weights.
+
+# %% [markdown]
 # ## 4 · The bubble
 # Hatched in the picture is the **bubble**: the share of all ranks' time that is idle. It can be
 # counted without simulating. Let a forward take $f$ and a backward $b$, with p stages and m micro-batches:
@@ -289,15 +281,18 @@ with check.needs("gpipe_actions"):
 # - each rank works for $m(f + b)$;
 # - the last rank starts when the first micro-batch has come down $p - 1$ stages, and when it has
 #   finished, the last gradient still has to go up $p - 1$ stages.
+#
+# **Guess:** a backward takes three forwards instead of two. Is the bubble, as a share, smaller, the same
+# or larger?
+
+# %%
+check.predict("the bubble with a slower backward is", "", "smaller", "same", "larger")
 
 # %% [markdown]
-# ### Exercise 4 · Bubble — 1.5 points, 10 minutes, ●●○
-# Write the bubble as a function of p and m: by formula, here and in exercise 6, without
-# `schedules.simulate`. Then two answers from it:
-#
-# - `microbatches_needed`: with 4 stages, how many micro-batches at least for a bubble of at most 10 %?
-# - `slower_backward`: a backward takes three forwards instead of two. Is the bubble then `"smaller"`, the
-#   `"same"` or `"larger"`?
+# ### Exercise 4 · Bubble — 1.25 points, 20 minutes, ●●○
+# Write the bubble as a function of p and m: as a formula. It answers at once for a million micro-batches,
+# without `schedules.simulate` and without a walk through a schedule. Then a number from it:
+# `microbatches_needed` is how many micro-batches 4 stages need at least for a bubble of at most 10 %.
 #
 # <details><summary>Hint 1</summary>How long does everything take, from the first start to the last end?
 # What share of that does one rank work?</details>
@@ -317,66 +312,70 @@ def bubble_fraction(stages: int, microbatches: int) -> float:
 
 # %% nbgrader={"grade_id": "bubble_fraction_numbers", "solution": true}
 microbatches_needed = None  # a whole number
-slower_backward = None  # "smaller", "same" or "larger"
 ### BEGIN SOLUTION
 microbatches_needed = 27  # 3 / (27 + 3) = 0.1
-slower_backward = "same"
 ### END SOLUTION
 
-# %% nbgrader={"grade_id": "bubble_fraction", "grade": true, "points": 1.5}
+# %% nbgrader={"grade_id": "bubble_fraction", "grade": true, "points": 1.25}
 check("bubble_fraction")
 
 # %%
 with check.needs("gpipe_actions", "bubble_fraction"):
     counts = [1, 2, 4, 8, 16, 32]
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(counts, [str(m) for m in counts])
-    laws = {f"{p} stages": [bubble_fraction(p, m) for m in counts] for p in (2, 4, 8)}
-    plots.curves(ax, laws, "micro-batches", "bubble (share of all time)", x=counts)
+    laws, seen = {}, {}
     for p in (2, 4, 8):
-        seen = [schedules.simulate(gpipe_actions(p, m)).bubble() for m in counts]
-        ax.plot(counts, seen, "o", color="none", markeredgecolor=plots.INK, markersize=10)
-    plots.show(
-        fig, alt="The bubble falls with micro-batches; circles, simulated, lie on your curves."
-    )
+        laws[f"{p} stages"] = [bubble_fraction(p, m) for m in counts]
+        seen[f"{p} stages"] = [schedules.simulate(gpipe_actions(p, m)).bubble() for m in counts]
+    alt = "The bubble falls with micro-batches; circles, simulated, lie on your curves."
+    plots.show(figures.bubbles(counts, laws, seen), alt=alt)
+    print(f"4 stages, 8 micro-batches: idle / all {bubble_fraction(4, 8):.3f}, idle / work {3 / 8}")
+    two, three = (schedules.simulate(gpipe_actions(4, 8), backward=b).bubble() for b in (2, 3))
+    print(f"bubble with b = 2f: {two:.1%}; with b = 3f: {three:.1%}")
+    change = 0 if math.isclose(two, three) else math.copysign(1, three - two)
+    answer = {-1: "smaller", 0: "same", 1: "larger"}[change]
+    check.measured("the bubble with a slower backward is", answer)
 
 # %% [markdown]
-# Lines: your formula. Circles: your schedule, simulated. More stages need more micro-batches.
+# Lines: your formula. Circles: your schedule, simulated. More stages need more micro-batches. Neither f
+# nor b is in the formula: work and waiting are both made of $f + b$.
 #
-# So why not take thousands? A micro-batch must still keep a GPU busy, and there is a second price,
-# which the picture of the schedule does not show.
+# Beware when you compare papers. Megatron-LM (Narayanan and others 2021) gives idle time as a share of the
+# *working* time, $(p - 1)/m$: the same wait over another denominator, printed above beside ours.
+#
+# So why not take thousands of micro-batches? Each must still keep a GPU busy, and there is a second price,
+# which the blocks of a schedule do not show.
 
 # %% [markdown]
 # ## 5 · One forward, one backward
 # Look at GPipe's last rank: at time 4 it has micro-batch 0 forward and could turn it round at once, but
 # all other forwards come first. In **1F1B** (PipeDream, Narayanan and others 2019) a rank turns round as
 # soon as it can. Ours is the variant with a **flush**: all micro-batches of a batch come back before the
-# next batch enters (DAPPLE, PipeDream-flush, 2020). Three phases:
+# next batch enters (DAPPLE, PipeDream-flush, 2020). A rank's list has three phases:
 #
-# 1. **warm-up**: rank r of p does only as many forwards as it takes for the first gradient to be on its
-#    way: $p - r - 1$, or all m if there are fewer;
+# 1. **warm-up**: some forwards, or all, if there are fewer;
 # 2. **steady**: one forward, one backward, in turn, until the forwards are used up;
 # 3. **drain**: the backwards that are left.
 
 # %% [markdown]
-# **Predict before you write it.** Backwards start far earlier. With the same p and m, what does a rank
-# gain by 1F1B over GPipe?
+# Rank r's warm-up is as many forwards as there are ranks below it, $p - r - 1$: so long does it take until
+# the first gradient is on its way back. Micro-batches go forward in order, and come back in order.
 #
-# - `"time"`: the bubble is smaller, memory is the same;
-# - `"memory"`: the bubble is the same, less has to be remembered;
-# - `"both"`: the bubble is smaller and less has to be remembered.
+# **Guess before you write it.** Backwards start far earlier than in GPipe. With the same p and m, what
+# does a rank gain?
 #
-# Put it into `gain_of_1f1b`. It is judged in exercise 6, and until then you may change your mind.
+# - `"time"`: a smaller bubble, with the same memory;
+# - `"memory"`: a smaller stash, with the same bubble;
+# - `"both"`: a smaller bubble and a smaller stash.
+#
+# The **stash** of a rank is what it keeps for the micro-batches that it holds.
 
-# %% nbgrader={"grade_id": "peak_stash_prediction", "solution": true}
-gain_of_1f1b = None  # "time", "memory" or "both"
-### BEGIN SOLUTION
-gain_of_1f1b = "memory"
-### END SOLUTION
+# %%
+check.predict("what a rank gains by 1F1B", "", "time", "memory", "both")
 
 # %% [markdown]
-# ### Exercise 5 · 1F1B — 2 points, 20 minutes, ●●●
+# ### Exercise 5 · 1F1B — 2 points, 30 minutes, ●●●
+# First one rank's list, for any warm-up; then the schedule, a list for each rank.
+#
 # For 3 ranks and 4 micro-batches, rank 0 does `F0 F1 F2 B0 F3 B1 B2 B3`: two forwards of warm-up, then
 # F2 B0 and F3 B1 in turn, then the rest.
 #
@@ -387,24 +386,33 @@ gain_of_1f1b = "memory"
 # forward <code>warmup + k</code> and backward <code>k</code>. How many pairs are there?</details>
 
 
+# %% nbgrader={"grade_id": "one_f_one_b_actions_rank", "solution": true}
+def rank_actions(warmup: int, microbatches: int) -> list[Action]:
+    """One rank's list of ("F", m) and ("B", m): warm-up, steady, drain.
+
+    warmup: forwards before the first pair; where it is more than there are, all forwards come first.
+    >>> rank_actions(1, 2)
+    [('F', 0), ('F', 1), ('B', 0), ('B', 1)]
+    """
+    ### BEGIN SOLUTION
+    warmup = min(warmup, microbatches)
+    actions = [("F", m) for m in range(warmup)]
+    for m in range(microbatches - warmup):
+        actions += [("F", warmup + m), ("B", m)]
+    return actions + [("B", m) for m in range(microbatches - warmup, microbatches)]
+    ### END SOLUTION
+
+
 # %% nbgrader={"grade_id": "one_f_one_b_actions_code", "solution": true}
 def one_f_one_b_actions(stages: int, microbatches: int) -> list[list[Action]]:
-    """The 1F1B schedule: for each rank, its list of ("F", m) and ("B", m).
+    """The 1F1B schedule: for each rank its list, `schedule[rank][step]`.
 
     Also for fewer micro-batches than stages.
     >>> one_f_one_b_actions(1, 2)
     [[('F', 0), ('B', 0), ('F', 1), ('B', 1)]]
     """
     ### BEGIN SOLUTION
-    schedule = []
-    for rank in range(stages):
-        warmup = min(stages - rank - 1, microbatches)
-        actions = [("F", m) for m in range(warmup)]
-        for m in range(microbatches - warmup):
-            actions += [("F", warmup + m), ("B", m)]
-        actions += [("B", m) for m in range(microbatches - warmup, microbatches)]
-        schedule.append(actions)
-    return schedule
+    return [rank_actions(stages - rank - 1, microbatches) for rank in range(stages)]
     ### END SOLUTION
 
 
@@ -417,10 +425,8 @@ with check.needs("one_f_one_b_actions"):
     pictures.step_through(one_f_one_b, alt="Your 1F1B on 4 ranks: after a short warm-up, in turn.")
 
 # %% [markdown]
-# Below the slider stands how many micro-batches each rank **holds**: those that went forward and have not
-# yet come back. For each of them the rank keeps what its backward will need. That is its **stash**.
-#
-# Step through both pictures once more, and read that line. Then the two side by side:
+# Step through both pictures once more and read what stands beside the rows. Then the two side by side;
+# below them, what each rank holds over time:
 
 # %%
 with check.needs("gpipe_actions", "one_f_one_b_actions"):
@@ -428,24 +434,26 @@ with check.needs("gpipe_actions", "one_f_one_b_actions"):
     timelines = {name: schedules.simulate(actions) for name, actions in both.items()}
     fig = pictures.compare(timelines)
     plots.show(fig, alt="GPipe and 1F1B end at the same time; only the order of work differs.")
-    fig, axes = plt.subplots(1, 2, figsize=(10, 3), sharey=True)
-    for ax, (name, timeline) in zip(axes, timelines.items(), strict=True):
-        pictures.draw_stash(ax, timeline, title=name)
-    axes[0].get_legend().remove()
-    axes[1].set_ylabel("")
-    plots.show(fig, alt="GPipe's ranks all climb to 8 micro-batches; 1F1B's stay at 4, 3, 2 and 1.")
+    alt = "GPipe's ranks all climb to 8 micro-batches; 1F1B's stay at 4, 3, 2 and 1."
+    plots.show(figures.stashes(timelines), alt=alt)
+    gpipe, one_f_one_b = timelines["GPipe"], timelines["1F1B"]
+    sooner = one_f_one_b.bubble() < gpipe.bubble() - 1e-9
+    less = one_f_one_b.peak_stash()[0] < gpipe.peak_stash()[0]
+    gain = "both" if sooner and less else "time" if sooner else "memory"
+    check.measured("what a rank gains by 1F1B", gain)
 
 # %% [markdown]
-# Same bubble, to the last digit: the idle time of 1F1B is only somewhere else. The way down and the way
-# back take what they take, whatever is done in between. What 1F1B changes is the stash.
+# The bubble is the same: the idle time of 1F1B is only somewhere else. With **equal stages and free
+# messages**, which is what was simulated, the way down and the way back take what they take in both.
+# Section 6 drops one of the two conditions. What 1F1B changes is the stash.
 #
 # (Why do people say that 1F1B is faster? With the memory it frees, you can afford *more* micro-batches;
 # and those do shrink the bubble.)
 
 # %% [markdown]
-# ### Exercise 6 · Stash — 1 point, 10 minutes, ●●○
-# The most micro-batches that a rank holds at a time, as a formula. Read it off the picture, then think
-# why: how far is the way from rank r to the end of the row and back?
+# ### Exercise 6 · Stash — 0.75 points, 10 minutes, ●●○
+# The most micro-batches that a rank holds at a time, as a formula: again at once for a million of them.
+# Read it off the picture, then think why: how far is the way from rank r to the end of the row and back?
 #
 # <details><summary>Hint 1</summary>1F1B: a rank holds its warm-up and one more. And if there are fewer
 # micro-batches than that?</details>
@@ -463,7 +471,7 @@ def peak_stash(rank: int, stages: int, microbatches: int, schedule: str) -> int:
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "peak_stash", "grade": true, "points": 1}
+# %% nbgrader={"grade_id": "peak_stash", "grade": true, "points": 0.75}
 check("peak_stash")
 
 # %% tags=["headline"]
@@ -482,34 +490,120 @@ with check.needs("gpipe_actions", "one_f_one_b_actions"):
     )
 
 # %%
-with check.needs("gpipe_actions", "one_f_one_b_actions", "peak_stash"):
-    counts = [1, 2, 4, 8, 16]
-    held = {
+with check.needs("peak_stash"):
+    counts = [1, 2, 4, 6, 8, 12, 16]
+    peaks = {
         "GPipe, all ranks": [peak_stash(0, 4, m, "gpipe") for m in counts],
         **{f"1F1B, rank {r}": [peak_stash(r, 4, m, "1f1b") for m in counts] for r in range(4)},
     }
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(counts, [str(m) for m in counts])
-    plots.curves(ax, held, "micro-batches", "micro-batches held", x=counts)
-    plots.show(fig, alt="GPipe's stash grows with the micro-batches; 1F1B's stops at p − rank.")
+    alt = "GPipe's stash grows in a straight line with the micro-batches; 1F1B's stops at p − rank."
+    plots.show(figures.held(counts, peaks), alt=alt)
 
 # %% [markdown]
+# GPipe's line rises with m; 1F1B's lines turn flat at $p - r$.
+#
 # In bytes the two laws read differently. A micro-batch is 1/m of the batch, so GPipe's stash is the
 # whole batch's activations whatever m, and 1F1B's is the share $(p - r)/m$ of them. Lab 15 measures it.
+
+# %% [markdown]
+# ## 6 · Messages that take time
+# So far a message arrived at once. Now let each take half a forward; it keeps no rank busy. With 4 ranks
+# and 32 micro-batches, which schedule has the smaller bubble?
+
+# %%
+check.predict("with slow messages the smaller bubble has", "", "GPipe", "1F1B", "neither")
+
+# %%
+with check.needs("gpipe_actions", "one_f_one_b_actions"):
+    found = {}
+    for transfer in (0, 0.5):
+        for name, build in (("GPipe", gpipe_actions), ("1F1B", one_f_one_b_actions)):
+            found[name] = schedules.simulate(build(4, 32), transfer=transfer).bubble()
+        print(f"a message takes {transfer}: GPipe {found['GPipe']:.1%}, 1F1B {found['1F1B']:.1%}")
+    equal = math.isclose(found["GPipe"], found["1F1B"])
+    better = "neither" if equal else min(found, key=found.__getitem__)
+    check.measured("with slow messages the smaller bubble has", better)
+    short = {"GPipe": gpipe_actions(4, 8), "1F1B": one_f_one_b_actions(4, 8)}
+    late = {name: schedules.simulate(one, transfer=0.5) for name, one in short.items()}
+    plots.show(pictures.compare(late), alt="With slow messages 1F1B has a gap after each action.")
+
+# %% [markdown]
+# The picture has 8 micro-batches. GPipe waits for messages twice, on the way down and on the way back.
+# 1F1B waits again and again: in the steady phase each forward needs a backward that has just come.
 #
-# ## 6 · Forget, and compute again
+# The remedy is to be further ahead. Call the difference between the warm-ups of rank r and rank r + 1 the
+# **lead**; 1F1B's is 1. A round trip between two neighbours is two messages longer than before. For each
+# further micro-batch of lead, rank r has one more pair to do meanwhile, $f + b$ of work.
+
+# %% [markdown]
+# ### Exercise 7 · Hidden messages — 1 point, 20 minutes, ●●●
+# How long must a rank's warm-up be at least, so that with very many micro-batches no rank waits for a
+# message in the steady phase? A formula again; the last rank's warm-up is 0, as before.
+#
+# For $f = 1$, $b = 2$ and messages of 0.5, four ranks need the warm-ups 6, 4, 2, 0.
+#
+# <details><summary>Hint 1</summary>Two messages of 0.5 take 1, a pair takes 3. A third of a pair would do;
+# what is the smallest lead that can be had?</details>
+#
+# <details><summary>Hint 2</summary>Each two neighbours need their lead. How many such pairs of neighbours
+# are there from rank r to the last one?</details>
+
+
+# %% nbgrader={"grade_id": "hiding_warmup_code", "solution": true}
+def hiding_warmup(rank: int, stages: int, forward: float, backward: float, transfer: float) -> int:
+    """The fewest forwards of warm-up with which no message is waited for in the steady phase.
+
+    forward, backward, transfer: the time of a forward, a backward, a message; a message may take
+    longer than many pairs, or no time. The formula holds where no batch is too short for it.
+    >>> hiding_warmup(2, 4, 1.0, 2.0, 0.5), hiding_warmup(0, 4, 1.0, 2.0, 0.0)
+    (2, 3)
+    """
+    ### BEGIN SOLUTION
+    lead = 1 + math.ceil(2 * transfer / (forward + backward))
+    return (stages - rank - 1) * lead
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "hiding_warmup", "grade": true, "points": 1}
+check("hiding_warmup")
+
+# %%
+with check.needs("one_f_one_b_actions", "hiding_warmup"):
+    p, m, transfer = 4, 32, 0.5
+    warmups = [hiding_warmup(rank, p, 1, 2, transfer) for rank in range(p)]
+    hidden = [rank_actions(warmup, m) for warmup in warmups]
+    for name, one in {"1F1B": one_f_one_b_actions(p, m), "longer warm-up": hidden}.items():
+        timeline = schedules.simulate(one, transfer=transfer)
+        print(f"{name:14} bubble {timeline.bubble():.1%}, held {timeline.peak_stash()}")
+    short = [rank_actions(warmup, 8) for warmup in warmups]
+    late = {
+        "1F1B": schedules.simulate(one_f_one_b_actions(p, 8), transfer=transfer),
+        "longer warm-up": schedules.simulate(short, transfer=transfer),
+    }
+    plots.show(pictures.compare(late), alt="With a longer warm-up the gaps between actions close.")
+
+# %% [markdown]
+# Memory buys time after all: a few micro-batches more in the stash, and 1F1B is as quick as GPipe, which
+# holds all 32.
+#
+# ## 7 · Forget, and compute again
 # The stash can be shrunk further, at a price. A stage's backward needs what the forward computed inside:
 # every layer's activation. Instead of keeping them, keep only the stage's *input* and, when the gradient
 # arrives, run the forward again. This is **re-materialisation** (also: activation checkpointing, Chen and
 # others 2016). GPipe did it from the start.
+#
+# **Guess:** a backward takes as long as two forwards. How much longer does a rank work with
+# re-materialisation?
+
+# %%
+check.predict("re-materialisation lengthens the work by", "", "a quarter", "a third", "a half")
 
 # %% [markdown]
-# ### Exercise 7 · Re-materialisation — 1.5 points, 20 minutes, ●●●
+# ### Exercise 8 · Re-materialisation — 1 point, 30 minutes, ●●●
 # Write it yourself: `torch.utils.checkpoint` is not allowed here.
 #
-# **Predict first:** a backward takes as long as two forwards. By what fraction does re-materialisation
-# lengthen a rank's work (0.1 would be ten per cent)? Put it into `extra_time`.
+# The check changes the module's weights between forward and backward. What is computed again sees the new
+# ones, what was kept would not: that tells the two apart.
 #
 # <details><summary>Hint 1</summary>In <code>forward</code> no graph may arise:
 # <code>torch.no_grad()</code>.</details>
@@ -518,19 +612,13 @@ with check.needs("gpipe_actions", "one_f_one_b_actions", "peak_stash"):
 # gradient, and that is yours: <code>x.detach().requires_grad_()</code>. Then
 # <code>y.backward(dy)</code> fills its <code>grad</code>, and adds to the parameters'.</details>
 
-# %% nbgrader={"grade_id": "rematerialisation_prediction", "solution": true}
-extra_time = None  # a fraction
-### BEGIN SOLUTION
-extra_time = 1 / 3  # (1 + 1 + 2) / (1 + 2) − 1
-### END SOLUTION
-
 
 # %% nbgrader={"grade_id": "rematerialisation_code", "solution": true}
 class RematerialisedStage:
     """A stage that keeps of each micro-batch nothing but its input.
 
-    module: the stage's layers. kept: micro-batch → its input, for those between their forward and their
-    backward, which may come in any order.
+    module: the stage's layers. kept: micro-batch → its input tensor, for those between their forward
+    and their backward, which may come in any order. x and dy stay as they were.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -554,7 +642,7 @@ class RematerialisedStage:
         ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "rematerialisation", "grade": true, "points": 1.5}
+# %% nbgrader={"grade_id": "rematerialisation", "grade": true, "points": 1}
 check("rematerialisation")
 
 
@@ -582,11 +670,10 @@ with check.needs("rematerialisation"):
         layers += [nn.Linear(width, width), nn.Tanh()]
     module, x = nn.Sequential(*layers), torch.randn(64, width)
     plain, frugal = kept_bytes(module, lambda: module(x)), RematerialisedStage(module)
-    assert kept_bytes(module, lambda: frugal.forward(0, x)) == 0, "the graph is kept"
-    inputs = sum(tensor.untyped_storage().nbytes() for tensor in frugal.kept.values())
-    print(
-        f"kept for one micro-batch: {plain / 2**20:.2f} MiB; re-materialised {inputs / 2**20:.2f}"
-    )
+    graph = kept_bytes(module, lambda: frugal.forward(0, x))
+    stash = sum(entry.untyped_storage().nbytes() for entry in frugal.kept.values())
+    print(f"kept for one micro-batch: {plain / 2**20:.2f} MiB by autograd")
+    print(f"re-materialised: {graph / 2**20:.2f} MiB by autograd, {stash / 2**20:.2f} in the stash")
 
 # %% [markdown]
 # Eight layers' activations and the input, against the input alone. During a backward one micro-batch's
@@ -604,16 +691,31 @@ with check.needs("one_f_one_b_actions"):
     plots.show(
         pictures.compare(timelines), alt="A third longer in all; the bubble's share is equal."
     )
+    longer = timelines["re-materialised"].end / timelines["1F1B"].end - 1
+    words = {"a quarter": 1 / 4, "a third": 1 / 3, "a half": 1 / 2}
+    print(f"longer by {longer:.3f}")
+    nearest = min(words, key=lambda word: abs(words[word] - longer))
+    check.measured("re-materialisation lengthens the work by", nearest)
 
 # %% [markdown]
-# ## 7 · Experiments
-# Nothing here is graded. Change what you like and run again.
-#
-# - One slow rank: `forward=[1, 1, 2, 1]`, `backward=[2, 2, 4, 2]`. Do more micro-batches help?
-# - Slow messages: `transfer=0.5`. Which schedule suffers more, and why?
-# - **Zero bubble** (Qi and others 2024): the gradient of the weights, on which nobody waits, can be put off
-#   into the bubble. Write `I` (gradient of the input) and `W` (of the weights) in place of `B`. The
-#   schedule below has less idle time than 1F1B. What does it hold? Can you do better?
+# ## 8 · Experiments
+# Nothing here is graded. Change what you like and run again. First, **one slow rank**: the other of the
+# two conditions of section 5. Do more micro-batches help?
+
+# %%
+with check.needs("gpipe_actions", "one_f_one_b_actions"):
+    times = {"forward": [1, 1, 2, 1], "backward": [2, 2, 4, 2]}
+    for m in (8, 32, 128):
+        slow = [
+            schedules.simulate(build(4, m), **times).bubble()
+            for build in (gpipe_actions, one_f_one_b_actions)
+        ]
+        print(f"{m:3} micro-batches, rank 2 slow: GPipe {slow[0]:.1%}, 1F1B {slow[1]:.1%}")
+
+# %% [markdown]
+# Then the **zero bubble** (Qi and others 2024): the gradient of the weights, on which nobody waits, can be
+# put off into the bubble. Write `I` (gradient of the input) and `W` (of the weights) in place of `B`. The
+# schedule below has less idle time than 1F1B. What does it hold? Can you do better?
 
 # %%
 handmade = """
@@ -635,7 +737,7 @@ for name, timeline in timelines.items():
     print(f"{name}: ends at {timeline.end:g}, held by ranks 0 to 2: {timeline.peak_stash()}")
 
 # %% [markdown]
-# ## 8 · What you built is called
+# ## 9 · What you built is called
 # | yours | elsewhere |
 # |---|---|
 # | `partition` | torchgpipe's `balance`, `torchgpipe.balance.balance_by_time` |
@@ -643,6 +745,7 @@ for name, timeline in timelines.items():
 # | `accumulate` | gradient accumulation |
 # | `gpipe_actions` | `torch.distributed.pipelining.ScheduleGPipe` |
 # | `one_f_one_b_actions` | `Schedule1F1B`; with several stages a rank, `ScheduleInterleaved1F1B` |
+# | `bubble_fraction` | bubble ratio; bubble time fraction $(p - 1)/m$ in Megatron-LM |
 # | `I` and `W` | `ScheduleInterleavedZeroBubble`, `ScheduleZBVZeroBubble` |
 # | `RematerialisedStage` | `torch.utils.checkpoint.checkpoint` |
 #
@@ -663,10 +766,11 @@ with check.needs("rematerialisation"):
         (yours[0], theirs.grad),
         *zip(yours[1], [p.grad for p in module.parameters()], strict=True),
     ]
-    print(f"largest difference of a gradient: {max((a - b).abs().max() for a, b in pairs):.0e}")
+    gap = max((a - b).abs().max().item() for a, b in pairs)
+    print(f"largest difference of a gradient: {gap:.0e}")
 
 # %% [markdown]
-# ## 9 · Further
+# ## 10 · Further
 # - Huang and others (2019), *GPipe*, [arXiv:1811.06965](https://arxiv.org/abs/1811.06965): micro-batches and
 #   re-materialisation.
 # - Narayanan and others (2019), *PipeDream*, [10.1145/3341301.3359646](https://doi.org/10.1145/3341301.3359646):

@@ -1,5 +1,7 @@
 """Checks of lab 14: partitions, micro-batches, the schedules GPipe and 1F1B, and what they cost."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -8,91 +10,126 @@ from grading.answer.fault import Fault
 from grading.answer.student import probe
 from grading.checks import expect
 from grading.checks.answers import pipeline_schedules as answers
+from grading.checks.answers.pipeline_schedules import MISTAKES
 from utils.pipeline import schedules
 
 # They count what is asked.
 SIMULATOR = ["utils.pipeline.schedules.simulate", "utils.pipeline.schedules.Timeline"]
+AT_ONCE = "A formula has its answer at once, for any numbers: no walk through a schedule."
 
 
 @exercise("partition", points=1.5)
-def judge_partition(student, rng):
-    def sizes_for(costs, stages):
+def partition(student, rng):
+    def check(costs, stages):
         given = {"costs": costs, "stages": stages}
-        got = student.partition(list(costs), stages)
-        try:
-            expect.items(got, stages, what="the partition", given=given, kind="list")
-        except Fault as fault:
-            if type(got) in (list, tuple) and len(got) == stages - 1:
-                fault.diagnosis = (
-                    "Are those the places of the cuts? They are one fewer than the stages: give the"
-                    " number of layers of each stage."
-                )
-            raise
+        got = list(_sizes(student.partition(list(costs), stages), len(costs), stages, given))
+        expect.unchanged(student, got, given=given)
+        least, worst = _least(costs, stages), answers.most_expensive(costs, got)
         expect.that(
-            all(type(size) in (int, np.int64) for size in got),
-            "The members of the partition should be whole numbers.",
+            worst <= least,
+            "Another partition has a cheaper most expensive stage.",
             given=given,
-            kind="type",
-            detail=f"yours {expect.show(got)}",
-            diagnosis="A partition is the number of layers of each stage.",
+            detail=f"yours {got}: {worst:.2f}. There is one with {least:.2f}.",
+            diagnosis=next((why for why, sizes in _rules(costs, stages) if sizes == got), "")
+            or "Compare all choices of cuts by their most expensive stage.",
         )
-        _judge_sizes(list(got), len(costs), given)
-        return list(got), given
 
-    with part("each layer is in one stage and no stage is empty", points=0.4):
-        for layers, stages in ((5, 1), (6, 3), (4, 4)):
-            sizes_for([round(float(cost), 1) for cost in rng.uniform(1, 9, layers)], stages)
-        sizes_for([9.0, *(round(float(cost), 1) for cost in rng.uniform(1, 2, 4))], 3)
-    with part("the most expensive stage is as cheap as it can be", points=0.8):
-        for layers, stages in ((8, 3), (10, 4), (16, 4)):
-            costs = answers.costs(rng, layers, stages)
-            got, given = sizes_for(costs, stages)
-            best, known = answers.partition(costs, stages)
-            worst = answers.most_expensive(costs, got)
-            why = next((why for why, wrong in known.items() if wrong == got), "")
-            expect.that(
-                worst <= answers.most_expensive(costs, best) * (1 + 1e-9),
-                "Another partition has a cheaper most expensive stage.",
-                given=given,
-                detail=f"yours {got}: {worst:.2f}. There is one with"
-                f" {answers.most_expensive(costs, best):.2f}.",
-                diagnosis=why or "Compare all choices of cuts by their most expensive stage.",
-            )
-    with part("pace", points=0.3):
-        how = "Which of the four stages is never without work? How often does it finish one?"
-        expect.answer(student, "pace", *answers.pace(), how, rtol=0.001)
+    with part("two stages", points=0.4):
+        for case in range(8):
+            check(_costs(rng, 9 + case // 2, 2, slope=(-1) ** case), 2)
+    with part("any number of stages", points=0.8):
+        for alike, (layers, stages) in enumerate(((8, 3), (9, 3), (10, 4))):
+            check(_costs(rng, layers, stages, alike=alike), stages)
+        check([round(float(cost), 2) for cost in rng.uniform(0.1, 0.9, 16)], 4)
+        ordinary = [round(float(cost), 1) for cost in rng.uniform(1, 2, 5)]
+        for costs, stages in (([9.0, *ordinary], 3), ([*ordinary, 9.0], 3), (ordinary, 1)):
+            check(costs, stages)
+        check(ordinary, 5)
+    with part("ten_microbatches", points=0.3):
+        how = "When does the first one leave the last stage? How often does one leave after that?"
+        known = dict(MISTAKES.written("partition", "ten_microbatches"))
+        right = answers.ten_microbatches
+        expect.answer(student, "ten_microbatches", right, known, how, rtol=0.001)
 
 
-def _judge_sizes(sizes, layers, given):
-    def that(condition, message, diagnosis):
-        expect.that(condition, message, given=given, diagnosis=diagnosis, detail=f"yours {sizes}")
+def _least(costs, stages):
+    return answers.most_expensive(costs, answers.partition(costs, stages)) * (1 + 1e-9)
+
+
+def _rules(costs, stages):
+    """What the known mistakes make of these costs."""
+    return MISTAKES.values("partition", lambda own: own.partition(list(costs), stages), "partition")
+
+
+def _costs(rng, layers, stages, slope=0, alike=None):
+    """Costs for which the known mistakes are told apart, and, of three stages and more, are wrong.
+
+    slope: 1 for rising ones, -1 for falling ones. alike: which one of the rules that make stages
+    alike, and are often right by luck, is wrong here.
+    """
+    while True:
+        drawn = rng.uniform(0.1, 0.9, layers)
+        drawn = np.sort(drawn)[::slope] ** 2 + 0.05 if slope else drawn
+        costs = [round(float(cost), 2) for cost in drawn]
+        least, wrong, lucky = _least(costs, stages), {}, []
+        for why, sizes in _rules(costs, stages):
+            if answers.most_expensive(costs, sizes) > least:
+                if wrong.setdefault(tuple(sizes), why) != why:
+                    break
+            elif why != answers.ALIKE and stages > 2:
+                break
+            lucky += [tuple(sizes) not in wrong] if why == answers.ALIKE else []
+        else:
+            if alike is None or not lucky[alike]:
+                return costs
+
+
+def _sizes(got, layers, stages, given):
+    """`got` as the layers of each stage; a Fault with its cause where it cannot be that."""
+    if type(got) in (list, tuple) and len(got) == stages - 1:
+        diagnosis = (
+            "Are those the places of the cuts? They are one fewer than the stages: give the number"
+            " of layers of each stage."
+        )
+    else:
+        diagnosis = ""
+    with expect.otherwise(diagnosis):
+        sizes = expect.items(got, stages, what="the partition", given=given, kind="list")
+
+    def that(condition, message, diagnosis, kind="value"):
+        detail = f"yours {expect.show(got)}"
+        expect.that(condition, message, given=given, diagnosis=diagnosis, detail=detail, kind=kind)
 
     that(
-        sizes[-1] != layers or sum(sizes) == layers,
-        "The members of the partition do not add up to the number of layers.",
-        "Those look like the places of the cuts. Give the layers of each stage: the differences.",
+        all(type(size) in (int, np.int64) for size in sizes),
+        "The members of the partition should be whole numbers.",
+        "A partition is the number of layers of each stage.",
+        kind="type",
     )
     that(
         sum(sizes) == layers,
         "The members of the partition do not add up to the number of layers.",
-        "Count each layer once: a stage begins where the one before it ends.",
+        "Those look like the places of the cuts. Give the layers of each stage: the differences."
+        if sizes[-1] == layers
+        else "Count each layer once: a stage begins where the one before it ends.",
     )
     that(
         min(sizes) >= 1,
         "A stage is empty.",
         "Every rank needs at least one layer: cuts lie between layers, and no two at one place.",
     )
+    return sizes
 
 
-@probe
-def accumulated(learner, W, V, X, y, microbatches, before):
-    """The loss, the gradients, and the order of forwards and backwards with their batch sizes.
+def _accumulated(learner, W, V, X, y, microbatches, gains, before):
+    """What `accumulate` returns and leaves: the loss, the gradients, the way, "graph" or "".
 
-    before: what each gradient holds already; None: there are none.
+    gains: scores of a micro-batch are multiplied by gains[k] once k have gone backward, so that the
+    gradients follow from the order in which things are done. before: what each gradient held.
     """
     import torch
 
-    log = []
+    way, back = [], []
 
     class Model(torch.nn.Module):
         def __init__(self):
@@ -100,75 +137,97 @@ def accumulated(learner, W, V, X, y, microbatches, before):
             self.W, self.V = torch.nn.Parameter(W.clone()), torch.nn.Parameter(V.clone())
 
         def forward(self, X):
-            log.append(("forward", len(X)))
-            scores = torch.tanh(X @ self.W) @ self.V
+            way.append(f"F{len(X)}")
+            gain = gains[min(len(back), len(gains) - 1)] ** (len(X) * microbatches / len(y))
+            scores = torch.tanh(X @ self.W) @ self.V * gain
             if scores.requires_grad:
-                scores.register_hook(lambda grad: log.append(("backward", len(grad))))
+                scores.register_hook(goes_back)
             return scores
 
-    model = Model()
-    if before is not None:
-        for p in model.parameters():
-            p.grad = torch.full_like(p, before)
+    def goes_back(grad):
+        way.append(f"B{len(grad)}")
+        back.append(1)
+
     twice = lambda scores, y: 2 * torch.nn.functional.cross_entropy(scores, y)  # noqa: E731
-    loss = learner.accumulate(model, twice, X, y, microbatches)
-    gradients = [p.grad if p.grad is not None else torch.zeros(0) for p in (model.W, model.V)]
-    return loss, gradients, log
+    with torch.enable_grad():
+        model = Model()
+        for p in model.parameters():
+            p.grad = torch.full_like(p, before) if before else None
+        loss = learner.accumulate(model, twice, X.clone(), y.clone(), microbatches)
+    graph = isinstance(loss, torch.Tensor) and loss.requires_grad
+    loss = loss.detach() if isinstance(loss, torch.Tensor) else loss
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in (model.W, model.V)]
+    return [loss, grads, " ".join(way), "graph" if graph else ""]
+
+
+accumulated = probe(_accumulated)
 
 
 @exercise("split_microbatches", points=1.5)
-def judge_split_microbatches(student, rng):
-    with part("equal parts, in order; no others", points=0.4):
-        for shape, count in (((6, 2), 3), ((4,), 4), ((4, 1, 2), 1)):
-            batch = torch.tensor(rng.normal(size=shape))
-            got, given = student.split_microbatches(batch, count), f"For {shape} in {count} parts."
-            right, known = answers.split(batch, count)
-            got = list(got) if type(got) is tuple else got
-            expect.close(got, right, what="the list", given=given, knows=known)
-        _judge_refusal(student)
-
-    n, count = 12, 4
+def split_microbatches(student, rng):
+    n, exercise = 12, "split_microbatches"
     W, V = (torch.tensor(rng.normal(size=shape)) for shape in ((3, 5), (5, 4)))
     X, y = torch.tensor(rng.normal(size=(n, 3))), torch.tensor(rng.integers(4, size=n))
-    given = f"For a batch of {n} in {count} micro-batches."
 
-    def run(before=None, count=count):
-        return expect.items(accumulated(student, W, V, X, y, count, before), 3)
-
-    (loss, gradients), known_loss, known = answers.whole_batch(W, V, X, y, count)
-    with part("the gradients of the whole batch", points=0.5):
-        got = run()[1]
+    def check(item, what, count, gains=(1.0,), before=0.0):
+        asked = (W, V, X, y, count, list(gains), before)
+        given = f"For a batch of {n} in {count} micro-batches."
+        given += f" Each gradient was {before:g} before." * bool(before)
+        right = _accumulated(answers, *asked)
+        got = expect.items(accumulated(student, *asked), 4, what="the report", given=given)
+        for one in (item, 2, 3):
+            expect.form(got[one], right[one], what=what if one == item else "the report")
+        of = lambda own: _accumulated(own, *asked)[item]  # noqa: E731
+        known = MISTAKES.values(exercise, of, "accumulate")
+        with _shown(got[2]):
+            expect.close(got[item], right[item], what=what, given=given, knows=known)
         expect.that(
-            all(len(one) for one in got),
-            "A parameter has no gradient.",
-            given=given,
-            diagnosis="Was backward called on each micro-batch's loss?",
+            item or not got[3],
+            "the loss still has its graph.",
+            diagnosis="A sum of such losses holds every graph: add up numbers (`.item()`).",
         )
-        expect.close(got, gradients, what="the gradients", given=given, knows=known)
-        both, halved = ([3 / k + g for g in gradients] for k in (1, 3))
-        lost = "The gradients that were there before are gone: they are to be added to."
-        shrunk = "What was there before is divided, too: scale each loss, not the gradients."
-        expect.close(
-            run(3.0, 3)[1],
-            both,
-            what="the gradients",
-            knows={lost: gradients, shrunk: halved},
-            given=f"For a batch of {n} in 3 micro-batches. Each gradient was 3 before.",
-        )
+
+    with part("equal parts, in order; no others", points=0.4):
+        for shape, count in (((6, 2), 3), ((8,), 2), ((4,), 4), ((4, 1, 2), 1)):
+            given = {"batch": torch.tensor(rng.normal(size=shape)), "microbatches": count}
+            expect.answers(student, MISTAKES, exercise, given, what="the list")
+        for size, count in ((6, 4), (7, 2), (3, 6)):
+            _refuses(student, size, count)
+    with part("the gradients of the whole batch", points=0.6):
+        for count, before in ((4, 0.0), (1, 0.0), (n, 0.0), (3, 3.0)):
+            check(1, "the gradients", count, before=before)
     with part("the loss of the whole batch", points=0.2):
-        got = run()[0]
-        expect.close(got, loss, what="the loss", given=given, knows=known_loss)
-    with part("one micro-batch at a time", points=0.4):
-        _judge_order(run()[2], n, count, given)
+        for count in (4, 1, n):
+            check(0, "the loss", count)
+    with (
+        part("one micro-batch at a time", points=0.3),
+        expect.otherwise(
+            "The model of this part changes whenever something goes backward, so that the order"
+            " shows: each micro-batch goes forward and at once backward, the first one first."
+        ),
+    ):
+        check(1, "the gradients", 4, rng.uniform(0.3, 3, 4).tolist())
 
 
-def _judge_refusal(student):
-    batch, given = torch.zeros(6, 2), "For a batch of 6 in 4 parts."
+@contextmanager
+def _shown(way):
+    """Adds the order of forwards and backwards to a fault."""
     try:
-        student.split_microbatches(batch, 4)
+        yield
     except Fault as fault:
+        fault.detail = f"{fault.detail} In order, with sizes: {way[:120] or 'nothing'}.".strip()
+        raise
+
+
+def _refuses(student, size, count):
+    given = f"For a batch of {size} in {count} parts."
+    try:
+        student.split_microbatches(torch.zeros(size, 2), count)
+    except Fault as fault:
+        if fault.kind != "exception":
+            raise
         expect.that(
-            "ValueError" in fault.message,
+            "raised ValueError" in fault.message,
             "What is raised for a batch that cannot be cut equally should be a ValueError.",
             given=given,
             detail=fault.message,
@@ -179,40 +238,6 @@ def _judge_refusal(student):
         "A batch that cannot be cut equally is cut all the same.",
         "With unequal parts the mean of the means is not the mean: raise a ValueError.",
         given=given,
-    )
-
-
-def _judge_order(log, n, count, given):
-    forwards = [size for kind, size in log if kind == "forward"]
-    backwards = len(log) - len(forwards)
-    expect.that(
-        forwards == [n // count] * count,
-        "The model is not given one equal micro-batch after another.",
-        given=given,
-        detail=f"It was called with batches of {forwards}.",
-        diagnosis="All of the batch at once is what micro-batches are to avoid."
-        if forwards and max(forwards) == n
-        else "`microbatches` is how many there are, not how many examples each has."
-        if forwards == [count] * (n // count)
-        else "",
-    )
-    expect.that(backwards, "Nothing went backward.", given=given)
-    expect.that(
-        backwards <= count,
-        "Micro-batches go backward more than once.",
-        given=given,
-        detail=f"In order: {', '.join(kind for kind, _ in log)}.",
-        diagnosis="The running sum of the losses holds the earlier graphs, too: call backward on"
-        " the share of the one micro-batch.",
-    )
-    right = [(kind, n // count) for _ in range(count) for kind in ("forward", "backward")]
-    expect.that(
-        log == right,
-        "More than one micro-batch's graph is held at a time.",
-        given=given,
-        detail=f"In order: {', '.join(kind for kind, _ in log)}.",
-        diagnosis="Adding up losses and calling backward once keeps all graphs until then, as the"
-        " whole batch would: call backward on each micro-batch's share at once.",
     )
 
 
@@ -233,16 +258,15 @@ def _schedule(got, stages, microbatches, given):
     return [list(actions) for actions in got]
 
 
-def _judge_equal(got, right, known, given):
+def _same(got, right, known, given):
     if got == right:
         return
     rank = next(rank for rank, actions in enumerate(right) if got[rank] != actions)
-    why = next((why for why, wrong in known.items() if wrong == got), "")
     step = next(i for i, action in enumerate(right[rank]) if got[rank][i] != action)
     raise Fault(
         "value",
         "The schedule can run, but it is another one.",
-        why,
+        next((why for why, wrong in known if wrong == got), ""),
         detail=f"The first difference: rank {rank}, step {step}.",
         given=given,
         expected=schedules.text([right[rank]]),
@@ -250,236 +274,262 @@ def _judge_equal(got, right, known, given):
     )
 
 
-def _given(stages, microbatches):
-    return f"For {stages} stages and {microbatches} micro-batches."
+class _Built:
+    """The schedules that the student's function `name` builds, each once."""
+
+    def __init__(self, student, exercise, name):
+        self.student, self.exercise, self.name, self.found = student, exercise, name, {}
+
+    def __call__(self, case):
+        if case not in self.found:
+            got = getattr(self.student, self.name)(*case)
+            self.found[case] = _schedule(got, *case, self.given(case))
+            expect.unchanged(self.student, self.found[case], given=self.given(case))
+        return self.found[case]
+
+    def given(self, case):
+        return f"For {case[0]} stages and {case[1]} micro-batches."
+
+    def right(self, case):
+        return getattr(answers, self.name)(*case)
+
+    def same(self, case):
+        known = MISTAKES.values(self.exercise, lambda own: getattr(own, self.name)(*case))
+        _same(self(case), self.right(case), known, self.given(case))
 
 
 @exercise("gpipe_actions", points=1)
-def judge_gpipe(student, rng):
-    cases = [(3, 4), (2, 3), (1, 2), (4, 2), (int(rng.integers(2, 6)), int(rng.integers(3, 9)))]
-    got = {}
-
-    def schedule(case):
-        if case not in got:
-            got[case] = _schedule(student.gpipe_actions(*case), case[0], case[1], _given(*case))
-        return got[case]
-
+def gpipe_actions(student, rng):
+    built = _Built(student, "gpipe_actions", "gpipe_actions")
+    drawn = [(int(rng.integers(2, 7)), int(rng.integers(3, 13))) for _ in range(3)]
+    cases = [(3, 4), (2, 3), (1, 2), (4, 2), (3, 1), *drawn]
     with part("it can run, and leaves nothing out", points=0.5):
         for case in cases:
-            schedule(case)
+            built(case)
     with part("all forwards, then all backwards, in order", points=0.5):
         for case in cases:
-            right, known = answers.gpipe(*case)
-            _judge_equal(schedule(case), right, known, _given(*case))
+            built.same(case)
 
 
-@exercise("bubble_fraction", points=1.5, forbids={"bubble_fraction": SIMULATOR})
-def judge_bubble(student, rng):
-    with part("idle time as a share of all time", points=0.75):
-        drawn = [(int(rng.integers(3, 9)), int(rng.integers(2, 20))) for _ in range(3)]
-        for p, m in [*drawn, (6, 3)]:
-            m += m == p
-            right, known = answers.bubble(p, m)
-            got = student.bubble_fraction(p, m)
-            expect.close(got, right, given={"stages": p, "microbatches": m}, knows=known)
-        right, known = answers.bubble(1, 5)
-        given = {"stages": 1, "microbatches": 5}
-        expect.close(student.bubble_fraction(1, 5), right, given=given)
+@exercise("bubble_fraction", points=1.25, time_limit=2.0, forbids={"bubble_fraction": SIMULATOR})
+def bubble_fraction(student, rng):
+    def check(p, m):
+        given = {"stages": p, "microbatches": m}
+        expect.answers(student, MISTAKES, "bubble_fraction", given, rtol=1e-9, atol=0)
+
+    with part("idle time as a share of all time", points=0.5):
+        for _ in range(3):
+            p, m = int(rng.integers(3, 9)), int(rng.integers(2, 20))
+            check(p, m + (m == p))
+        for p, m in ((6, 3), (1, 5), (2, 1), (4, 4)):
+            check(p, m)
     with part("microbatches_needed", points=0.5):
         how = "Set your formula for 4 stages to 0.1 and solve it for m, or try numbers."
-        expect.answer(student, "microbatches_needed", *answers.needed(), how, rtol=0.001)
-    with part("slower_backward", points=0.25):
-        why = "Does f or b remain in the formula? Both the work and the waiting are made of f + b."
-        expect.choice(student, "slower_backward", "same", {"smaller": why, "larger": why})
+        known = dict(MISTAKES.written("bubble_fraction", "microbatches_needed"))
+        right = answers.microbatches_needed
+        expect.answer(student, "microbatches_needed", right, known, how, rtol=0.001)
+    with part("at once for large numbers, too", points=0.25), expect.otherwise(AT_ONCE):
+        check(int(rng.integers(1e6, 2e6)), int(rng.integers(2e6, 3e6)))
 
 
 @exercise("one_f_one_b_actions", points=2)
-def judge_one_f_one_b(student, rng):
-    cases = [(3, 4), (4, 8), (2, 2), (1, 3), (int(rng.integers(2, 6)), int(rng.integers(6, 10)))]
-    few = [(4, 2), (3, 1), (5, 3)]
-    got = {}
+def one_f_one_b_actions(student, rng):
+    built = _Built(student, "one_f_one_b_actions", "one_f_one_b_actions")
+    drawn = [(int(rng.integers(2, 6)), int(rng.integers(6, 13))) for _ in range(3)]
+    cases = [(3, 4), (4, 8), (2, 2), (1, 3), *drawn]
 
-    def schedule(case):
-        if case not in got:
-            got[case] = _schedule(
-                student.one_f_one_b_actions(*case), case[0], case[1], _given(*case)
-            )
-        return got[case]
+    def rank(warmup, microbatches):
+        given = f"For a warm-up of {warmup} and {microbatches} micro-batches."
+        got = _schedule([student.rank_actions(warmup, microbatches)], 1, microbatches, given)
+        of = lambda own: [own.rank_actions(warmup, microbatches)]  # noqa: E731
+        _same(got, of(answers), MISTAKES.values("one_f_one_b_actions", of, "rank_actions"), given)
 
-    with part("it can run, and leaves nothing out", points=0.5):
+    with part("one rank's list", points=0.6):
+        for warmup, microbatches in ((2, 5), (1, 3), (0, 2), (4, 4)):
+            rank(warmup, microbatches)
+        rank(int(rng.integers(2, 6)), int(rng.integers(6, 14)))
+    with part("the schedule can run, and leaves nothing out", points=0.3):
         for case in cases:
-            schedule(case)
-    with part("no rank holds more than it must", points=0.5):
+            built(case)
+    with part("no rank holds more than it must", points=0.3):
         for case in cases:
-            held = schedules.simulate(schedule(case)).peak_stash()
-            right, known = answers.held(*case)
-            expect.that(
-                all(mine <= most for mine, most in zip(held, right, strict=True)),
-                "A rank holds more micro-batches than it has to.",
-                given=_given(*case),
-                detail=f"Held at most, by rank: expected {right}, yours {held}.",
-                diagnosis=next((why for why, wrong in known.items() if wrong == held), ""),
-            )
-    with part("warm-up, then one forward, one backward, then the rest", points=0.7):
+            _held(built(case), case)
+    with part("each rank's warm-up, then in turn, then the rest", points=0.5):
         for case in cases:
-            right, known = answers.one_f_one_b(*case)
-            _judge_equal(schedule(case), right, known, _given(*case))
-    with part("fewer micro-batches than stages", points=0.3):
-        for case in few:
-            right, known = answers.one_f_one_b(*case)
-            _judge_equal(schedule(case), right, known, _given(*case))
+            built.same(case)
+    with part("fewer micro-batches than a warm-up", points=0.3):
+        few = int(rng.integers(2, 6))
+        rank(few + int(rng.integers(1, 5)), few)
+        for case in ((4, 2), (3, 1), (few + 3, few)):
+            built.same(case)
 
 
-@exercise("peak_stash", points=1, forbids={"peak_stash": SIMULATOR})
-def judge_peak_stash(student, rng):
-    def judge(rank, p, m, name):
+def _held(schedule, case):
+    """No rank holds more micro-batches than under 1F1B."""
+    count = lambda own: schedules.simulate(own.one_f_one_b_actions(*case)).peak_stash()  # noqa: E731
+    held, right = schedules.simulate(schedule).peak_stash(), count(answers)
+    known = MISTAKES.values("one_f_one_b_actions", count)
+    expect.that(
+        all(mine <= most for mine, most in zip(held, right, strict=True)),
+        "A rank holds more micro-batches than it has to.",
+        given=f"For {case[0]} stages and {case[1]} micro-batches.",
+        detail=f"Held at most, by rank: expected {right}, yours {held}.",
+        diagnosis=next((why for why, wrong in known if wrong == held), ""),
+    )
+
+
+@exercise("peak_stash", points=0.75, time_limit=2.0, forbids={"peak_stash": SIMULATOR})
+def peak_stash(student, rng):
+    def check(rank, p, m, name):
         given = {"rank": rank, "stages": p, "microbatches": m, "schedule": name}
-        right, known = answers.peak(rank, p, m, name)
-        expect.equal(student.peak_stash(rank, p, m, name), right, given=given, knows=known)
+        expect.answers(student, MISTAKES, "peak_stash", given, rtol=0, atol=0)
 
+    many = int(rng.integers(1e6, 2e6))
     with part("GPipe", points=0.25):
-        for rank, p, m in ((1, 3, 7), (0, 4, 9), (3, 4, 2)):
-            judge(rank, p, m, "gpipe")
-    with part("1F1B", points=0.35):
-        p = int(rng.integers(9, 13))
+        for rank, p in ((1, 3), (0, 4), (3, 4)):
+            check(rank, p, p + int(rng.integers(1, 30)), "gpipe")
+        check(3, 9, 2, "gpipe")
+    with part("1F1B", points=0.25):
+        p = int(rng.integers(9, 30))
         for rank in (3, p - 1, 1, 0):
-            judge(rank, p, p + int(rng.integers(1, 9)), "1f1b")
+            check(rank, p, p + int(rng.integers(1, 9)), "1f1b")
+        check(2, p, p, "1f1b")
     with part("1F1B with few micro-batches", points=0.15):
-        for rank, p, m in ((3, 9, 5), (4, 6, 3), (0, 4, 1)):
-            judge(rank, p, m, "1f1b")
-    with part("gain_of_1f1b", points=0.25):
-        time = "Compare the ends of the two pictures, and the bubbles that were printed."
-        wrong = {"time": time, "both": f"One of the two is right. {time}"}
-        expect.choice(student, "gain_of_1f1b", "memory", wrong)
+        few = int(rng.integers(4, 20))
+        for rank, p, m in ((3, few + 4, few), (4, 6, 3), (0, 4, 1), (2, few + 2, few)):
+            check(rank, p, m, "1f1b")
+    with part("at once for large numbers, too", points=0.1), expect.otherwise(AT_ONCE):
+        check(3, many, 2 * many, "1f1b")
 
 
-@probe
-def rematerialised(learner, W, V, xs, dys, order):
-    """Outputs, input gradients, parameter gradients, and what was seen on the way."""
+@exercise("hiding_warmup", points=1)
+def hiding_warmup(student, rng):
+    def check(ahead, share):
+        p, pair = ahead + int(rng.integers(3, 6)), rng.integers(8, 20, 2) / 4
+        forward, backward = sorted(pair.tolist())
+        backward += 0.25 * (forward == backward)
+        given = {"rank": p - ahead - 1, "stages": p, "forward": forward, "backward": backward}
+        given["transfer"] = share * (forward + backward) / 2
+        expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
+
+    whole, up, down = rng.integers(4, 9), rng.integers(3, 9) + 0.75, rng.integers(3, 9) + 0.25
+    with part("the last rank but one", points=0.4):
+        check(0, 1.5)
+        for share in (whole, up, down, 1.0, 0.25, 0.0):
+            check(1, float(share))
+    with part("longer ways to the last rank", points=0.6):
+        for share in (down, up, whole, 0.25, 1.0, 0.0):
+            check(int(rng.integers(2, 7)), float(share))
+
+
+def _rematerialised(learner, Ws, Vs, tensors, order):
+    """What stages in a row return, action by action; their gradients; what was seen on the way.
+
+    tensors: for each action of `order` the input or the output's gradient. Ws, Vs: for each stage
+    its weights at each action: what is computed again sees others than what was kept.
+    """
     import torch
 
-    calls = []
+    seen, ran = [], []
 
     class Layers(torch.nn.Module):
-        def __init__(self):
+        def __init__(self, W, V):
             super().__init__()
             self.W, self.V = torch.nn.Parameter(W.clone()), torch.nn.Parameter(V.clone())
+            self.W.grad, self.V.grad = torch.ones_like(W), torch.ones_like(V)
 
         def forward(self, x):
-            calls.append(torch.is_grad_enabled())
+            ran.append(torch.is_grad_enabled())
             return torch.tanh(x @ self.W) @ self.V
 
-    layers = Layers()
-    stage, xs = learner.RematerialisedStage(layers), [x.clone() for x in xs]
-    ys, dxs, kept, graphs = {}, {}, [], []
-    for kind, m in order:
-        if kind == "F":
-            y = stage.forward(m, xs[m])
-            graphs.append(calls[-1:] == [True])
-            ys[m] = y.detach() if isinstance(y, torch.Tensor) else y
-        else:
-            dx = stage.backward(m, dys[m])
-            dxs[m] = dx if dx is not None else "None"
-        kept.append(sorted(stage.kept) if isinstance(stage.kept, dict) else "no dict")
-    grads = [p.grad if p.grad is not None else torch.zeros(0) for p in (layers.W, layers.V)]
-    marked = any(x.requires_grad or x.grad is not None for x in xs)
-    count = len(xs)
-    return {
-        "ys": [ys.get(m) for m in range(count)],
-        "dxs": [dxs.get(m, "None") for m in range(count)],
-        "grads": grads,
-        "kept": kept,
-        "graphs": graphs,
-        "calls": len(calls),
-        "marked": marked,
-    }
+    def forward(stage, m, x):
+        y = stage.forward(m, x)
+        entry = stage.kept.get(m, "") if isinstance(stage.kept, dict) else None
+        if not torch.is_grad_enabled():
+            torch.set_grad_enabled(True)
+            seen.append("switched off")
+        if ran[-1:] == [True]:
+            seen.append("graph")
+        if entry is None or type(entry) is str:
+            seen.append("no dict" if entry is None else "not there")
+        elif not isinstance(entry, torch.Tensor):
+            seen.append("more")
+        elif entry.shape != x.shape or not torch.equal(entry, x):
+            seen.append("another")
+        return y
+
+    def backward(stage, m, dy):
+        dx = stage.backward(m, dy)
+        if isinstance(stage.kept, dict) and m in stage.kept:
+            seen.append("left")
+        return dx
+
+    with torch.enable_grad():
+        rows = [Layers(W[0], V[0]) for W, V in zip(Ws, Vs, strict=True)]
+        stages, outs, givens = [learner.RematerialisedStage(one) for one in rows], [], []
+        for k, (kind, m) in enumerate(order):
+            for one, W, V in zip(rows, Ws, Vs, strict=True):
+                one.W.data, one.V.data = W[k].clone(), V[k].clone()
+            out = tensors[k].clone()
+            givens.append(out)
+            for stage in stages if kind == "F" else stages[::-1]:
+                out = forward(stage, m, out) if kind == "F" else backward(stage, m, out)
+            outs.append(out.detach() if isinstance(out, torch.Tensor) else out)
+        for given, tensor in zip(givens, tensors, strict=True):
+            seen += ["marked"] * (given.requires_grad or given.grad is not None)
+            seen += ["changed"] * (not torch.equal(given, tensor))
+    grads = [
+        torch.zeros_like(p) if p.grad is None else p.grad for one in rows for p in (one.W, one.V)
+    ]
+    return [outs, grads, ", ".join(dict.fromkeys(seen))]
+
+
+rematerialised = probe(_rematerialised)
 
 
 @exercise(
-    "rematerialisation", points=1.5, forbids={"RematerialisedStage": ["torch.utils.checkpoint"]}
+    "rematerialisation", points=1, forbids={"RematerialisedStage": ["torch.utils.checkpoint"]}
 )
-def judge_rematerialisation(student, rng):
-    order = [("F", 0), ("F", 1), ("B", 1), ("F", 2), ("B", 0), ("B", 2)]
-    W, V = (torch.tensor(rng.normal(size=shape)) for shape in ((3, 4), (4, 2)))
-    xs = [torch.tensor(rng.normal(size=(5, 3))) for _ in range(3)]
-    dys = [torch.tensor(rng.normal(size=(5, 2))) for _ in range(3)]
-    given = f"For {schedules.text([order])}."
-    ys, dxs, gradients, known = answers.rematerialised(W, V, xs, dys)
+def rematerialisation(student, rng):
+    one, two, three = (int(m) for m in rng.permutation(9)[:3] + 1)
 
-    def run():
-        return rematerialised(student, W, V, xs, dys, order)
+    def check(text, item, what, stages=1, seen=()):
+        order = [(k[0], {"a": one, "b": two, "c": three}[k[1]]) for k in text.split()]
+        draw = lambda *shape: torch.tensor(rng.normal(size=shape))  # noqa: E731
+        Ws, Vs = ([draw(len(order), *s) for _ in range(stages)] for s in ((3, 4), (4, 3)))
+        asked = (Ws, Vs, [draw(5, 3) for _ in order], order)
+        given = f"For {schedules.text([order])}, with other weights at each action."
+        right, of = _rematerialised(answers, *asked), lambda own: _rematerialised(own, *asked)[item]
+        with expect.explained(*answers.RAISED):
+            got = expect.items(rematerialised(student, *asked), 3, what="the report", given=given)
+        if item == 0:
+            _returned(got[0], order, given)
+        expect.form(got[2], right[2])
+        known = MISTAKES.values("rematerialisation", of)
+        for sign, (message, why) in answers.SEEN.items():
+            fault = sign in seen and sign in got[2].split(", ")
+            expect.that(not fault, message, given=given, diagnosis=why)
+        expect.close(got[item], right[item], what=what, given=given, knows=known)
 
-    def that(condition, message, diagnosis, detail=""):
-        expect.that(condition, message, given=given, diagnosis=diagnosis, detail=detail)
-
-    with part("forward keeps the input and no graph", points=0.35):
-        seen = run()
-        expect.close(seen["ys"], ys, what="the outputs", given=given)
-        that(
-            "no dict" not in seen["kept"],
-            "`kept` is no dict.",
-            "It takes a micro-batch's number to its input, since backwards come in any order.",
-        )
-        that(
-            not any(seen["graphs"]),
-            "A graph arises in forward.",
-            "It holds every activation in the stage, and detach() only leaves it afterwards: run"
-            " the module under torch.no_grad().",
-        )
-        that(
-            seen["kept"][1] == [0, 1],
-            "`kept` does not hold the micro-batches that are between forward and backward.",
-            "forward puts the input in under the micro-batch's number.",
-            detail=f"After F0 F1 its keys are {seen['kept'][1]}.",
-        )
-    with part("backward gives the gradient of the input", points=0.4):
-        got = run()["dxs"]
-        that(
-            all(type(dx) is not tuple for dx in got),
-            "backward returns a tuple.",
-            "torch.autograd.grad gives a tuple, with one gradient for each input.",
-        )
-        that(
-            all(type(dx) is torch.Tensor for dx in got),
-            "backward returns no gradient of the input.",
-            "The input that forward kept wants no gradient by itself: run the module on"
-            " x.detach().requires_grad_(), and return that tensor's grad.",
-        )
+    with part("forward: the output, the input kept, no graph", points=0.25):
+        signs = ("no dict", "not there", "more", "another", "switched off", "graph")
+        check("Fa Fb Fc", 0, "the outputs", seen=signs)
+    with part("backward: the input's gradient, computed again", points=0.35):
+        check("Fa Ba Fb Bb", 0, "what they return")
         with expect.otherwise("Is it that of the micro-batch's own input, in whatever order?"):
-            for m, (dx, right) in enumerate(zip(got, dxs, strict=True)):
-                knows = {why: wrong[m] for why, wrong in known["dxs"].items()}
-                expect.close(dx, right, what="an input's gradient", given=given, knows=knows)
-    with part("the parameters' gradients add up", points=0.3):
-        got = run()["grads"]
-        that(
-            all(len(one) for one in got),
-            "A parameter has no gradient.",
-            "torch.autograd.grad gives the gradients it is asked for and fills no grad; backward"
-            " does.",
-        )
-        expect.close(got, gradients, what="the gradients", given=given, knows=known["grads"])
-    with part(
-        "what is done with is let go, and the caller's tensors stay as they were", points=0.2
-    ):
-        seen = run()
-        that(
-            seen["kept"][2] == [0] and seen["kept"][-1] == [],
-            "A micro-batch's input is kept after its backward.",
-            "A stash that is never emptied grows with every micro-batch: take this one's input"
-            " out (`pop`).",
-            detail=f"After F0 F1 B1, `kept` has the keys {seen['kept'][2]}.",
-        )
-        that(
-            not seen["marked"],
-            "The caller's own tensor was made to want a gradient.",
-            "requires_grad_() changes the tensor itself: detach() first, which gives another one.",
-        )
-        that(
-            seen["calls"] == 6,
-            "The module does not run twice for each micro-batch.",
-            "Once in forward, once more in backward.",
-            detail=f"It ran {seen['calls']} times for 3 micro-batches.",
-        )
-    with part("extra_time", points=0.25):
-        how = "Count in forwards: what does a micro-batch take without, and what with?"
-        expect.answer(student, "extra_time", *answers.extra_time(), how, rtol=0.02)
+            check("Fa Fb Fc Bb Bc Ba", 0, "what they return")
+    with part("the parameters' gradients add up", points=0.2):
+        check("Fa Fb Fc Bb Bc Ba", 1, "the gradients")
+    with part("done is let go, and all else stays as it was", points=0.2):
+        signs = ("left", "marked", "changed")
+        check("Fa Fb Ba Fc Bc Fa Ba Bb", 0, "what they return", seen=signs)
+        with expect.otherwise("Two stages in a row, each with its own module and its own stash."):
+            check("Fa Fb Ba Bb", 0, "what they return", stages=2, seen=signs)
+
+
+def _returned(outs, order, given):
+    """Neither method returned something that is no tensor by a well-known slip."""
+    for (kind, _), out in zip(order, outs if type(outs) is list else [], strict=False):
+        method = "forward" if kind == "F" else "backward"
+        message, why = answers.RETURNED.get((method, type(out).__name__), ("", ""))
+        expect.that(not message, message, given=given, diagnosis=why)
