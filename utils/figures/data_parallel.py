@@ -1,11 +1,13 @@
 """The figures of lab 12: who sends when, what a chunk holds, what it costs, where training ends."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from utils import plots
 from utils.ranks.simulated import Simulation
@@ -30,7 +32,7 @@ def messages(outcome: Simulation, title: str, *, until: float = 14.7) -> Figure:
     until: where the time axis ends, in ms.
     """
     fig, ax = plt.subplots(figsize=(8, 3.4))
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         "sends": {"color": plots.BLUE, "hatch": ""},
         "receives": {"color": plots.ORANGE, "hatch": "///"},
     }
@@ -113,8 +115,8 @@ def measured(seconds: Mapping[str, float], model: Mapping[str, float]) -> Figure
     place = np.arange(len(seconds))
     ax.barh(place - 0.2, list(seconds.values()), 0.36, color=plots.BLUE, label="measured")
     if model:
-        theory, look = [model[name] for name in seconds], {"color": plots.ORANGE, "hatch": "///"}
-        ax.barh(place + 0.2, theory, 0.36, label="α–β model", **look)
+        theory = [model[name] for name in seconds]
+        ax.barh(place + 0.2, theory, 0.36, color=plots.ORANGE, hatch="///", label="α–β model")
         ax.legend(loc="lower right")
     ax.set(yticks=place, yticklabels=list(seconds), xlabel="seconds", ylabel="")
     ax.invert_yaxis()
@@ -158,13 +160,14 @@ def accuracies(runs: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
 
 def _grid(ax: Axes, counts: np.ndarray, texts: Sequence[Sequence[str]], p: int) -> None:
     """A table of how many ranks' numbers are in something, the darker the more."""
-    for (row, column), count in np.ndenumerate(counts):
-        share = (count - 1) / max(p - 1, 1)
-        colour = tuple(np.clip(_FEW + share * (_ALL - _FEW), 0, 1)) if count else (1.0, 1.0, 1.0)
-        ax.add_patch(
-            plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor=plots.INK)
-        )
-        ink = "white" if share > 0.6 else plots.INK
-        ax.text(column, row, texts[row][column], ha="center", va="center", color=ink)
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            count = int(counts[row, column])
+            share = (count - 1) / max(p - 1, 1)
+            fill = np.clip(_FEW + share * (_ALL - _FEW), 0, 1) if count else np.ones(3)
+            place = column - 0.5, row - 0.5
+            ax.add_patch(Rectangle(place, 1, 1, facecolor=fill.tolist(), edgecolor=plots.INK))
+            ink = "white" if share > 0.6 else plots.INK
+            ax.text(column, row, text, ha="center", va="center", color=ink)
     ax.set(xlim=(-0.5, counts.shape[1] - 0.5), ylim=(counts.shape[0] - 0.5, -0.5))
     ax.grid(visible=False)

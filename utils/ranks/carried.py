@@ -164,28 +164,30 @@ class _Request:
 class CarriedDistributed(SimulatedDistributed):
     """What one of these ranks sees in the place of the module `torch.distributed`."""
 
-    _world: Any
+    def __init__(self, talk: Any, rank: int) -> None:
+        super().__init__(talk, rank)
+        self._talk: Carried = talk
 
     def tell(self, value: Any) -> None:
         """Put a value into the report."""
-        self._world.report[self._rank].append(("tell", value))
+        self._talk.report[self._rank].append(("tell", value))
 
     def all_reduce(self, tensor: torch.Tensor, op: Any = None, async_op: bool = False) -> Any:
         """Replace `tensor` on every rank by the sum over all ranks."""
         _check_tensor(tensor, "all_reduce")
         if op not in (None, torch.distributed.ReduceOp.SUM):
             raise ValueError("all_reduce sums here: leave `op` out.")
-        request = _Request(self._world, self._rank, "all_reduce", tensor)
-        self._world.post(request, "reduce", tensor.detach().clone())
+        request = _Request(self._talk, self._rank, "all_reduce", tensor)
+        self._talk.post(request, "reduce", tensor.detach().clone())
         return request if async_op else request.wait()
 
     def _post_send(self, tensor: torch.Tensor, dst: int, operation: str) -> Any:
         self._check(tensor, dst, operation)
-        request = _Request(self._world, self._rank, operation, tensor, dst)
-        return self._world.post(request, "send", dst, tensor.detach().clone())
+        request = _Request(self._talk, self._rank, operation, tensor, dst)
+        return self._talk.post(request, "send", dst, tensor.detach().clone())
 
     def _post_receive(self, tensor: torch.Tensor, src: int, operation: str) -> Any:
         self._check(tensor, src, operation)
-        request = _Request(self._world, self._rank, operation, tensor, src)
+        request = _Request(self._talk, self._rank, operation, tensor, src)
         dtype = str(tensor.dtype).removeprefix("torch.")
-        return self._world.post(request, "receive", src, list(tensor.shape), dtype)
+        return self._talk.post(request, "receive", src, list(tensor.shape), dtype)
