@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from unittest import mock
 
@@ -85,12 +86,13 @@ def test_an_error_shows_the_line_of_the_notebooks_cell(progress_file: Path) -> N
 
 
 def test_standing_is_kept_and_shown(progress_file: Path) -> None:
-    _, _, (table,), *_ = run(WRONG, CHECK, "progress()", RIGHT, CHECK, CHECK)
+    _, _, (table,), *_ = run(WRONG, CHECK, "progress()", RIGHT, CHECK, CHECK, WRONG, CHECK)
     assert "double 0.5 of 2" in words(table)
     entries = [json.loads(line) for line in progress_file.read_text().split("\n") if line]
-    assert [entry["score"] for entry in entries] == [0.5, 2]
+    assert [entry["score"] for entry in entries] == [0.5, 2], "the best, once"
+    assert {entry["on"] for entry in entries} == {date.today().isoformat()}
     ((table,),) = run("progress()")
-    assert words(table).startswith("00_tiny 2 of 2 points the course")
+    assert "00_tiny 2 of 2 points last on 20" in words(table)
 
 
 def test_a_damaged_progress_file_loses_only_the_damaged_line(progress_file: Path) -> None:
