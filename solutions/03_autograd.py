@@ -4,7 +4,8 @@
 # whatever is computed with it, train a digit reader on it, and see PyTorch arrive at the same numbers.
 #
 # The picture is where you are going: a computation that drew itself. Each box holds a value, found
-# going down, and the gradient of the loss in it, found going up.
+# going down, and the gradient of the loss in it, found going up. Round: a leaf, which nothing
+# computed. Square: an operation.
 
 # %% tags=["parameters"]
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
@@ -28,6 +29,7 @@ from threadpoolctl import threadpool_limits
 from grading.check import checks, progress
 from utils import device, graphs, plots, settings
 from utils.data import digits
+from utils.figures import autograd as figures
 
 # %%
 Array = NDArray[np.float64]
@@ -66,11 +68,14 @@ plots.show(
 # put a graph into order; send gradients back through it; cut it where it should end; write SGD with
 # momentum and Adam; train the same network with your engine and with PyTorch; and see what is gained
 # when a graph is known *before* it runs.
-#
+
+# %% [markdown]
 # **Not in this lab:** second derivatives, GPU arrays, convolution (lab 05).
 #
-# **You need** lab 02: the chain rule, and the backward pass of a layer. 90 minutes. A CPU is enough:
-# all cells together compute for about half a minute at scale `smoke`.
+# **You need** lab 02: the chain rule, and the backward pass of a layer; and Python's functions as
+# values (a function inside a function, `lambda`). 165 minutes for the exercises. A CPU is enough: all
+# cells together compute for about half a minute at scale `smoke`. Exercises 1 to 7 do without PyTorch,
+# which the lab compares with.
 
 # %% [markdown]
 # ## 1 · A value that remembers
@@ -82,16 +87,19 @@ plots.show(
 # tensors (`parents`), and how to send a gradient back to them (`pull`). What results is the
 # **computation graph**, with no one having declared it. A tensor that no operation made is a **leaf**.
 
+# %% [markdown]
+# | of a `Tensor` | |
+# |---|---|
+# | `data` | the array, float64, of any shape |
+# | `op` | the name of what computed it; `""` for a leaf |
+# | `parents` | the tensors that went in, a tuple |
+# | `pull` | takes the gradient of the loss in this tensor, an array like `data`; returns a tuple of the gradients in its parents, one for each; None for a leaf |
+# | `grad` | the gradient of the loss in this tensor, an array like `data`; None until backward ran |
+
 
 # %%
 class Tensor:
-    """A float64 array that remembers what it was computed from.
-
-    data: the array, of any shape. op: the name of what computed it, "" for a leaf.
-    parents: the tensors that went in. pull: takes the gradient of the loss in this tensor, an array
-    like data, and returns a tuple of the gradients in its parents, one for each.
-    grad: the gradient of the loss in this tensor, an array like data; None until backward ran.
-    """
+    """A float64 array that remembers what it was computed from, as the table says."""
 
     def __init__(
         self,
@@ -104,6 +112,9 @@ class Tensor:
         self.data: Array = np.asarray(data, dtype=np.float64)
         self.op, self.parents, self.pull, self.name = op, tuple(parents), pull, name
         self.grad: Array | None = None
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.op or 'leaf'}, {self.data.tolist()})"
 
 
 # %% [markdown]
@@ -129,12 +140,10 @@ print("op      ", y.op, "of", y.parents[0].name)
 print("gradient", y.pull(np.array([1.0, 1.0])), "in a, if the one in y is [1, 1]")
 
 # %% [markdown]
-# ### Exercise 1 · Five operations — 2 points, 20 minutes, ●●○
+# ### Exercise 1 · Five operations — 2 points, 30 minutes, ●●○
 # Into `add` and `mul` go arrays of one shape; section 2 sees to others. How you call an operation
 # (`op`) is free: the pictures show it. Leave the arrays that come in as they are, `dY` too: others hold
 # them.
-#
-# **Predict first:** in `y = a + b`, what does `pull` make of `dY`?
 #
 # <details><summary>Hint 1</summary>In y = a·b, moving a by a little moves y by b times as much.
 # </details>
@@ -143,16 +152,15 @@ print("gradient", y.pull(np.array([1.0, 1.0])), "in a, if the one in y is [1, 1]
 # shapes tell where the transposes go.</details>
 #
 # <details><summary>Hint 3</summary>In <code>total</code>, each number goes into one sum, with slope 1.
-# Its gradient is the sum's, repeated: <code>np.broadcast_to(dY, shape)</code>.</details>
+# So the gradient of the sum reaches every number that was summed.</details>
+
+# %%
+check.predict("in y = a + b, the gradient that a gets is", "", "dY", "dY times b", "half of dY")
 
 
 # %% nbgrader={"grade_id": "tensor_ops_code", "solution": true}
 def add(a: Tensor, b: Tensor) -> Tensor:
-    """a + b, for tensors of one shape.
-
-    >>> add(Tensor([1.0]), Tensor([2.0])).pull(np.array([5.0]))
-    (array([5.]), array([5.]))
-    """
+    """a + b, for tensors of one shape."""
     ### BEGIN SOLUTION
     return Tensor(a.data + b.data, "add", (a, b), lambda dY: (dY, dY))
     ### END SOLUTION
@@ -172,6 +180,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "tensor_ops_code_2", "solution": true}
 def relu(a: Tensor) -> Tensor:
     """max(a, 0), number by number. The slope at 0 is 0."""
     ### BEGIN SOLUTION
@@ -195,6 +204,13 @@ def total(a: Tensor, axis: int | None = None) -> Tensor:
 # %% nbgrader={"grade_id": "tensor_ops", "grade": true, "points": 2}
 check("tensor_ops")
 
+# %%
+with check.needs("tensor_ops"):
+    a, b = Tensor([1.0, 2.0]), Tensor([10.0, 20.0])
+    share = add(a, b).pull(np.array([5.0, 7.0]))[0]
+    print(f"y = a + b, and dY = [5, 7] arrives: a gets {share}")
+    check.measured("in y = a + b, the gradient that a gets is", "dY")
+
 # %% [markdown]
 # Below, plain Python with your five functions; the picture comes from following `parents` back from
 # the result. Nobody told the drawing what the formula is. Round: a leaf. Square: an operation.
@@ -211,14 +227,15 @@ with check.needs("tensor_ops"):
 # A bias `b: (H,)` is added to `Z: (N, H)`. NumPy **broadcasts**: it repeats `b` for each of the N rows,
 # without a word. The gradient in the sum has shape (N, H); the gradient in `b` must have shape (H,).
 #
-# **Predict first:** `b[0]` was used in N rows. Each row has a gradient for it. What becomes of these N
-# numbers: their mean, their sum, or the largest?
+# **Guess first:** `b[0]` was used in N rows, and each row has a gradient for it. What becomes of these
+# N numbers?
+
+# %%
+check.predict("of the N gradients, b[0] gets", "", "their mean", "their sum", "the largest")
 
 # %% [markdown]
-# ### Exercise 2 · Unbroadcast — 1 point, 15 minutes, ●●○
 # Shapes are compared from the right. An array is repeated along axes that it lacks on the left, or
-# that have length 1. `unbroadcast` is the way back. Here and in exercises 4, 6 and 7, do without
-# PyTorch.
+# that have length 1. `unbroadcast` is the way back:
 #
 # | `shape` of the tensor | shape of `dY` | summed over |
 # |---|---|---|
@@ -226,6 +243,10 @@ with check.needs("tensor_ops"):
 # | `(5, 1)` | `(5, 3)` | axis 1, which keeps length 1 |
 # | `()` | `(5, 3)` | both |
 # | `(2, 1)` | `(4, 2, 3)` | axis 0, gone; axis 2, kept |
+
+# %% [markdown]
+# ### Exercise 2 · Unbroadcast — 1 point, 20 minutes, ●●○
+# Write it for any pair of shapes that NumPy would broadcast.
 #
 # <details><summary>Hint 1</summary>First the axes that are missing on the left: there are
 # <code>dY.ndim − len(shape)</code> of them.</details>
@@ -240,8 +261,8 @@ def unbroadcast(dY: Array, shape: tuple[int, ...]) -> Array:
     """The gradient in an array of this shape, which was broadcast to the shape of dY.
 
     dY: the gradient in the broadcast array; left as it was.
-    >>> unbroadcast(np.array([[1.0, 2.0], [3.0, 4.0]]), (2,))
-    array([4., 6.])
+    >>> unbroadcast(np.ones((5, 3)), (5, 1)).shape
+    (5, 1)
     """
     ### BEGIN SOLUTION
     dX = dY.sum(axis=tuple(range(dY.ndim - len(shape))))
@@ -252,6 +273,11 @@ def unbroadcast(dY: Array, shape: tuple[int, ...]) -> Array:
 
 # %% nbgrader={"grade_id": "unbroadcast", "grade": true, "points": 1}
 check("unbroadcast")
+
+# %%
+with check.needs("unbroadcast"):
+    print(unbroadcast(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), (2,)), "from three rows")
+    check.measured("of the N gradients, b[0] gets", "their sum")
 
 # %% [markdown]
 # Broadcasting becomes an operation like the others: a node of its own, whose `pull` is yours. With it
@@ -283,13 +309,18 @@ def alike(a: Tensor, b: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
 # %%
 Tensor.__add__ = lambda self, other: add(*alike(self, other))
 Tensor.__mul__ = lambda self, other: mul(*alike(self, other))
-Tensor.__sub__ = lambda self, other: self + as_tensor(other) * -1.0
+Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__  # 2.0 * t
+Tensor.__neg__ = lambda self: self * -1.0
+Tensor.__sub__ = lambda self, other: self + -as_tensor(other)
+Tensor.__rsub__ = lambda self, other: as_tensor(other) - self
 Tensor.__matmul__ = lambda self, other: matmul(self, as_tensor(other))
 Tensor.__gt__ = lambda self, other: bool(self.data > other)  # for an `if`: a bool, no tensor
 Tensor.relu = lambda self: relu(self)
 Tensor.sum = lambda self, axis=None: total(self, axis)
 Tensor.backward = lambda self: backward(topological_order(self))
+Tensor.__array_ufunc__ = None  # or NumPy's numbers would try to multiply by themselves
 
+# %%
 with check.needs("tensor_ops"):
     rng = np.random.default_rng(0)
     X = Tensor(rng.normal(size=(4, 3)), name="X")
@@ -308,7 +339,7 @@ with check.needs("tensor_ops"):
 # So backward needs an order in which every tensor comes after all tensors that it was computed from, a
 # **topological order**; and takes it from the end. In the picture below, `a` is used by `b` and by `d`.
 #
-# **Predict first:** number the tensors by their distance from `d`, counted in arrows, as the picture
+# **Guess first:** number the tensors by their distance from `d`, counted in arrows, as the picture
 # does. Which one comes to its turn too early?
 
 # %%
@@ -318,18 +349,24 @@ c = Tensor(8.0, "double", (b,), name="c")
 d = Tensor(10.0, "add", (a, c), name="d")
 nearest_first = [d, a, c, b]
 plots.show(graphs.draw(d, order=nearest_first), alt="d is first, then a and c, then b.")
+check.predict("by distance, too early comes", "", "a", "b", "c")
 
 # %% [markdown]
-# By distance, `a` is second. It would send on what `d` brought, before `b` has brought its share.
+# Write down a guess, then read on. By distance, `a` is second. It would send on what `d` brought, before `b` has brought its share.
+
+# %%
+check.measured("by distance, too early comes", "a")
 
 # %% [markdown]
-# ### Exercise 3 · Topological order — 1.25 points, 20 minutes, ●●●
+# ### Exercise 3 · Topological order — 1.25 points, 30 minutes, ●●●
 # **Depth first**: a tensor goes onto the list after its parents have. Remember which ones you have
-# visited (`id(tensor)` tells them apart), or shared ones come twice.
+# visited (`id(tensor)` tells them apart), or shared ones come twice. Write the walk yourself, without
+# `graphlib` or `networkx`.
 #
 # A quarter of a point is for long graphs: thousands of tensors in a row. Python allows about 1,000
-# nested calls.
-#
+# nested calls; leave that limit as it is.
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>A function <code>visit(tensor)</code> inside: if it was visited,
 # return; mark it; visit its parents; append it.</details>
 #
@@ -374,23 +411,29 @@ with check.needs("topological_order"):
 # parent its share. Where several paths meet, shares **add up**: lab 02's sum over paths, one tensor at
 # a time.
 #
-# **Predict first:** for `L = s · s` with `s = 3`, the parents of `L` are `(s, s)`, and `pull` returns
-# `(3, 3)`. What if the second share *replaced* the first?
+# **Guess first:** for `L = s · s` with `s = 3`, the parents of `L` are `(s, s)`, and `pull` returns
+# `(3, 3)`. What gradient would `s` have if the second share *replaced* the first?
+
+# %%
+check.predict("with the second share replacing the first, dL/ds is", "", "0", "3", "6", "9")
 
 # %% [markdown]
-# ### Exercise 4 · Backward — 1.5 points, 20 minutes, ●●○
+# ### Exercise 4 · Backward — 1.5 points, 30 minutes, ●●○
 # A leaf's gradient also adds up from one call to the next, as in PyTorch: so gradients of several small
 # batches can be collected. (Leaves are all that the graphs of two calls share.) Starting afresh is for
 # exercise 5.
 #
-# Mind who owns an array. `add` hands *the same* `dY` to both parents: to change it in place (`+=`)
-# changes the other's gradient, too.
-#
+# Mind who owns an array. `add` hands *the same* `dY` to both parents, and what `total` hands on may be
+# a view that cannot be written to. Training often scales gradients in place afterwards: each `grad` has
+# to be an array of its own.
+
+# %% [markdown]
 # <details><summary>Hint 1</summary><code>zip(tensor.parents, tensor.pull(tensor.grad))</code> pairs
 # each parent with its share. A leaf has no <code>pull</code>.</details>
 #
 # <details><summary>Hint 2</summary>Two cases for a share: the parent's <code>grad</code> is None, or it
-# is an array already. <code>p.grad = p.grad + share</code> makes a new array.</details>
+# is an array already. <code>np.array(share)</code> copies an array; so does <code>+</code>, not
+# <code>+=</code>.</details>
 
 
 # %% nbgrader={"grade_id": "backward_code", "solution": true}
@@ -398,7 +441,7 @@ def backward(order: list[Tensor]) -> None:
     """Add the gradient of the loss to `grad` of every tensor, as an array in the shape of its data.
 
     order: a topological order. The last one is the loss: its own gradient is 1, everywhere, if it has
-    several numbers. No array that a pull took or gave is changed.
+    several numbers. Each grad is an array of its own, and no array that a pull took or gave is changed.
     """
     ### BEGIN SOLUTION
     loss = order[-1]
@@ -425,6 +468,22 @@ with check.needs("tensor_ops", "topological_order", "backward"):
     L = s * s
     L.backward()
     plots.show(graphs.draw(L), alt="The first picture again, with your gradients: w −16, b −8.")
+    check.measured("with the second share replacing the first, dL/ds is", "3")
+
+# %% [markdown]
+# With s = 3 your sum is 3 + 3 = 6, the slope of s²; one share alone says 3. Move the slider from the
+# left: before each `pull`, the gradients that have arrived. In `nearest_first` the gradient of `a` would
+# go on without its second share; in your order it is complete.
+
+# %%
+with check.needs("tensor_ops", "topological_order", "backward"):
+    a = Tensor(2.0, name="a")
+    b = mul(a, a)
+    c = relu(b)
+    d = add(a, c)
+    a.name, b.name, c.name, d.name = "abcd"
+    alt = "d = a + c, c = relu(b), b = a·a: gradients arrive from d upwards, in a last."
+    figures.step_back(topological_order(d), backward, alt=alt)
 
 # %% [markdown]
 # And the layer of section 2, with broadcasting, against PyTorch. `if` and `for` work as they are: the
@@ -452,6 +511,51 @@ with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
         print(f"d{name}: shape {a.grad.shape}, largest difference {difference:.0e}")
 
 # %% [markdown]
+# A **gradient check** needs no PyTorch: move one number by a little, in both directions, and divide
+# (lab 02's `numerical_gradient`). Put any operation of yours into `checked`, also ones you add later.
+
+
+# %%
+def checked(function: Callable[..., Tensor], *arrays: Array, step: float = 1e-6) -> float:
+    """The largest difference between backward's gradients of a sum and numerical ones."""
+    leaves, differences = [Tensor(array) for array in arrays], []
+    total(function(*leaves)).backward()
+    for k, leaf in enumerate(leaves):
+        for place in np.ndindex(leaf.data.shape):
+            ends = []
+            for move in (step, -step):
+                moved = [array.copy() for array in arrays]
+                moved[k][place] += move
+                ends.append(function(*map(Tensor, moved)).data.sum())
+            slope = (ends[0] - ends[1]) / (2 * step)
+            differences.append(abs(leaf.grad[place] - slope))
+    return max(differences)
+
+
+with check.needs("tensor_ops", "topological_order", "backward"):
+    for function in (add, mul, matmul):
+        worst = checked(function, rng.normal(size=(3, 3)), rng.normal(size=(3, 3)))
+        print(f"{function.__name__:7} {worst:.0e}")
+
+# %% [markdown]
+# ### Why backwards
+# For y = f(x) the **Jacobian** J is the matrix of all slopes ∂yᵢ/∂xⱼ. `pull` never builds it. It
+# takes dY, a row as long as y, and returns dY·J: a **vector–Jacobian product**. From the loss to the
+# leaves, that is **reverse mode**: one pass gives the slope of *one* result in *all* inputs. **Forward
+# mode** pushes a change of one input through to all results, J times a column: one pass gives the slopes
+# of all results in *one* input.
+#
+# A network has one loss and many weights. How many passes would each mode need for lab 02's reader?
+
+# %%
+layers = [784, 64, 10]
+weights = sum(m * n + n for m, n in itertools.pairwise(layers))
+print(f"{weights:,} weights, 1 loss: {weights:,} forward passes, or 1 reverse pass")
+
+# %% [markdown]
+# The price of reverse mode is memory: every value waits in the graph until its `pull` has run. For a
+# function with one input and many results, forward mode is the cheap one.
+#
 # ## 5 · Where a graph ends
 # As long as anyone holds a tensor, its `parents` hold everything that it was computed from. Two cuts
 # keep graphs in bounds:
@@ -469,26 +573,22 @@ with check.needs("tensor_ops", "topological_order", "backward"):
         print(f"step {step}: the gradient of p·p at p = 5 is 10; p.grad is {p.grad}")
 
 # %% [markdown]
-# ### Exercise 5 · Detach, and a step — 1.25 points, 15 minutes, ●●○
-# **Predict first:** let `y = x * detach(x)`. What is the gradient of `y` in `x` at `x = 3`? Put it into
-# `slope_past_detach`.
-#
-# Then write `detach`, and `train_step`, which is the loop body of every training in this course.
+# **Guess first:** let `y = x * detach(x)`, at `x = 3`. What is the gradient of `y` in `x`?
+
+# %%
+check.predict("dy/dx of x · detach(x) at 3 is", "", "0", "1", "3", "6", "9")
+
+# %% [markdown]
+# ### Exercise 5 · Detach, and a step — 1.25 points, 20 minutes, ●●○
+# Write `detach`, and `train_step`, which is the loop body of every training in this course.
 # `loss_of()` computes the loss, a tensor with a method `backward()`; `update(parameters)` moves the
-# parameters by their gradients.
+# parameters by their gradients. Each of the three is called once in a step.
 #
-# <details><summary>Hint 1</summary>A Tensor made from an array alone is a leaf. To clear a parameter's
-# gradient, set it to <code>None</code>.</details>
+# <details><summary>Hint 1</summary>To clear a parameter's gradient, set it to <code>None</code>.
+# </details>
 #
 # <details><summary>Hint 2</summary>In which order: loss, backward, update, clear? Two places for
 # clearing are right; one of the two that are wrong throws away what was just computed.</details>
-
-
-# %% nbgrader={"grade_id": "detach_prediction", "solution": true}
-slope_past_detach = None  # a number
-### BEGIN SOLUTION
-slope_past_detach = 3.0
-### END SOLUTION
 
 
 # %% nbgrader={"grade_id": "detach_code", "solution": true}
@@ -499,6 +599,7 @@ def detach(a: Tensor) -> Tensor:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "detach_code_2", "solution": true}
 def train_step(
     loss_of: Callable[[], Tensor],
     parameters: Sequence[Tensor],
@@ -524,13 +625,14 @@ check("detach")
 # %%
 with check.needs("tensor_ops", "topological_order", "backward", "detach"):
     x = Tensor(3.0, name="x")
-    y = x * detach(x * x)
+    y = x * detach(x)
     y.backward()
-    plots.show(graphs.draw(y), alt="y = x times a leaf of 9: the gradient in x is 9, not 27.")
+    plots.show(graphs.draw(y), alt="y = x times a leaf of 3: the gradient in x is 3, not 6.")
+    check.measured("dy/dx of x · detach(x) at 3 is", "3")
 
 # %% [markdown]
-# The square of x is a leaf here: its past is gone from the graph, and the gradient counts one path
-# only.
+# `detach(x)` is a leaf that happens to equal x, and to the graph a number like any other: the slope of
+# x · 3 is 3. The gradient that arrives in that leaf, also 3, goes nowhere.
 #
 # ## 6 · Two ways to step
 # Plain gradient descent zigzags in a valley that is steep across and flat along. **Momentum** keeps a
@@ -540,10 +642,14 @@ with check.needs("tensor_ops", "topological_order", "backward", "detach"):
 # $$v \leftarrow \mu v + g \qquad\quad w \leftarrow w - \eta v$$
 
 # %% [markdown]
-# ### Exercise 6 · SGD with momentum — 0.75 points, 10 minutes, ●○○
-# **Predict first:** if the gradient is the same at every step, to how many times its size does `v`
-# grow, with μ = 0.9?
-#
+# **Guess first:** if the gradient is the same at every step, to how many times its size does `v` grow,
+# with μ = 0.9?
+
+# %%
+check.predict("v under a gradient that stays grows to, times its size", "", "0.9", "1.9", "10", "∞")
+
+# %% [markdown]
+# ### Exercise 6 · SGD with momentum — 0.75 points, 15 minutes, ●○○
 # Two forms are in use. In the other, η is inside `v`: as long as η stays, both walk the same way;
 # when η falls, they differ. Write the one above.
 
@@ -553,8 +659,8 @@ def sgd_momentum(w: Array, g: Array, v: Array, lr: float, momentum: float) -> tu
     """One step: the new (w, v).
 
     w, g, v: parameter, gradient and running sum, arrays of one shape; they stay as they are.
-    >>> sgd_momentum(np.array([1.0]), np.array([2.0]), np.array([10.0]), lr=0.1, momentum=0.5)
-    (array([0.3]), array([7.]))
+    >>> sgd_momentum(np.array([1.0]), np.array([2.0]), np.array([0.0]), lr=0.1, momentum=0.5)
+    (array([0.8]), array([2.]))
     """
     ### BEGIN SOLUTION
     v = momentum * v + g
@@ -564,6 +670,14 @@ def sgd_momentum(w: Array, g: Array, v: Array, lr: float, momentum: float) -> tu
 
 # %% nbgrader={"grade_id": "sgd_momentum", "grade": true, "points": 0.75}
 check("sgd_momentum")
+
+# %%
+with check.needs("sgd_momentum"):
+    w, v, g = np.zeros(1), np.zeros(1), np.ones(1)
+    for _ in range(200):
+        w, v = sgd_momentum(w, g, v, lr=0.1, momentum=0.9)
+    print(f"after 200 steps with gradient 1: v = {v[0]:.4f}")
+    check.measured("v under a gradient that stays grows to, times its size", "10")
 
 # %% [markdown]
 # **Adam** (Kingma and Ba 2014) gives every weight a step length of its own: it keeps a running mean `m`
@@ -576,22 +690,19 @@ check("sgd_momentum")
 # w \leftarrow w - \eta \frac{\hat m}{\sqrt{\hat u} + \varepsilon}$$
 
 # %% [markdown]
-# ### Exercise 7 · Adam — 1.25 points, 15 minutes, ●●○
-# **Predict first:** one weight has the gradient 1,000, another 0.001. How many times as far does Adam's
-# first step move the one as the other, with a tiny ε? Put the number into `adam_step_ratio`.
-#
-# <details><summary>Hint 1</summary>For the prediction: put t = 1 and m = u = 0 into the formulas.
-# What is left of m̂ and û?</details>
+# **Guess first:** one weight has the gradient 1,000, another 0.001. How many times as far does Adam's
+# first step move the one as the other, with a tiny ε?
+
+# %%
+check.predict("Adam's first step, times as far", "", "1", "1,000", "1,000,000")
+
+# %% [markdown]
+# ### Exercise 7 · Adam — 1.25 points, 20 minutes, ●●○
+# <details><summary>Hint 1</summary>The formulas in their order: first the new m and u, from them m̂ and
+# û, then w.</details>
 #
 # <details><summary>Hint 2</summary>What is kept for the next step is m and u, not the corrected ones.
 # </details>
-
-
-# %% nbgrader={"grade_id": "adam_prediction", "solution": true}
-adam_step_ratio = None  # a number
-### BEGIN SOLUTION
-adam_step_ratio = 1.0
-### END SOLUTION
 
 
 # %% nbgrader={"grade_id": "adam_code", "solution": true}
@@ -621,11 +732,21 @@ def adam(
 # %% nbgrader={"grade_id": "adam", "grade": true, "points": 1.25}
 check("adam")
 
+# %%
+with check.needs("adam"):
+    start_w, g, zeros = np.zeros(2), np.array([1000.0, 0.001]), np.zeros(2)
+    moved = adam(start_w, g, zeros, zeros, 1, lr=0.1)[0]
+    print(f"first steps {moved[0]:.4f} and {moved[1]:.4f}: {moved[0] / moved[1]:.3f} times as far")
+    check.measured("Adam's first step, times as far", "1")
+
 
 # %% [markdown]
 # A valley, 25 times as steep across as along. Each method takes 40 steps from the same point, yours
-# as a line, PyTorch's as rings. **Predict first:** which of the three starts straight down the slope,
-# and which does not?
+# as a line, PyTorch's as rings; on the right, the height f(w) after each step. **Guess first:** which
+# method is lowest after 40 steps, at these learning rates?
+
+# %%
+check.predict("lowest after 40 steps", "", "plain", "momentum", "Adam")
 
 
 # %%
@@ -671,28 +792,26 @@ with check.needs("sgd_momentum", "adam"):
 
 # %%
 if walks:
-    fig, axes = plt.subplots(3, 1, figsize=(7, 6.6), sharex=True, sharey=True)
-    across, along = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-10, 4, 80))
-    heights = 0.5 * (along**2 + 25 * across**2)
-    for ax, (name, (mine, theirs)) in zip(axes, walks.items(), strict=True):
-        levels = np.geomspace(0.5, 150, 7)
-        ax.contour(along, across, heights, levels, colors=plots.GREY, linewidths=0.6)
-        ax.plot(*mine.T, "-", color=plots.BLUE, label="yours")
-        ax.plot(*theirs.T, "o", color=plots.VERMILLION, mfc="none", lw=0, label="PyTorch")
-        difference = abs(mine - theirs).max()
-        ax.set(title=f"{name}: largest difference {difference:.0e}", ylabel="w₁")
-        ax.grid(False)
-    axes[0].legend(loc="lower right")
-    axes[-1].set_xlabel("w₀")
-    plots.show(
-        fig, alt="Plain descent zigzags; momentum swings and speeds up; Adam goes diagonally."
+    alt = (
+        "Plain descent zigzags; momentum swings and speeds up; Adam goes diagonally, and ends last."
     )
+    plots.show(figures.valley(walks), alt=alt)
+    ends = {name: figures.height(mine[-1]) for name, (mine, _) in walks.items()}
+    worst = max(abs(mine - theirs).max() for mine, theirs in walks.values())
+    for name, end in ends.items():
+        print(f"{name:9} f(w) = {end:.3g} after 40 steps")
+    print(f"largest difference between yours and PyTorch's: {worst:.0e}")
+    check.measured("lowest after 40 steps", min(ends, key=ends.__getitem__))
 
 # %% [markdown]
 # Plain descent and momentum start straight down, which is mostly *across* the valley. Adam sets out
-# diagonally: its first step is as long in the flat direction as in the steep one, which is your
-# `adam_step_ratio`. And `v`, under a gradient that stays, grows to 1 + 0.9 + 0.81 + … = 10 times its
-# size: with momentum 0.9 a learning rate acts like one ten times as large.
+# diagonally: its first step is as long in the flat direction as in the steep one. It ends last here:
+# û remembers the large gradients of the beginning for long, and lr = 0.5 was chosen for the picture.
+# No method is best at every rate; Adam's gain shows where gradients differ in size by weight.
+
+# %% [markdown]
+# With momentum 0.9, v grows to 1 + 0.9 + 0.81 + … = 10 times a gradient that stays: a learning rate
+# acts like one ten times as large.
 #
 # ## 7 · The same network, the same numbers
 # Now lab 02's digit reader, 64 hidden units, cross-entropy, without one hand-made gradient. `log` is
@@ -708,8 +827,8 @@ def cross_entropy(S: Tensor, y: NDArray[np.integer]) -> Tensor:
     """The mean cross-entropy, of shape (), of scores S: (N, C) for labels y: (N,)."""
     shifted = S - S.data.max(axis=1, keepdims=True)
     log_sum = log(exp(shifted).sum(axis=1))
-    due = np.eye(S.data.shape[1])[y]
-    return ((log_sum - (shifted * due).sum(axis=1)) * (1 / len(y))).sum()
+    target = np.eye(S.data.shape[1])[y]
+    return ((log_sum - (shifted * target).sum(axis=1)) * (1 / len(y))).sum()
 
 
 def network(parameters: Sequence[Tensor], X: Array) -> Tensor:
@@ -789,43 +908,38 @@ def train_torch(method: str) -> tuple[list[float], list[torch.Tensor]]:
     return losses, parameters
 
 
+# %%
+def compared(method: str) -> tuple[list[float], list[float], float]:
+    """Both engines' losses, and the largest difference in losses and weights; prints the rest."""
+    began = time.perf_counter()
+    losses, mine = train_mine(method)
+    middle = time.perf_counter()
+    their_losses, theirs = train_torch(method)
+    took = middle - began, time.perf_counter() - middle
+    pairs = [(a.data, b.detach().numpy()) for a, b in zip(mine, theirs, strict=True)]
+    pairs.append((np.array(losses), np.array(their_losses)))
+    accuracy = np.mean(np.argmax(network(mine, test_X).data, axis=1) == test_y)
+    print(f"{method}, {sizes.steps} steps, {data.name}: {accuracy:.1%} of test images right,")
+    print(f"    in seconds: yours {took[0]:.1f}, PyTorch {took[1]:.1f}")
+    return losses, their_losses, max(abs(a - b).max() for a, b in pairs)
+
+
 # %% tags=["headline"]
-runs, differences = {}, []
+runs = {}
 with check.needs(
     "tensor_ops", "unbroadcast", "topological_order", "backward", "detach", "sgd_momentum", "adam"
 ):
-    for method in ("momentum", "Adam"):
-        began = time.perf_counter()
-        losses, mine = train_mine(method)
-        middle = time.perf_counter()
-        their_losses, theirs = train_torch(method)
-        took = middle - began, time.perf_counter() - middle
-        pairs = [(a.data, b.detach().numpy()) for a, b in zip(mine, theirs, strict=True)]
-        pairs.append((np.array(losses), np.array(their_losses)))
-        differences += [abs(a - b).max() for a, b in pairs]
-        accuracy = np.mean(np.argmax(network(mine, test_X).data, axis=1) == test_y)
-        print(f"{method}, {sizes.steps} steps, {data.name}: {accuracy:.1%} of test images right,")
-        print(f"    in seconds: yours {took[0]:.1f}, PyTorch {took[1]:.1f}")
-        runs |= {f"{method}, yours": losses, f"{method}, PyTorch": their_losses}
-    reached = "reached" if max(differences) <= 1e-6 else "missed"
+    runs = {method: compared(method) for method in ("momentum", "Adam")}
+    difference = max(run[2] for run in runs.values())
+    reached = "reached" if difference <= 1e-6 else "missed"
     print(
-        f"Losses and weights differ from PyTorch's by at most {max(differences):.0e}"
+        f"Losses and weights differ from PyTorch's by at most {difference:.0e}"
         f" (target 1e-06: {reached})"
     )
 
 # %%
 if runs:
-    fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-    for ax, method in zip(axes, ("momentum", "Adam"), strict=True):
-        theirs, mine = (
-            np.convolve(runs[f"{method}, {whose}"], np.ones(10) / 10, mode="valid")
-            for whose in ("PyTorch", "yours")
-        )
-        ax.plot(theirs, color=plots.SKY, linewidth=6, label="PyTorch")
-        ax.plot(mine, color=plots.INK, linewidth=1.2, linestyle="-", label="yours")
-        ax.set(title=method, xlabel="step")
-    axes[0].set_ylabel("loss, mean of 10 batches")
-    axes[1].legend()
+    fig = figures.same_losses({method: run[:2] for method, run in runs.items()})
     plots.show(fig, alt="The thin curve of your losses runs inside PyTorch's broad one throughout.")
 
 # %% [markdown]
@@ -837,7 +951,7 @@ if runs:
 # %%
 with check.needs("tensor_ops", "unbroadcast", "topological_order", "backward"):
     parameters = [Tensor(array, name=name) for array, name in zip(start, names, strict=True)]
-    error = network(parameters, train_X[:4]) + Tensor(-np.eye(10)[train_y[:4]], name="−due")
+    error = network(parameters, train_X[:4]) + Tensor(-np.eye(10)[train_y[:4]], name="−target")
     loss = (error * error).sum()
     loss.backward()
     alt = "X and W1 into matmul, b1 broadcast, add, relu; again with W2, b2; the error squared, summed."
@@ -875,63 +989,45 @@ def branching(x):  # of a Tensor, or of torch's tensor
 
 
 # %% [markdown]
-# ### Exercise 8 · Three ways — 1 point, 15 minutes, ●●○
-# Commit before you run anything below.
+# **Guess first**, before you run anything below:
 #
-# - `calls_in_trace`: how many operations (calls of a layer or of relu) does the traced graph of
-#   `Looped` list?
-# - `fx_on_if`: what does `torch.fx` make of `branching`? `"both"`: a graph with both branches.
-#   `"one"`: a graph with the branch taken. `"error"`: none, it stops.
-# - `yours_on_if`: and your own engine, for `x = Tensor([1.0, 2.0])`? `"both"`, `"one"` or `"error"`.
+# - how many operations (calls of the layer or of relu) does the traced graph of `Looped` list?
+# - what does `torch.fx` make of `branching`: a graph with both branches, a graph with the branch taken,
+#   or an error?
+# - and what does your own engine make of it, for `x = Tensor([1.0, 2.0])`?
 
-# %% [markdown]
-# And `why_both`: why did MXNet mix the two styles?
-#
-# | | |
-# |---|---|
-# | `"a"` | Imperative code is always slower, and is kept for beginners only. |
-# | `"b"` | A graph known in advance can be planned as a whole; line by line, code can branch on values. |
-# | `"c"` | Gradients need a declared graph; imperative code cannot have them. |
-# | `"d"` | A declared graph gives more exact numbers. |
-#
-# <details><summary>Hint 1</summary>A proxy has no value. Can Python's <code>for _ in range(3)</code>
-# run without one? Can <code>if proxy > 0</code>?</details>
-
-# %% nbgrader={"grade_id": "three_ways_words", "solution": true}
-calls_in_trace = None  # a number
-fx_on_where = None  # "both", "one" or "error"
-fx_on_flag = None  # "both", "one" or "error"
-why_both = None  # "a", "b", "c" or "d"
-### BEGIN SOLUTION
-calls_in_trace = 12
-fx_on_where = "both"
-fx_on_flag = "one"
-why_both = "b"
-### END SOLUTION
-
-# %% nbgrader={"grade_id": "three_ways", "grade": true, "points": 1}
-check("three_ways")
+# %%
+check.predict("calls in the trace of Looped", "", "1", "2", "3", "6")
+check.predict("torch.fx makes of branching", "", "both branches", "the one taken", "an error")
+check.predict("your engine makes of branching", "", "both branches", "the one taken", "an error")
 
 # %%
 traced = torch.fx.symbolic_trace(Looped())
 print(traced.code.strip())
+calls = sum(node.op in ("call_module", "call_function") for node in traced.graph.nodes)
+check.measured("calls in the trace of Looped", str(calls))
 try:
     torch.fx.symbolic_trace(branching)
 except torch.fx.proxy.TraceError as error:
     print(f"torch.fx on `branching`: {error}")
+    check.measured("torch.fx makes of branching", "an error")
+
+# %%
 with check.needs("tensor_ops", "topological_order"):
     for start_x in ([1.0, 2.0], [-1.0, -2.0]):
         ops = [tensor.op for tensor in topological_order(branching(Tensor(start_x)))]
         print(f"your engine, x = {start_x}: {ops}")
+    check.measured("your engine makes of branching", "the one taken")
 
 # %% [markdown]
 # The `for` ran while tracing, and only its steps were written down: the loop is **unrolled**, three
 # calls of the layer and three of relu. The `if` asks a proxy for a truth value that it does not have.
 # Your engine has the value in hand, records the branch that ran, and would record the other one next
 # time.
-#
+
+# %% [markdown]
 # So much for what tracing loses. Below, what it gains. The model has a fault: it computes something
-# that nothing uses. **Predict first:** who notices, Python or the graph?
+# that nothing uses. **Guess first:** who notices, Python or the graph?
 
 
 # %%
@@ -957,30 +1053,23 @@ traced = torch.fx.symbolic_trace(reader)
 
 
 # %%
-def draw_trace(graph: torch.fx.Graph) -> None:
-    """Draw a traced graph as you drew your own; there are no values in it."""
-    boxes: dict[torch.fx.Node, SimpleNamespace] = {}
-    for node in graph.nodes:
-        parents = tuple(boxes[parent] for parent in node.all_input_nodes)
-        boxes[node] = SimpleNamespace(name="", op=node.name, data=None, grad=None, parents=parents)
-    plots.show(
-        graphs.draw(boxes[node]), alt="x, wide, GELU's operations, narrow and output, no values."
-    )
-
-
 before = len(traced.graph.nodes)
 traced.graph.eliminate_dead_code()
 traced.recompile()
 print(f"{before} nodes traced, {len(traced.graph.nodes)} left without those that nothing uses")
-draw_trace(traced.graph)
+plots.show(
+    figures.trace(traced.graph), alt="x, wide, GELU's operations, narrow, output; no values."
+)
 
 # %% [markdown]
 # Line by line, Python cannot know that `_variance` will not be needed: it computes it. With the whole
 # graph in hand the four operations are seen to lead nowhere and are dropped.
-#
-# The eight operations of GELU each read and write an array the size of the hidden layer. They are
-# limited by memory, not by arithmetic. A **compiler** that sees them together can **fuse** them: one
-# loop, read once, write once. `torch.compile` captures the graph and generates such a loop, in C++
+
+# %% [markdown]
+# The eight operations of GELU each read and write an array the size of the hidden layer. For the
+# additions and products among them, moving the numbers takes longer than computing with them (tanh
+# computes more; a small array stays in the processor's cache). A **compiler** that sees them together
+# can **fuse** them: one loop, read once, write once. `torch.compile` captures the graph and generates such a loop, in C++
 # for a CPU, in Triton for a GPU. It needs a C++ compiler here; without one the model runs on as
 # before.
 
@@ -1048,8 +1137,43 @@ print(
 # | traced (`torch.fx`; Theano, Caffe, in spirit) | the operations | inspect, rewrite, plan, store | no branch on values |
 # | compiled (`torch.compile`) | both, in pieces | fused loops | time to compile, again for new shapes |
 #
-# That is MXNet's argument for mixing: declare what is fixed and worth planning, and keep Python for
-# the rest.
+# That is what mixing the styles is for.
+
+# %% [markdown]
+# ### Exercise 8 · Three ways — 1 point, 15 minutes, ●●○
+# - `calls_in_trace`: how many operations (calls of a layer, of relu, or additions) lists the trace of a
+#   `Looped` with `range(4)` and the line `x = x + torch.relu(self.layer(x))`?
+# - `fx_on_where`: what does `torch.fx` make of `torch.where(x > 0, x * x, x.relu())`? `"both"`: a graph
+#   with both ways. `"one"`: a graph with one of them. `"error"`: none, it stops.
+# - `fx_on_flag`: and of `x * x if flag else x.relu()`, where `flag = True` is a global of the notebook?
+#   `"both"`, `"one"` or `"error"`.
+
+# %% [markdown]
+# And `why_both`: why did MXNet mix the two styles?
+#
+# | | |
+# |---|---|
+# | `"a"` | Imperative code is always the slower one, so that it only serves to try things out. |
+# | `"b"` | A graph known in advance can be planned as a whole; code line by line can branch on values. |
+# | `"c"` | Gradients need a graph that was declared; imperative code cannot have them at all. |
+# | `"d"` | A declared graph is computed with more digits, so that its numbers are more exact. |
+#
+# You may try things out in a cell of your own first.
+
+# %% nbgrader={"grade_id": "three_ways_words", "solution": true}
+calls_in_trace = None  # a number
+fx_on_where = None  # "both", "one" or "error"
+fx_on_flag = None  # "both", "one" or "error"
+why_both = None  # "a", "b", "c" or "d"
+### BEGIN SOLUTION
+calls_in_trace = 12
+fx_on_where = "both"
+fx_on_flag = "one"
+why_both = "b"
+### END SOLUTION
+
+# %% nbgrader={"grade_id": "three_ways", "grade": true, "points": 1}
+check("three_ways")
 
 # %% [markdown]
 # ## 9 · Experiments
@@ -1059,7 +1183,7 @@ print(
 #
 # - Without clearing: what do other rates do, 0.01 or 0.3, and more steps?
 # - Write `tanh` or `sigmoid` as an operation and put it into `network`.
-# - Which gradients are computed in vain? (Draw the graph: look at `X`, `due`, and the constants.)
+# - Which gradients are computed in vain? (Draw the graph: look at `X`, `−target`, and the constants.)
 #   PyTorch's `requires_grad` marks what needs one; add it to `Tensor`.
 # - How long may a graph get? Time `backward` for 10, 100, 1,000 tensors in a row.
 

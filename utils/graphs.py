@@ -26,8 +26,8 @@ class Node(Protocol):
     """What an object must have to be drawn.
 
     op: what computed it, "" for a leaf; name: what to call it, or ""; data: its value, an array or
-    a number, or None where none is known; grad: the gradient of the root in it, or None; parents:
-    the nodes that went into it.
+    a number, or None where none is known; grad: the gradient of the root in it, or a word in
+    its place, or None; parents: the nodes that went into it.
     """
 
     @property
@@ -162,7 +162,9 @@ def _lines(node: Node) -> list[str]:
     lines = [both or node.name or node.op or "value"]
     if data is not None:
         lines.append(_numbers(data) or _shape(data))
-    if grad is not None:
+    if isinstance(grad, str):
+        lines.append(f"grad {grad}")
+    elif grad is not None:
         shape = "" if _shape(grad) == _shape(data) else f"{_shape(grad)}, "
         lines.append(f"grad {_numbers(grad) or f'{shape}length {np.linalg.norm(grad):.3g}'}")
     return lines

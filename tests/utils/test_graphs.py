@@ -64,6 +64,10 @@ def test_a_gradient_of_another_shape_than_its_value_shows() -> None:
     assert "grad 6×5, length 5.48" in texts(graphs.draw(node("", "sum", 1.0, None, wrong)))
 
 
+def test_a_word_may_stand_for_a_gradient() -> None:
+    assert "grad not there yet" in texts(graphs.draw(node("x", "", 1.0, "not there yet")))
+
+
 def test_a_graph_without_values_is_drawn_by_its_operations() -> None:
     x = node("", "x", None)
     assert sorted(texts(graphs.draw(node("", "relu", None, None, x)))) == ["relu", "x"]
