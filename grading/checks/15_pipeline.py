@@ -1,441 +1,361 @@
 """Checks of lab 15: the program of a pipeline's rank, and what is measured of it.
 
-Most of it runs on simulated ranks: threads that take turns, always in the same order, among which a
-deadlock is found at once. One part runs on processes. Nothing depends on how long anything takes.
+A rank's program runs step by step, see `utils.pipeline.conversation`: the judge plays its
+neighbours, and sees every message with its numbers. A module multiplies with one factor after
+another, forward and backward alike: the numbers depend on the order of all that the rank did. Nothing depends on how long anything takes.
 """
-
-import inspect
 
 import numpy as np
 import torch
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
-from grading.answer.student import probe
+from grading.answer.student import Student, probe
 from grading.checks import expect
 from grading.checks.answers import pipeline as answers
-
-BLOCKS = inspect.getsource(answers.build_stages)
-
-
-def _flat(stages):
-    return [layer for stage in stages for layer in stage]
+from grading.checks.answers.pipeline import MISTAKES
+from utils.pipeline import schedules
+from utils.pipeline.conversation import Other, data_of, exchange_program, stage_program
+from utils.pipeline.saved import saved_by
 
 
-@exercise("stage_layers", points=1)
-def judge_stage_layers(student, rng):
-    def stages_of(count, stages):
-        layers = [int(n) for n in rng.choice(1000, size=count, replace=False)]
-        given = {"layers": layers, "stages": stages}
-        got = []
-        for rank in range(stages):
+@exercise("stage_layers", points=0.5)
+def stage_layers(student, rng):
+    def check(*cases):
+        for count, stages in cases:
+            layers = [int(n) for n in 20 + rng.choice(1000, size=count, replace=False)]
+            given = {"layers": layers, "stages": stages}
+            of = lambda own: [own.stage_layers(list(layers), r, stages) for r in range(stages)]  # noqa: B023, E731
+            right, known = of(answers), MISTAKES.values("stage_layers", of)
             with expect.otherwise(
-                "The check sends numbers in place of layers: return a plain list of some of them."
+                "The check sends numbers in place of layers: return a plain list of some."
             ):
-                mine = student.stage_layers(list(layers), rank, stages)
-            expect.that(
-                type(mine) is list,
-                "The rank's layers should be a list.",
-                given=given,
-                kind="type",
-                detail=f"yours {expect.show(mine)}",
-            )
-            got.append(mine)
-        return layers, got, given
+                expect.equal(
+                    of(student), right, what="the layers by rank", given=given, knows=known
+                )
+            expect.unchanged(student, right[-1], given=given)
 
-    with part("every layer in one stage, in order", points=0.6):
-        for count, stages in ((8, 4), (6, 2), (5, 1)):
-            layers, got, given = stages_of(count, stages)
-            detail = f"By rank: {got}."
-            expect.that(
-                stages == 1 or any(mine != got[0] for mine in got),
-                "Every rank has the same layers.",
-                given=given,
-                detail=detail,
-                diagnosis="The rank does not enter: all of them would train the same stage.",
-            )
-            expect.that(
-                sorted(_flat(got)) == sorted(layers),
-                "The stages together are not the layers, each once.",
-                given=given,
-                detail=detail,
-                diagnosis="Those are the places of the layers: return the layers themselves."
-                if _flat(got) == list(range(count))
-                else "A stage begins where the one before it ends.",
-            )
-            expect.that(
-                _flat(got) == layers,
-                "The layers are not in order, from rank 0 on.",
-                given=given,
-                detail=detail,
-                diagnosis="Stages are consecutive layers: what a rank computes goes to the next.",
-            )
-    with part("numbers that cannot be shared evenly", points=0.4):
-        for count, stages in ((7, 3), (10, 4), (int(rng.integers(11, 15)), 5)):
-            layers, got, given = stages_of(count, stages)
-            lengths = [len(mine) for mine in got]
-            right = [count // stages + (rank < count % stages) for rank in range(stages)]
-            expect.that(
-                _flat(got) == layers,
-                "The stages together are not the layers, each once and in order.",
-                given=given,
-                detail=f"By rank: {got}.",
-                diagnosis="L // p layers a rank leave L % p over: who has them?",
-            )
-            expect.that(
-                lengths == right,
-                "The stages are not as even as they can be, the longer ones first.",
-                given=given,
-                detail=f"Layers by rank: expected {right}, yours {lengths}.",
-                diagnosis="Each rank has L // p layers, and each of the first L % p one more.",
-            )
+    with part("every layer in one stage, in order", points=0.3):
+        check((8, 4), (6, 2), (5, 1))
+    with part("numbers that cannot be shared evenly", points=0.2):
+        check((8, 3), (10, 4), (int(rng.integers(11, 15)), 5), (3, 3))
+
+
+# Ranks whose other side is the judge
 
 
 @probe
-def alone(learner, blocks, weights, X, y, microbatches):
-    """run_stage where there is one rank, in this thread, so that an error is shown in place: the
-    loss and the gradient, and the gradient after the same once more."""
-    import torch
+def rank_of_two(learner, setting):
+    from utils.pipeline.conversation import Conversation, exchange_program
 
-    names = {}
-    exec(blocks, names)
-    stage, parts, targets = (
-        names["build_stages"](weights, "plain")[0],
-        X.chunk(microbatches),
-        y.chunk(microbatches),
-    )
-
-    def nobody(*_):
-        raise ValueError(
-            "There is one rank, the first and the last: nobody to send to or hear from."
-        )
-
-    order = [action for m in range(microbatches) for action in (("F", m), ("B", m))]
-    cross_entropy = torch.nn.functional.cross_entropy
-    losses, gradients = [], []
-    for _ in range(2):
-        losses.append(
-            learner.run_stage(
-                order,
-                stage,
-                nobody,
-                nobody,
-                inputs=parts,
-                loss=lambda m, s: cross_entropy(s, targets[m]),
-            )
-        )
-        grad = stage.weight.grad
-        gradients.append(grad.clone() if grad is not None else torch.zeros(0))
-    return losses[0], *gradients
+    return Conversation(exchange_program(learner.there_and_back, setting))
 
 
 @probe
-def simulated(learner, blocks, kind, schedule, weights, X, y):
-    """run_stage on simulated ranks: for each rank its loss, gradients, buffers, and the outputs
-    that were alive when each forward began; or what went wrong."""
-    import weakref
+def rank_of_many(learner, setting):
+    from utils.pipeline.conversation import Conversation, stage_program
 
-    import torch
-
-    from utils.pipeline.link import Link
-    from utils.ranks import RankError
-    from utils.ranks.simulated import simulate
-
-    names, links, ranks, microbatches = {}, {}, len(schedule), len(schedule[0]) // 2
-    exec(blocks, names)
-    parts, targets = X.chunk(microbatches), y.chunk(microbatches)
-    cross_entropy = torch.nn.functional.cross_entropy
-
-    class Watched(torch.nn.Module):
-        def __init__(self, stage):
-            super().__init__()
-            self.stage, self.outputs, self.alive = stage, [], []
-
-        def forward(self, *values):
-            self.alive.append(sum(output() is not None for output in self.outputs))
-            output = self.stage(*values)
-            one = output[0] if isinstance(output, tuple) else output
-            self.outputs.append(weakref.ref(one))
-            return output
-
-    def rank(dist):
-        link = Link(dist)
-        me = link.rank
-        links[me] = link
-        module = Watched(names["build_stages"](weights, kind)[me])
-        actions = [tuple(action) for action in schedule[me]]
-        first, last = me == 0, me == ranks - 1
-        loss = learner.run_stage(
-            actions,
-            module,
-            link.send,
-            link.recv,
-            inputs=parts if first else None,
-            loss=(lambda m, *s: cross_entropy(torch.stack(s).sum(0), targets[m])) if last else None,
-        )
-        link.finish()
-        gradients = [p.grad if p.grad is not None else torch.zeros(0) for p in module.parameters()]
-        return {
-            "loss": loss if loss is not None else "None",
-            "gradients": gradients,
-            "buffers": list(module.buffers()),
-            "alive": module.alive,
-        }
-
-    try:
-        return {"ranks": simulate(rank, ranks).results}
-    except RankError as error:
-        unread = [
-            f"Rank {me} was sent {link.waiting()} and did not ask for it."
-            for me, link in sorted(links.items())
-            if link.waiting()
-        ]
-        return {"error": str(error), "reason": error.reason, "unread": unread}
+    return Conversation(stage_program(learner.run_stage, setting))
 
 
 @probe
-def on_processes(learner, blocks, schedule, weights, X, y):
-    """run_stage on two processes: each rank's loss and gradients, or what went wrong."""
-    import torch
-
-    from utils import ranks
-    from utils.pipeline.link import Link
-    from utils.ranks import RankError
-
-    run_stage, microbatches = learner.run_stage, len(schedule[0]) // 2
-
-    def rank(blocks, schedule, weights, X, y):
-        names = {}
-        exec(blocks, names)
-        link = Link()
-        stage = names["build_stages"](weights, "plain")[link.rank]
-        parts, targets = X.chunk(microbatches), y.chunk(microbatches)
-        cross_entropy = torch.nn.functional.cross_entropy
-        loss = run_stage(
-            [tuple(action) for action in schedule[link.rank]],
-            stage,
-            link.send,
-            link.recv,
-            inputs=parts if link.rank == 0 else None,
-            loss=None if link.rank == 0 else lambda m, s: cross_entropy(s, targets[m]),
-        )
-        link.finish()
-        gradient = stage.weight.grad
-        return [loss, gradient if gradient is not None else torch.zeros(0)]
-
-    try:
-        found = ranks.run(rank, 2, blocks, schedule, weights, X, y, timeout=100, device="cpu")
-    except RankError as error:
-        return {"error": str(error), "reason": error.reason, "unread": []}
-    return {"loss": found[1][0], "gradients": [gradient for _, gradient in found]}
+def step(learner, talk, reply):
+    return talk.step(reply)
 
 
-def _raise_error(reply, given):
-    """A Fault for what went wrong on a rank."""
-    lines = [line for line in str(reply["error"]).splitlines() if not line.endswith("running.")]
-    error, reason = "\n".join(lines), str(reply["reason"])
-    if reason == "deadlock":
-        raise Fault(
-            "value",
-            "The ranks wait for messages that nobody sends.",
-            "A message is found by its label: an activation carries the ('F', m) that made it, a"
-            " gradient the ('B', m) that made it. Sender and receiver must name the same one, and"
-            " every message that is waited for must be sent.",
-            detail=" ".join([*error.splitlines()[1:], *map(str, reply["unread"])]),
-            given=given,
-        )
-    said = error.partition("\n")[0]  # after it come lines of the learner's code
-    why = next((why for sign, why in answers.ERRORS.items() if sign in said), "")
-    raise Fault("exception", "A rank fails.", why, detail=error, given=given)
-
-
-class _Batch:
-    """Random weights, a batch, and what one process makes of them."""
-
-    def __init__(self, rng, kind, stages, microbatches):
-        width = 4
-        self.kind, self.microbatches = kind, microbatches
-        shapes = [(width, width)] * stages
-        self.weights = [torch.tensor(rng.normal(size=shape)) for shape in shapes]
-        count = 3 * microbatches
-        self.X = torch.tensor(rng.normal(size=(count, width)))
-        self.y = torch.tensor(rng.integers(width, size=count))
-        found = answers.one_process(self.weights, kind, self.X, self.y, microbatches)
-        self.loss, self.known_loss, self.gradients, self.known, self.buffers = found
-
-    def run(self, student, schedule):
-        """What each rank found, as one thing each: loss, gradients, buffers, alive."""
-        given = _given(schedule, self.kind)
-        reply = simulated(student, BLOCKS, self.kind, schedule, self.weights, self.X, self.y)
-        if "error" in reply:
-            _raise_error(reply, given)
-        return reply["ranks"], given
-
-    def judge(self, ranks, given):
-        gradients = [rank["gradients"] for rank in ranks]
-        missing = [r for r, mine in enumerate(gradients) if not all(len(one) for one in mine)]
-        expect.that(
-            not missing,
-            "A rank's parameters have no gradient.",
-            given=given,
-            detail=f"Ranks {missing}.",
-            diagnosis="Each rank calls backward on its own graph, once for each micro-batch.",
-        )
-        try:
-            expect.close(
-                gradients, self.gradients, what="the gradients", given=given, knows=self.known
-            )
-        except Fault as fault:
-            right, wrong = [], []
-            for rank, (mine, theirs) in enumerate(zip(self.gradients, gradients, strict=True)):
-                (right if _same(theirs, mine) else wrong).append(str(rank))
-            fault.message = "The gradients are not those of one process."
-            fault.detail = (
-                f"Right on ranks: {', '.join(right) or 'none'}; wrong: {', '.join(wrong)}."
-            )
-            fault.expected = fault.got = ""  # pages of numbers
-            raise
-
-    def judge_loss(self, ranks, given):
-        expect.close(
-            ranks[-1]["loss"],
-            self.loss,
-            what="the loss that the last rank returns",
-            given=given,
-            knows=self.known_loss,
-        )
-        expect.that(
-            all(rank["loss"] == "None" for rank in ranks[:-1]),
-            "A rank other than the last returns a loss.",
-            given=given,
-            diagnosis="Only the last rank knows the loss: the others return None.",
-        )
-
-
-_KINDS = {
-    "plain": "stages of one layer",
-    "tuple": "stages that return two tensors",
-    "norm": "stages with batch normalisation",
-}
-
-
-def _same(got, expected):
-    try:
-        expect.close(got, expected)
-    except Fault:
-        return False
+@probe
+def end(learner, talk):
+    talk.end()
     return True
 
 
-def _given(schedule, kind):
-    stages, microbatches = len(schedule), len(schedule[0]) // 2
-    return f"For {stages} ranks, {microbatches} micro-batches, {_KINDS[kind]}."
+class _Talk:
+    """What a rank asks and says, step after step, and what a right program would.
 
+    begin: the probe that begins the student's; program: makes one of a function and the setting;
+    reply: what the judge replies to a message.
+    """
 
-@exercise("run_stage", points=3.5, time_limit=240)
-def judge_run_stage(student, rng):
-    with part("one rank, which is the first and the last", points=0.4):
-        batch = _Batch(rng, "plain", 1, 4)
-        with expect.explained(*answers.ERRORS.items()):
-            got = expect.items(alone(student, BLOCKS, batch.weights, batch.X, batch.y, 4), 3)
-        given = "For 1 rank and 4 micro-batches."
-        known = {why: wrong[0][0] for why, wrong in batch.known.items()}
-        expect.that(
-            len(got[1]),
-            "The parameters have no gradient.",
-            given=given,
-            diagnosis='Is backward called for each ("B", m)?',
-        )
-        gradient = torch.as_tensor(batch.gradients[0][0])
-        expect.close(got[1], gradient, what="the gradient", given=given, knows=known)
-        known = {
-            "The gradients that were there before are gone: they are to be added to.": gradient,
-            "What was there before is divided, too: scale each loss, not the gradients.": gradient
-            * 1.25,
-        }
-        again, twice = f"{given} Called twice.", "the gradient after the second call"
-        expect.close(got[2], 2 * gradient, what=twice, given=again, knows=known)
-        loss, known = batch.loss, batch.known_loss
-        expect.close(got[0], loss, what="the loss that is returned", given=given, knows=known)
-    plain = {stages: _Batch(rng, "plain", stages, m) for stages, m in ((2, 4), (4, 8))}
-    found = {}
+    compared = ("send", "loss")  # steps whose numbers count; those of others lead to these
 
-    def run(name, stages):
-        if (name, stages) not in found:
-            build = answers.gpipe if name == "gpipe" else answers.one_f_one_b
-            schedule = build(stages, plain[stages].microbatches)
-            found[name, stages] = schedule, *plain[stages].run(student, schedule)
-        return found[name, stages]
+    def __init__(self, name, begin, program, setting, reply):
+        self.name, self.begin, self.program = name, begin, program
+        self.setting, self.reply = setting, reply
+        self.right = self.events(answers)
+        self.returned = []  # by the student's function
 
-    with part("GPipe: the gradients of one process", points=0.7):
-        for stages in plain:
-            plain[stages].judge(*run("gpipe", stages)[1:])
-
-    def right(stages):
-        """What 1F1B found, if its gradients are right."""
-        plain[stages].judge(*run("1f1b", stages)[1:])
-        return run("1f1b", stages)
-
-    with part("1F1B and any other order: the gradients of one process", points=0.6):
-        batch = _Batch(rng, "plain", 2, 3)
+    def events(self, own):
+        """Those of a program that runs here, up to an error."""
+        here = _Here(self.reply)
         try:
-            for stages in plain:
-                right(stages)
-            batch.judge(*batch.run(student, answers.schedules.parse(answers.OTHER_ORDER)))
-        except Fault as fault:
-            if fault.kind != "exception":
-                fault.diagnosis = fault.diagnosis or (
-                    "Does a backward take that of its own micro-batch out of the stash, whatever"
-                    " the order?"
+            here.events.append(self.program(getattr(own, self.name), self.setting)(here))
+        except Exception:
+            if own is answers:
+                raise
+        return here.events
+
+    def hold(self, student, given):
+        """Play the student's rank's other side, to the end; the counts that it reports, by event."""
+        talk, counts, reply = self.begin(student, self.setting), [], ()
+        expect.that(type(talk) is Student, "The rank's program does not begin.")
+        try:
+            while len(counts) < len(self.right):
+                for event in _events(step(student, talk, reply)):
+                    self._compare(event, self.right[len(counts)], len(counts), given)
+                    counts.append(event[2])
+                    if len(counts) == len(self.right):
+                        return counts
+                reply = self.reply(self.right[len(counts) - 1][0])
+        finally:
+            end(student, talk)
+        return counts
+
+    def knows(self, at, event=None):
+        """(diagnosis, values) of the misconceptions that were right so far, and whose step this is,
+        or is `event`."""
+        for why, events in MISTAKES.values(self.name, self.events, self.name):
+            was_right = all(map(self._same, events[:at], self.right[:at]))
+            if was_right and len(events) > at and event in (None, events[at][0]):
+                yield why, list(events[at][1])
+
+    def _same(self, one, other):
+        same = one[0] == other[0]
+        if one[0][0] in self.compared:
+            same = same and len(one[1]) == len(other[1]) and all(map(_near, one[1], other[1]))
+        return same
+
+    def _compare(self, event, right, at, given):
+        (what, values, _), (wanted, numbers, _) = event, right
+        if what != wanted:
+            why = [says for says, _ in self.knows(at, what)]
+            raise Fault(
+                "value",
+                "The rank does something else than what its turn is.",
+                why[0] if why else _out_of_turn(what, wanted),
+                detail=f"At step {at} it should do this: {_words(wanted)}. Yours: {_words(what)}.",
+                given=given,
+            )
+        if wanted[0] in self.compared:
+            name = "what is sent" if wanted[0] == "send" else "what enters the loss"
+            with expect.otherwise(f"It belongs to this step: {_words(wanted)}."):
+                expect.close(
+                    list(values), list(numbers), what=name, given=given, knows=self.knows(at)
                 )
-            raise
-    with part("the loss, on the last rank", points=0.3):
-        for name in ("gpipe", "1f1b"):
-            plain[4].judge_loss(*run(name, 4)[1:])
-    with part("stages that return several tensors", points=0.4):
-        batch = _Batch(rng, "tuple", 3, 4)
-        batch.judge(*batch.run(student, answers.one_f_one_b(3, 4)))
-    with part("batch normalisation: each forward once, in order", points=0.3):
-        batch = _Batch(rng, "norm", 2, 4)
-        ranks, given = batch.run(student, answers.one_f_one_b(2, 4))
-        batch.judge(ranks, given)
-        buffers, what = [rank["buffers"] for rank in ranks], "the running means and variances"
-        with expect.otherwise('Each forward changes them: run the module once for each ("F", m).'):
-            expect.close(buffers, batch.buffers, what=what, given=given)
-    with part("what a backward has used is let go", points=0.4):
-        for stages in plain:
-            schedule, ranks, given = right(stages)
-            for rank, held in enumerate(answers.running(schedule)):
-                _judge_alive(rank, ranks[rank]["alive"], held, given)
-    with part("on two processes", points=0.4):
-        batch = plain[2]
-        right(2)  # what goes wrong on simulated ranks is not tried on processes
-        reply = on_processes(
-            student, BLOCKS, answers.one_f_one_b(2, 4), batch.weights, batch.X, batch.y
+        if wanted == ("end",):
+            expect.that(len(values[-1]), "The parameters have no gradient.", given=given)
+            with expect.otherwise("Does a backward run for each micro-batch, on its own graph?"):
+                known = ((why, found[-1]) for why, found in self.knows(at))
+                expect.close(values[-1], numbers[-1], what="the gradient", given=given, knows=known)
+            self.returned = list(values[:-1])
+
+    def judge_returned(self, given):
+        """What the student's function returned is the loss, or None."""
+        right = list(self.right[-1][1][:-1])
+        expect.that(len(self.returned) == len(right), "This counts once the parts above are right.")
+        last = len(self.right) - 1
+        known = ((why, found[:-1]) for why, found in self.knows(last))
+        for mine, one in zip(self.returned, right, strict=True):
+            if torch.isnan(one):
+                expect.that(
+                    mine.isnan().all() and mine.ndim == 0,
+                    "A rank other than the last returns a loss.",
+                    given=given,
+                    diagnosis="Only the last rank knows the loss: the others return None.",
+                )
+                continue
+            expect.that(
+                mine.shape != (2,),
+                "The loss is returned as a tensor with its graph.",
+                given=given,
+                diagnosis="Return a number, without its graph: `.item()`. A graph keeps in memory"
+                " all that it came from.",
+            )
+            expect.that(
+                mine.ndim == 0 and not mine.isnan(),
+                "The last rank returns the loss, a number, and this is none.",
+                given=given,
+            )
+        if not torch.isnan(right[0]):
+            expect.close(self.returned, right, what="the loss", given=given, knows=known)
+
+
+class _Here(Other):
+    """The other side of a program that runs in the judge's process."""
+
+    def __init__(self, reply):
+        self.reply, self.events = reply, []
+
+    def ask(self, what, values=()):
+        self.note(what, values)
+        return self.reply(what)
+
+    def note(self, what, values=(), count=0):
+        self.events.append((what, data_of(values), count))
+
+
+def _events(step):
+    """The events of a step, if it has the form of one."""
+    expect.that(type(step) is list and 0 < len(step) < 100, "The rank's program tells no step.")
+    for event in step:
+        right = type(event) is tuple and len(event) == 3 and type(event[2]) is int
+        right = right and type(event[0]) is tuple and type(event[1]) is tuple and len(event[0]) > 0
+        right = right and all(type(word) in (str, int) for word in event[0])
+        right = right and all(type(one) is torch.Tensor for one in event[1])
+        expect.that(right, "The rank's program tells no step.")
+    return step
+
+
+def _near(one, other):
+    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-9, equal_nan=True)
+
+
+def _words(what):
+    verb, *rest = what
+    if verb in ("send", "recv"):
+        message = f'("{rest[1]}", {rest[2]})' if len(rest) == 3 else "the message"
+        other = f"the {rest[0]} rank" if len(rest) == 3 else f"rank {rest[0]}"
+        return f"send {message} to {other}" if verb == "send" else f"wait for {message} of {other}"
+    return {
+        "module": "run its module",
+        "backward": "go backward through its module",
+        "loss": f"compute the loss of micro-batch {rest}",
+        "loss backward": f"begin the backward of the loss of micro-batch {rest}",
+        "end": "return",
+    }.get(verb, "something else")
+
+
+def _out_of_turn(what, wanted):
+    """What is wrong if a step comes where another should."""
+    if what[0] == "module":
+        return 'The module runs once for each ("F", m), when that is the next action.'
+    if what[0] in ("backward", "loss backward"):
+        return 'A backward runs when ("B", m) is the next action.'
+    if what == ("end",) and wanted[0] == "send":
+        return "Another rank waits for a gradient or an activation that is never sent."
+    if what[0] == "recv" and wanted[0] == "send" and len(what) == 2:
+        return "Rank 1 sends nothing before it has received: this rank's turn is to send."
+    if what[0] == wanted[0]:
+        return (
+            "A message is found by its label: an activation carries the ('F', m) that made it, a"
+            " gradient the ('B', m) that made it. Sender and receiver must name the same one."
         )
-        given = "For 2 processes and 4 micro-batches."
-        if "error" in reply:
-            _raise_error(reply, given)
-        expected = [mine[0] for mine in batch.gradients]
-        expect.close(reply["gradients"], expected, what="the gradients", given=given)
-        expect.close(reply["loss"], batch.loss, what="the loss", given=given)
+    return "The actions run one after another, in the order of the list."
 
 
-def _judge_alive(rank, alive, held, given):
-    """The names of the step before may still refer to one output."""
-    expect.that(
-        len(alive) == len(held),
-        "The module does not run once for each forward.",
-        given=given,
-        detail=f"On rank {rank} it ran {len(alive)} times for {len(held)} micro-batches.",
-    )
+@exercise("there_and_back", points=1.25)
+def there_and_back(student, rng):
+    def check(rank):
+        draw = lambda *shape: torch.tensor(rng.normal(size=shape))  # noqa: E731
+        weight, before, x, y, dy = draw(2, 3), draw(2, 3), draw(4, 3), draw(4, 2), draw(4, 2)
+        empty = torch.zeros(4, 3, dtype=torch.float64)
+        setting = {"rank": rank, "weight": weight, "before": before, "target": y}
+        setting["x"] = x if rank == 0 else empty
+        coming = {0: dy, 1: x}[rank]
+        reply = lambda what: (coming,) if what[0] == "recv" else ()  # noqa: E731
+        talk = _Talk("there_and_back", rank_of_two, exchange_program, setting, reply)
+        given = f"On rank {rank}, for 4 examples of 3 numbers."
+        causes = [
+            ("NoneType", "Ask for the gradient of what came: requires_grad_() on what came."),
+            ("does not require grad", "Keep the output that has its graph; send its detach()."),
+        ]
+        with expect.explained(*causes):
+            pending = talk.hold(student, given)[-1]
+        talk.judge_returned(given)
+        expect.that(
+            not pending,
+            "A message that was begun has not ended, or the input was changed.",
+            given=given,
+            diagnosis="isend and irecv return a request: wait() on it, or the rank may end before.",
+        )
+
+    with part("rank 0: the activation goes out, its gradient comes in", points=0.65):
+        check(0)
+    with part("rank 1: the activation comes in, its gradient goes out", points=0.6):
+        check(1)
+
+
+def _rank(rng, actions, rank, ranks, several=False, times=1):
+    """A rank of a pipeline, with all that it meets drawn."""
+    m, tensors = 1 + max(m for _, m in actions), 2 if several else 1
+    draw = lambda *shape: torch.tensor(rng.normal(size=shape))  # noqa: E731
+    some = lambda: tuple(draw(2, 3) for _ in range(tensors))  # noqa: E731
+    messages = {kind: [some() for _ in range(m)] for kind in ("F", "B")}
+    setting = {
+        "rank": rank,
+        "ranks": ranks,
+        "actions": actions,
+        "weight": draw(3, 3),
+        "before": draw(3, 3),
+        "several": several,
+        "factors": draw(2 * m + 1, 2, 3),
+        "losses": draw(m).abs() + 0.5,
+        "slopes": [some() for _ in range(m)],
+        "inputs": [draw(2, 3) for _ in range(m)] if rank == 0 else [],
+        "times": times,
+    }
+
+    def reply(what):
+        return messages[what[2]][what[3] % m] if what[0] == "recv" else ()
+
+    return _Talk("run_stage", rank_of_many, stage_program, setting, reply)
+
+
+@exercise(
+    "run_stage",
+    points=3,
+    forbids={"run_stage": ["utils.pipeline.engine", "torch.distributed.pipelining"]},
+)
+def run_stage(student, rng):
+    talks = []
+
+    def check(actions, rank, ranks, **more):
+        talk = _rank(rng, actions, rank, ranks, **more)
+        given = f"On rank {rank} of {ranks}, for {' '.join(f'{k}{m}' for k, m in actions)}."
+        talks.append((talk, given))
+        with expect.explained(*answers.ERRORS):
+            return talk.hold(student, given)
+
+    with part("one rank, which is the first and the last", points=0.4):
+        check(answers.one_f_one_b(0, 1, 3), 0, 1, times=2)
+    with part("GPipe, on the first, a middle and the last rank", points=0.8):
+        for rank in range(3):
+            check(answers.gpipe(3), rank, 3)
+    with part("1F1B, and any other order, action by action", points=0.8):
+        for rank in range(3):
+            check(answers.one_f_one_b(rank, 3, 4), rank, 3)
+        for rank in (0, 1):
+            check(schedules.parse(answers.OTHER_ORDER)[0], rank, 2)
+    with part("the loss, on the last rank and on no other", points=0.3):
+        for talk, given in talks[:4]:
+            talk.judge_returned(given)
+    with part("stages that pass on several tensors", points=0.4):
+        for rank in (1, 2):
+            check(answers.one_f_one_b(rank, 3, 3), rank, 3, several=True)
+    with part("what a backward has used is let go, what was given is kept", points=0.3):
+        for rank in range(3):
+            actions = answers.one_f_one_b(rank, 3, 5)
+            counts = check(actions, rank, 3)
+            _judge_memory(counts, talks[-1], answers.held(actions))
+
+
+def _judge_memory(counts, judged, held):
+    """The numbers of this run were right; now what the student's process says of its memory."""
+    talk, given = judged
+    steps = [what for what, _, _ in talk.right]
+    alive = [count for what, count in zip(steps, counts, strict=True) if what == ("module",)]
     expect.that(
         all(a <= h + 1 for a, h in zip(alive, held, strict=True)),
-        "The stash holds micro-batches whose backward is done.",
+        "The rank keeps micro-batches whose backward is done.",
         given=given,
-        detail=f"Outputs of rank {rank} in memory as each forward begins: {alive}; needed: {held}.",
-        diagnosis="Take what the backward needs out of the stash (pop), or memory grows with every"
-        " micro-batch, and 1F1B gains nothing.",
+        detail=f"Kept as each forward begins: {alive}; needed: {held}, and the last one's names.",
+        diagnosis="Take what the backward needs out of the stash (pop), and keep nothing else of a"
+        " micro-batch, or memory grows with every one of them, and 1F1B gains nothing.",
+    )
+    expect.that(
+        not counts[-1],
+        "The caller's inputs were changed: they want gradients now.",
+        given=given,
+        diagnosis="The first rank's inputs are the caller's, and nobody waits for their gradients.",
     )
 
 
@@ -448,21 +368,25 @@ def bubble(learner, rows, stages):
 
 @exercise(
     "measured_bubble",
-    points=1.5,
+    points=1.25,
     forbids={"measured_bubble": ["utils.pipeline.schedules.Timeline", "utils.pipeline.trace"]},
 )
-def judge_measured_bubble(student, rng):
-    def judge(rows, stages):
-        rows = [tuple(row) for row in rng.permutation(np.array(rows, dtype=object)).tolist()]
-        right, known = answers.bubble(rows, stages)
+def measured_bubble(student, rng):
+    def check(rows, stages):
+        """On spans in any order, but never from the first to the last."""
+        middle = rng.permutation(np.arange(1, len(rows) - 1)).tolist()
+        rows = [rows[place] for place in (len(rows) - 1, *middle, 0)]
+        spans = [schedules.Span(*row) for row in rows]
         listed = "; ".join(f"rank {r} {k} {a:.2f} to {b:.2f}" for r, k, _, a, b in rows[:6])
         given = f"For {stages} ranks and {len(rows)} spans ({listed}{' …' * (len(rows) > 6)})."
-        got = bubble(student, rows, stages)
+        of = lambda own: own.measured_bubble(spans, stages)  # noqa: E731
+        known = MISTAKES.values("measured_bubble", of)
+        got, right = bubble(student, rows, stages), of(answers)
         expect.close(got, right, what="the bubble", given=given, knows=known)
 
-    def rows(schedule, start, message=False):
+    def rows(schedule, message=False):
         """A simulated run, disturbed a little, from any time on; with waits between its work."""
-        timeline = answers.schedules.simulate(schedule, 0.04, 0.08)
+        timeline, start = schedules.simulate(schedule, 0.04, 0.08), float(rng.uniform(5, 900))
         made = []
         for span in timeline.spans:
             begin = start + span.start
@@ -471,139 +395,120 @@ def judge_measured_bubble(student, rng):
         if message:
             made.append((1, "receive", 0, start - 0.02, start + 0.03))
             made.append((0, "wait", 3, start + timeline.end, start + timeline.end + 0.01))
-        return made
+        return sorted(made, key=lambda row: row[3])
 
-    start = float(rng.uniform(5, 900))
     with part("one micro-batch through two ranks", points=0.4):
-        a = float(rng.uniform(0.5, 2))
-        timed = [(0, "F", 0, 0, a), (1, "F", 0, a, 3 * a), (1, "B", 0, 3 * a, 6 * a)]
-        judge([*timed, (0, "B", 0, 6.75 * a, 8 * a)], 2)
-        judge(timed[:2], 3)  # no rank works from start to end, and one never
-    with part("traces of real schedules, from any time on", points=0.6):
-        judge(rows(answers.gpipe(2, 4), start), 2)
-        judge(rows(answers.one_f_one_b(4, 8), start), 4)
-    with part("waiting is no work, and a backward in two parts is", points=0.5):
+        first, gap, second, third, late, fourth = rng.uniform(0.5, 2, size=6).tolist()
+        at = np.cumsum([first + gap, second, third, late, fourth]).tolist()
+        timed = [(0, "F", 0, 0.0, first), (1, "F", 0, at[0], at[1]), (1, "B", 0, at[1], at[2])]
+        check([*timed, (0, "B", 0, at[3], at[4])], 2)
+        check(timed[:2], 3)  # no rank works from start to end, and one never
+    with part("traces of real schedules, from any time on", points=0.5):
+        check(rows([answers.gpipe(4)] * 2), 2)
+        check(rows([answers.one_f_one_b(rank, 4, 8) for rank in range(4)]), 4)
+    with part("waiting is no work, and a backward in two parts is", points=0.35):
         with expect.otherwise("Spans of kind F, B, I and W are work, and no others."):
-            judge(rows(answers.one_f_one_b(3, 4), start, message=True), 3)
-        split = answers.schedules.parse("F0 F1 I0 I1 W0 W1\nF0 I0 F1 I1 W0 W1")
-        judge(rows(split, start), 2)
+            check(rows([answers.one_f_one_b(r, 3, 4) for r in range(3)], message=True), 3)
+        check(rows(schedules.parse("F0 F1 I0 I1 W0 W1\nF0 I0 F1 I1 W0 W1")), 2)
 
 
 @probe
-def stash(learner, case, n, d):
-    """What measured_stash says of a run that saves tensors of n × d float32."""
-    import torch
+def stash(learner, steps, weight):
+    """What measured_stash says of a run of these steps, twice."""
+    from utils.pipeline.saved import saved_by
 
-    x = torch.rand(n, d, requires_grad=True)
-    linear = torch.nn.Linear(d, d, bias=False)
-
-    def run():
-        if case == "one":
-            return x.tanh()
-        if case == "together":
-            outputs = [(x + k).tanh() for k in range(3)]
-            return [output.sum().backward() for output in outputs]
-        if case == "one after another":
-            return [(x + k).tanh().sum().backward() for k in range(3)]
-        if case == "two, then one":
-            for output in [(x + 1).tanh(), (x + 2).tanh()]:
-                output.sum().backward()
-            return (x + 3).tanh().sum().backward()
-        if case == "weights":
-            return linear(x).tanh()
-        if case == "shared":
-            y = x.tanh()
-            return y * y
-        if case == "views":
-            y = x.tanh()
-            return y[1:-1] * y[2:]
-        y = x + 1
-        return y[1:-1] * y[2:]
-
-    measured = [learner.measured_stash(run, linear.parameters()) for _ in range(2)]
-    return measured[0] if measured[0] == measured[1] else [str(one) for one in measured]
+    weight = weight.requires_grad_()
+    run = saved_by(steps, weight)
+    return [learner.measured_stash(run, iter([weight])) for _ in range(2)]
 
 
-@exercise("measured_stash", points=2)
-def judge_measured_stash(student, rng):
-    def judge(case, tensors, says, known=None):
-        n, d = int(rng.integers(5, 30)), int(rng.integers(5, 30))
-        n = d if case == "one" else n  # no weight, but as large as the weights
-        one = 4 * n * d
-        got = stash(student, case, n, d)
-        given = f"For a run that saves {says}, of {n} × {d} float32."
+@exercise("measured_stash", points=1.5)
+def measured_stash(student, rng):
+    def check(*steps, says, dtype=torch.float32):
+        sizes = rng.choice(range(6, 40), size=2 * len(steps), replace=False).tolist()
+        d = sizes[-1]
+        steps = [
+            (do, name, n, d) if do in ("tanh", "square", "slices", "linear") else (do, name)
+            for (do, name), n in zip(steps, sizes, strict=False)
+        ]
+        weight = torch.rand(d, d, dtype=dtype)
+        right = answers.most_saved(steps, weight.element_size())
+        listed = ", ".join(f"{step[2]} × {d}" for step in steps if len(step) > 2)
+        given = f"For a run that saves {says} ({listed}, {str(dtype).removeprefix('torch.')})."
+        own_weight = weight.clone().requires_grad_()
+        run = saved_by(steps, own_weight)
+        known = MISTAKES.values(
+            "measured_stash", lambda own: own.measured_stash(run, iter([own_weight]))
+        )
+        got = expect.items(stash(student, steps, weight), 2)
+        expect.close(got[0], right, what="the number of bytes", given=given, knows=known)
         expect.that(
-            type(got) is not list,
+            _near(torch.tensor(float(expect.number(got[1]))), torch.tensor(float(right))),
             "Measured twice, the same run gives two results.",
             given=given,
-            detail=f"{expect.show(got)}",
             diagnosis="Begin each measurement at 0: nothing of an earlier one may be left.",
         )
-        wrong = {why: one * count for why, count in (known or {}).items()}
-        wrong["That is the number of values; asked for are bytes."] = one * tensors // 4
-        if case == "weights":
-            counted = "The weights are counted; they are there all the time and are no stash. Is"
-            counted += " `parameters` gone through twice? A generator is empty after once."
-            wrong[counted] = one * tensors + 4 * d * d
-            wrong["The weights are counted, and one of the activations is not."] = one + 4 * d * d
-        expect.close(got, one * tensors, what="the number of bytes", given=given, knows=wrong)
 
-    never = "What was freed is still counted: the hooks' objects go with the graph, and then it is"
-    never += " no stash any more."
-    added = "That is what was saved in all; asked for is the most that is held at one time."
-    last = "That is the last one's; asked for is the most that is held at any time."
-    end = "That is what is held at the end; asked for is the most that is held at any time."
-    with part("what one operation saves", points=0.4):
-        judge("one", 1, "one tensor")
-    with part("the most at any time, not all that ever was", points=0.8):
-        judge("together", 3, "three tensors before the first backward", {end: 0, last: 1})
-        judge("one after another", 1, "three tensors, each freed before the next", {added: 3})
-        judge(
-            "two, then one", 2, "two tensors, frees them, and saves one more", {never: 3, last: 1}
+    with part("what one operation saves", points=0.3):
+        check(("tanh", 0), says="one tensor")
+        check(("tanh", 0), ("backward", 0), says="one tensor", dtype=torch.float64)
+    with part("the most at any time, not all that ever was", points=0.5):
+        two = (("tanh", 0), ("tanh", 1))
+        check(*two, ("backward", 0), ("backward", 1), says="two tensors before a backward")
+        check(
+            ("tanh", 0),
+            ("backward", 0),
+            ("tanh", 1),
+            ("backward", 1),
+            says="two, one after another",
         )
-    with part("weights left out", points=0.4):
-        judge("weights", 2, "a linear layer's input and a tanh's output")
+        check(*two, ("backward", 1), ("tanh", 2), says="two, frees one, and saves one more")
+        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), says="two, drops both, and saves one")
+        check(("tanh", 0), ("again", 0), ("tanh", 1), says="one, goes back and keeps it, one more")
+    with part("weights left out", points=0.3):
+        check(("linear", 0), says="a linear layer's input and a tanh's output")
     with part("a tensor that is saved twice is held once", points=0.4):
-        twice = "One tensor is saved more than once, and memory holds it once: compare storages."
-        judge("shared", 1, "one tensor, by two operations", {twice: 3})
-        with expect.otherwise(twice):
-            judge("views", 1, "one tensor, and two slices of it")
-        with expect.otherwise("A slice keeps its whole storage in memory, once: count storages."):
-            judge("slices", 1, "two slices of one tensor")
+        check(("square", 0), ("tanh", 1), says="one tensor for two operations, and another")
+        check(("tanh", 0), ("slices", 1), says="a tensor, and two slices of another")
 
 
 @exercise("speed_up", points=1)
-def judge_speed_up(student, rng):
+def speed_up(student, rng):
     with part("the time of one rank by that of p", points=0.4):
-        for _ in range(4):
-            p, m = int(rng.integers(2, 9)), int(rng.integers(2, 40))
-            right, known = answers.speed_up(p, m)
+        for p, m in ((int(rng.integers(2, 9)), int(rng.integers(2, 40))), (3, 2), (1, 6), (5, 1)):
             given = {"stages": p, "microbatches": m}
-            expect.close(student.speed_up(p, m), right, given=given, knows=known)
-        given = {"stages": 1, "microbatches": 6}
-        expect.close(student.speed_up(1, 6), 1.0, given=given)
+            expect.answers(student, MISTAKES, "speed_up", given)
     with part("share_reached", points=0.35):
         how = "Compute your formula for 8 stages and 32 micro-batches, and divide."
-        expect.answer(student, "share_reached", *answers.share_reached(), how, rtol=0.01)
+        known = dict(MISTAKES.written("speed_up", "share_reached"))
+        expect.answer(student, "share_reached", answers.share_reached, known, how, rtol=0.01)
     with part("rest", points=0.25):
         wrong = {
             "bubble": "The formula has the bubble in it, and allows more than was measured.",
             "memory": "Memory decides whether it runs, not how fast.",
+            "recompute": "A good guess, as 0.75 is 3/4; but the run that it is compared with"
+            " recomputes, too.",
         }
-        expect.choice(student, "rest", "balance", wrong)
+        expect.choice(student, "rest", answers.rest, wrong)
 
 
-@exercise("staleness", points=1)
-def judge_staleness(student, rng):
-    with part("updates between a forward and its backward", points=0.7):
+@exercise("interleaved", points=0.75)
+def interleaved(student, rng):
+    with part("the stages of a rank", points=0.25):
+        for rank, stages, chunks in ((1, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):
+            given = {"rank": rank, "stages": stages, "chunks": chunks}
+            expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")
+    with part("the bubble of chunks", points=0.5):
+        drawn = int(rng.integers(3, 9)), int(rng.integers(9, 40)), int(rng.integers(2, 6))
+        for p, m, v in (drawn, (4, 8, 1), (1, 3, 2), (3, 2, 5)):
+            given = {"stages": p, "microbatches": m, "chunks": v}
+            expect.answers(student, MISTAKES, "interleaved_bubble", given, exercise="interleaved")
+
+
+@exercise("staleness", points=0.75)
+def staleness(student, rng):
+    with part("updates between a forward and its backward", points=0.75):
         p = int(rng.integers(5, 10))
         for rank, stages in ((3, 9), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
-            right, known = answers.staleness(rank, stages)
             given = {"rank": rank, "stages": stages}
-            expect.equal(student.staleness(rank, stages), right, given=given, knows=known)
-    with part("stalest", points=0.3):
-        why = (
-            "How far is the way to the end of the row and back? On the last rank, backward follows"
-        )
-        why += " its forward at once."
-        expect.choice(student, "stalest", "first", {"last": why, "all": why})
+            expect.answers(student, MISTAKES, "staleness", given)

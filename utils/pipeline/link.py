@@ -54,8 +54,8 @@ class Link:
 
         Raises TypeError for anything but tensors, ValueError for tensors that belong to a graph.
         """
-        other, action = self._neighbour(to), _label(action)
-        _require_data(values)
+        other, action = neighbour(self.rank, self.ranks, to), label_of(action)
+        require_data(values)
         data = [value.contiguous().to(self._wire) for value in values]
         header = _describe(action, data).to(self._wire)
         options = self._groups.get(action[0], {})
@@ -65,7 +65,7 @@ class Link:
 
     def recv(self, source: str, action: Action) -> tuple[Tensor, ...]:
         """Wait for the message that is labelled `action`, from the "previous" or "next" rank."""
-        other, action = self._neighbour(source), _label(action)
+        other, action = neighbour(self.rank, self.ranks, source), label_of(action)
         while (source, action) not in self._arrived:
             label, values = self._next_message(other, source)
             self._arrived[source, label] = values
@@ -95,22 +95,25 @@ class Link:
             self._dist.recv(value, other, **options)
         return action, tuple(value.to(self._device) for value in values)
 
-    def _neighbour(self, which: str) -> int:
-        if which not in ("previous", "next"):
-            raise ValueError(f'A neighbour is "previous" or "next", not {which!r}.')
-        other = self.rank + (1 if which == "next" else -1)
-        if not 0 <= other < self.ranks:
-            place = "last" if which == "next" else "first"
-            raise ValueError(f"Rank {self.rank} is the {place}: it has no {which} rank.")
-        return other
-
     @staticmethod
     def _settle(requests: list[Any]) -> None:
         for request in requests:
             request.wait()
 
 
-def _label(action: object) -> Action:
+def neighbour(rank: int, ranks: int, which: str) -> int:
+    """The number of the "previous" or "next" rank; ValueError where there is none."""
+    if which not in ("previous", "next"):
+        raise ValueError(f'A neighbour is "previous" or "next", not {which!r}.')
+    other = rank + (1 if which == "next" else -1)
+    if not 0 <= other < ranks:
+        place = "last" if which == "next" else "first"
+        raise ValueError(f"Rank {rank} is the {place}: it has no {which} rank.")
+    return other
+
+
+def label_of(action: object) -> Action:
+    """The action, if a message can be labelled with it; ValueError if not."""
     if (
         not isinstance(action, tuple)
         or len(action) != 2
@@ -121,7 +124,8 @@ def _label(action: object) -> Action:
     return action
 
 
-def _require_data(values: object) -> None:
+def require_data(values: object) -> None:
+    """Refuse what is no tuple of tensors without a graph: TypeError or ValueError."""
     if not isinstance(values, tuple):
         kind = type(values).__name__
         raise TypeError(f"send takes a tuple of tensors, not a {kind}: write (y,) for one tensor.")

@@ -1,239 +1,1009 @@
-"""The answers of lab 15: the right one, and those that known misconceptions lead to.
+"""The answers of lab 15, and what people get wrong about a pipeline's ranks and their measures."""
 
-Each function returns (right, known): the value to expect, and wrong values by their diagnoses.
-"""
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 
-from itertools import pairwise
-
-from torch import stack
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from grading.checks.mistakes import Known, Mistake, Table, variants
 from utils.pipeline import schedules
+from utils.pipeline.schedules import Span
 
-# The 1F1B schedules that are judged, and an order of one's own that is valid, too.
-ONE_F_ONE_B = {
-    (2, 4): "F0 F1 B0 F2 B1 F3 B2 B3\nF0 B0 F1 B1 F2 B2 F3 B3",
-    (3, 4): "F0 F1 F2 B0 F3 B1 B2 B3\nF0 F1 B0 F2 B1 F3 B2 B3\nF0 B0 F1 B1 F2 B2 F3 B3",
-    (4, 8): "F0 F1 F2 F3 B0 F4 B1 F5 B2 F6 B3 F7 B4 B5 B6 B7\n"
-    "F0 F1 F2 B0 F3 B1 F4 B2 F5 B3 F6 B4 F7 B5 B6 B7\n"
-    "F0 F1 B0 F2 B1 F3 B2 F4 B3 F5 B4 F6 B5 F7 B6 B7\n"
-    "F0 B0 F1 B1 F2 B2 F3 B3 F4 B4 F5 B5 F6 B6 F7 B7",
-}
-OTHER_ORDER = "F0 F1 F2 B0 B2 B1\nF0 F1 F2 B2 B0 B1"
-
-
-def one_f_one_b(stages, microbatches):
-    return schedules.parse(ONE_F_ONE_B[stages, microbatches])
+__all__ = [
+    "MISTAKES",
+    "Callable",
+    "Iterable",
+    "Sequence",
+    "Span",
+    "cross_entropy",
+    "dist",
+    "nn",
+    "schedules",
+]
 
 
-def gpipe(stages, microbatches):
-    order = range(microbatches)
-    return [[("F", m) for m in order] + [("B", m) for m in order] for _ in range(stages)]
+def stage_layers(layers, rank, stages):
+    each, more = divmod(len(layers), stages)
+    start = rank * each + min(rank, more)
+    return layers[start : start + each + (rank < more)]
 
 
-def build_stages(weights, kind):
-    """One module for each weight matrix. kind: "plain", "tuple" or "norm"."""
-    import torch
-
-    class Block(torch.nn.Module):
-        def __init__(self, weight):
-            super().__init__()
-            self.weight = torch.nn.Parameter(weight.clone())
-            width = weight.shape[1]
-            self.norm = torch.nn.BatchNorm1d(width, dtype=weight.dtype) if kind == "norm" else None
-
-        def forward(self, x, around=None):
-            y = torch.tanh(x @ self.weight)
-            if self.norm is not None:
-                y = self.norm(y)
-            if kind != "tuple":
-                return y
-            return y, y * y if around is None else around + 0.5 * y
-
-    return [Block(weight) for weight in weights]
+def there_and_back(dist, module, x, loss=None):
+    if dist.get_rank() == 0:
+        y = module(x)
+        sent = dist.isend(y.detach(), 1)
+        dy = torch.empty_like(y)
+        dist.irecv(dy, 1).wait()
+        sent.wait()
+        y.backward(dy)
+        return None
+    dist.irecv(x, 0).wait()
+    x.requires_grad_()
+    value = loss(module(x))
+    value.backward()
+    dist.isend(x.grad, 0).wait()
+    return value.item()
 
 
-def one_process(weights, kind, X, y, microbatches):
-    """Of one process: the loss, each stage's gradients and buffers; and known wrong gradients."""
-
-    def run(keep, scale):
-        stages, total, last = build_stages(weights, kind), 0.0, 0.0
-        parts = list(zip(X.chunk(microbatches), y.chunk(microbatches), strict=True))
-        for part, target in parts[keep]:
-            values = (part,)
-            for stage in stages:
-                output = stage(*values)
-                values = output if isinstance(output, tuple) else (output,)
-            loss = cross_entropy(stack(values).sum(dim=0), target)
-            (loss * scale).backward()
-            total, last = total + loss.item() * scale, loss.item()
-        gradients = [[p.grad for p in stage.parameters()] for stage in stages]
-        return total, last, gradients, [list(stage.buffers()) for stage in stages]
-
-    m = microbatches
-    loss, last, gradients, buffers = run(slice(None), 1 / m)
-    summed, divided = run(slice(None), 1.0)[2], run(slice(None), 1 / m**2)[2]
-    of_last = run(slice(m - 1, None), 1.0)[2]
-    known = {
-        "It is m times too large: each micro-batch's loss enters the mean with 1/m.": summed,
-        "It is 1/m of what it should be: is the loss divided by m twice?": divided,
-        "It is half of what it should be: the actions are twice as many as the micro-batches.": run(
-            slice(None), 0.5 / m
-        )[2],
-        "The last micro-batch is missing.": run(slice(m - 1), 1 / m)[2],
-        "The last micro-batch is missing, and the mean is over the others.": run(
-            slice(m - 1), 1 / (m - 1)
-        )[2],
-        "That is the last micro-batch's alone: gradients should add up.": of_last,
-        "That is the last micro-batch's share alone: gradients should add up.": run(
-            slice(m - 1, None), 1 / m
-        )[2],
-    }
-    known_loss = {
-        "That is the sum of the micro-batches' losses: the batch's loss is their mean.": loss * m,
-        "That is the last micro-batch's loss.": last,
-        "That is the last micro-batch's share of the loss.": last / m,
-        "It is divided by m twice.": loss / m,
-        "It is half of what it should be: the actions are twice as many as the micro-batches.": loss
-        / 2,
-    }
-    return loss, known_loss, gradients, known, buffers
+def as_tuple(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return output if isinstance(output, tuple) else (output,)
 
 
-def running(schedule):
-    """For each rank, how many micro-batches it holds when each of its forwards begins."""
-    counts = []
-    for actions in schedule:
-        held, mine = 0, []
-        for kind, _ in actions:
-            if kind == "F":
-                mine.append(held)
-            held += 1 if kind == "F" else -1
-        counts.append(mine)
-    return counts
+def run_stage(actions, module, send, recv, inputs=None, loss=None):
+    microbatches = sum(kind == "F" for kind, _ in actions)
+    stash, total = {}, 0.0
+    for kind, m in actions:
+        if kind == "F":
+            if inputs is not None:
+                x = (inputs[m],)
+            else:
+                x = tuple(value.requires_grad_() for value in recv("previous", ("F", m)))
+            y = as_tuple(module(*x))
+            if loss is not None:
+                y = (loss(m, *y) / microbatches,)
+                total += y[0].item()
+            else:
+                send("next", ("F", m), tuple(value.detach() for value in y))
+            stash[m] = x, y
+        else:
+            x, y = stash.pop(m)
+            torch.autograd.backward(y, recv("next", ("B", m)) if loss is None else None)
+            if inputs is None:
+                send("previous", ("B", m), tuple(value.grad for value in x))
+    return total if loss is not None else None
 
 
-# What the words of an error on a rank say about run_stage; the first that fits.
-ERRORS = {
-    "process group": "run_stage learns from its arguments which rank it is on: the first has"
-    " inputs, the last has loss.",
-    "is None": "The gradient of what was received is missing: ask for it, with requires_grad_(),"
-    " before the module's forward. Everything must enter: module(*received), loss(m, *outputs).",
-    "attached to this rank's graph": "What is sent must be data alone: detach() the output before"
-    " it goes. Keep the attached one for the backward.",
-    "takes a tuple of tensors": "A message is a tuple, also of one tensor: (y,).",
-    "has no next rank": "The last rank sends nothing on: its output goes into the loss.",
-    "has no previous rank": "Activations go to the next rank, gradients to the previous one. The"
-    " first rank's inputs come from `inputs`, and nobody waits for their gradients.",
-    "does not require grad": "backward starts from a tensor without a graph: is it the detached one"
-    " that was kept, or was the input's requires_grad_() forgotten?",
-    "a second time": "A graph can be gone back through once. Is the stash's key the micro-batch? Do"
-    " all outputs of a stage share one call of torch.autograd.backward?",
-    "implicitly created only for scalar": "A stage's backward starts from the gradient that was"
-    " received: torch.autograd.backward(outputs, gradients).",
-    "tensors and": "There must be one gradient for each output: a stage may return several.",
-    "grad_tensors": "There must be one gradient for each output: a stage may return several.",
-    "Mismatch in shape": "The gradient has another shape than the output that it is of.",
-    "positional argument": "A stage may take several tensors: module(*received).",
-    "'tuple' object has no attribute": "A stage may return a tuple of tensors; recv always does.",
-    "argument 'input'": "recv returns a tuple of tensors: module(*received).",
-    "KeyError": "Is what the backward needs kept under the micro-batch's number?",
-    "NoneType": "Are `inputs` and `loss` used on ranks that have none?",
-}
+def measured_bubble(spans, stages):
+    work = [span for span in spans if span.kind in ("F", "B", "I", "W")]
+    whole = max(span.end for span in work) - min(span.start for span in work)
+    return 1 - sum(span.end - span.start for span in work) / (stages * whole)
 
 
-def bubble(spans, stages):
-    """Spans are rows (rank, kind, microbatch, start, end)."""
-    work = [row for row in spans if row[1] in "FBIW"]
-    start, end = min(row[3] for row in work), max(row[4] for row in work)
-    busy = sum(row[4] - row[3] for row in work)
-    every = sum(row[4] - row[3] for row in spans)
-    right = 1 - busy / (stages * (end - start))
-    ranks = [[row for row in work if row[0] == rank] for rank in range(stages)]
-    own = [(min(r[3] for r in one), max(r[4] for r in one)) for one in ranks if one]
+def measured_stash(run, parameters):
+    weights = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    held, most = weakref.WeakSet(), 0
 
-    def only(kinds):
-        some = [row for row in work if row[1] in kinds]
-        long = max(row[4] for row in some) - min(row[3] for row in some)
-        return 1 - sum(row[4] - row[3] for row in some) / (stages * long)
+    class Held:
+        def __init__(self, tensor):
+            self.tensor = tensor.detach()
 
-    starts, ends = min(row[3] for row in spans), max(row[4] for row in spans)
-    between = sum(
-        after[3] - before[4]
-        for one in ranks
-        for before, after in pairwise(sorted(one, key=lambda row: row[3]))
-    )
-    microbatches = len({row[2] for row in spans})
-    first_to_last = work[-1][4] - work[0][3] or 1.0
-    known = {
-        "That is the law of lab 14; asked for is what was measured.": (stages - 1)
-        / (microbatches + stages - 1),
-        "It is in per cent: asked for is a share.": 100 * right,
-        "Spans come in any order: the first and the last of the list are not those in time.": 1
-        - busy / (stages * first_to_last),
-        "That is idle time between a rank's own work; before its first and after its last it waits,"
-        " too.": between / (stages * (end - start)),
-        "Waiting for a message is no work: only forward and backward are.": 1
-        - every / (stages * (ends - starts)),
-        "Waiting for a message is counted as work: only forward and backward are.": 1
-        - every / (stages * (end - start)),
-        "The time is from the first start to the last end of work; a message before or after it is"
-        " none.": 1 - busy / (stages * (ends - starts)),
-        "That is the share of work; the bubble is the rest.": 1 - right,
-        "Each rank's own first start and last end are taken: waiting at both ends is idle, too.": 1
-        - busy / sum(b - a for a, b in own),
-        "It is divided by one rank's time: all ranks together have p times as much.": 1
-        - busy / (end - start),
-        "That is idle time in seconds, not as a share.": stages * (end - start) - busy,
-        "That is idle time compared with work: the share is of all time.": (
-            stages * (end - start) - busy
-        )
-        / busy,
-        "The clock need not begin at 0: subtract the first start.": 1 - busy / (stages * end),
-        "A backward in two parts, I and W, is work, too.": only("FB"),
-        "Backwards are work, too.": only("F"),
-    }
-    return right, {why: wrong for why, wrong in known.items() if abs(wrong - right) > 1e-9}
+    def pack(tensor):
+        nonlocal most
+        kept = Held(tensor)
+        held.add(kept)
+        storages = [one.tensor.untyped_storage() for one in held]
+        sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+        most = max(most, sum(size for place, size in sizes.items() if place not in weights))
+        return kept
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
+        run()
+    return most
 
 
-def speed_up(p, m):
-    right = p * m / (m + p - 1)
-    known = {
-        "That is one rank's share of work; p ranks work.": m / (m + p - 1),
-        "That is the bubble.": (p - 1) / (m + p - 1),
-        "That is how much longer a pipeline takes than one that need not be filled.": (m + p - 1)
-        / m,
-        "That is without the time to fill and to drain the row.": float(p),
-        "It is upside down: the time of one rank by that of p.": (m + p - 1) / (p * m),
-        "Filling the row takes p − 1 steps, not p.": p * m / (m + p),
-        "Is it the number of ranks that is not the bubble? p · (1 − bubble) has m + p − 1 below.": p
-        * (1 - (p - 1) / m),
-    }
-    return right, {why: wrong for why, wrong in known.items() if abs(wrong - right) > 1e-6}
+def speed_up(stages, microbatches):
+    return stages * microbatches / (microbatches + stages - 1)
 
 
-def share_reached():
-    return 4.953 / (8 * 32 / 39), {
-        "That is compared with 8, the number of GPUs; the formula allows less.": 4.953 / 8,
-        "It is upside down.": (8 * 32 / 39) / 4.953,
-        "That is what the formula allows; what share of it is 4.953?": 8 * 32 / 39,
-        "A share is between 0 and 1.": 100 * 4.953 / (8 * 32 / 39),
-    }
+share_reached = 4.953 / (8 * 32 / (32 + 8 - 1))
+rest = "balance"
+
+
+def chunks_of(rank, stages, chunks):
+    return [rank + stages * chunk for chunk in range(chunks)]
+
+
+def interleaved_bubble(stages, microbatches, chunks):
+    return (stages - 1) / (chunks * microbatches + stages - 1)
 
 
 def staleness(rank, stages):
-    right = stages - 1 - rank
-    known = {
-        "That is the stash, which counts the micro-batch itself.": stages - rank,
-        "The way to the end of the row and back grows shorter from rank to rank.": rank,
-        "It is not the same on all ranks.": stages - 1,
-        "One too few: count the Bs between F3 and B3 on rank 0 of the written-out schedule.": stages
-        - 2
-        - rank,
-        "Each of the backwards between is followed by an update, not every other one.": (
-            stages - 1 - rank
-        )
-        / 2,
-        "Both ways are counted; only what comes back makes an update.": 2 * (stages - 1 - rank),
-    }
-    return right, {why: wrong for why, wrong in known.items() if wrong != right}
+    return stages - 1 - rank
+
+
+# What the check draws
+
+OTHER_ORDER = "F0 F1 F2 B1 B0 F3 B3 B2"  # valid on every rank, if all have it
+
+
+def one_f_one_b(rank, stages, microbatches):
+    """1F1B's actions of one rank."""
+    ahead = min(stages - 1 - rank, microbatches)
+    order = [("F", m) for m in range(ahead)]
+    for m in range(microbatches):
+        order += [("F", m + ahead)] * (m + ahead < microbatches) + [("B", m)]
+    return order
+
+
+def gpipe(microbatches):
+    order = range(microbatches)
+    return [("F", m) for m in order] + [("B", m) for m in order]
+
+
+def held(actions):
+    """How many micro-batches a rank holds as each of its forwards begins."""
+    counts, now = [], 0
+    for kind, _ in actions:
+        counts += [now] * (kind == "F")
+        now += 1 if kind == "F" else -1
+    return counts
+
+
+def most_saved(steps, number_bytes):
+    """The most bytes that the steps of `utils.pipeline.saved` hold at a time."""
+    graphs, most = {}, 0
+    for do, name, *shape in steps:
+        if shape:
+            tensors = 2 if do == "linear" else 1
+            graphs[name] = tensors * shape[0] * shape[1] * number_bytes
+        elif do != "again":
+            del graphs[name]
+        most = max(most, sum(graphs.values()))
+    return most
+
+
+# What the words of an error say about run_stage; the first that fits.
+ERRORS = (
+    (
+        "process group",
+        "run_stage learns from its arguments which rank it is on: the first has inputs, the last"
+        " has loss.",
+    ),
+    (
+        "value 0 is None",
+        "The gradient of what was received is missing: ask for it, with requires_grad_(), before"
+        " the module's forward.",
+    ),
+    (
+        "is None",
+        "One of the received tensors has no gradient: all of them must enter, module(*received).",
+    ),
+    (
+        "attached to this rank's graph",
+        "What is sent must be data alone: detach() the output before it goes. Keep the attached"
+        " one for the backward.",
+    ),
+    ("takes a tuple of tensors", "A message is a tuple, also of one tensor: (y,)."),
+    ("has no next rank", "The last rank sends nothing on: its output goes into the loss."),
+    (
+        "has no previous rank",
+        "The first rank's inputs come from `inputs`, and nobody waits for their gradients.",
+    ),
+    (
+        "does not require grad",
+        "backward starts from a tensor without a graph: is it the detached one that was kept?",
+    ),
+    (
+        "a second time",
+        "A graph can be gone back through once. Is the stash's key the micro-batch? Do all outputs"
+        " of a stage share one call of torch.autograd.backward?",
+    ),
+    (
+        "implicitly created only for scalar",
+        "A stage's backward starts from the gradient that was received:"
+        " torch.autograd.backward(outputs, gradients).",
+    ),
+    ("tensors and", "There must be one gradient for each output: a stage may return several."),
+    ("grad_tensors", "There must be one gradient for each output: a stage may return several."),
+    ("Mismatch in shape", "The gradient has another shape than the output that it is of."),
+    ("'tuple' object has no attribute", "Is a tuple of tensors used as one? recv returns a tuple."),
+    ("must be Tensor, not tuple", "recv returns a tuple of tensors: module(*received)."),
+    ("KeyError", "Is what the backward needs kept under the micro-batch's number?"),
+)
+
+
+# Misconceptions
+
+_layers, _layers_otherwise = variants(
+    "stage_layers",
+    "def stage_layers(layers, r, p):\n    n = len(layers) // p\n    return {value}",
+)
+_STAGE_0 = "The rank does not enter: all of them would train the same stage."
+_LAYERS = [
+    _layers(
+        "every p-th",
+        0,
+        "Stages are consecutive layers: what a rank computes goes to the next.",
+        value="layers[r::p]",
+    ),
+    _layers(
+        "from the end",
+        0,
+        "The stages are not in order: rank 0 has the first layers.",
+        value="layers[(p - 1 - r) * n:][: n]",
+    ),
+    _layers(
+        "rest lost",
+        0.3,
+        "L // p layers a rank leave L % p over: who has them?",
+        value="layers[r * n : (r + 1) * n]",
+    ),
+    _layers(
+        "rest to the last",
+        0.3,
+        "All that is left over goes to one rank: then the stages are not as even as they can be.",
+        value="layers[r * n : (r + 1) * n if r < p - 1 else None]",
+    ),
+    _layers(
+        "rest to the first",
+        0.3,
+        "All that is left over goes to one rank: then the stages are not as even as they can be.",
+        value="layers[r * n + (r > 0) * (len(layers) % p) : (r + 1) * n + len(layers) % p]",
+    ),
+    _layers(
+        "longer ones last",
+        0.3,
+        "The longer stages are the first ones, not the last.",
+        value="layers[r * len(layers) // p : (r + 1) * len(layers) // p]",
+    ),
+    _layers(
+        "places",
+        0,
+        "Those are the places of the layers: return the layers themselves.",
+        value="list(range(r * n, (r + 1) * n))",
+    ),
+    _layers(
+        "rounded up",
+        0.3,
+        "Each rank has L // p layers, and each of the first L % p one more.",
+        value="layers[-(-len(layers) // p) * r :][: -(-len(layers) // p)]",
+    ),
+    _layers(
+        "overlap",
+        0,
+        "A stage begins where the one before it ends.",
+        value="layers[r * n :][: n + (r < p - 1)]",
+    ),
+    _layers(
+        "begins too early",
+        0.3,
+        "The stages before have longer ones among them: where does this rank begin?",
+        value="layers[r * n : (r + 1) * n + (r < len(layers) % p)]",
+    ),
+    _layers("all stage 0", 0, _STAGE_0, value="layers[:n]"),
+    _layers("all layers", 0, _STAGE_0, value="list(layers)"),
+    _layers_otherwise(
+        "a module",
+        0,
+        "numbers in place of layers",
+        value="nn.Sequential(*layers[r * n : (r + 1) * n])",
+    ),
+]
+
+_both, _both_otherwise = variants(
+    "there_and_back",
+    """
+def there_and_back(dist, module, x, loss=None):
+    if dist.get_rank() == 0:
+        y = module(x)
+        {send}
+        {receive}
+        {first}
+        return None
+    {take}
+    {leaf}
+    value = loss(module(x))
+    {back}
+    {answer}
+    return {value}
+""",
+    send="sent = dist.isend(y.detach(), 1)",
+    receive="dy = torch.empty_like(y); dist.irecv(dy, 1).wait(); sent.wait()",
+    first="y.backward(dy)",
+    take="dist.irecv(x, 0).wait()",
+    leaf="x.requires_grad_()",
+    back="value.backward()",
+    answer="dist.isend(x.grad, 0).wait()",
+    value="value.item()",
+)
+_UNREAD = "irecv only begins to receive: what is in the tensor before wait() is not the message."
+_GONE = "The gradients that were there before are gone: they are to be added to."
+_BOTH = [
+    _both(
+        "not waited for",
+        0.6,
+        _UNREAD,
+        receive="dy = torch.empty_like(y); coming = dist.irecv(dy, 1); sent.wait()",
+    ),
+    _both("activation not waited for", 0.65, _UNREAD, take="dist.irecv(x, 0)"),
+    _both(
+        "sum instead of the gradient",
+        0.6,
+        "Rank 0's backward starts from what came back: y.backward(dy).",
+        first="y.sum().backward()",
+    ),
+    _both(
+        "no backward", 0.6, "Rank 0 receives a gradient and does not go back with it.", first="pass"
+    ),
+    _both(
+        "the input comes back",
+        0.65,
+        "That is what rank 1 received; rank 0 waits for its gradient.",
+        answer="dist.isend(x.detach(), 0).wait()",
+    ),
+    _both(
+        "the weights' gradient comes back",
+        0.65,
+        "What goes back is the gradient of what rank 1 received, not of its weights.",
+        answer="dist.isend(module.weight.grad, 0).wait()",
+    ),
+    _both(
+        "the input is sent",
+        0.6,
+        "Rank 0 sends its stage's output, not the input.",
+        send="sent = dist.isend(x, 1)",
+    ),
+    _both("zeroed on rank 0", 0.6, _GONE, first="module.zero_grad(); y.backward(dy)"),
+    _both("zeroed on rank 1", 0.65, _GONE, back="module.zero_grad(); value.backward()"),
+    _both_otherwise("no gradient asked for", 0.65, "requires_grad_() on what came", leaf="pass"),
+    _both_otherwise("nothing sent back", 0.65, "that is never sent", answer="pass"),
+    _both_otherwise("no loss returned", 0.65, "The last rank returns the loss", value="None"),
+    _both_otherwise("graph returned", 0.65, "without its graph", value="value"),
+    _both_otherwise("sends not ended", 0.65, "has not ended", answer="dist.isend(x.grad, 0)"),
+    _both_otherwise(
+        "receives first",
+        0.6,
+        "Rank 1 sends nothing before it has received",
+        send="dy = torch.empty_like(y); dist.irecv(dy, 1).wait()",
+        receive="dist.isend(y.detach(), 1).wait()",
+    ),
+    _both_otherwise(
+        "the graph's end was sent",
+        0.6,
+        "Keep the output that has its graph",
+        first="y.detach().backward(dy)",
+    ),
+]
+
+_run, _run_otherwise = variants(
+    "run_stage",
+    """
+def run_stage(actions, module, send, recv, inputs=None, loss=None{more}):
+    microbatches = sum(kind == "F" for kind, _ in actions)
+    stash, total = {{}}, 0.0
+    {start}
+    for kind, m in {order}:
+        {first}
+        if kind == "F":
+            if inputs is not None:
+                x = ({input},)
+            else:
+                x = tuple({received} for value in recv("previous", {asked}))
+            output = {forward}
+            y = output if isinstance(output, tuple) else (output,)
+            if loss is not None:
+                y = ({share},)
+                total += {total}
+            else:
+                send("next", {label}, {sent})
+            stash[{key}] = x, y
+            {forwarded}
+        else:
+            x, y = stash{take}
+            {back}
+            if {guard}:
+                send("previous", {back_label}, tuple({gradient} for value in x))
+    {finish}
+    return {result}
+""",
+    more="",
+    start="",
+    finish="",
+    order="actions",
+    first="",
+    input="inputs[m]",
+    received="value.requires_grad_()",
+    asked='("F", m)',
+    forward="module(*x)",
+    share="loss(m, *y) / microbatches",
+    total="y[0].item()",
+    label='("F", m)',
+    sent="tuple(value.detach() for value in y)",
+    key="m",
+    forwarded="",
+    take=".pop(m)",
+    back='torch.autograd.backward(y, recv("next", ("B", m)) if loss is None else None)',
+    guard="inputs is None",
+    back_label='("B", m)',
+    gradient="value.grad",
+    result="total if loss is not None else None",
+)
+_LABEL = (
+    "A message is found by its label: an activation carries the ('F', m) that made it, a gradient"
+    " the ('B', m) that made it."
+)
+_OWN = "A backward takes that of its own micro-batch out of the stash, whatever the order."
+_TWICE = "if kind == 'F' and inputs is not None: module(inputs[m])"
+_ORDER = "The order is that of `actions`, one after another: the schedule is the caller's choice."
+_NAIVE = "[(k, m) for k, m in actions if k == 'F'] + [(k, m) for k, m in actions if k == 'B']"
+_ASKED = 'recv("next", ("B", m))'
+_DY = f"dy = {_ASKED} if loss is None else None; torch.autograd.backward(y, dy)"
+_RUN = [
+    _run(
+        "sum of losses",
+        2.7,
+        "That is the sum of the micro-batches' losses: the batch's loss is their mean.",
+        total="y[0].item() * microbatches",
+    ),
+    _run("last loss", 2.7, "That is the last micro-batch's loss.", total="y[0].item() - total"),
+    _run(
+        "m times",
+        0,
+        "It is m times too large: each micro-batch's loss enters the mean with 1/m.",
+        share="loss(m, *y)",
+    ),
+    _run(
+        "1/m",
+        0,
+        "It is 1/m of what it should be: is the loss divided by m twice?",
+        share="loss(m, *y) / microbatches**2",
+    ),
+    _run(
+        "half",
+        0,
+        "It is half of what it should be: the actions are twice as many as the micro-batches.",
+        share="loss(m, *y) / len(actions)",
+    ),
+    _run("first in, first out", 2.2, _OWN, take=".pop(next(iter(stash)))"),
+    _run("last in, first out", 0.4, _OWN, key="len(stash)", take=".popitem()[1]"),
+    _run(
+        "zeroed first",
+        0,
+        "The gradients that were there before are gone: they are to be added to.",
+        start="module.zero_grad()",
+    ),
+    _run(
+        "divided at the end",
+        0,
+        "What was there before is divided, too: scale each loss, not the gradients.",
+        share="loss(m, *y)",
+        total="y[0].item() / microbatches",
+        finish="for p in module.parameters(): p.grad /= microbatches",
+    ),
+    _run(
+        "last micro-batch dropped",
+        0,
+        "The last micro-batch is missing.",
+        order="[(k, m) for k, m in actions if m < microbatches - 1]",
+    ),
+    _run(
+        "zeroed",
+        0,
+        "Earlier micro-batches' gradients are gone: gradients should add up.",
+        first="module.zero_grad()",
+    ),
+    _run(
+        "backward inside the forward",
+        1.1,
+        'The backward runs inside of its forward: it is the turn of others until ("B", m) comes.',
+        forwarded="if loss is not None: y[0].backward()",
+        back=f"torch.autograd.backward(y, {_ASKED}) if loss is None else None",
+    ),
+    _run("all forwards first", 0.8, _ORDER, order=_NAIVE),
+    _run("sorted", 0.4, _ORDER, order="sorted(actions, key=lambda action: action[1])"),
+    _run(
+        "dy passed on",
+        0.4,
+        "That is the gradient of this stage's output, as it came; the rank before waits for that of"
+        " this stage's input.",
+        back=_DY,
+        gradient="dy[0] if dy else value.grad",
+    ),
+    _run(
+        "sum of y",
+        0.4,
+        "backward starts from the sum of the output: what was received as its gradient must enter.",
+        back=f"{_ASKED} if loss is None else None; sum(one.sum() for one in y).backward()",
+    ),
+    _run(
+        "forward twice",
+        0.4,
+        'The module runs once for each ("F", m): batch normalisation changes with each forward.',
+        first=_TWICE,
+    ),
+    _run("wrong label", 0.4, _LABEL, label='("B", m)'),
+    _run("label off by one", 0.4, _LABEL, asked='("F", m + 1)'),
+    _run("gradient as F", 0.4, _LABEL, back_label='("F", m)'),
+    _run(
+        "gradient never sent",
+        0.4,
+        "The rank before waits for the gradient of what it sent: send it.",
+        first='if kind == "B": send = lambda *_: None',
+    ),
+    _run(
+        "all gradients at the end",
+        0.4,
+        "The rank before waits for the gradient of what it sent: send it.",
+        start="late, really = [], send",
+        first="if kind == 'B': send = lambda *message: late.append(message)",
+        finish="[really(*message) for message in late]",
+    ),
+    _run(
+        "all sends at the end",
+        0.4,
+        "Messages are held back: the next rank can begin once its input has come.",
+        start="late, really = [], send; send = lambda *message: late.append(message)",
+        finish="[really(*message) for message in late]",
+    ),
+    _run(
+        "first tensor alone",
+        2.6,
+        "A stage may pass on several tensors: only the first was sent.",
+        sent="(y[0].detach(),)",
+    ),
+    _run_otherwise("loss as a graph", 2.4, "with its graph", total="y[0]"),
+    _run(
+        "loss everywhere",
+        2.7,
+        "Only the last rank knows the loss: the others return None.",
+        result="total",
+    ),
+    _run("first micro-batch always", 0.4, "Micro-batch m is inputs[m].", input="inputs[0]"),
+    _run(
+        "loss of one output",
+        2.6,
+        "All outputs of the last stage enter its loss: loss(m, *outputs).",
+        share="loss(m, y[0]) / microbatches",
+    ),
+    _run_otherwise("no requires_grad", 0.4, "ask for it, with requires_grad_()", received="value"),
+    _run_otherwise("not detached", 0.4, "detach() the output before it goes", sent="y"),
+    _run_otherwise("one tensor", 0.4, "A message is a tuple", sent="y[0].detach()"),
+    _run_otherwise(
+        "no gradient asked for",
+        0.4,
+        "starts from the gradient that was received",
+        back="torch.autograd.backward(y)",
+    ),
+    _run_otherwise("stash never freed", 2.7, "1F1B gains nothing", take="[m]"),
+    _run_otherwise(
+        "input leaves never freed",
+        2.7,
+        "1F1B gains nothing",
+        start="leaves = []",
+        forwarded="leaves.append(x)",
+    ),
+    _run_otherwise(
+        "the caller's inputs",
+        2.7,
+        "nobody waits for their gradients",
+        input="inputs[m].requires_grad_()",
+    ),
+    _run_otherwise("one slot", 0.4, "Is the stash's key the micro-batch", key="0", take="[0]"),
+    _run(
+        "one input",
+        2.6,
+        "All that was received enters the module: module(*received).",
+        forward="module(x[0])",
+    ),
+    _run_otherwise(
+        "asks for its rank", 0, "which rank it is on", start="first = dist.get_rank() == 0"
+    ),
+    _run_otherwise(
+        "sends back from the first", 0.4, "nobody waits for their gradients", guard="True"
+    ),
+]
+
+_bubble, _bubble_otherwise = variants(
+    "measured_bubble",
+    """
+def measured_bubble(spans, stages):
+    from itertools import pairwise
+    work = [span for span in spans if {counts}]
+    start, end = {start}, {end}
+    busy = sum(span.end - span.start for span in work)
+    ranks = [[s for s in work if s.rank == rank] for rank in range(stages)]
+    return {result}
+""",
+    counts='span.kind in "FBIW"',
+    start="min(span.start for span in work)",
+    end="max(span.end for span in work)",
+    result="1 - busy / (stages * (end - start))",
+)
+_OWN_ENDS = "sum(max(s.end for s in r) - min(s.start for s in r) for r in ranks if r)"
+_GAPS = "sum(b.start - a.end for r in ranks for a, b in pairwise(sorted(r, key=lambda s: s.start)))"
+_NO_WORK = "Waiting for a message is counted as work: only forward and backward are."
+_BUBBLE = [
+    _bubble("waiting is work", 0.9, _NO_WORK, counts="True"),
+    _bubble(
+        "waiting is work, within the time of work",
+        0.9,
+        _NO_WORK,
+        start="min(span.start for span in spans if span.kind in 'FBIW')",
+        end="max(span.end for span in spans if span.kind in 'FBIW')",
+        counts="True",
+    ),
+    _bubble(
+        "no split",
+        0.9,
+        "A backward in two parts, I and W, is work, too.",
+        counts='span.kind in "FB"',
+    ),
+    _bubble("forward only", 0, "Backwards are work, too.", counts='span.kind == "F"'),
+    _bubble(
+        "the rest",
+        0,
+        "That is the share of work; the bubble is the remainder.",
+        result="busy / (stages * (end - start))",
+    ),
+    _bubble(
+        "one rank",
+        0,
+        "It is divided by one rank's time: all ranks together have p times as much.",
+        result="1 - busy / (end - start)",
+    ),
+    _bubble(
+        "seconds",
+        0,
+        "That is idle time in seconds, not as a share.",
+        result="stages * (end - start) - busy",
+    ),
+    _bubble(
+        "per cent",
+        0,
+        "It is in per cent: asked for is a share.",
+        result="100 * (1 - busy / (stages * (end - start)))",
+    ),
+    _bubble(
+        "as if sorted",
+        0,
+        "Spans come in any order: the first and the last of the list are not those in time.",
+        start="work[0].start",
+        end="work[-1].end",
+    ),
+    _bubble(
+        "the law",
+        0,
+        "That is the law of lab 14; asked for is what was measured.",
+        result="(stages - 1) / (len({{s.microbatch for s in work}}) + stages - 1)".replace(
+            "{{", "{"
+        ).replace("}}", "}"),
+    ),
+    _bubble(
+        "gaps alone",
+        0,
+        "That is idle time between a rank's own work; before its first and after its last it waits,"
+        " too.",
+        result=f"{_GAPS} / (stages * (end - start))",
+    ),
+    _bubble(
+        "ranks that work",
+        0.85,
+        "A rank that did no work at all was idle all the time, and counts.",
+        result="1 - busy / (len([r for r in ranks if r]) * (end - start))",
+    ),
+    _bubble("from 0", 0.4, "The clock need not begin at 0: subtract the first start.", start="0"),
+    _bubble(
+        "whole trace",
+        0.9,
+        "The time is from the first start to the last end of work; a message before or after it is"
+        " none.",
+        start="min(span.start for span in spans)",
+        end="max(span.end for span in spans)",
+    ),
+    _bubble(
+        "of work",
+        0,
+        "That is idle time compared with work: the share is of all time.",
+        result="(stages * (end - start) - busy) / busy",
+    ),
+    _bubble(
+        "ranks by themselves",
+        0,
+        "Each rank's own first start and last end are taken: waiting at both ends is idle, too.",
+        result=f"1 - busy / {_OWN_ENDS}",
+    ),
+    _bubble(
+        "mean of the ranks' own shares",
+        0,
+        "Each rank's share is of its own time; at both ends it waits, too.",
+        result="sum(1 - sum(s.end - s.start for s in r) / (max(s.end for s in r)"
+        " - min(s.start for s in r)) for r in ranks if r) / stages",
+    ),
+    _bubble_otherwise("all but receiving", 0.9, "and no others", counts='span.kind != "receive"'),
+    Mistake(
+        "measured_bubble",
+        "library",
+        0,
+        "this exercise does without",
+        "def measured_bubble(spans, stages):\n"
+        "    return schedules.Timeline(tuple(spans), stages).bubble()",
+    ),
+]
+
+_stash, _stash_otherwise = variants(
+    "measured_stash",
+    """
+def measured_stash(run, parameters):
+    weights = {{p.untyped_storage().data_ptr() for p in parameters}}
+    {before}
+    held, most, total = weakref.WeakSet(), 0, 0
+    class Held:
+        def __init__(self, tensor): self.tensor = tensor.detach()
+    def pack(tensor):
+        nonlocal most, total
+        kept = Held(tensor)
+        held.add(kept)
+        total += tensor.untyped_storage().nbytes()
+        {keep}
+        storages = [one.tensor.untyped_storage() for one in held]
+        {sizes}
+        most = {most}
+        return kept
+    def unpack(kept):
+        {unpack}
+        return kept.tensor
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        run()
+    return {result}
+""",
+    before="",
+    keep="",
+    sizes="now = sum({s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in weights}"
+    ".values())",
+    most="max(most, now)",
+    unpack="",
+    result="most",
+)
+_EACH = "now = sum(s.nbytes() for s in storages if s.data_ptr() not in weights)"
+_AT_END = "sum(one.tensor.untyped_storage().nbytes() for one in held)"
+_ONCE = "One tensor is saved more than once, and memory holds it once: compare storages."
+_ADDED = "That is what was saved in all; asked for is the most that is held at one time."
+_WEIGHTS = (
+    "The weights are counted; they are there all the time and are no stash. Is `parameters` gone"
+    " through twice? A generator is empty after once."
+)
+_STASH = [
+    _stash("weights", 1.2, _WEIGHTS, before="weights = set()"),
+    _stash(
+        "parameters asked twice",
+        1.2,
+        _WEIGHTS,
+        before="weights = set()",
+        keep="nonlocal weights; weights = {p.untyped_storage().data_ptr() for p in parameters}",
+    ),
+    _stash("twice", 1.1, _ONCE, sizes=_EACH),
+    _stash(
+        "by place, not by storage",
+        1.1,
+        _ONCE,
+        sizes="now = sum({o.tensor.data_ptr(): o.tensor.nbytes for o in held"
+        " if o.tensor.data_ptr() not in weights}.values())",
+    ),
+    _stash(
+        "a slice's own bytes",
+        1.1,
+        "A slice keeps its whole storage in memory, once: count storages.",
+        sizes="now = sum({o.tensor.untyped_storage().data_ptr(): o.tensor.nbytes for o in held"
+        " if o.tensor.untyped_storage().data_ptr() not in weights}.values())",
+    ),
+    _stash(
+        "let go in unpack",
+        0.6,
+        "unpack is called by a backward; a graph that is dropped has none, and one that is kept has"
+        " it twice. Count what somebody still refers to.",
+        before="now = 0",
+        sizes="nonlocal now; now += tensor.untyped_storage().nbytes()"
+        " * (tensor.untyped_storage().data_ptr() not in weights)",
+        unpack="nonlocal now; now -= kept.tensor.untyped_storage().nbytes()",
+    ),
+    _stash("all in all", 0.3, _ADDED, most="max(most, total)"),
+    _stash("never let go", 1, _ADDED, before="kept_all = []", keep="kept_all.append(kept)"),
+    _stash(
+        "numbers",
+        0,
+        "That is the number of values; asked for are bytes.",
+        sizes="now = sum({s.data_ptr(): s.nbytes() // {4: 4, 8: 8}[tensor.element_size()]"
+        " for s in storages if s.data_ptr() not in weights}.values())",
+    ),
+    _stash(
+        "as if float32",
+        1.2,
+        "A number need not have 4 bytes: storages tell their bytes.",
+        sizes="now = sum({o.tensor.untyped_storage().data_ptr(): 4 *"
+        " (o.tensor.untyped_storage().nbytes() // o.tensor.element_size()) for o in held"
+        " if o.tensor.untyped_storage().data_ptr() not in weights}.values())",
+    ),
+    _stash(
+        "at the end",
+        0,
+        "That is what is held at the end; asked for is the most that is held at any time.",
+        result=_AT_END,
+    ),
+    _stash(
+        "the last",
+        1,
+        "That is what is held at the last save; asked for is the most that is held at any time.",
+        most="now",
+    ),
+    Mistake(
+        "measured_stash",
+        "the result's size",
+        0,
+        "at the end",
+        "def measured_stash(run, parameters): run(); return 0",
+    ),
+]
+
+_speed, _ = variants("speed_up", "def speed_up(p, m): return {formula}")
+_SPEED = [
+    _speed(
+        "share of work",
+        0.6,
+        "That is one rank's share of work; p ranks work.",
+        formula="m / (m + p - 1)",
+    ),
+    _speed("bubble", 0.6, "That is the bubble.", formula="(p - 1) / (m + p - 1)"),
+    _speed(
+        "no filling", 0.6, "That is without the time to fill and to drain the row.", formula="p"
+    ),
+    _speed(
+        "upside down",
+        0.6,
+        "It is upside down: the time of one rank by that of p.",
+        formula="(m + p - 1) / (p * m)",
+    ),
+    _speed(
+        "filling",
+        0.6,
+        "That is how much longer a pipeline takes than one that need not be filled.",
+        formula="(m + p - 1) / m",
+    ),
+    _speed("p steps", 0.6, "Filling the row takes p − 1 steps, not p.", formula="p * m / (m + p)"),
+    _speed(
+        "bubble by m",
+        0.6,
+        "p · (1 − bubble): the bubble has m + p − 1 below, not m.",
+        formula="p * (1 - (p - 1) / m)",
+    ),
+    Known(
+        "speed_up",
+        "of 8",
+        0.65,
+        "That is compared with 8, the number of GPUs; the formula allows less.",
+        "share_reached = 4.953 / 8",
+    ),
+    Known(
+        "speed_up",
+        "allowed",
+        0.65,
+        "That is what the formula allows; what share of it is 4.953?",
+        "share_reached = 8 * 32 / 39",
+    ),
+    Known("speed_up", "over", 0.65, "It is upside down.", "share_reached = 8 * 32 / 39 / 4.953"),
+    Known(
+        "speed_up",
+        "per cent",
+        0.65,
+        "A share is between 0 and 1.",
+        "share_reached = 100 * 4.953 / (8 * 32 / 39)",
+    ),
+    Mistake("speed_up", "bubble is left", 0.75, "has the bubble in it", 'rest = "bubble"'),
+    Mistake("speed_up", "memory", 0.75, "not how fast", 'rest = "memory"'),
+    Mistake("speed_up", "recompute", 0.75, "recomputes, too", 'rest = "recompute"'),
+]
+
+_chunks, _ = variants(
+    "interleaved",
+    """
+def chunks_of(rank, stages, chunks): return {stages}
+def interleaved_bubble(p, m, v): return {bubble}
+""",
+    stages="[rank + stages * c for c in range(chunks)]",
+    bubble="(p - 1) / (v * m + p - 1)",
+)
+_INTERLEAVED = [
+    _chunks(
+        "neighbours",
+        0.5,
+        "Those are stages next to each other: then a rank is done with a micro-batch at once, and"
+        " nothing is interleaved.",
+        stages="[rank * chunks + c for c in range(chunks)]",
+    ),
+    _chunks(
+        "back and forth",
+        0.5,
+        "Each round of stages begins on rank 0 again.",
+        stages="[c * stages + (rank if c % 2 == 0 else stages - 1 - rank) for c in range(chunks)]",
+    ),
+    _chunks(
+        "chunks for ranks",
+        0.5,
+        "Chunks of a rank are p stages apart, not v.",
+        stages="[rank + chunks * c for c in range(chunks)]",
+    ),
+    _chunks(
+        "not interleaved",
+        0.25,
+        "That is without chunks: v does not enter.",
+        bubble="(p - 1) / (m + p - 1)",
+    ),
+    _chunks(
+        "by v",
+        0.25,
+        "The whole time becomes shorter, too: idle time by v, and work as it was.",
+        bubble="(p - 1) / (v * (m + p - 1))",
+    ),
+    _chunks(
+        "of work",
+        0.25,
+        "That is idle time compared with work (as Megatron-LM counts it); the share is of all"
+        " time.",
+        bubble="(p - 1) / (v * m)",
+    ),
+    _chunks(
+        "longer row",
+        0.25,
+        "The row has p ranks, not v · p: a rank's chunks share its time.",
+        bubble="(v * p - 1) / (m + v * p - 1)",
+    ),
+    _chunks(
+        "the work",
+        0.25,
+        "That is the share of work; the bubble is the remainder.",
+        bubble="v * m / (v * m + p - 1)",
+    ),
+]
+
+_stale, _ = variants("staleness", "def staleness(rank, stages): return {formula}")
+_STALE = [
+    _stale(
+        "stash",
+        0,
+        "That is the stash, which counts the micro-batch itself.",
+        formula="stages - rank",
+    ),
+    _stale(
+        "the rank",
+        0,
+        "The way to the end of the row and back grows shorter from rank to rank.",
+        formula="rank",
+    ),
+    _stale("same", 0, "It is not the same on all ranks.", formula="stages - 1"),
+    _stale(
+        "one too few",
+        0,
+        "One too few: count the Bs between F3 and B3 on rank 0 of the written-out schedule.",
+        formula="max(0, stages - 2 - rank)",
+    ),
+    _stale(
+        "every other",
+        0,
+        "Each of the backwards between is followed by an update, not every other one.",
+        formula="(stages - 1 - rank) / 2",
+    ),
+    _stale(
+        "both ways",
+        0,
+        "Both ways are counted; only what comes back makes an update.",
+        formula="2 * (stages - 1 - rank)",
+    ),
+]
+
+MISTAKES = Table(
+    sys.modules[__name__],
+    [*_LAYERS, *_BOTH, *_RUN, *_BUBBLE, *_STASH, *_SPEED, *_INTERLEAVED, *_STALE],
+)

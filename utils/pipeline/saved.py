@@ -1,0 +1,58 @@
+"""Runs that save tensors for their backwards, let them go, and keep them, as a list of steps says.
+
+    run = saved_by([("tanh", 0, 8, 4), ("backward", 0)], weight)
+    run()                 # saves 8 × 4 numbers, and frees them
+
+A step is what is done, its number, and for one that saves, the shape n × d:
+
+    "tanh"                 saves its result, n × d
+    "square"               saves one such result twice, for two operations
+    "slices"               saves two slices of one n × d
+    "linear"               saves its input, n × d, its weight, and a tanh's result, n × d
+    "backward", "again"    goes back, and frees the graph; or keeps it, for another backward
+    "drop"                 lets the graph go, without a backward
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Step = Sequence[Any]
+
+
+def saved_by(steps: Sequence[Step], weight: Tensor) -> Callable[[], None]:
+    """A function that goes through the steps. weight: (d, d), of the linear layer; its dtype is
+    that of all tensors."""
+
+    def run() -> None:
+        graphs: dict[int, Tensor] = {}
+        for do, name, *shape in steps:
+            if do in ("backward", "again"):
+                graphs[name].sum().backward(retain_graph=do == "again")
+            if do in ("backward", "drop"):
+                del graphs[name]
+            if shape:
+                x = torch.rand(*shape, dtype=weight.dtype, requires_grad=True)
+                graphs[name] = _SAVING[do](x, weight)
+
+    return run
+
+
+def _square(x: Tensor, weight: Tensor) -> Tensor:
+    y = x.tanh()
+    return y * y
+
+
+def _slices(x: Tensor, weight: Tensor) -> Tensor:
+    y = x + 1
+    return y[1:-1] * y[2:]
+
+
+_SAVING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "tanh": lambda x, weight: x.tanh(),
+    "square": _square,
+    "slices": _slices,
+    "linear": lambda x, weight: torch.nn.functional.linear(x, weight).tanh(),
+}
