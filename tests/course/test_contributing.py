@@ -1,6 +1,8 @@
 """The example in CONTRIBUTING.md is a lab that works, from empty file to released notebook."""
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -9,6 +11,7 @@ import pytest
 
 from grading.answer import exercise
 from grading.check import Notebook
+from grading.checks import answers
 from grading.course.release import release
 from tests import mistakes
 from tests.labs import ROOT
@@ -17,7 +20,7 @@ EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A course that has the files of the guide's example and nothing else."""
     files = dict(EXAMPLE.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
     assert len(files) == 3
@@ -26,7 +29,10 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     monkeypatch.setattr(exercise, "CHECKS", tmp_path / "grading" / "checks")
-    return tmp_path
+    theirs = [*answers.__path__, str(tmp_path / "grading" / "checks" / "answers")]
+    monkeypatch.setattr(answers, "__path__", theirs)
+    yield tmp_path
+    sys.modules.pop("grading.checks.answers.double", None)
 
 
 def test_the_example_is_released_without_its_solution(course: Path) -> None:
@@ -39,10 +45,7 @@ def test_the_example_is_released_without_its_solution(course: Path) -> None:
     assert "return 2 * x" not in path.read_text(encoding="utf-8")
 
 
-def test_the_examples_mistakes_get_their_diagnoses(
-    course: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mistakes, "FOLDER", course / "tests" / "mistakes")
+def test_the_examples_mistakes_get_their_diagnoses(course: Path) -> None:
     one = exercise.load("98_double")["double"]
     listed = mistakes.load("98_double")
     assert len(listed) == 3

@@ -31,7 +31,10 @@ MAKE = shutil.which("make") or "make"
 BASH = shutil.which("bash") or "bash"
 UV_VERSION = "1.2.3"
 # Starts install.py, named in argv[1], in a Python that was changed by the statement before it.
-CHANGED = "import importlib.util, runpy, shutil, sys; {}; runpy.run_path(sys.argv.pop(1), None, '__main__')"
+CHANGED = (
+    "import importlib.util, runpy, shutil, sys; {}; "
+    "runpy.run_path(sys.argv.pop(1), None, '__main__')"
+)
 
 UV = f"""#!/bin/sh
 case "$*" in
