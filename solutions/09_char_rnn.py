@@ -2,9 +2,11 @@
 # # 09 · Networks that write
 # You will build a network that reads a text one character at a time and learns to say what comes
 # next. Asked again and again, it writes: in Shakespeare's manner, in Tolstoy's or Sōseki's, as a
-# president speaks, or as Python looks. Nothing in it knows what a word is. This is what this lab's
-# own network wrote before it had read anything, after 256,000 characters of Shakespeare, and after
-# 1.5 million:
+# president speaks, or as Python looks. Nothing in it knows what a word is.
+
+# %% [markdown]
+# This is what this lab's own network wrote before it had read anything, after 256,000 characters of
+# Shakespeare, and after 1.5 million:
 #
 # ```text
 # dJ-nuv:mgwIqwuqyVmKYlhrAWH!LnhJYep-kr;jRTJr
@@ -28,21 +30,25 @@ style = ""  # a style or a file's path, see section 1; empty: shakespeare where 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from grading.check import checks, progress
 from utils import plots, settings
 from utils.data import text
 from utils.device import best_device
+from utils.figures import char_rnn as figures
 from utils.training import memory_cells
 from utils.training import text as text_training
 
+# %%
+State = tuple[Tensor, Tensor]  # (h, c)
 check = checks("09_char_rnn")
 device = best_device()
 torch.manual_seed(0)
@@ -58,15 +64,16 @@ sizes = settings.choose(
 # carried over; train through time without going back through all of it; sample with a temperature;
 # and measure the result in bits per character, against models that only count.
 #
-# **Not in this lab:** words, attention (lab 10), and networks large enough to make sense.
+# **Not in this lab:** words, attention, and networks large enough to make sense.
 #
-# **You need** labs 02 to 04. 100 minutes. A CPU is enough: at scale `smoke` all cells together
-# compute for about a minute, at `cpu` for some minutes. A graphics card is used where there is one.
+# **You need** labs 02 to 04: softmax and cross-entropy, graphs and `backward`, a training loop in
+# PyTorch. 150 minutes. A CPU is enough: at scale `smoke` all cells together compute for one to two
+# minutes, at `cpu` for some minutes. A graphics card is used where there is one.
 
 # %% [markdown]
 # ## 1 · A text as numbers
 # Six **styles** wait behind one door. `english` and `python` come with Python itself; the others lie
-# in the data root (`python -m utils.text` lists what is there and where to get it). Any UTF-8 file
+# in the data root (`python -m utils.data.text` lists what is there and where to get it). Any UTF-8 file
 # of your own is a style, too: `text.corpus("my_letters.txt")`.
 
 # %%
@@ -75,7 +82,7 @@ print("-" * 70)
 print(corpus.train[:400])
 
 # %% [markdown]
-# The last tenth is **held out**: no training sees it, and every result below is measured on it.
+# The last tenth is **held out**: no training sees it, and results below are measured on it.
 #
 # A network takes numbers. The **vocabulary** is the list of all different characters, in the order of
 # their code points; a character's **id** is its place in that list. The order must depend on nothing
@@ -83,29 +90,32 @@ print(corpus.train[:400])
 # one order reads gibberish with another.
 
 # %% [markdown]
-# ### Exercise 1 · Vocabulary — 1 point, 10 minutes, ●○○
-# Any Unicode character counts as one: `"é"`, `"猫"` and `"𝄞"` as much as `"e"`.
+# ### Exercise 1 · Vocabulary — 1 point, 15 minutes, ●○○
+# A character here is a **code point**, one member of a Python string: `"猫"` and `"𝄞"` as much as
+# `"e"`. What the eye takes for one may be two: an emoji with a skin tone, an e with an accent after
+# it. They are left as they are.
 #
-# **Predict first:** how many bytes does UTF-8 need for 猫? Would a vocabulary of bytes do?
-#
-# <details><summary>Hint 1</summary>A <code>set</code> has each character once;
-# <code>sorted</code> puts characters in the order of their code points.</details>
+# <details><summary>Hint 1</summary>Which of Python's types holds each thing once, and what puts
+# things in order?</details>
 #
 # <details><summary>Hint 2</summary>Looking a character up in a string takes longer the longer the
 # string is. A dictionary from character to id does not. It also tells which character it does not
 # know.</details>
 #
-# <details><summary>Hint 3</summary>A member of a tensor is a tensor itself;
-# <code>ids.tolist()</code> has plain numbers.</details>
+# <details><summary>Hint 3</summary>A member of a tensor is a tensor itself, not a number.</details>
+
+# %%
+# A guess, before anything is written: how many bytes does 猫 take in UTF-8?
+check.predict("bytes of 猫", "", "one", "two", "three")
 
 
 # %% nbgrader={"grade_id": "Vocabulary_code", "solution": true}
 class Vocabulary:
-    """The characters of a text, and their ids.
+    """The characters of a text, each once, by code point, and their ids.
 
-    characters: a string with each different character of the text once, by code point.
-    >>> Vocabulary("hello").characters
-    'ehlo'
+    >>> of_hello = Vocabulary("hello")
+    >>> of_hello.characters, of_hello.encode("hole"), of_hello.decode(torch.tensor([1, 3, 2, 0]))
+    ('ehlo', tensor([1, 3, 2, 0]), 'hole')
     """
 
     def __init__(self, text: str) -> None:
@@ -115,12 +125,8 @@ class Vocabulary:
         ### END SOLUTION
 
     def encode(self, text: str) -> Tensor:
-        """The ids of the text's characters: (N,) int64.
-
-        Raises ValueError for a character that is not in the vocabulary; the message shows it.
-        >>> Vocabulary("hello").encode("hole")
-        tensor([1, 3, 2, 0])
-        """
+        """The ids (N,) int64 of the text's characters. Raises ValueError for a character that is not
+        in the vocabulary; the message shows it."""
         ### BEGIN SOLUTION
         unknown = set(text) - self.ids.keys()
         if unknown:
@@ -129,11 +135,7 @@ class Vocabulary:
         ### END SOLUTION
 
     def decode(self, ids: Tensor) -> str:
-        """The text whose ids these are; ids: (N,) int64.
-
-        >>> Vocabulary("hello").decode(torch.tensor([1, 3, 2, 0]))
-        'hole'
-        """
+        """The text with the ids (N,) int64."""
         ### BEGIN SOLUTION
         return "".join(self.characters[i] for i in ids.tolist())
         ### END SOLUTION
@@ -144,14 +146,23 @@ check("Vocabulary")
 
 # %%
 with check.needs("Vocabulary"):
-    line = "the cat · 吾輩は猫である · 𝄞"
-    vocabulary = Vocabulary(line)
-    ids = vocabulary.encode(line)
-    print(f"{len(vocabulary.characters)} different characters, {len(line.encode())} bytes in UTF-8")
-    print(f"猫 alone: {len('猫'.encode())} bytes")
-    for character, i in zip(line, ids.tolist(), strict=True):
+    line = "the cat · 吾輩は猫である · 𝄞 · 👍🏽"
+    of_line = Vocabulary(line)
+    numbers = of_line.encode(line)
+    print(
+        f"{len(line)} characters, {len(of_line.characters)} different, {len(line.encode())} bytes"
+    )
+    for character, i in zip(line, numbers.tolist(), strict=True):
         print(f"{character} {i}", end="   ")
-    print(f"\nand back: {vocabulary.decode(ids)}")
+    print(f"\nand back: {of_line.decode(numbers)}")
+    print(
+        f"👍🏽 has the ids {of_line.encode('👍🏽').tolist()}; in UTF-8 {len('👍🏽'.encode())} bytes"
+    )
+    check.measured("bytes of 猫", {1: "one", 2: "two", 3: "three"}[len("猫".encode())])
+
+# %% [markdown]
+# The thumb and its colour are two characters. A vocabulary of bytes would do, too, and never meet an
+# unknown one; but a network that reads bytes has to learn first which of them belong together.
 
 # %% [markdown]
 # ## 2 · How surprising is a text?
@@ -159,10 +170,11 @@ with check.needs("Vocabulary"):
 # $p$: the **surprise** is $-\log_2 p$ **bits**. Certain: 0 bits. One of two equally likely: 1 bit. The
 # mean over a text is its **bits per character** under that model. It is cross-entropy (lab 02) with
 # a logarithm to the base 2, and also the size to which the model could compress the text.
-#
+
+# %% [markdown]
 # The simplest models count. A **unigram** model knows how frequent each character is; a **bigram**
 # model, how frequent it is after each character. Longer contexts go by the same recipe. A tenth is
-# added to every count, so that nothing has probability 0.
+# added to every count (**smoothing**), so that nothing has probability 0.
 
 # %%
 codes, everything = np.unique(
@@ -179,6 +191,7 @@ def grams(ids: np.ndarray, order: int) -> np.ndarray:
 
 
 def lookup(table: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The counts of the wanted numbers, 0 for those that are not in the table."""
     place = np.searchsorted(table, wanted).clip(max=len(table) - 1)
     return np.where(table[place] == wanted, counts[place], 0)
 
@@ -193,24 +206,28 @@ def counted_bits(order: int, ids: np.ndarray) -> float:
     return float(-np.log2(p).mean())
 
 
+# %%
 orders = range(6 if V < 1000 else 5)  # V⁶ has to fit into 64 bits
 bits_of_counts = {
     "held-out text": [counted_bits(order, held_ids) for order in orders],
     "training text": [counted_bits(order, train_ids[:200_000]) for order in orders],
 }
 unigram, bigram = bits_of_counts["held-out text"][:2]
-fig, ax = plt.subplots(figsize=(6.4, 3.2))
-ax.set_ylim(0, 1.1 * unigram)
-plots.curves(ax, bits_of_counts, "characters of context", "bits per character", x=list(orders))
-ax.set_xticks(orders)
-plots.show(fig, alt="On training text bits fall with context; on held-out text they rise again.")
+fig = figures.bits_by_context(bits_of_counts)
+plots.show(fig, alt="Bits fall with the first characters of context; held out they rise again.")
 print(f"a guess among {V}: {np.log2(V):.2f}   unigram {unigram:.2f}   bigram {bigram:.2f} bits")
+for name, bits_of_text in bits_of_counts.items():
+    print(f"{name}: {'  '.join(f'{bits:.2f}' for bits in bits_of_text)}")
 
 # %% [markdown]
-# More context makes the training text ever less surprising, but on held-out text the gain ends: of
-# the sequences that come there, most were never counted. A table cannot see that two contexts are
-# alike. The two numbers to beat, `unigram` and `bigram`, are the **controls** of this lab.
+# *Bits per character over characters of context.* A little context helps on both texts. Then the
+# held-out curve turns: of the sequences that come there, most were never counted, and the smoothing
+# spreads its tenths over everything. With thousands of different characters, as in Japanese, it does
+# so even on training text. A table cannot see that two contexts are alike.
 #
+# The two numbers to beat, `unigram` and `bigram`, are the **controls** of this lab.
+
+# %% [markdown]
 # ## 3 · A network with a memory
 # A **recurrent network** keeps a **state** $h$, a vector of H numbers, and renews it with each
 # character. With $x$ the vector that stands for the character:
@@ -220,14 +237,17 @@ print(f"a guess among {V}: {np.log2(V):.2f}   unigram {unigram:.2f}   bigram {bi
 # The same $W$, $U$ and $b$ at each step: what it learned about a comma in one place holds in all.
 
 # %% [markdown]
-# ### Exercise 2 · A recurrent step — 1 point, 10 minutes, ●○○
+# ### Exercise 2 · A recurrent step — 1 point, 15 minutes, ●○○
 # For a batch: B texts are read side by side, one character of each. Rows are texts. Here and in
 # exercise 3 PyTorch's own recurrent layers (`nn.RNNCell`, `nn.LSTM` and the like) are not to be used.
-#
-# **Predict first:** if $U = 0$, how far back can the network look?
+# The step is trained through: gradients have to find their way back to everything that went in.
 #
 # <details><summary>Hint 1</summary>The formula is for columns, our batch has rows:
 # <code>W x</code> becomes <code>x @ W.T</code>.</details>
+
+# %%
+# A guess: if U = 0, how far back does the state reach?
+check.predict("how far back with U = 0", "", "one character", "some", "the whole text")
 
 
 # %% nbgrader={"grade_id": "rnn_step_code", "solution": true}
@@ -250,22 +270,25 @@ check("rnn_step")
 # %%
 with check.needs("rnn_step"):
     torch.manual_seed(2)
-    W, U, b = torch.randn(24, 8), torch.randn(24, 24) * 0.15, torch.zeros(24)
-    x, h, states = torch.randn(40, 8), torch.zeros(1, 24), []
-    for t in range(40):
-        h = rnn_step(x[t : t + 1] * (t < 5), h, W, U, b)  # after five characters, only silence
-        states.append(h[0])
-    fig, ax = plt.subplots(figsize=(8, 3))
-    image = ax.imshow(torch.stack(states).T, cmap=plots.SIGNED, vmin=-1, vmax=1, aspect="auto")
-    ax.set(xlabel="step", ylabel="unit")
-    ax.grid(False)
-    fig.colorbar(image, label="state")
-    plots.show(fig, alt="24 units over 40 steps: strong for five steps, then fading to zero.")
+    drawn_W, drawn_U = torch.randn(24, 8), torch.randn(24, 24) * 0.15
+    five = torch.randn(40, 1, 8) * (torch.arange(40) < 5)[:, None, None]  # then only silence
+    runs = {}
+    for name, factor in (("U as drawn", 1), ("U = 0", 0)):
+        state, runs[name] = torch.zeros(1, 24), []
+        for inputs in five:
+            state = rnn_step(inputs, state, drawn_W, factor * drawn_U, torch.zeros(24))
+            runs[name].append(state[0])
+    fig = figures.states(runs)
+    plots.show(
+        fig, alt="24 units over 40 steps: strong for five steps, then fading; with U = 0 gone."
+    )
+    at_once = max(state.abs().max().item() for state in runs["U = 0"][5:]) == 0
+    check.measured("how far back with U = 0", "one character" if at_once else "some")
 
 # %% [markdown]
-# Five characters came in, then nothing: the state forgets them within some steps. (With $U = 0$ it
-# would at once.) Training has the same trouble backwards, as in lab 02: each step that a gradient
-# goes back multiplies it by $U$ and a slope of tanh. It vanishes.
+# *Your state, a row for each unit.* Five characters came in, then nothing: the state forgets them
+# within some steps, and with $U = 0$ at once. Training has the same trouble backwards, as in lab 02:
+# each step that a gradient goes back multiplies it by $U$ and a slope of tanh. It vanishes.
 
 # %% [markdown]
 # ## 4 · A memory that lasts
@@ -281,41 +304,31 @@ with check.needs("rnn_step"):
 # $f$ is the **forget gate** (Gers and others 2000), $i$ the input gate, $o$ the output gate; $\odot$
 # multiplies number by number.
 
-
 # %%
-def reach(cell: nn.Module, steps: int = 60) -> np.ndarray:
-    """How strongly the last state answers to the state so many steps before: gradient lengths."""
-    inputs = torch.randn(steps, 16, 64)
-    state, kept = None, []
-    for x in inputs:
-        state = cell(x, state)
-        c = state[1] if isinstance(state, tuple) else state
-        c.retain_grad()
-        kept.append(c)
-    (state[0] if isinstance(state, tuple) else state).sum().backward()
-    return np.array([c.grad.norm().item() for c in reversed(kept)])
-
-
 torch.manual_seed(0)
 cells = {"RNN": nn.RNNCell(64, 64), "LSTM": nn.LSTMCell(64, 64), "LSTM, b = 3": nn.LSTMCell(64, 64)}
 cells["LSTM, b = 3"].bias_ih.data[64:128] = 3.0  # of the forget gate
-fig, ax = plt.subplots(figsize=(6.4, 3.2))
-ax.set_yscale("log")
-lengths = {name: reach(cell) for name, cell in cells.items()}
-plots.curves(ax, lengths, "steps back", "length of gradient", x=np.arange(60))
+fig = figures.reach(cells)
 plots.show(fig, alt="Log axis: the RNN falls fastest; an LSTM with open forget gates stays high.")
+print(f"sigmoid(3) = {torch.sigmoid(torch.tensor(3.0)):.2f}, to the power 59: {0.9526**59:.2f}")
 
 # %% [markdown]
-# Straight lines on a logarithmic axis: each step back multiplies. In the RNN by a matrix, in the LSTM
-# by the forget gate, a number for each unit that the network can learn to hold near 1 (in the third
-# curve a bias of 3 holds it at about 0.95).
-
-# %% [markdown]
-# ### Exercise 3 · An LSTM step — 2 points, 20 minutes, ●●○
-# The gates stand one below the other in `W`, `U` and `b`, H rows each, **in PyTorch's order: i, f, g,
-# o**. Then the same weights give the same text in your cell and in `nn.LSTM`. (Other libraries have
-# other orders; a network moved between them with the wrong one runs and writes nonsense.)
+# *How strongly the last state answers to the state so many steps before: the length of a gradient, on
+# a logarithmic axis. Dashed: what comes along $c$ alone.*
 #
+# In the RNN each step back multiplies by a matrix and a slope: almost a straight line down. An LSTM
+# has two ways back. Along $c$ each step multiplies by the forget gate, a number for each unit that
+# the network can learn to hold near 1. The other way goes through the gates, by $h$ and $U$. Where
+# the forget gates stay open, many such ways add up, and the whole can even grow.
+
+# %% [markdown]
+# ### Exercise 3 · An LSTM step — 2 points, 30 minutes, ●●○
+# The gates stand one below the other in `W`, `U` and `b`, H rows each, **in PyTorch's order: i, f, g,
+# o**. Then the same weights give the same text in your cell and in `nn.LSTM`.
+# (Other libraries have other orders; a network moved between them with the wrong one runs and writes
+# nonsense.)
+
+# %% [markdown]
 # **By hand:** a cell's forget gate is 0.9 and its input gate 0. What share of `c` is left after 20
 # steps? Put it into `share_left`, to two digits.
 #
@@ -355,15 +368,19 @@ check("lstm_step")
 
 # %%
 with check.needs("lstm_step"):
-    layer = nn.LSTM(8, 32)
-    x, h, c = torch.randn(50, 4, 8), torch.zeros(4, 32), torch.zeros(4, 32)
-    with torch.no_grad():
-        theirs, _ = layer(x)  # (T, B, H)
-        for t in range(50):
-            bias = layer.bias_ih_l0 + layer.bias_hh_l0
-            h, c = lstm_step(x[t], h, c, layer.weight_ih_l0, layer.weight_hh_l0, bias)
-        difference = (h - theirs[-1]).abs().max()
-    print(f"after 50 steps, yours and nn.LSTM differ by at most {difference:.1e}")
+    theirs = nn.LSTM(8, 32)
+    bias = theirs.bias_ih_l0 + theirs.bias_hh_l0
+    sequence, h, c = torch.randn(50, 4, 8), torch.zeros(4, 32), torch.zeros(4, 32)  # (T, B, D)
+    for x in sequence:
+        h, c = lstm_step(x, h, c, theirs.weight_ih_l0, theirs.weight_hh_l0, bias)
+    last = theirs(sequence)[0][-1]
+    print(f"after 50 steps, yours and nn.LSTM differ by {(h - last).abs().max():.0e}", end=", ")
+    for result in (h, last):
+        result.sum().backward(inputs=[theirs.weight_hh_l0])
+        if result is h:
+            mine = theirs.weight_hh_l0.grad.clone()
+            theirs.zero_grad()
+    print(f"their gradients for U by {(mine - theirs.weight_hh_l0.grad).abs().max():.0e}")
 
 # %% [markdown]
 # ## 5 · A stream, not a heap
@@ -383,18 +400,20 @@ with check.needs("lstm_step"):
 # </pre>
 
 # %% [markdown]
-# ### Exercise 4 · Batches that go on — 1.5 points, 15 minutes, ●●○
+# ### Exercise 4 · Batches that go on — 1.5 points, 20 minutes, ●●○
 # For N ids, a part has S = (N − 1) // B characters: one is left over at the end as the last thing to
-# be predicted. The end of a part that does not fill a chunk of T is left out.
-#
-# **Predict first:** in how many batches is the last character of a batch's `y` the first of the next
-# batch's `x`?
+# be predicted. The end of a part that does not fill a chunk of T is left out. A text too short for
+# one chunk has no batches.
 #
 # <details><summary>Hint 1</summary><code>ids[: B * S].view(B, S)</code> has the parts as rows. Which
 # slice of <code>ids</code> has what they should predict?</details>
 #
 # <details><summary>Hint 2</summary>A function with <code>yield</code> in it makes one batch at a
 # time. Batch k has the columns from k·T on.</details>
+
+# %%
+# A guess: after how many batches does the next x begin with what the last column of y has?
+check.predict("where the next x begins as y ended", "", "nowhere", "some", "everywhere")
 
 
 # %% nbgrader={"grade_id": "stream_batches_code", "solution": true}
@@ -421,20 +440,16 @@ check("stream_batches")
 
 # %%
 with check.needs("stream_batches"):
-    drawn = torch.cat([x for x, _ in stream_batches(torch.arange(1201), 6, 25)], dim=1)
-    fig, ax = plt.subplots(figsize=(8, 2.8))
-    image = ax.imshow(drawn, cmap="cividis", aspect="auto")
-    for edge in range(25, drawn.shape[1], 25):
-        ax.axvline(edge - 0.5, color="white", linewidth=1)
-    ax.set(xlabel="column, batch after batch", ylabel="row of the batch", yticks=range(6))
-    ax.grid(False)
-    fig.colorbar(image, label="place in the text")
+    pairs = list(stream_batches(torch.arange(1201), 6, 25))
+    fig = figures.streams([x for x, _ in pairs], 25)
     plots.show(fig, alt="Six rows; in each, the place in the text rises evenly over all batches.")
+    on = [torch.equal(y[:, -1], x[:, 0]) for (_, y), (x, _) in pairwise(pairs)]
+    where = "everywhere" if all(on) else "some" if any(on) else "nowhere"
+    check.measured("where the next x begins as y ended", where)
 
 # %% [markdown]
-# *Your* batches, white lines between them: along each row the place in the text must rise evenly, over
-# every line. A jump is a place where the state would remember another page. In each batch but the
-# last, a row of `y` ends with the character with which that row of the next `x` begins.
+# *Your batches side by side, white lines between them.* Along each row the place in the text must rise
+# evenly, over every line. A jump is a place where the state would remember another page.
 #
 # ## 6 · Choosing the next character
 # The network gives a score (logit) to each character. Always taking the best one is a bad writer: it
@@ -446,10 +461,9 @@ with check.needs("stream_batches"):
 # and **top-k** lets only the k best take part.
 
 # %% [markdown]
-# ### Exercise 5 · Sampling — 1.5 points, 15 minutes, ●●○
-# Temperature 0 means: the best character, for certain. `top_k=None` means: all take part.
-#
-# **Predict first:** is the text wilder at temperature 0.5 or at 2?
+# ### Exercise 5 · Sampling — 1.5 points, 20 minutes, ●●○
+# Temperature 0 means: the best character, for certain. `top_k=None` means: all take part. Each call
+# draws anew.
 #
 # <details><summary>Hint 1</summary><code>torch.multinomial(p, 1)</code> draws one index for each row
 # of probabilities.</details>
@@ -457,13 +471,17 @@ with check.needs("stream_batches"):
 # <details><summary>Hint 2</summary>Whoever may not take part needs probability 0. Which score gives
 # that? (Not 0.) <code>scores.topk(k, dim=1)</code> has the k best values and their places.</details>
 
+# %%
+# A guess: which temperature makes the text wilder?
+check.predict("the wilder temperature", "", "0.5", "2")
+
 
 # %% nbgrader={"grade_id": "sample_code", "solution": true}
 def sample(scores: Tensor, temperature: float = 1.0, top_k: int | None = None) -> Tensor:
     """One id for each row of scores, drawn at random: (B,) int64.
 
     scores: (B, V), left as they were. temperature: ≥ 0; 0 takes the best score of each row.
-    top_k: only the k best scores of a row take part, V at most.
+    top_k: only the k best scores of a row take part; from 1 to V.
     >>> sample(torch.tensor([[0.0, 9.0, 1.0], [5.0, 0.0, 4.0]]), temperature=0)
     tensor([1, 0])
     """
@@ -471,7 +489,7 @@ def sample(scores: Tensor, temperature: float = 1.0, top_k: int | None = None) -
     if temperature == 0:
         return scores.argmax(dim=1)
     if top_k is not None:
-        smallest = scores.topk(min(top_k, scores.shape[1]), dim=1).values[:, -1:]
+        smallest = scores.topk(top_k, dim=1).values[:, -1:]
         scores = scores.masked_fill(scores < smallest, -torch.inf)
     return torch.multinomial(torch.softmax(scores / temperature, dim=1), 1)[:, 0]
     ### END SOLUTION
@@ -482,24 +500,24 @@ check("sample")
 
 # %%
 with check.needs("sample"):
-    follow = np.bincount(train_ids[1:][train_ids[:-1] == np.bincount(train_ids).argmax()], None, V)
-    scores = torch.tensor(
-        np.log(follow + 0.1)
-    )  # (V,): what comes after the most frequent character
-    order = scores.argsort(descending=True)[:20]
-    fig, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True)
-    knobs = [(0.5, None), (1.0, None), (2.0, None), (1.0, 3)]
-    for ax, (temperature, k) in zip(axes, knobs, strict=True):
-        drawn = sample(scores.expand(5000, V), temperature, k)
-        share = torch.bincount(drawn, minlength=V)[order].numpy() / 5000
-        ax.bar(range(1, len(order) + 1), share, color=plots.BLUE)
-        ax.set(title=f"τ = {temperature:g}" + (f", top {k}" if k else ""), xlabel="rank")
-    axes[0].set_ylabel("share of 5,000 draws")
-    plots.show(fig, alt="Low temperature favours the best ranks, high evens out, top 3 cuts off.")
+    frequent = np.bincount(train_ids).argmax()
+    follow = np.bincount(train_ids[1:][train_ids[:-1] == frequent], None, V)
+    logits = torch.tensor(np.log(follow + 0.1)).expand(5000, V)  # of what comes after it
+    best = logits[0].argsort(descending=True)[:20]
+    draws = {f"τ = {t:g}": sample(logits, t) for t in (0.5, 1.0, 2.0)}
+    draws["τ = 1, top 3"] = sample(logits, 1.0, 3)
+    plots.show(
+        figures.shares(draws, best),
+        alt="Low temperature favours the best ranks, high evens out, top 3 cuts off.",
+    )
+    different = {name: len(ids.unique()) for name, ids in draws.items()}
+    print(", ".join(f"{name}: {count} different characters" for name, count in different.items()))
+    wilder = "2" if different["τ = 2"] > different["τ = 0.5"] else "0.5"
+    check.measured("the wilder temperature", wilder)
 
 # %% [markdown]
-# What follows the most frequent character of your text, drawn by *your* function; rank 1 is its most
-# frequent follower. A low temperature sharpens, a high one flattens, and top-k cuts the tail off.
+# *What follows the most frequent character of your text, 5,000 times drawn by your function; rank 1 is
+# its most frequent follower.* A low temperature sharpens, a high one flattens, and top-k cuts the tail off.
 
 # %% [markdown]
 # ## 7 · Back through some of the time
@@ -513,11 +531,9 @@ with check.needs("sample"):
 # $$g \leftarrow g \cdot \min(1, \text{limit}/\|g\|)$$
 
 # %% [markdown]
-# ### Exercise 6 · One step through time — 2 points, 20 minutes, ●●○
+# ### Exercise 6 · One step through time — 2 points, 30 minutes, ●●○
 # `model(x, state)` returns scores (B, T, V) and the state after x, `(h, c)`. The loss is the mean
 # cross-entropy over all B·T characters, in **nats**: with the natural logarithm, as PyTorch has it.
-#
-# **Predict first:** what happens at the *second* step if nobody detached at the first?
 #
 # <details><summary>Hint 1</summary>Forward, loss, clear old gradients, backward, clip, step: what has
 # to come before what?</details>
@@ -526,19 +542,25 @@ with check.needs("sample"):
 # <code>flatten(0, 1)</code> puts rows one after another. <code>nn.utils.clip_grad_norm_</code> does
 # the clipping.</details>
 #
-# <details><summary>Hint 3</summary>A loss that is kept as a tensor keeps its graph alive:
-# <code>.item()</code> makes a number of it.</details>
+# <details><summary>Hint 3</summary>A loss that is kept as a tensor keeps its graph alive; a plain
+# number does not.</details>
+
+# %%
+# A guess: nobody detached at the first step. What happens at the second one's backward?
+check.predict(
+    "without detach, the second backward", "", "nothing special", "an error", "no learning"
+)
 
 
 # %% nbgrader={"grade_id": "bptt_step_code", "solution": true}
 def bptt_step(
     model: nn.Module,
-    state: tuple[Tensor, Tensor] | None,
+    state: State | None,
     x: Tensor,
     y: Tensor,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     clip: float = 1.0,
-) -> tuple[float, tuple[Tensor, Tensor]]:
+) -> tuple[float, State]:
     """Train the model on one chunk; returns the loss in nats, a float, and the state to go on with.
 
     state: (h, c), or None at the beginning of a text; x, y: (B, T) int64; clip: the length that all
@@ -558,21 +580,45 @@ def bptt_step(
 # %% nbgrader={"grade_id": "bptt_step", "grade": true, "points": 2}
 check("bptt_step")
 
+# %%
+tiny, carried, outcome = nn.LSTM(4, 4), None, "nothing special"
+for number in (1, 2):
+    out, carried = tiny(torch.randn(6, 1, 4), carried)  # as it is, with its history
+    try:
+        out.sum().backward()
+    except RuntimeError as error:
+        outcome = "an error"
+        print(f"step {number}: {str(error)[:75]} …")
+check.measured("without detach, the second backward", outcome)
+
 # %% [markdown]
+# Backward frees the graph that it went through. The second one reaches into the first chunk's, which
+# is gone by then.
+#
 # ## 8 · It learns to write
 # The network: an **embedding** (a learned vector for each character), two LSTM layers, and a linear
 # layer that makes scores of the sum of both layers' outputs. Everything around it is yours:
-# vocabulary, batches, step and sampling. (Without `detach` the second step would fail: its backward
-# reaches into the first chunk's graph, which is gone by then.)
-#
-# While it trains: bits per character on training and held-out text, the controls, the time left, and
-# what it writes. Stop it whenever you like (the stop button): it keeps its best weights, and
-# `resume=True` goes on.
+# vocabulary, batches, step and sampling. The layers can run on your `lstm_step`, too; `nn.LSTM` has
+# the same weights, and its loop is compiled (section 10). First some steps with each:
 
 # %%
 model = text_training.CharLSTM(V, sizes.units).to(device)
-print(model)
 print(f"{sum(p.numel() for p in model.parameters()):,} weights on {device}")
+with check.needs("lstm_step", "bptt_step", "stream_batches"):
+    some = torch.from_numpy(train_ids[:20_000].astype(np.int64)).to(device)
+    for name, cell in (("your lstm_step", lstm_step), ("nn.LSTM", None)):
+        first = text_training.CharLSTM(V, sizes.units, cell=cell).to(device)
+        first.load_state_dict(model.state_dict())
+        optimizer, state, losses = torch.optim.Adam(first.parameters(), 0.003), None, []
+        for x, y in list(stream_batches(some, 16, 16))[:40]:
+            loss, state = bptt_step(first, state, x, y, optimizer)
+            losses.append(loss / np.log(2))
+        print(f"{name:>14}: {losses[0]:.3f} bits, after {len(losses)} steps {losses[-1]:.3f}")
+
+# %% [markdown]
+# Now the long training. It shows bits per character on training and held-out text, the controls, the
+# time left, and what it writes. Stop it whenever you like (the stop button): it keeps its best
+# weights, and `resume=True` goes on.
 
 # %%
 folder = Path(tempfile.mkdtemp(prefix="char_rnn-"))
@@ -584,28 +630,34 @@ floors = {
 }
 
 
+# %%
 def cosine(step: int, steps: int) -> float:
     """The learning rate's factor: a short warm-up, then half a cosine down to 0."""
     return min(1, (step + 1) / 30) * 0.5 * (1 + np.cos(np.pi * step / steps))
 
 
-def write(length: int, temperature: float = 0.8, top_k: int | None = None) -> str:
-    """What the model writes after the first 60 characters of the held-out text."""
+def write(
+    length: int, temperature: float = 0.8, top_k: int | None = None, by: nn.Module | None = None
+) -> str:
+    """What a network, the trained one if none is given, writes after 60 held-out characters."""
+    vocabulary = Vocabulary(corpus.text)
     prompt = vocabulary.encode(corpus.held_out[:60]).to(device)
-    ids = text_training.generate(model, prompt, length, lambda s: sample(s, temperature, top_k))
-    return vocabulary.decode(torch.tensor(list(ids)))
+    choose = lambda scores: sample(scores, temperature, top_k)  # noqa: E731
+    return vocabulary.decode(
+        torch.tensor(list(text_training.generate(by or model, prompt, length, choose)))
+    )
 
 
 # %% tags=["headline"]
 history = None
 with check.needs("Vocabulary", "stream_batches", "sample", "bptt_step"):
     vocabulary = Vocabulary(corpus.text)
-    ids, unseen = (vocabulary.encode(t).to(device) for t in (corpus.train, corpus.held_out))
+    seen, unseen = (vocabulary.encode(t).to(device) for t in (corpus.train, corpus.held_out))
     history = text_training.train(
         model,
         torch.optim.Adam(model.parameters(), lr=sizes.rate),
         bptt_step,
-        lambda: stream_batches(ids, sizes.streams, sizes.length),
+        lambda: stream_batches(seen, sizes.streams, sizes.length),
         unseen[:30_000],
         steps=sizes.steps,
         style=corpus.name,
@@ -616,23 +668,35 @@ with check.needs("Vocabulary", "stream_batches", "sample", "bptt_step"):
         write=lambda: write(200),
         controls={"unigram": unigram, "bigram": bigram},
     )
-    bits = text_training.held_out_bits(model, unseen)
+
+# %%
+if history is not None:
+    bits_of_all = text_training.held_out_bits(model, unseen)
     floor = floors.get((corpus.name, sizes.scale))
     target = f"target {floor}" if floor else "no target for this text and scale"
     print(
-        f"{corpus.name}: {bits:.2f} bits per character on held-out text after"
+        f"{corpus.name}: {bits_of_all:.2f} bits per character on held-out text after"
         f" {history.seen[-1]:,} characters, {history.seconds:.0f} s ({target})"
     )
+    print(f"on its first {min(30_000, len(unseen)):,} characters, the curve's: {history.best:.2f}")
 
 # %% [markdown]
-# The controls are the dotted lines: what counting alone achieves. Beneath the unigram line the network
+# *The controls are the dotted lines: what counting alone achieves.* The curve is measured on the
+# beginning of the held-out text, to be quick, so that its last point may differ from the figure for
+# all of it. Beneath the unigram line the network
 # knows more than frequencies, beneath the bigram line more than pairs. What it wrote on the way:
 
 # %%
 if history is not None:
     for seen, written in history.samples[:: max(1, len(history.samples) // 4)]:
         print(f"--- after {seen:,} characters\n{written}\n")
-    print(f"--- its best weights, a longer page\n{write(700)}")
+
+# %%
+if history is not None:
+    with check.needs("lstm_step"):
+        yours = text_training.CharLSTM(V, sizes.units, cell=lstm_step).to(device)
+        yours.load_state_dict(model.state_dict())
+        print(f"--- the trained weights in your lstm_step, a longer page\n{write(700, by=yours)}")
 
 # %% [markdown]
 # First noise, then the right letters, then lengths of words, words, lines, and some grammar. Longer
@@ -646,7 +710,7 @@ if history is not None:
 if history is not None:
     saved = folder / "char_rnn.pt"
     bits = text_training.load_weights(model, saved, vocabulary.characters, corpus.name)
-    print(f"loaded: {bits:.2f} bits per character")
+    print(f"loaded: {bits:.2f} bits per character, the curve's best")
     try:
         text_training.load_weights(model, saved, vocabulary.characters + "☃", "winter")
     except text_training.CheckpointError as refusal:
@@ -662,7 +726,7 @@ if history is not None:
 # a real text; entropy needs none. A well-trained network is about as surprised as it expects to be.
 
 # %% [markdown]
-# ### Exercise 7 · Bits per character — 1 point, 15 minutes, ●●○
+# ### Exercise 7 · Bits per character — 1 point, 20 minutes, ●●○
 # From scores, as the network gives them, for any number of characters. The check comes after the
 # picture below, with a question about it.
 #
@@ -697,43 +761,43 @@ def bits_per_character(scores: Tensor, y: Tensor) -> float:
 
 
 # %%
-with torch.no_grad():
-    y = torch.from_numpy(held_ids[1:4001].astype(np.int64))
-    if history is not None:
-        scores = model(torch.from_numpy(held_ids[None, :4000].astype(np.int64)).to(device))[0][0]
-        scores = scores.cpu()
-    else:  # without a trained network: what a bigram model says
-        pairs = np.zeros((V, V), np.float32) + 0.1
-        np.add.at(pairs, (train_ids[:-1], train_ids[1:]), 1)
-        scores = torch.from_numpy(pairs).log()[held_ids[:4000]]
+count = min(30_000, 20_000_000 // V, len(held_ids) - 1)
+some_held = torch.from_numpy(held_ids[: count + 1].astype(np.int64))
+if history is not None:
+    held_scores, came = text_training.held_out_scores(model, some_held.to(device))
+    held_scores, came = held_scores.cpu(), came.cpu()
+else:  # without a trained network: what a bigram model says
+    pairs_seen = np.zeros((V, V), np.float32) + 0.1
+    np.add.at(pairs_seen, (train_ids[:-1], train_ids[1:]), 1)
+    held_scores, came = torch.from_numpy(pairs_seen).log()[some_held[:-1]], some_held[1:]
+print(f"scores for {len(came):,} characters, from the beginning of the held-out text")
 
 # %%
 temperatures = np.array([0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5])
 with check.needs("bits_per_character"):
-    entropies, bits = [], []
+    entropies, surprises = [], []
     for temperature in temperatures:
-        log_p = torch.log_softmax(scores / temperature, dim=1)
+        log_p = torch.log_softmax(held_scores / temperature, dim=1)
         entropies.append(-(log_p.exp() * log_p).sum(dim=1).mean().item() / np.log(2))
-        bits.append(bits_per_character(scores / temperature, y))
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
-    ax.set(xscale="log", ylim=(0, 2 * np.log2(V)))
-    curves = {"bits per character": bits, "entropy": entropies}
-    plots.curves(ax, curves, "temperature", "bits", x=temperatures)
-    ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
+        surprises.append(bits_per_character(held_scores / temperature, came))
+    curves = {"bits per character": surprises, "entropy": entropies}
+    fig = figures.by_temperature(temperatures, curves, 2 * np.log2(V))
     plots.show(fig, alt="Entropy rises with temperature; surprise at real text is lowest near 1.")
     print("temperature   entropy   bits per character")
-    for temperature, entropy, surprise in zip(temperatures, entropies, bits, strict=True):
+    for temperature, entropy, surprise in zip(temperatures, entropies, surprises, strict=True):
         print(f"{temperature:11g}{entropy:10.2f}{surprise:21.2f}")
 
 # %% [markdown]
-# Entropy only rises. But the surprise at *real* text has a lowest point close to temperature 1: below,
+# *Both in bits, over the temperature.* Entropy only rises. But the surprise at *real* text has a lowest point close to temperature 1: below,
 # the model is too sure of itself, and pays for each character that it held impossible; above, it
 # claims to know less than it does.
 #
-# Why is 1 the place? Put the letter into `why_one`. `"a"` At 1 the entropy is largest. `"b"` Training
-# lowered just this surprise, at temperature 1: the scores have the scale that suits the text. `"c"`
-# Probabilities sum to 1 only at temperature 1. `"d"` At 1 the model always writes the best
-# character.
+# Why is 1 the place? Put the letter into `why_one`.
+#
+# - `"a"` At 1 the entropy is at its largest.
+# - `"b"` At 1 the training lowered this number.
+# - `"c"` At 1 alone probabilities sum to 1.
+# - `"d"` At 1 the best character is always written.
 
 # %% nbgrader={"grade_id": "bits_per_character_why", "solution": true}
 why_one = None  # "a", "b", "c" or "d"
@@ -760,18 +824,18 @@ if history is not None:
 # at once before it starts. Same weights, forward and backward.
 
 # %%
-batch, steps, units = 16, 64, sizes.units
-layer, cell = nn.LSTM(units, units).to(device), nn.LSTMCell(units, units).to(device)
-cell.load_state_dict({n.removesuffix("_l0"): p for n, p in layer.state_dict().items()})
-inputs, zero = (torch.randn(n, batch, units, device=device) for n in (steps, 1))
-zero = torch.zeros_like(zero[0])
+units = sizes.units
+fused, one_step = nn.LSTM(units, units).to(device), nn.LSTMCell(units, units).to(device)
+one_step.load_state_dict({n.removesuffix("_l0"): p for n, p in fused.state_dict().items()})
+chunk = torch.randn(64, 16, units, device=device)  # (T, B, D)
+zero = torch.zeros(16, units, device=device)
 
 
 # %%
 def your_loop() -> Tensor:
     h, c, out = zero, zero, []
-    W, U, b = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0 + layer.bias_hh_l0
-    for x in inputs:
+    W, U, b = fused.weight_ih_l0, fused.weight_hh_l0, fused.bias_ih_l0 + fused.bias_hh_l0
+    for x in chunk:
         h, c = lstm_step(x, h, c, W, U, b)
         out.append(h)
     return torch.stack(out)
@@ -779,8 +843,8 @@ def your_loop() -> Tensor:
 
 def cell_loop() -> Tensor:
     state, out = (zero, zero), []
-    for x in inputs:
-        state = cell(x, state)
+    for x in chunk:
+        state = one_step(x, state)
         out.append(state[0])
     return torch.stack(out)
 
@@ -800,30 +864,27 @@ def milliseconds(run: Callable[[], Tensor], times: int = 12) -> float:
 
 # %%
 with check.needs("lstm_step"):
-    ways = {"your loop": your_loop, "nn.LSTMCell": cell_loop, "nn.LSTM": lambda: layer(inputs)[0]}
-    error = max((way() - layer(inputs)[0]).abs().max().item() for way in ways.values())
+    ways = {"your loop": your_loop, "nn.LSTMCell": cell_loop, "nn.LSTM": lambda: fused(chunk)[0]}
+    error = max((way() - fused(chunk)[0]).abs().max().item() for way in ways.values())
     times = {name: milliseconds(way) for name, way in ways.items()}
-    fig, ax = plt.subplots(figsize=(6.4, 2.2))
-    bars = ax.barh(list(times), list(times.values()), color=plots.BLUE)
-    ax.bar_label(
-        bars, [f"{t:.1f} ms   {t / times['nn.LSTM']:.1f}×" for t in times.values()], padding=4
-    )
-    ax.set(xlabel="milliseconds, forward and backward", xlim=(0, 1.35 * max(times.values())))
-    ax.invert_yaxis()
-    plots.show(fig, alt="Times of three LSTMs: both Python loops take longer than nn.LSTM.")
+    fig = figures.times(times, "nn.LSTM")
+    plots.show(fig, alt="Times of three LSTMs, forward and backward, over 64 characters.")
     print(f"on {device}; the three agree to {error:.0e}")
 
 # %% [markdown]
-# The arithmetic is the same. What differs is how it is cut up: each small operation has to be started,
+# *The median of twelve passes; beside each, how many times `nn.LSTM`'s it is.* The arithmetic is the
+# same. What differs is how it is cut up: each small operation has to be started,
 # and leaves a node for backward; one large product uses the machine better than many small ones. On
-# a GPU, where starting an operation costs more than these do, the gap is wider. In 2016 that was
-# news: cuDNN 5 made the recurrent layers of Torch's char-rnn 5.9 times as fast
+# a GPU, where starting an operation costs more than these do, the gap is wider. (A machine that is
+# busy with other work can turn the order round: run the cell again.)
+
+# %% [markdown]
+# In 2016 that was news: cuDNN 5 made the recurrent layers of Torch's char-rnn 5.9 times as fast
 # ([NVIDIA](https://developer.nvidia.com/cudnn-whatsnew) says "up to 6×"; Appleyard and others,
 # [arXiv:1604.01946](https://arxiv.org/abs/1604.01946), tell how: fuse the gates, multiply all inputs
 # at once, overlap the layers).
 #
-# What no one can do is start step 65 before step 64. Attention (lab 10) gives up the state to be rid
-# of that.
+# What no one can do is start step 65 before step 64. Attention gives up the state to be rid of that.
 
 # %% [markdown]
 # ## 11 · What does a unit look for?
@@ -831,13 +892,14 @@ with check.needs("lstm_step"):
 # and others (2015) found some that one can read: one counts along the line, one is on inside quotes.
 
 # %%
-page = corpus.held_out[:3000]
+cut = min(3000, 3 * len(corpus.held_out) // 4)
+page, other = corpus.held_out[:cut], corpus.held_out[cut : cut + 400]
 if history is not None:
-    cells = memory_cells.record(model, vocabulary.encode(page).to(device))  # (N, layers · units)
-    print(f"{cells.shape[1]} cells over {cells.shape[0]:,} characters")
+    recorded = memory_cells.record(model, vocabulary.encode(page).to(device))  # (N, layers · units)
+    print(f"{recorded.shape[1]} cells over {recorded.shape[0]:,} characters")
     found = {}
     for name, feature in memory_cells.FEATURES.items():
-        ranked = memory_cells.rank(cells, feature(page))
+        ranked = memory_cells.rank(recorded, feature(page))
         if ranked:
             found[name] = ranked[0]
             print(f"{name:<28} cell {ranked[0][0]:>3}, correlation {ranked[0][1]:+.2f}")
@@ -850,20 +912,17 @@ if history is not None:
 # %%
 if history is not None and found:
     name, (unit, correlation) = max(found.items(), key=lambda one: abs(one[1][1]))
-    other = corpus.held_out[3000:3400]
     values = memory_cells.record(model, vocabulary.encode(other).to(device))[:, unit]
-    again = np.corrcoef(values, memory_cells.FEATURES[name](other))[0, 1]
-    fig, (top, bottom) = plt.subplots(2, 1, figsize=(9, 3.6), sharex=True)
-    top.plot(values, color=plots.BLUE)
-    top.set(ylabel=f"cell {unit}")
-    bottom.plot(memory_cells.FEATURES[name](other), color=plots.VERMILLION, linestyle="--")
-    bottom.set(ylabel=name.replace(" ", "\n", 1), xlabel="character")
-    plots.show(fig, alt=f"Cell {unit} over 400 characters, and below it: {name}.")
-    print(f"cell {unit} and {name}: correlation {again:+.2f} on these 400 characters")
+    wanted = memory_cells.FEATURES[name](other)
+    fig = figures.cell_and_feature(values, wanted, unit, name)
+    plots.show(fig, alt=f"Cell {unit} over {len(other)} characters, and below it: {name}.")
+    again = dict(memory_cells.rank(values[:, None], wanted)).get(0)
+    said = "it never changes there" if again is None else f"correlation {again:+.2f}"
+    print(f"cell {unit} and {name}: {said} on these {len(other)} characters")
     memory_cells.show(other, values)
 
 # %% [markdown]
-# Above: the cell, and the feature it follows. Below: the text itself; dark is a low value, light a high
+# *Above: the cell, and the feature it follows.* Below: the text itself; dark is a low value, light a high
 # one, and what is above the cell's mean is underlined. Choose your own: any `cell` from 0 up, or a
 # feature that you write. Does one know that a question is being asked? That a name is near?
 
@@ -875,7 +934,7 @@ def my_feature(page: str) -> np.ndarray:
 
 
 if history is not None:
-    for unit, correlation in memory_cells.rank(cells, my_feature(page))[:3]:
+    for unit, correlation in memory_cells.rank(recorded, my_feature(page))[:3]:
         print(f"cell {unit}: {correlation:+.2f}")
 
 # %% [markdown]
@@ -886,22 +945,24 @@ if history is not None:
 #   than a Latin one: compare bits per *byte* of UTF-8, too.)
 # - `scale = "cpu"`: some minutes. Stop it in the middle; go on with `resume=True`.
 # - Give `write` another prompt. What does it do with one in another language?
+
+# %% [markdown]
 # - In `stream_batches`, shuffle the batches of a pass. What is the carried state worth, in bits?
 # - A `length` of 8, with as many more `steps` as keep the number of characters.
+# - The long training from your own cell: `CharLSTM(V, sizes.units, cell=lstm_step)`.
 # - 512 `units` and a `rate` of 0.003. Does held-out text stop gaining while training text goes on?
 
 # %%
 with check.needs("bptt_step", "stream_batches", "Vocabulary"):
-    vocabulary = Vocabulary(corpus.text)
+    encode = Vocabulary(corpus.text).encode
     for length in (8, 32):
         torch.manual_seed(0)
         small = text_training.CharLSTM(V, units=32, layers=1).to(device)
         optimizer, state, losses = torch.optim.Adam(small.parameters(), lr=0.01), None, []
-        some = vocabulary.encode(corpus.train[:40_000]).to(device)
-        for x, y in stream_batches(some, 16, length):
+        for x, y in stream_batches(encode(corpus.train[:40_000]).to(device), 16, length):
             loss, state = bptt_step(small, state, x, y, optimizer)
             losses.append(loss)
-        bits = text_training.held_out_bits(small, vocabulary.encode(page).to(device))
+        bits = text_training.held_out_bits(small, encode(page).to(device))
         print(f"chunks of {length:>2}: {len(losses):>4} steps, {bits:.2f} bits per character")
 
 # %% [markdown]
@@ -921,12 +982,13 @@ with check.needs("bptt_step", "stream_batches", "Vocabulary"):
 # %%
 with check.needs("bits_per_character", "rnn_step"):
     s, y = torch.randn(6, 9, V), torch.randint(V, (6, 9))
-    theirs = F.cross_entropy(s.flatten(0, 1), y.flatten()).item() / np.log(2)
-    print(f"bits per character: yours {bits_per_character(s, y):.6f}, PyTorch's {theirs:.6f}")
-    cell = nn.RNNCell(5, 7)
+    nats = F.cross_entropy(s.flatten(0, 1), y.flatten()).item()
+    mine = bits_per_character(s, y)
+    print(f"bits per character: yours {mine:.6f}, PyTorch's {nats / np.log(2):.6f}")
+    rnn = nn.RNNCell(5, 7)
     x, h = torch.randn(3, 5), torch.randn(3, 7)
-    yours = rnn_step(x, h, cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)
-    print(f"recurrent step: difference {(yours - cell(x, h)).abs().max().item():.1e}")
+    mine = rnn_step(x, h, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih + rnn.bias_hh)
+    print(f"recurrent step: difference {(mine - rnn(x, h)).abs().max().item():.0e}")
 
 # %% [markdown]
 # ## 14 · Further
@@ -955,7 +1017,7 @@ with check.needs("bits_per_character", "rnn_step"):
 #   [10.1002/j.1538-7305.1951.tb01366.x](https://doi.org/10.1002/j.1538-7305.1951.tb01366.x): people
 #   guess letters; between 0.6 and 1.3 bits each.
 #
-# **Next:** in lab 10 sequences are heard and labelled, and a memory is looked into instead of carried.
+# **Next:** lab 12 trains one network on several processes at once.
 
 # %%
 progress()

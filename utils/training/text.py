@@ -34,6 +34,7 @@ State = tuple[Tensor, Tensor]
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 Step = Callable[[nn.Module, State | None, Tensor, Tensor, torch.optim.Optimizer], tuple[Any, State]]
 Choose = Callable[[Tensor], Tensor]
+Cell = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 FORMAT = "character model 1"
 
@@ -48,10 +49,20 @@ class CharLSTM(nn.Module):
     symbols: characters in the vocabulary, V. units: of each layer, H. inputs: of the embedding.
     All layers speak to the output, as in Graves (2013, arXiv:1308.0850); forget gates begin with a
     bias of 1 (Gers and others 2000), the matrices U orthogonal.
+    cell: (x, h, c, W, U, b) → (h, c), one step of a layer for a batch, in place of PyTorch's; the
+    weights, and their names, are the same.
     """
 
-    def __init__(self, symbols: int, units: int = 128, layers: int = 2, inputs: int = 32) -> None:
+    def __init__(
+        self,
+        symbols: int,
+        units: int = 128,
+        layers: int = 2,
+        inputs: int = 32,
+        cell: Cell | None = None,
+    ) -> None:
         super().__init__()
+        self.cell = cell
         widths = [inputs, *[units] * (layers - 1)]
         self.embedding = nn.Embedding(symbols, inputs)
         self.layers = nn.ModuleList(nn.LSTM(width, units, batch_first=True) for width in widths)
@@ -73,11 +84,25 @@ class CharLSTM(nn.Module):
         out, outs, after = self.embedding(x), [], []
         for n, layer in enumerate(self.layers):
             before = None if state is None else (state[0][n : n + 1], state[1][n : n + 1])
-            out, new = layer(out, before)
+            out, new = layer(out, before) if self.cell is None else self._steps(layer, out, before)
             outs.append(out)
             after.append(new)
         h, c = (torch.cat(parts) for parts in zip(*after, strict=True))
         return self.output(sum(outs)), (h, c)
+
+    def _steps(
+        self, layer: nn.Module, inputs: Tensor, before: State | None
+    ) -> tuple[Tensor, State]:
+        """What the layer does, step by step, with the cell that was given."""
+        assert self.cell is not None
+        W, U, b = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0 + layer.bias_hh_l0
+        zero = inputs.new_zeros(len(inputs), U.shape[1])
+        h, c = (zero, zero) if before is None else (before[0][0], before[1][0])
+        out = []
+        for x in inputs.unbind(1):
+            h, c = self.cell(x, h, c, W, U, b)
+            out.append(h)
+        return torch.stack(out, 1), (h[None], c[None])
 
 
 @torch.no_grad()
@@ -87,18 +112,40 @@ def held_out_bits(model: nn.Module, ids: Tensor, streams: int = 32, length: int 
     The text is read as so many parts side by side, each from its beginning to its end. Raises
     ValueError for a text of fewer than two characters.
     """
+    nats, count = 0.0, 0
+    for scores, right in _scored(model, ids, streams, length):
+        nats += F.cross_entropy(scores, right, reduction="sum").item()
+        count += len(right)
+    return nats / count / math.log(2)
+
+
+@torch.no_grad()
+def held_out_scores(
+    model: nn.Module, ids: Tensor, streams: int = 32, length: int = 256
+) -> tuple[Tensor, Tensor]:
+    """The scores (N, V) of the model on a text, and the ids (N,) that came.
+
+    Read as `held_out_bits` reads it, whose mean they have; in another order than the text's.
+    """
+    scores, right = zip(*_scored(model, ids, streams, length), strict=True)
+    return torch.cat(scores), torch.cat(right)
+
+
+def _scored(
+    model: nn.Module, ids: Tensor, streams: int, length: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Scores (M, V) and the ids (M,) that came, chunk by chunk."""
     streams = min(streams, len(ids) - 1)
     if streams < 1:
         raise ValueError("Bits per character need a text of at least two characters.")
     size = (len(ids) - 1) // streams
     x = ids[: streams * size].view(streams, size)
     y = ids[1 : streams * size + 1].view(streams, size)
-    nats, state = 0.0, None
+    state = None
     with evaluation_mode(model):
         for part, right in zip(x.split(length, 1), y.split(length, 1), strict=True):
             scores, state = model(part, state)
-            nats += F.cross_entropy(scores.flatten(0, 1), right.flatten(), reduction="sum").item()
-    return nats / (streams * size) / math.log(2)
+            yield scores.flatten(0, 1), right.flatten()
 
 
 @torch.no_grad()
