@@ -17,7 +17,6 @@ import math
 import time
 from collections.abc import Callable
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -29,7 +28,9 @@ from grading.check import checks, progress
 from utils import plots, settings, training
 from utils.data import digits
 from utils.device import best_device
+from utils.figures import convolution as figures
 
+# %%
 Array = NDArray[np.floating]
 check = checks("05_convolution")
 sizes = settings.choose(
@@ -74,18 +75,9 @@ small = train_briefly(small, 250)
 
 # %%
 filters, maps = (t.detach().cpu().numpy() for t in (layer.weight[:, 0], layer(test_x[:1])[0]))
-fig, axes = plt.subplots(2, 9, figsize=(9, 2.6))
-for ax in axes.flat:
-    ax.axis("off")
-axes[0, 0].imshow(data.test_x[0], cmap="gray_r")
-axes[0, 0].set_title("digit", loc="center", fontsize=10)
-for k in range(8):
-    for row, (name, picture) in enumerate((("filter", filters[k]), ("map", maps[k]))):
-        limit = abs(picture).max()
-        axes[row, k + 1].imshow(picture, cmap=plots.SIGNED, vmin=-limit, vmax=limit)
-        axes[row, k + 1].set_title(f"{name} {k}", loc="center", fontsize=10)
 plots.show(
-    fig, alt="A digit; eight 7×7 filters with dark and light sides; the digit as each sees it."
+    figures.filters_and_maps(data.test_x[0], filters, maps),
+    alt="A digit; eight 7×7 filters with dark and light sides; the digit as each sees it.",
 )
 
 # %% [markdown]
@@ -100,17 +92,30 @@ plots.show(
 #
 # **Not in this lab:** other networks than LeNet, batch normalisation and augmentation (lab 06), what
 # deeper layers see (lab 07).
-#
-# **You need** labs 02 and 04. 90 minutes. On a CPU all cells together compute for about a minute with
-# MNIST (`make data` fetches it), less with the small digits that come along; those are enlarged from
-# 8×8 to 28×28 pixels, so that every size in the lab holds.
+
+# %% [markdown]
+# **You need** labs 02 and 04, and NumPy's slices with a step, `reshape` and `transpose`. The exercises
+# take about 180 minutes together. On a CPU all cells together compute for about a minute and a half
+# with MNIST (`make data` fetches it), less with the small digits that come along; those are enlarged
+# from 8×8 to 28×28 pixels, so that every size in the lab holds.
 
 # %% [markdown]
 # ## 1 · An image is not a row of numbers
 # Below, a fully connected network is trained on the digits as they are and tested on digits moved to
-# the right. (MNIST's frame has an empty margin: up to 4 pixels no ink is lost.)
+# the right. Ink that leaves the frame is lost; how many digits lose some is printed, too.
 #
-# **Predict first.** How much of its accuracy is left at 4 pixels?
+# **Predict first.** How much of its accuracy is left at 4 pixels? Write your guess between the empty
+# quotes, and run the cell. Guesses in this lab are not marked; they are shown again beside what is
+# measured.
+
+# %%
+check.predict(
+    "what part of the accuracy is left at 4 pixels",
+    "",
+    "over two thirds",
+    "about a half",
+    "under one third",
+)
 
 
 # %%
@@ -120,20 +125,27 @@ def moved(x: Tensor, by: int) -> Tensor:
 
 
 def accuracy_by_shift(network: nn.Module) -> list[float]:
-    """The share of 2,000 test images read right when they are moved by 0, 1, …, 6 pixels."""
+    """The accuracy on 2,000 test images, moved by 0, 1, …, 6 pixels."""
     x, y = test_x[:2000], test_y[:2000]
     return [training.evaluate(network, moved(x, by), y).accuracy for by in range(7)]
 
 
+# %%
 torch.manual_seed(0)
 dense = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
 dense_by_shift = accuracy_by_shift(train_briefly(dense, 900))
 for by, accuracy in enumerate(dense_by_shift):
-    print(f"moved by {by}: {accuracy:6.1%} right")
+    loses_ink = (test_x[:2000, ..., 28 - by :] > 0).flatten(1).any(1).float().mean()
+    print(f"moved by {by}: {accuracy:6.1%} right, {loses_ink:5.1%} of the digits lose ink")
+left = dense_by_shift[4] / dense_by_shift[0]
+check.measured(
+    "what part of the accuracy is left at 4 pixels",
+    "over two thirds" if left > 2 / 3 else "about a half" if left > 1 / 3 else "under one third",
+)
 
 # %% [markdown]
-# Each pixel has weights of its own, so a stroke learnt in one place means nothing in the next. Two
-# ideas cure that:
+# The lost ink explains little of it: most digits are still whole. Each pixel has weights of its own,
+# so a stroke learnt in one place means nothing in the next. Two ideas cure that:
 #
 # - **Local:** a unit is connected to a small window of the image.
 # - **Shared weights:** all units of a **feature map** have the *same* weights, each at its own place.
@@ -153,34 +165,17 @@ for name, one in (("fully connected", each_its_own), ("six 5×5 filters", shared
 # next. **Padding** puts that many zeros on *both* sides, so that the filter can also be centred on
 # the edge. In the picture: hatched boxes are padding, each bar below is one place of the filter.
 
-
 # %%
-def draw_places(ax: plt.Axes, n: int, k: int, stride: int, padding: int) -> None:
-    for i in range(-padding, n + padding):
-        look = {"hatch": "////"} if not 0 <= i < n else {}
-        ax.add_patch(plt.Rectangle((i, 0), 0.92, 0.8, fc="white", ec=plots.INK, **look))
-    starts = range(-padding, n + padding - k + 1, stride)
-    for number, start in enumerate(starts):
-        y = -0.5 - 0.5 * number
-        ax.plot([start + 0.1, start + k - 0.2], [y, y], color=plots.BLUE, ls="-", lw=5)
-        ax.text(start + k, y, str(number), va="center", fontsize=10)
-    ax.set(
-        xlim=(-1.3, 9.3), ylim=(-4.2, 1), title=f"n {n}, k {k}, stride {stride}, padding {padding}"
-    )
-    ax.title.set_size(10)
-    ax.axis("off")
-
-
-fig, axes = plt.subplots(1, 3, figsize=(10, 2.6))
-for ax, case in zip(axes, ((7, 3, 1, 0), (7, 3, 2, 0), (8, 3, 2, 1)), strict=True):
-    draw_places(ax, *case)
-plots.show(fig, alt="Places of a filter of 3 on 7 or 8 pixels: 5, 3 and 4 of them.")
+plots.show(
+    figures.places([(7, 3, 1, 0), (7, 3, 2, 0), (8, 3, 2, 1)]),
+    alt="Places of a filter of 3 on 7 or 8 pixels: 5, 3 and 4 of them.",
+)
 
 # %% [markdown]
-# On the right, the last pixel of padding is never covered: where the stride leaves a rest, the rest is
-# not used.
+# On the right, the last pixel of padding is never covered: where the stride leaves a remainder, the
+# remainder is not used.
 #
-# ### Exercise 1 · Output size — 1 point, 10 minutes, ●○○
+# ### Exercise 1 · Output size — 1 point, 15 minutes, ●○○
 # By hand first:
 #
 # - `alexnet_size`: AlexNet's first filters have 11×11 pixels and slide over 227×227 with stride 4, without
@@ -220,8 +215,9 @@ check("output_size")
 # ## 3 · What it computes there
 # At each place: multiply filter and window pixel by pixel, sum, add the bias. A colour image has three
 # **channels**, the maps of one layer are the channels of the next, and a filter spans all of them. So
-# the sum runs over channels, too. The letters are cuDNN's:
-#
+# the sum runs over channels, too. The letters are those of cuDNN, NVIDIA's library for such layers:
+
+# %% [markdown]
 # | array | shape | |
 # |---|---|---|
 # | `x` | (N, C, H, W) | N images, C channels, H rows, W columns |
@@ -245,12 +241,14 @@ print("cross-correlation", np.correlate(signal, kernel, mode="valid"))
 print("convolution      ", np.convolve(signal, kernel, mode="valid"))
 
 # %% [markdown]
-# ### Exercise 2 · Convolution in loops — 1.5 points, 15 minutes, ●●○
+# ### Exercise 2 · Convolution in loops — 1.5 points, 25 minutes, ●●○
 # Go through the output, place by place. Slow is fine here; clear is better. (Exercises 2 to 6 are NumPy's:
-# library calls that convolve, unfold or pool for you, such as `F.conv2d`, are not allowed there.)
-#
-# **Predict first:** an image of ones, one filter of 3×3 ones, padding 1, no bias. What is in the
-# corner of the output, at an edge, in the middle? The cell after the check prints it.
+# library calls that convolve, unfold or pool for you, such as `F.conv2d`, are not allowed there, nor
+# are views that cut all windows out for you, `np.lib.stride_tricks`.)
+
+# %% [markdown]
+# **Predict first:** an image of ones, one filter of 3×3 ones, padding 1, no bias. What comes out in the
+# corner, at an edge, and in the middle? The first cell below the check measures it.
 #
 # <details><summary>Hint 1</summary><code>np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding,
 # padding)))</code> pads rows and columns, and leaves images and channels alone.</details>
@@ -258,6 +256,11 @@ print("convolution      ", np.convolve(signal, kernel, mode="valid"))
 # <details><summary>Hint 2</summary>The window of place (p, q) starts at row p·stride and column
 # q·stride. For one image and one filter it has the filter's shape (C, R, S), so that
 # <code>np.sum</code> of their product is the inner triple sum.</details>
+
+# %%
+check.predict(
+    "what is in the corner, at an edge, in the middle", "", "9, 9, 9", "4, 6, 9", "1, 3, 9"
+)
 
 
 # %% nbgrader={"grade_id": "conv2d_loops_code", "solution": true}
@@ -288,13 +291,18 @@ check("conv2d_loops")
 # %%
 with check.needs("conv2d_loops"):
     ones = np.ones((1, 1, 4, 5))
-    print(conv2d_loops(ones, np.ones((1, 1, 3, 3)), np.zeros(1), padding=1)[0, 0])
+    y = conv2d_loops(ones, np.ones((1, 1, 3, 3)), np.zeros(1), padding=1)[0, 0]
+    print(y)
+    found = ", ".join(f"{value:g}" for value in (y[0, 0], y[0, 1], y[1, 1]))
+    check.measured("what is in the corner, at an edge, in the middle", found)
 
-    edge = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])  # Sobel's, of 1968
-    point = np.array([[0, -1.0, 0], [-1, 4, -1], [0, -1, 0]])
-    w = np.stack([edge, edge.T, point, np.full((3, 3), 2 / 3)])[:, None]
+# %%
+edge = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])  # Sobel's, of 1968
+point = np.array([[0, -1.0, 0], [-1, 4, -1], [0, -1, 0]])
+by_hand = np.stack([edge, edge.T, point, np.full((3, 3), 2 / 3)])[:, None]
+with check.needs("conv2d_loops"):
     digit = test_x[:1].cpu().numpy()
-    maps = conv2d_loops(digit, w, np.zeros(4), padding=1)[0]
+    maps = conv2d_loops(digit, by_hand, np.zeros(4), padding=1)[0]
     names = ("digit", "right sides", "bottom sides", "outline", "blur")
     pictures = np.concatenate([4 * digit[0], maps])
     plots.show(
@@ -303,8 +311,9 @@ with check.needs("conv2d_loops"):
     )
 
 # %% [markdown]
-# The printed array first: 9 in the middle, 6 along an edge, 4 in a corner. Padding with zeros makes the
-# edge of a feature map weaker, which tells a network where the edge is.
+# The printed array first: nine ones lie under the filter in the middle, fewer at an edge, where it hangs
+# over zeros. Padding with zeros makes the edge of a feature map weaker, which tells a network where
+# the edge is.
 #
 # In the picture, the second image is positive (light) where ink ends to the right and negative where it
 # begins. People designed such filters for decades. LeNet learns them.
@@ -317,8 +326,18 @@ with check.needs("conv2d_loops"):
 # **Predict first.** With stride 2, does the map move along when the image moves by one pixel? By two?
 
 # %%
+check.predict(
+    "by which moves of the image does a map of stride 2 move along",
+    "",
+    "1 and 2",
+    "1 alone",
+    "2 alone",
+    "neither",
+)
+
+# %%
 torch.manual_seed(0)
-w = torch.randn(1, 1, 5, 5, device=device)
+w, along = torch.randn(1, 1, 5, 5, device=device), []
 for stride, by in ((1, 1), (1, 3), (2, 2), (2, 1)):
     after = F.conv2d(moved(test_x[:100], by), w, stride=stride, padding=2)
     before = F.conv2d(test_x[:100], w, stride=stride, padding=2)
@@ -328,6 +347,9 @@ for stride, by in ((1, 1), (1, 3), (2, 2), (2, 1)):
         f"stride {stride}, image moved by {by}: the map moved by {best} differs"
         f" by {errors[best]:.1e} at most"
     )
+    along += [str(by)] if stride == 2 and errors[best] < 1e-3 else []
+answer = f"{along[0]} alone" if len(along) == 1 else "1 and 2" if along else "neither"
+check.measured("by which moves of the image does a map of stride 2 move along", answer)
 
 # %% [markdown]
 # Three agree to the last digit (on a GPU, up to rounding). With stride 2 a move by one pixel falls
@@ -344,13 +366,14 @@ for stride, by in ((1, 1), (1, 3), (2, 2), (2, 1)):
 # 2006; Caffe's convolution was this).
 
 # %% [markdown]
-# ### Exercise 3 · im2col — 1.25 points, 15 minutes, ●●○
+# ### Exercise 3 · im2col — 1.25 points, 25 minutes, ●●○
 # Column number p·Q + q holds the window at place (p, q), its values in the order (C, R, S): that is how
 # `reshape` flattens a filter, too.
 #
-# **Predict first:** the columns of LeNet's first layer (5×5 filter, stride 1, padding 2) take how many
-# times the image's memory? Put the number into `im2col_growth`.
-#
+# By hand: the columns of LeNet's first layer (5×5 filter, stride 1, padding 2) take how many times the
+# image's memory? Put the number into `im2col_growth`.
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Fill an array of shape (N, C, R, S, P, Q), and reshape it at the
 # end. Along which pair of axes is it shortest to loop?</details>
 #
@@ -391,31 +414,38 @@ check("im2col")
 
 # %%
 with check.needs("im2col"):
-    small = np.arange(1.0, 13).reshape(1, 1, 3, 4)
-    columns = im2col(small, (2, 2))
-    fig, axes = plt.subplots(1, 2, figsize=(8, 2.8), width_ratios=(4, 6))
-    for ax, table in zip(axes, (small[0, 0], columns[0]), strict=True):
-        ax.imshow(table, cmap="Blues", vmin=0, vmax=24)
-        for (i, j), value in np.ndenumerate(table):
-            ax.text(j, i, f"{value:g}", ha="center", va="center")
-        ax.grid(False)
-    axes[0].set(title="x: (3, 4)", xlabel="column", ylabel="row", yticks=range(3))
-    axes[1].set(title="columns: (4, 6)", xlabel="place p·Q + q", ylabel="weight r·S + s")
-    plots.show(fig, alt="A 3×4 image and its six 2×2 windows as columns of a 4×6 matrix.")
+    numbered = np.arange(1.0, 13).reshape(1, 1, 3, 4)
+    columns = im2col(numbered, (2, 2))[0]
+    figures.show_steps(
+        figures.windows_to_columns(numbered[0, 0], columns, (2, 2)),
+        label="place",
+        alt="A 3×4 image and its six 2×2 windows, which become the columns of a 4×6 matrix.",
+    )
 
 # %% [markdown]
-# Read a column downwards: a window. Read a row: everything that one weight meets. Inner pixels are
-# there four times.
-#
-# ### Exercise 4 · Convolution as a matrix product — 0.75 points, 10 minutes, ●●○
-# The same function as in exercise 2, without a loop and without calling it. (Until your `im2col` passes,
-# you may call the library's `unfold` below instead.)
+# Move the slider (or focus it and press the arrow keys): each window becomes a column. Read a column
+# downwards: a window. Read a row: everything that one weight meets. Inner pixels are there four times.
+
+# %% [markdown]
+# ### Exercise 4 · Convolution as a matrix product — 0.75 points, 15 minutes, ●●○
+# The same function as in exercise 2, as one matrix product (for each image, if you like) and without
+# `conv2d_loops`. The check sees values only; that the way is another, the clock shows below. (Until
+# your `im2col` passes, you may call the library's `unfold` instead.)
+
+# %% [markdown]
+# **Predict first:** a layer like LeNet's second (6 channels of 14×14, 16 filters of 5×5), 16 images,
+# one core each. How many times as fast as your loops is the matrix product?
 #
 # <details><summary>Hint 1</summary>The filters as a matrix: <code>w.reshape(K, -1)</code>, (K, C·R·S).
 # <code>@</code> of it with (N, C·R·S, P·Q) is done for each image.</details>
 #
 # <details><summary>Hint 2</summary>The bias has to stand in the axis of K: the shape (K, 1)
 # broadcasts against (N, K, P·Q).</details>
+
+# %%
+check.predict(
+    "how many times as fast is the matrix product", "", "about 3", "about 30", "about 300"
+)
 
 
 # %%
@@ -445,10 +475,6 @@ def conv2d(x: Array, w: Array, b: Array, stride: int = 1, padding: int = 0) -> A
 # %% nbgrader={"grade_id": "conv2d", "grade": true, "points": 0.75}
 check("conv2d")
 
-# %% [markdown]
-# **Predict first:** a layer like LeNet's second (6 channels of 14×14, 16 filters of 5×5), 16 images,
-# one core each. By what factor do the matrix product and the library beat your loops?
-
 
 # %%
 def seconds(run: Callable[[], object], tries: int) -> float:
@@ -468,22 +494,23 @@ with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
     x, w, b = (rng.normal(size=n).astype("f") for n in ((16, 6, 14, 14), (16, 6, 5, 5), 16))
     tensors = [torch.from_numpy(array) for array in (x, w, b)]
     taken = {
-        "your loops": seconds(lambda: conv2d_loops(x, w, b), 1),
+        "your loops": seconds(lambda: conv2d_loops(x, w, b), 2),
         "your matrix product": seconds(lambda: conv2d(x, w, b), 20),
         "F.conv2d": seconds(lambda: F.conv2d(*tensors), 20),
     }
     torch.set_num_threads(threads)
-    fig, ax = plt.subplots(figsize=(7, 2.2))
-    bars = ax.barh(list(taken), [1000 * s for s in taken.values()], color=plots.BLUE)
-    ax.bar_label(bars, fmt="%.3g ms", padding=4)
-    ax.set(xscale="log", xlabel="milliseconds (logarithmic)", xlim=(0.01, None))
-    ax.invert_yaxis()
-    ax.margins(x=0.25)
-    plots.show(fig, alt="Time of the loops, the matrix product and the library, on a log axis.")
+    loops, product, _ = taken.values()
+    near = min((10, 100, 1000), key=lambda factor: abs(math.log(loops / product / factor)))
+    print(f"matrix product {loops / product:.0f} times as fast as the loops")
+    check.measured("how many times as fast is the matrix product", f"about {near}")
+    plots.show(
+        figures.times(taken),
+        alt="Time of the loops, the matrix product and the library, on a log axis.",
+    )
 
 # %% [markdown]
-# The same multiplications each time; what differs is how well the processor is fed. (Nothing here is
-# graded.)
+# The same multiplications each time; what differs is how well the processor is fed. If your two bars
+# are alike, your `conv2d` still goes from place to place.
 #
 # ## 6 · Backward
 # From the layer above comes `dy: (N, K, P, Q)`, the gradient of the loss in `y`. Backwards, each number
@@ -503,11 +530,14 @@ with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
 # added back into an image, **col2im**.
 
 # %% [markdown]
-# ### Exercise 5 · Convolution, backward — 2 points, 25 minutes, ●●●
-# `dy` already holds the 1/N of the mean loss: nothing here divides by N.
+# ### Exercise 5 · Convolution, backward — 2 points, 40 minutes, ●●●
+# `dy` already holds the 1/N of the mean loss: nothing here divides by N. (Until your `im2col` passes,
+# `unfold` stands in for it here, too.)
 #
-# **Predict first:** stride 2, no padding, 3×3 filters, 8 rows. Which row of `dx` is all zeros?
-#
+# **Predict first:** stride 2, no padding, 3×3 filters, 8 rows, and no number in `dy` is 0. Which row of
+# `dx` is all zeros?
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Give the columns' gradients the shape (N, C, R, S, P, Q). Then go the
 # way of <code>im2col</code> backwards: the same slices, with <code>+=</code> on an image of zeros where
 # <code>im2col</code> had <code>=</code>.</details>
@@ -518,6 +548,9 @@ with check.needs("conv2d_loops", "conv2d"), threadpool_limits(1):
 #
 # <details><summary>Hint 3</summary>For the sum over images: <code>(A @ B).sum(axis=0)</code>, with the
 # last two axes of B swapped by <code>B.transpose(0, 2, 1)</code>.</details>
+
+# %%
+check.predict("which row of dx is all zeros", "", "row 0", "row 3", "row 7", "none")
 
 
 # %% nbgrader={"grade_id": "conv2d_backward_code", "solution": true}
@@ -547,27 +580,51 @@ def conv2d_backward(
 # %% nbgrader={"grade_id": "conv2d_backward", "grade": true, "points": 2}
 check("conv2d_backward")
 
+# %%
+with check.needs("conv2d_backward"):
+    rng = np.random.default_rng(0)
+    x, w, dy = (rng.normal(size=shape) for shape in ((1, 1, 8, 8), (1, 1, 3, 3), (1, 1, 3, 3)))
+    zero = np.flatnonzero(~conv2d_backward(dy, x, w, stride=2)[0][0, 0].any(axis=1))
+    answer = " and ".join(f"row {row}" for row in zero) or "none"
+    check.measured("which row of dx is all zeros", answer)
+
 # %% [markdown]
-# (Row 7 it is: no window covers it, so it moves nothing.) Your gradients against the library's, for
-# random shapes, strides and paddings, in float64:
+# A row that no window covers moves nothing. Now the way back as a picture: a gradient of 1 for every
+# number of the columns is added to an image of zeros, window by window.
 
 # %%
+figures.show_steps(
+    figures.columns_to_image((3, 4), np.ones((4, 6)), (2, 2)),
+    label="place",
+    alt="Six columns of ones, added to a 3×4 image at the windows they came from: 1, 2, 2, 1 above.",
+)
+
+# %% [markdown]
+# At the end each pixel holds the number of windows that it is in: 1 in a corner, 4 inside. Last, your
+# gradients against the library's, for random shapes, strides and paddings, in float64:
+
+
+# %%
+def errors_against_library(rng: np.random.Generator) -> tuple[str, list[float]]:
+    """A random case, in words, and the largest errors of y, dx, dw and db in it."""
+    N, C, K, R, S, stride = rng.integers(1, 5, size=6)
+    H, W, padding = R + rng.integers(9), S + rng.integers(9), rng.integers(3)
+    x, w, b = (rng.normal(size=shape) for shape in ((N, C, H, W), (K, C, R, S), K))
+    tensors = [torch.from_numpy(array).requires_grad_() for array in (x, w, b)]
+    theirs = F.conv2d(*tensors, stride=int(stride), padding=int(padding))
+    dy = rng.normal(size=theirs.shape)
+    theirs.backward(torch.from_numpy(dy))
+    mine = conv2d(x, w, b, stride, padding), *conv2d_backward(dy, x, w, stride, padding)
+    right = theirs.detach().numpy(), *(t.grad.numpy() for t in tensors)
+    errors = [abs(one - other).max() for one, other in zip(mine, right, strict=True)]
+    return f"{x.shape!s:17}{w.shape!s:17}{stride}, {padding}", errors
+
+
 with check.needs("conv2d", "conv2d_backward"):
     rng = np.random.default_rng(0)
     print("  x                w             stride, padding   largest error of y, dx, dw, db")
-    for _ in range(6):
-        N, C, K, R, S, stride = rng.integers(1, 5, size=6)
-        H, W, padding = R + rng.integers(9), S + rng.integers(9), rng.integers(3)
-        x, w, b = (rng.normal(size=shape) for shape in ((N, C, H, W), (K, C, R, S), K))
-        tensors = [torch.from_numpy(array).requires_grad_() for array in (x, w, b)]
-        theirs = F.conv2d(*tensors, stride=int(stride), padding=int(padding))
-        dy = rng.normal(size=theirs.shape)
-        theirs.backward(torch.from_numpy(dy))
-        mine = conv2d(x, w, b, stride, padding), *conv2d_backward(dy, x, w, stride, padding)
-        right = theirs.detach().numpy(), *(t.grad.numpy() for t in tensors)
-        errors = [abs(one - other).max() for one, other in zip(mine, right, strict=True)]
-        shapes = f"{x.shape!s:17}{w.shape!s:17}{stride}, {padding}"
-        print(f"  {shapes:50}" + "  ".join(f"{error:.0e}" for error in errors))
+    for case, errors in (errors_against_library(rng) for _ in range(6)):
+        print(f"  {case:50}" + "  ".join(f"{error:.0e}" for error in errors))
 
 # %% [markdown]
 # ## 7 · Pooling
@@ -578,10 +635,8 @@ with check.needs("conv2d", "conv2d_backward"):
 # Backward, only the value that won gets anything: moving the others a little changes nothing.
 
 # %% [markdown]
-# ### Exercise 6 · Max-pooling — 1.25 points, 15 minutes, ●●○
+# ### Exercise 6 · Max-pooling — 1.25 points, 25 minutes, ●●○
 # The blocks do not overlap. Rows and columns that are left over at the end are dropped.
-#
-# **Predict first:** in a block of four equal values, where does the gradient go?
 #
 # <details><summary>Hint 1</summary>A loop over the places (p, q) is fine: the block
 # <code>x[:, :, …, …]</code> has the shape (N, C, size, size).</details>
@@ -635,15 +690,10 @@ with check.needs("max_pool2d"):
     x = F.interpolate(test_x[:1], (12, 12), mode="area").cpu().numpy()
     y = max_pool2d(x, 2)
     dx = max_pool2d_backward(np.ones_like(y), x, 2)
-    fig, axes = plt.subplots(1, 3, figsize=(9, 3))
-    for ax, picture, title in zip(
-        axes, (x, y, dx), ("x: 12×12", "y: 6×6", "dx, for dy = 1"), strict=True
-    ):
-        ax.imshow(picture[0, 0], cmap="gray_r")
-        lines = np.arange(0, 12, 2) - 0.5 if picture.shape == x.shape else np.arange(6) - 0.5
-        ax.set(title=title, xticks=lines, yticks=lines, xticklabels=[], yticklabels=[])
-        ax.grid(color=plots.SKY)
-    plots.show(fig, alt="A coarse digit, its pooled half-size map, one winner in each 2×2 block.")
+    plots.show(
+        figures.pooling(x[0, 0], y[0, 0], dx[0, 0]),
+        alt="A coarse digit, its pooled half-size map, one winner in each 2×2 block.",
+    )
 
 # %% [markdown]
 # Each block has one winner. In a block that is all paper the four are equal, and the first one gets the
@@ -653,7 +703,8 @@ with check.needs("max_pool2d"):
 # ## 8 · LeNet, and how far a unit sees
 # Yann LeCun and others read cheques with this network in the 1990s. Ours is its usual modern form, with
 # ReLU and max-pooling where the original had tanh and a pooling with weights:
-#
+
+# %% [markdown]
 # | layer | its output |
 # |---|---|
 # | image | (N, 1, 28, 28) |
@@ -671,7 +722,7 @@ with check.needs("max_pool2d"):
 # one step there reaches 2 pixels further, and above `pool2` one step reaches 4.
 
 # %% [markdown]
-# ### Exercise 7 · Receptive field — 0.75 points, 10 minutes, ●●○
+# ### Exercise 7 · Receptive field — 0.75 points, 15 minutes, ●●○
 # By hand, on one side (5 for `conv1`):
 #
 # - `seen_by_conv2`, `seen_by_pool2`: how many pixels a unit of these layers sees.
@@ -702,25 +753,18 @@ check("receptive_field")
 
 # %%
 layers = [nn.Conv2d(1, 6, 5, padding=2), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.AvgPool2d(2)]
-for parameter in nn.Sequential(*layers).parameters():
-    nn.init.ones_(parameter)
-yours = {"conv1": 5, "pool1": 6, "conv2": seen_by_conv2, "pool2": seen_by_pool2}
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.7), sharey=True)
-for count, (ax, (name, side)) in enumerate(zip(axes, yours.items(), strict=True), 1):
+for one in nn.Sequential(*layers).parameters():
+    nn.init.ones_(one)
+seen = {}  # layer → the gradient of a unit near the middle, in the image
+for count, name in enumerate(("conv1", "pool1", "conv2", "pool2"), 1):
     x = torch.zeros(1, 1, 28, 28, requires_grad=True)
     maps = nn.Sequential(*layers[:count])(x)
     maps[0, 0, maps.shape[2] // 2, maps.shape[3] // 2].backward()
-    seen = x.grad[0, 0].numpy()
-    ax.imshow(seen, cmap="gray_r")
-    if isinstance(side, int | float):
-        corner = np.flatnonzero(seen.any(axis=0)).mean() - side / 2
-        square = {"fc": "none", "ec": plots.VERMILLION, "ls": "--", "lw": 2}
-        ax.add_patch(plt.Rectangle((corner, corner), side, side, **square))
-    ax.set(title=name, xlabel="column", xticks=range(0, 28, 9), yticks=range(0, 28, 9))
-    ax.grid(False)
-axes[0].set_ylabel("row")
+    seen[name] = x.grad[0, 0].numpy()
+yours = {"conv1": 5, "pool1": 6, "conv2": seen_by_conv2, "pool2": seen_by_pool2}
 plots.show(
-    fig, alt="Squares that grow from layer to layer; in the upper ones the centre is darkest."
+    figures.receptive_fields(seen, yours),
+    alt="Squares that grow from layer to layer; in the upper ones the centre is darkest.",
 )
 
 # %% [markdown]
@@ -730,12 +774,12 @@ plots.show(
 # ReLUs between them. VGG (Simonyan and Zisserman 2014) is built on that sum.
 
 # %% [markdown]
-# ### Exercise 8 · LeNet — 1.5 points, 15 minutes, ●●○
+# ### Exercise 8 · LeNet — 1.5 points, 20 minutes, ●●○
 # Build it from `nn.Conv2d`, `nn.Linear` and what else you need, after the table above. What you call the
 # layers is up to you; make them in the table's order.
 #
-# **Predict first:** `lenet_parameters`, the number of its weights and biases together, by hand; and
-# `largest_layer`, the layer that has most of them.
+# By hand: `lenet_parameters`, the number of its weights and biases together; and `largest_layer`, the
+# layer that has most of them.
 #
 # <details><summary>Hint 1</summary>A filter has weights for every channel below it, and one
 # bias.</details>
@@ -778,10 +822,15 @@ class LeNet(nn.Module):
 check("LeNet")
 
 # %% [markdown]
-# Now it learns. While it does, a hook keeps the first layer's filters: `keep` is called before each
-# forward pass of training, the first time at step 0, when the filters are still random.
+# Now it learns. While it does, a **hook** keeps the first layer's filters: a function that PyTorch calls
+# before each forward pass. It is called the first time at step 0, when the filters are still random.
 #
-# **Predict first:** after how many steps of 64 images will you recognise the final filters?
+# **Predict first:** after how many steps of 64 images do the filters look like the final ones? Measured
+# is their cosine, the mean over the six: 1 for the same direction, 0 for an unrelated one. Above 0.9
+# counts.
+
+# %%
+check.predict("after how many steps is the cosine above 0.9", "", "0", "30", "100", "400", "later")
 
 # %%
 album: dict[int, Tensor] = {}  # step → the first layer's weights (6, 1, 5, 5)
@@ -827,11 +876,17 @@ with check.needs("LeNet"):
 # %%
 if lenet is not None:
     last = next(lenet.parameters()).detach().cpu()
-    pictures = torch.cat([*album.values(), last])[:, 0].numpy()
-    rows = [*(f"step {step}" for step in album), "the end"]
-    titles = [row if k == 0 else "" for row in rows for k in range(6)]
-    fig = plots.image_grid(pictures, titles, columns=6, unit="weight")
-    plots.show(fig, alt="Six filters of 5×5 at five steps: from noise to light and dark sides.")
+    cosines = {
+        k: F.cosine_similarity(w.flatten(1), last.flatten(1)).mean() for k, w in album.items()
+    }
+    print("; ".join(f"step {step}: cosine {cosine:.2f}" for step, cosine in cosines.items()))
+    alike = [str(step) for step, cosine in cosines.items() if cosine > 0.9]
+    check.measured("after how many steps is the cosine above 0.9", [*alike, "later"][0])
+    by_step = {f"step {step}": w[:, 0].numpy() for step, w in album.items()}
+    plots.show(
+        figures.filters_by_step(by_step | {"the end": last[:, 0].numpy()}),
+        alt="Six filters of 5×5 at five steps: from noise to light and dark sides.",
+    )
 
 # %% [markdown]
 # Each column is one filter, from random at the top to learnt at the bottom: sides, bars and corners grow
@@ -846,20 +901,18 @@ if lenet is not None:
     weight, bias = (p.detach() for p in list(lenet.parameters())[:2])
     chosen = torch.stack([test_x[test_y == label][0] for label in (2, 7)])
     maps = F.relu(F.conv2d(chosen, weight, bias, padding=2)).cpu()
-    pictures = torch.cat([chosen.cpu() * maps.max(), maps], dim=1).flatten(0, 1).numpy()
-    titles = (["digit"] + [f"map {k}" for k in range(6)]) * 2
     plots.show(
-        plots.image_grid(pictures, titles, columns=7),
+        figures.digits_and_maps(chosen[:, 0].cpu().numpy(), maps.numpy()),
         alt="A 2 and a 7, each with six maps; every map has other strokes in it.",
     )
 
 # %%
 if lenet is not None:
     by_shift = {"LeNet (yours)": accuracy_by_shift(lenet), "fully connected": dense_by_shift}
-    fig, ax = plt.subplots(figsize=(6.4, 3.2))
-    plots.curves(ax, by_shift, "moved to the right (pixels)", "share read right", x=range(7))
-    ax.set_ylim(0, 1.02)
-    plots.show(fig, alt="Moved by some pixels, LeNet keeps far more of its accuracy.")
+    plots.show(
+        figures.accuracy_by_shift(by_shift),
+        alt="Moved by some pixels, LeNet keeps far more of its accuracy.",
+    )
 
 # %% [markdown]
 # LeNet has never seen a moved digit either. Its maps move along with the image and pooling swallows small
@@ -868,14 +921,72 @@ if lenet is not None:
 # they move.)
 
 # %% [markdown]
-# ## 9 · Experiments
+# ## 9 · The same pixels, shuffled
+# A control. All images get their pixels shuffled, every image in the same order: no information is
+# lost, but neighbours are neighbours no more. The two networks are trained anew, on the images as they
+# are and on the shuffled ones, for the same few steps.
+#
+# **Predict first:** which of them loses more than a point of accuracy?
+
+# %%
+check.predict(
+    "which network loses a point or more when pixels are shuffled",
+    "",
+    "both of them",
+    "only LeNet",
+    "only the other",
+    "none of them",
+)
+
+
+# %%
+def trained_on(network: nn.Module, order: Tensor) -> float:
+    """The test accuracy after 300 steps, on images with their pixels in this order."""
+
+    def shuffled(x: Tensor) -> Tensor:
+        return x.flatten(1)[:, order].reshape(x.shape)
+
+    network.to(device).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for batch in torch.randint(len(train_x), (300, 64), device=device):
+        optimizer.zero_grad()
+        F.cross_entropy(network(shuffled(train_x[batch])), train_y[batch]).backward()
+        optimizer.step()
+    return training.evaluate(network, shuffled(test_x), test_y).accuracy
+
+
+# %%
+with check.needs("LeNet"):
+    torch.manual_seed(0)
+    orders = torch.arange(784, device=device), torch.randperm(784, device=device)
+    lost = {}
+    for name in ("fully connected", "LeNet (yours)"):
+        both = []
+        for order in orders:
+            torch.manual_seed(1)
+            layers = nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)
+            both.append(trained_on(LeNet() if "LeNet" in name else nn.Sequential(*layers), order))
+        lost[name] = both[0] - both[1]
+        print(f"{name:16} as they are {both[0]:.1%}, shuffled {both[1]:.1%}")
+    loses = [name for name, much in lost.items() if much >= 0.01]
+    one = "only LeNet" if "LeNet (yours)" in loses else "only the other"
+    answer = one if len(loses) == 1 else "both of them" if loses else "none of them"
+    check.measured("which network loses a point or more when pixels are shuffled", answer)
+
+# %% [markdown]
+# To a fully connected network the order of its inputs is nothing: each pixel has its own weights anyway.
+# (A difference that is left is chance: the same random weights meet other pixels.) LeNet is built
+# on the assumption that neighbours belong together. That is what it knows before it has seen an
+# image, and shuffling takes it away.
+
+# %% [markdown]
+# ## 10 · Experiments
 # Change the knobs and run again; nothing here is graded.
 #
 # - How small can the filters be? How few, how many? What does that do to the number of parameters?
 # - Take pooling out and give the convolutions stride 2 instead.
 # - Put `nn.AvgPool2d` or `nn.Tanh` in: nearer to the network of 1998.
-# - Shuffle the pixels of all images, in one fixed order (`x.flatten(1)[:, order]`). Which of the two
-#   networks of sections 1 and 8 minds?
+# - Shuffle only blocks of 7×7 pixels, and keep the order inside each. What does LeNet lose then?
 
 
 # %%
@@ -893,7 +1004,7 @@ for knobs in ({"filters": 1}, {"filters": 6}, {"filters": 6, "size": 1}):
     print(f"{knobs}: {experiment(**knobs):.1%} right")
 
 # %% [markdown]
-# ## 10 · What you built is called
+# ## 11 · What you built is called
 # | yours | PyTorch |
 # |---|---|
 # | `conv2d(x, w, b, stride, padding)` | `F.conv2d`, `nn.Conv2d(C, K, (R, S), stride, padding)` |
@@ -922,7 +1033,7 @@ if lenet is not None:
         )
 
 # %% [markdown]
-# ## 11 · Further
+# ## 12 · Further
 # - Fukushima (1980), *Neocognitron: a self-organizing neural network model for a mechanism of pattern
 #   recognition unaffected by shift in position*, Biological Cybernetics 36,
 #   [10.1007/BF00344251](https://doi.org/10.1007/BF00344251): local, shared, pooled; without
