@@ -96,7 +96,7 @@ def _copied(order: Sequence[Any], grads: Sequence[Any]) -> SimpleNamespace:
             name=tensor.name,
             op=tensor.op,
             data=tensor.data,
-            grad="not there yet" if grad is None else grad,
+            grad="…" if grad is None else grad,
             parents=tuple(copies[id(parent)] for parent in tensor.parents),
         )
     return copies[id(order[-1])]
@@ -138,7 +138,9 @@ def valley(walks: Mapping[str, tuple[Array, Array]]) -> Figure:
         losses.plot(height(mine), "-", color=plots.BLUE)
         losses.plot(height(theirs), "o", color=plots.VERMILLION, mfc="none", lw=0, ms=3)
         last = height(mine[-1])
-        losses.set(yscale="log", ylim=(1e-6, 1e3), title=f"after {len(mine) - 1} steps {last:.2g}")
+        losses.set(
+            yscale="log", ylim=(1e-4, 1e3), title=f"f(w) after {len(mine) - 1} steps: {last:.2g}"
+        )
         losses.set_ylabel("f(w)")
     axes[0, 0].legend(loc="upper right")
     axes[-1, 0].set_xlabel("w₀")
