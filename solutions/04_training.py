@@ -115,13 +115,14 @@ class Network(nn.Module):
         return self.second(F.relu(self.first(X)))
 
 
+torch.manual_seed(1)
 network = Network()
 for name, values in network.state_dict().items():
     print(f"{name:14} shape {tuple(values.shape)}")
 three = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])  # (N, D) float32: 3 examples
 loss = F.cross_entropy(network(three), torch.tensor([0, 1, 1]))  # scores and labels, as in lab 02
 loss.backward()
-print("the gradient of first.bias:", network.first.bias.grad.tolist())
+print("the gradient of first.bias:", network.first.bias.grad)
 with torch.no_grad():  # no graph is recorded in this block
     print("the scores have a graph:", network(three).requires_grad)
 
@@ -134,7 +135,7 @@ with torch.no_grad():  # no graph is recorded in this block
 places = torch.tensor([2, 0])
 print("rows 2 and 0:", three[places].tolist())
 print("where a mask is true:", torch.nonzero(torch.tensor([True, False, True])).flatten().tolist())
-generator = torch.Generator().manual_seed(7)
+generator = torch.Generator().manual_seed(1)
 for draw in ("first", "second"):
     print(f"{draw} random order of 0 to 4:", torch.randperm(5, generator=generator).tolist())
 
@@ -675,7 +676,9 @@ with check.needs("learning_rate_schedule"):
     alt = "Left: the two shapes. Right: with the schedule the loss is calm in the second half."
     plots.show(figures.schedules(shapes, 0.5, held), alt=alt)
     jumps = {name: float(abs(np.diff(losses[4:])).mean()) for name, losses in held.items()}
-    print({name: f"{jump:.3f} nats from epoch to epoch" for name, jump in jumps.items()})
+    print(
+        *(f"{name}: {jump:.3f} nats from epoch to epoch" for name, jump in jumps.items()), sep="\n"
+    )
     alike = max(jumps.values()) < 1.5 * min(jumps.values())
     quiet = "about the same" if alike else min(jumps, key=lambda name: jumps[name])
     check.measured("Which loss is quieter in the second half", quiet)
