@@ -381,7 +381,7 @@ def adam(w, g, m, u, t, lr, betas=(0.9, 0.999), eps=1e-8):
     return (w - lr * hats[0] / (np.sqrt(hats[1]) + eps), *new)
 """,
         "a list, annotated": """
-def adam(w: Array, g: Array, m, u, t: int, lr: float, betas=(0.9, 0.999), eps: float = 1e-8) -> list:
+def adam(w: Array, g: Array, m, u, t: int, lr: float, betas=(0.9, 0.999), eps=1e-8) -> list:
     one, two = betas
     m, u = m * one + g - one * g, u * two + g * g - two * g * g
     return [w - lr * (m / (1 - pow(one, t))) / (np.sqrt(u / (1 - pow(two, t))) + eps), m, u]
