@@ -191,7 +191,7 @@ def test_forward_and_backward_differ_in_grey_too(ax: Axes) -> None:
     assert greys[1] - greys[0] > 0.35
     legend = ax.get_legend()
     assert legend is not None
-    assert [t.get_text() for t in legend.get_texts()] == ["forward", "backward", "idle"]
+    assert [t.get_text() for t in legend.get_texts()] == ["F: forward", "B: backward", "idle"]
 
 
 def test_theory_and_measurement_share_one_axis_and_name_their_bubbles() -> None:
@@ -224,10 +224,24 @@ def test_the_stepper_veils_what_is_still_to_come_and_says_what_each_rank_does() 
     assert steps[0]["says"] == "At 0:  rank 0: F0, holds 1;  rank 1: idle, holds 0"
     assert steps[-1]["says"] == "At 6:  rank 0: idle, holds 0;  rank 1: idle, holds 0"
     assert page.count(html.escape(steps[-1]["says"])) == 2  # in the data, and shown at first
-    veils = [float(step["veil"].rstrip("%")) for step in steps]
-    assert veils == sorted(veils, reverse=True)
-    assert 80 < veils[0] < 95  # the names of the ranks stay visible
-    assert veils[-1] == 0
+    assert [step["holds"] for step in steps[:2]] == [["holds 1", "holds 0"], ["holds 1", "holds 1"]]
+    left = [step["veils"][0] for step in steps]
+    assert left == sorted(left)
+    assert 5 < left[0] < left[-1] < 100
+    assert page.count('class="veil"') == page.count('class="holds"') == 2
+
+
+def test_the_stepper_uncovers_the_whole_action_that_it_names_and_no_later_one() -> None:
+    timeline = schedules.simulate(ONE_F_ONE_B)
+    for time in sorted({span.start for span in timeline.work}):
+        for rank in range(3):
+            until = pictures._shown(timeline, rank, time)
+            now = [s.end for s in timeline.work if s.rank == rank and s.start <= time < s.end]
+            assert until == now[0] if now else until > time
+            assert not [s for s in timeline.work if s.rank == rank and time < s.start < until], (
+                f"rank {rank} at {time}"
+            )
+    assert pictures._shown(timeline, 0, timeline.end) == timeline.end
 
 
 def test_the_veil_begins_where_the_time_is_in_the_picture() -> None:

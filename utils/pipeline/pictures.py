@@ -6,6 +6,7 @@ Forward is pale with a dark number, backward dark with a white one; hatched is i
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -76,7 +77,8 @@ def draw(
 def _legend(ax: Axes, timeline: Timeline) -> None:
     kinds = [kind for kind in COMPUTE if any(span.kind == kind for span in timeline.work)]
     patches = [
-        Patch(facecolor=_LOOKS[kind][0], edgecolor=plots.INK, label=KINDS[kind]) for kind in kinds
+        Patch(facecolor=_LOOKS[kind][0], edgecolor=plots.INK, label=f"{kind}: {KINDS[kind]}")
+        for kind in kinds
     ]
     patches.append(Patch(**_IDLE, label="idle"))
     ax.legend(
@@ -131,7 +133,8 @@ def draw_stash(ax: Axes, timeline: Timeline, *, title: str = "") -> None:
 
 
 def step_through(timeline: Timeline, *, alt: str) -> None:
-    """Show a timeline with a slider for the time; below it, what each rank does and holds then.
+    """Show a timeline with a slider for the time; beside the rows what each rank holds, below
+    it in words what each does.
 
     In a notebook; elsewhere one line with the alternative text. Where no scripts run, as in a
     notebook that is not trusted, the whole timeline stays visible. alt: as for `plots.show`.
@@ -149,42 +152,103 @@ def step_through(timeline: Timeline, *, alt: str) -> None:
 
 
 def stepper(timeline: Timeline, *, alt: str) -> str:
-    """The HTML that `step_through` shows: the picture, with a veil over what is still to come."""
+    """The HTML that `step_through` shows: the picture, with a veil for each rank over what it has
+    not begun, and beside each row how many micro-batches the rank holds."""
     times = sorted({time for span in timeline.work for time in (span.start, span.end)})
-    fig, ax = plt.subplots(figsize=(9, 0.42 * timeline.ranks + 1.1))
+    dpi = plots.SHARPNESS * plots.PAGE_DPI  # as it is saved, so that places are the same
+    fig, ax = plt.subplots(figsize=(9, 0.42 * timeline.ranks + 1.1), dpi=dpi)
     draw(ax, timeline)
+    ranks = range(timeline.ranks)
+    for rank in ranks:  # keeps the place for the numbers that the page writes there
+        ax.text(1.01, rank, "holds 00", transform=ax.get_yaxis_transform(), alpha=0)
     image = plots.bundle(fig, alt=alt)["text/html"]
     steps = [
-        {"veil": f"{100 - place:.2f}%", "says": _state(timeline, time)}
-        for time, place in zip(times, _places(ax, [t - timeline.start for t in times]), strict=True)
+        {
+            "veils": _places(ax, [_shown(timeline, rank, time) - timeline.start for rank in ranks]),
+            "holds": [f"holds {_held(timeline, rank, time)}" for rank in ranks],
+            "says": _state(timeline, time),
+        }
+        for time in times
     ]
-    steps[-1]["veil"] = "0"
+    [end] = _places(ax, [timeline.end - timeline.start])
+    rows = _rows(ax, [(rank - 0.4, rank, rank + 0.4) for rank in ranks])
     plt.close(fig)
+    return _page(image, steps, end, rows)
+
+
+def _page(
+    image: str, steps: list[dict[str, Any]], end: float, rows: Sequence[Sequence[float]]
+) -> str:
+    """end: where the axes end; rows: top, middle and bottom of each rank's; in per cent."""
     script = (
         "const b=this.closest('.stepper'),s=JSON.parse(this.dataset.steps)[+this.value];"
-        "b.querySelector('.veil').style.width=s.veil;"
+        "b.querySelectorAll('.veil').forEach((v,r)=>{v.style.left=s.veils[r]+'%'});"
+        "b.querySelectorAll('.holds').forEach((h,r)=>{h.textContent=s.holds[r]});"
         "b.querySelector('output').textContent=s.says"
     )
-    veil = "position:absolute;top:0;bottom:0;right:0;width:0;background:white;opacity:0.85"
+    veil = f"position:absolute;right:{100 - end:.2f}%;background:white;opacity:0.85"
+    held = "position:absolute;line-height:1;transform:translateY(-50%)"
+    held += f";left:{end + 1:.2f}%;color:{plots.INK}"
+    over = "".join(
+        f'<div class="veil" style="{veil};top:{top:.2f}%;height:{bottom - top:.2f}%;'
+        f'left:{steps[-1]["veils"][rank]:.2f}%"></div>'
+        f'<span class="holds" aria-hidden="true" style="{held};top:{middle:.2f}%">'
+        f"{steps[-1]['holds'][rank]}</span>"
+        for rank, (top, middle, bottom) in enumerate(rows)
+    )
+    data = escape(json.dumps(steps))
     return (
-        f'<div class="stepper"><div style="position:relative;display:inline-block">{image}'
-        f'<div class="veil" style="{veil}"></div></div>'
-        f'<br><label>time <input type="range" min="0" max="{len(times) - 1}"'
-        f' value="{len(times) - 1}" style="width:70%" data-steps="{escape(json.dumps(steps))}"'
+        '<div class="stepper"><div style="position:relative;display:inline-block;line-height:0">'
+        f"{image}{over}</div>"
+        f'<br><label>time <input type="range" min="0" max="{len(steps) - 1}"'
+        f' value="{len(steps) - 1}" style="width:70%" data-steps="{data}"'
         # or JupyterLab takes the arrow keys for itself
         f' oninput="{script}" data-lm-suppress-shortcuts="true"></label>'
         f'<br><output aria-live="polite">{escape(steps[-1]["says"])}</output></div>'
     )
 
 
+def _shown(timeline: Timeline, rank: int, time: float) -> float:
+    """Until when a rank's row is uncovered at a time: to the end of its action, or of its wait."""
+    work = [span for span in timeline.work if span.rank == rank]
+    now = [span.end for span in work if span.start <= time < span.end]
+    later = [edge for span in timeline.work for edge in (span.start, span.end) if edge > time]
+    return now[0] if now else min(later, default=timeline.end)
+
+
+def _held(timeline: Timeline, rank: int, time: float) -> int:
+    """How many micro-batches a rank holds just after a time."""
+    return [count for at, count in timeline.stash(rank) if at <= time][-1]
+
+
 def _places(ax: Axes, times: Sequence[float]) -> list[float]:
     """Where these times are in the figure's picture, in per cent from its left edge."""
+    left, _, width, _ = _bounds(ax)
+    inches = ax.transData.transform([(time, 0.0) for time in times])[:, 0] / _dpi(ax)
+    return (100 * (inches - left) / width).round(2).tolist()
+
+
+def _rows(ax: Axes, heights: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Where these heights of the axes are in the picture, in per cent from its top edge."""
+    _, bottom, _, height = _bounds(ax)
+    points = [[(0.0, y) for y in each] for each in heights]
+    inches = [ax.transData.transform(each)[:, 1] / _dpi(ax) for each in points]
+    return [(100 - 100 * (each - bottom) / height).round(2).tolist() for each in inches]
+
+
+def _bounds(ax: Axes) -> tuple[float, float, float, float]:
+    """Left, bottom, width and height, in inches, of what `plots.bundle` keeps of the figure."""
     fig = ax.get_figure(root=True)
     assert fig is not None
-    whole = fig.get_tightbbox()  # what `plots.bundle` keeps of the figure, in inches, and a margin
-    left, width = whole.x0 - plots.MARGIN, whole.width + 2 * plots.MARGIN
-    inches = ax.transData.transform([(time, 0.0) for time in times])[:, 0] / fig.dpi
-    return (100 * (inches - left) / width).tolist()
+    whole, twice = fig.get_tightbbox(), 2 * plots.MARGIN
+    left, bottom = whole.x0 - plots.MARGIN, whole.y0 - plots.MARGIN
+    return left, bottom, whole.width + twice, whole.height + twice
+
+
+def _dpi(ax: Axes) -> float:
+    fig = ax.get_figure(root=True)
+    assert fig is not None
+    return fig.dpi
 
 
 def _state(timeline: Timeline, time: float) -> str:
@@ -193,7 +257,6 @@ def _state(timeline: Timeline, time: float) -> str:
     for rank in range(timeline.ranks):
         now = [s for s in timeline.work if s.rank == rank and s.start <= time < s.end]
         does = f"{now[0].kind}{now[0].microbatch}" if now else "idle"
-        held = [count for at, count in timeline.stash(rank) if at <= time][-1]
-        parts.append(f"rank {rank}: {does}, holds {held}")
+        parts.append(f"rank {rank}: {does}, holds {_held(timeline, rank, time)}")
     shown = f"{time - timeline.start:.4g}{f' {timeline.unit}' if timeline.unit else ''}"
     return f"At {shown}:  " + ";  ".join(parts)
