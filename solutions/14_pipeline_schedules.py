@@ -286,7 +286,7 @@ with check.needs("gpipe_actions"):
 # or larger?
 
 # %%
-check.predict("the bubble with a slower backward is", "", "smaller", "same", "larger")
+check.predict("What becomes of the bubble if a backward is slower", "", "smaller", "same", "larger")
 
 # %% [markdown]
 # ### Exercise 4 · Bubble — 1.25 points, 20 minutes, ●●○
@@ -333,7 +333,7 @@ with check.needs("gpipe_actions", "bubble_fraction"):
     print(f"bubble with b = 2f: {two:.1%}; with b = 3f: {three:.1%}")
     change = 0 if math.isclose(two, three) else math.copysign(1, three - two)
     answer = {-1: "smaller", 0: "same", 1: "larger"}[change]
-    check.measured("the bubble with a slower backward is", answer)
+    check.measured("What becomes of the bubble if a backward is slower", answer)
 
 # %% [markdown]
 # Lines: your formula. Circles: your schedule, simulated. More stages need more micro-batches. Neither f
@@ -370,7 +370,7 @@ with check.needs("gpipe_actions", "bubble_fraction"):
 # The **stash** of a rank is what it keeps for the micro-batches that it holds.
 
 # %%
-check.predict("what a rank gains by 1F1B", "", "time", "memory", "both")
+check.predict("What does a rank gain by 1F1B", "", "time", "memory", "both")
 
 # %% [markdown]
 # ### Exercise 5 · 1F1B — 2 points, 30 minutes, ●●●
@@ -440,7 +440,7 @@ with check.needs("gpipe_actions", "one_f_one_b_actions"):
     sooner = one_f_one_b.bubble() < gpipe.bubble() - 1e-9
     less = one_f_one_b.peak_stash()[0] < gpipe.peak_stash()[0]
     gain = "both" if sooner and less else "time" if sooner else "memory"
-    check.measured("what a rank gains by 1F1B", gain)
+    check.measured("What does a rank gain by 1F1B", gain)
 
 # %% [markdown]
 # The bubble is the same: the idle time of 1F1B is only somewhere else. With **equal stages and free
@@ -491,7 +491,7 @@ with check.needs("gpipe_actions", "one_f_one_b_actions"):
 
 # %%
 with check.needs("peak_stash"):
-    counts = [1, 2, 4, 6, 8, 12, 16]
+    counts = [1, 2, 3, 4, 6, 8, 12, 16]
     peaks = {
         "GPipe, all ranks": [peak_stash(0, 4, m, "gpipe") for m in counts],
         **{f"1F1B, rank {r}": [peak_stash(r, 4, m, "1f1b") for m in counts] for r in range(4)},
@@ -511,7 +511,7 @@ with check.needs("peak_stash"):
 # and 32 micro-batches, which schedule has the smaller bubble?
 
 # %%
-check.predict("with slow messages the smaller bubble has", "", "GPipe", "1F1B", "neither")
+check.predict("Which has the smaller bubble with slow messages", "", "GPipe", "1F1B", "neither")
 
 # %%
 with check.needs("gpipe_actions", "one_f_one_b_actions"):
@@ -522,7 +522,7 @@ with check.needs("gpipe_actions", "one_f_one_b_actions"):
         print(f"a message takes {transfer}: GPipe {found['GPipe']:.1%}, 1F1B {found['1F1B']:.1%}")
     equal = math.isclose(found["GPipe"], found["1F1B"])
     better = "neither" if equal else min(found, key=found.__getitem__)
-    check.measured("with slow messages the smaller bubble has", better)
+    check.measured("Which has the smaller bubble with slow messages", better)
     short = {"GPipe": gpipe_actions(4, 8), "1F1B": one_f_one_b_actions(4, 8)}
     late = {name: schedules.simulate(one, transfer=0.5) for name, one in short.items()}
     plots.show(pictures.compare(late), alt="With slow messages 1F1B has a gap after each action.")
@@ -596,7 +596,9 @@ with check.needs("one_f_one_b_actions", "hiding_warmup"):
 # re-materialisation?
 
 # %%
-check.predict("re-materialisation lengthens the work by", "", "a quarter", "a third", "a half")
+check.predict(
+    "By how much does re-materialisation lengthen the work", "", "a quarter", "a third", "a half"
+)
 
 # %% [markdown]
 # ### Exercise 8 · Re-materialisation — 1 point, 30 minutes, ●●●
@@ -695,7 +697,7 @@ with check.needs("one_f_one_b_actions"):
     words = {"a quarter": 1 / 4, "a third": 1 / 3, "a half": 1 / 2}
     print(f"longer by {longer:.3f}")
     nearest = min(words, key=lambda word: abs(words[word] - longer))
-    check.measured("re-materialisation lengthens the work by", nearest)
+    check.measured("By how much does re-materialisation lengthen the work", nearest)
 
 # %% [markdown]
 # ## 8 · Experiments

@@ -208,6 +208,15 @@ def test_theory_and_measurement_share_one_axis_and_name_their_bubbles() -> None:
         pictures.compare({"theory": schedules.simulate(GPIPE), "measured": theory})
 
 
+def test_the_legend_names_the_kinds_of_all_timelines() -> None:
+    split = schedules.simulate(schedules.parse("F0 I0 W0"))
+    fig = pictures.compare({"whole": schedules.simulate([[("F", 0), ("B", 0)]]), "split": split})
+    legend = fig.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text()[0] for text in legend.get_texts()] == ["F", "B", "I", "W", "i"]
+    plt.close(fig)
+
+
 def test_the_stash_is_drawn_as_a_curve_for_each_rank(ax: Axes) -> None:
     pictures.draw_stash(ax, schedules.simulate(ONE_F_ONE_B))
     assert [max(line.get_ydata()) for line in ax.lines] == [3, 2, 1]  # type: ignore[type-var]

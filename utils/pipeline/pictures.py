@@ -4,7 +4,7 @@ Forward is pale with a dark number, backward dark with a white one; hatched is i
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -71,11 +71,12 @@ def draw(
     ax.set_xlabel(f"time ({timeline.unit})" if timeline.unit else "time (one forward takes 1)")
     ax.grid(False)
     if legend:
-        _legend(ax, timeline)
+        _legend(ax, [timeline])
 
 
-def _legend(ax: Axes, timeline: Timeline) -> None:
-    kinds = [kind for kind in COMPUTE if any(span.kind == kind for span in timeline.work)]
+def _legend(ax: Axes, timelines: Iterable[Timeline]) -> None:
+    found = {span.kind for timeline in timelines for span in timeline.work}
+    kinds = [kind for kind in COMPUTE if kind in found]
     patches = [
         Patch(facecolor=_LOOKS[kind][0], edgecolor=plots.INK, label=f"{kind}: {KINDS[kind]}")
         for kind in kinds
@@ -113,8 +114,9 @@ def compare(timelines: Mapping[str, Timeline]) -> Figure:
     longest = max(timeline.end - timeline.start for timeline in timelines.values())
     for ax, (name, timeline) in zip(axes[:, 0], timelines.items(), strict=True):
         label = f"{name}: bubble {timeline.bubble():.1%}"
-        draw(ax, timeline, title=label, legend=ax is axes[0, 0], until=longest * 1.003)
+        draw(ax, timeline, title=label, legend=False, until=longest * 1.003)
         ax.label_outer()
+    _legend(axes[0, 0], timelines.values())
     return fig
 
 
