@@ -266,7 +266,9 @@ def exchange_program(there_and_back: Callable[..., Any], setting: Mapping[str, A
         dist = _TwoRanks(setting["rank"], other)
         found = there_and_back(dist, module, x, loss)
         spoilt = dist.pending + (setting["rank"] == 0 and x.requires_grad)
-        return ("end",), (_number(found), module.weight.grad), spoilt
+        grad = module.weight.grad
+        grad = torch.zeros(0) if grad is None else grad.detach().clone()
+        return ("end",), (_number(found), grad), spoilt
 
     return program
 

@@ -273,16 +273,16 @@ _LAYERS = [
         value="layers[-(-len(layers) // p) * r :][: -(-len(layers) // p)]",
     ),
     _layers(
+        "begins too early",
+        0.3,
+        "The stages before have longer ones among them: where does this rank begin?",
+        value="layers[r * n :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
         "overlap",
         0,
         "A stage begins where the one before it ends.",
         value="layers[r * n :][: n + (r < p - 1)]",
-    ),
-    _layers(
-        "begins too early",
-        0.3,
-        "The stages before have longer ones among them: where does this rank begin?",
-        value="layers[r * n : (r + 1) * n + (r < len(layers) % p)]",
     ),
     _layers("all stage 0", 0, _STAGE_0, value="layers[:n]"),
     _layers("all layers", 0, _STAGE_0, value="list(layers)"),
