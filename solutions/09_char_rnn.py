@@ -314,7 +314,7 @@ print(f"sigmoid(3) = {torch.sigmoid(torch.tensor(3.0)):.2f}, to the power 59: {0
 
 # %% [markdown]
 # *How strongly the last state answers to the state so many steps before: the length of a gradient, on
-# a logarithmic axis. Dashed: what comes along $c$ alone.*
+# a logarithmic axis. Thin and dotted: what comes along $c$ alone.*
 #
 # In the RNN each step back multiplies by a matrix and a slope: almost a straight line down. An LSTM
 # has two ways back. Along $c$ each step multiplies by the forget gate, a number for each unit that

@@ -1,6 +1,7 @@
 """Checks of lab 09: a vocabulary, recurrent steps, streams, truncated backpropagation, sampling."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -267,7 +268,7 @@ def stream_batches(student, rng):
             for case in cases:
                 _check_batches(student, at, *case)
 
-    with part("as many batches as fit, each (B, T) int64", points=0.3):
+    with part("as many batches as fit, (B, T) int64, each row a piece of the text", points=0.3):
         check(None)
     with part("x: row b of each batch goes on with row b of the one before", points=0.6):
         check(0)
@@ -276,7 +277,7 @@ def stream_batches(student, rng):
 
 
 def _check_batches(student, at, ids, B, T):
-    """at: 0 for x, 1 for y, None for the form alone."""
+    """at: 0 for x, 1 for y, None for the form, and that rows are pieces of the text."""
     args = ids, B, T
     right, got = batches(answers, *args), probe(batches)(student, *args)
     known = MISTAKES.values("stream_batches", lambda own: batches(own, *args), "stream_batches")
@@ -288,6 +289,12 @@ def _check_batches(student, at, ids, B, T):
         kinds = {str(one.dtype) for batches in got for pair in batches for one in pair}
         message = "x and y are not of int64, as ids are."
         expect.that(kinds <= {"torch.int64"}, message, given=given, kind="dtype")
+        place = {one: n for n, one in enumerate(ids.tolist())}
+        rows = [row for one in got for x, _ in one for row in x.tolist()]
+        steps = {place.get(b, -9) - place.get(a, -9) for r in rows for a, b in pairwise(r)}
+        known_ones = all(one in place for row in rows for one in row)
+        message = "A row of x is not T characters of the text, one after another."
+        expect.that(known_ones and steps <= {1}, message, given=given)
         for n in range(2 if at is not None else 0):
             mine, theirs = ([pair[at] for pair in one[n]] for one in (right, got))
             name = f"the {'xy'[at]} of the batches" + " of the second pass" * n

@@ -309,3 +309,26 @@ def test_cells_are_recorded_for_each_character_and_layer() -> None:
 def test_a_text_is_shown_in_a_script_as_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     text_units.show("a\nb猫", [0.0, 1.0, 0.0, 1.0])
     assert capsys.readouterr().out == "above the mean: ·⏎·猫\n"
+
+
+def test_a_cell_of_ones_own_takes_the_place_of_the_layers_loop() -> None:
+    def lstm_step(x, h, c, W, U, b):  # noqa: ANN001, ANN202
+        i, f, g, o = (x @ W.T + h @ U.T + b).chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    model, own = CharLSTM(3, 8), CharLSTM(3, 8, cell=lstm_step)
+    own.load_state_dict(model.state_dict())
+    x = IDS[:24].view(2, 12)
+    theirs, state = model(x)
+    yours, mine = own(x)
+    for one, other in zip((yours, *mine), (theirs, *state), strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(own(x, mine)[0], model(x, state)[0])
+
+
+def test_held_out_scores_have_the_mean_of_held_out_bits() -> None:
+    model = CharLSTM(3, 8)
+    scores, right = text_training.held_out_scores(model, IDS)
+    bits = F.cross_entropy(scores, right).item() / np.log(2)
+    assert bits == pytest.approx(text_training.held_out_bits(model, IDS), rel=1e-5)

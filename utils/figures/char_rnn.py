@@ -42,7 +42,7 @@ def reach(cells: Mapping[str, nn.RNNCell | nn.LSTMCell], steps: int = 60) -> Fig
     """How strongly the last state answers to what was stored so many steps before.
 
     The length of the gradient of the last h (its sum, over 16 random sequences) for the h of an
-    RNN, the c of an LSTM. Dashed lines of the same colour: what comes along c alone.
+    RNN, the c of an LSTM. Thin lines of the same colour: what comes along c alone.
     """
     fig, ax = plt.subplots(figsize=(7.2, 3.6))
     ax.set_yscale("log")

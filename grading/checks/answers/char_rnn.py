@@ -754,7 +754,7 @@ def stream_batches(ids, batch_size, length):
             ),
             (
                 "down the columns",
-                0.3,
+                0,
                 "The text runs down the columns: each row has to be one part, read from left to"
                 " right.",
                 """
