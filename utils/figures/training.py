@@ -1,6 +1,7 @@
 """Pictures of lab 04: classes, splits, loss curves to be read, stopping, schedules, seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,13 +39,10 @@ def split(labels: Integers, train: Integers, held_out: Integers) -> Figure:
     """
     places = np.arange(10)
     fig, ax = plt.subplots(figsize=(6.4, 2.8))
-    held = {"color": "white", "ec": plots.VERMILLION, "hatch": "////"}
-    for shift, at, name, style in (
-        (-0.2, train, "training", {"color": plots.BLUE}),
-        (0.2, held_out, "validation", held),
-    ):
-        heights = np.bincount(labels[at], minlength=10)
-        ax.bar(places + shift, heights, width=0.4, label=name, **style)
+    trained, kept = (np.bincount(labels[at], minlength=10) for at in (train, held_out))
+    ax.bar(places - 0.2, trained, width=0.4, label="training", color=plots.BLUE)
+    look: dict[str, Any] = {"color": "white", "ec": plots.VERMILLION, "hatch": "////"}
+    ax.bar(places + 0.2, kept, width=0.4, label="validation", **look)
     ax.set(xlabel="digit", ylabel="images", xticks=places)
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     return fig
