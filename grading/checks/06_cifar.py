@@ -1,899 +1,874 @@
-"""Checks of lab 06: declared networks, batch norm, augmentation, Fire and residual blocks."""
+"""Checks of lab 06: declared networks, batch norm, augmentation, Fire and residual blocks.
 
+A *report* says what some names of the lab make of inputs that the judge drew: it runs beside the
+learner's names and beside the right answers, and the two must be the same.
+"""
+
+import copy
 import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
-from grading.answer.student import probe
+from grading.answer.student import Student, probe
 from grading.checks import expect
 from grading.checks.answers import cifar as answers
+from grading.checks.answers.cifar import BOOL, CHANGED, MISTAKES
+from utils import spec
 
 NORMALISATIONS = [
-    "torch.batch_norm",
-    "torch.native_batch_norm",
-    "torch.nn.functional.batch_norm",
-    "torch.nn.functional.instance_norm",
-    "torch.nn.functional.group_norm",
-    "torch.nn.functional.layer_norm",
-    "torch.nn.BatchNorm1d",
-    "torch.nn.BatchNorm2d",
-    "torch.nn.GroupNorm",
-    "torch.nn.LayerNorm",
+    *("torch.batch_norm", "torch.native_batch_norm", "torch.layer_norm", "torch.group_norm"),
+    *("torch.instance_norm", "torch.native_layer_norm", "torch.native_group_norm"),
+    *(f"torch.nn.functional.{kind}_norm" for kind in ("batch", "instance", "group", "layer")),
+    *(f"torch.nn.{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3)),
+    *("torch.nn.SyncBatchNorm", "torch.nn.GroupNorm", "torch.nn.LayerNorm"),
 ]
 
-FILE = "network.yaml"
+there: Callable[[Callable[..., Any]], Callable[..., Any]] = cache(probe)
 
 
-def _error(reply, line: int, key: str, given: str, silent: str) -> None:
-    """The reply of a probe is an error that names file, line and key; silent: where there is none.
+def same(student, report, name, *args, key=None, **how) -> None:
+    """A report on the student's names is the report on the right ones.
 
-    line: where it should be; counted from 1.
+    name: the exercise, whose mistakes are recognised; key: of a report that is a dict, what counts.
     """
-    raised, kind, text = expect.items(reply, 3)
-    why = "section.error makes the error: raise what it returns." if kind == "SpecError" else silent
-    expect.that(raised is True, "No error was raised.", given=given, diagnosis=why)
-    detail = f"The error was {kind}: {text}"
-    python = (
-        "That is Python's own error: look first or catch it, and raise section.error(key, …)"
-        " yourself."
+
+    def of(own):
+        made = report(own, *copy.deepcopy(args))
+        return made if key is None else made[key]
+
+    got = there(report)(student, *args)
+    if key is not None:
+        had = type(got) is dict and key in got
+        expect.that(had, f"There is no {key} to look at.", given=how.get("given", ""), kind="type")
+        got = got[key]
+    expect.close(got, of(answers), knows=MISTAKES.values(name, of), **how)
+
+
+# Declarations
+
+
+def refused(ask, text, line, key, silent) -> None:
+    """`ask` raises an error that begins with the file, the line and the key.
+
+    silent: what to say where nothing is raised, or something about another key.
+    """
+    given = f"For the text\n{text}"
+    try:
+        got = ask()
+    except Fault as fault:
+        if fault.kind != "exception":
+            raise
+        kind, _, said = fault.detail.partition(": ")
+        detail = f"The error was {fault.detail}"
+    else:
+        got = got[0] if type(got) is list and len(got) == 1 else got
+        returned = type(got) is Student and got._type_name == "SpecError"
+        why = "section.error makes the error: raise what it returns." if returned else silent
+        expect.that(False, "No error was raised.", given=given, diagnosis=why)
+    found = re.match(rf"network\.yaml, line (\d+), ({re.escape(key)})?\b", said)
+    why = "Raise section.error(key, …) of the section that holds the key."
+    if kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError"):
+        why = (
+            "That is Python's own error: look first or catch it, and raise section.error(key, …)"
+            " yourself."
+        )
+    expect.that(
+        found or re.match(r"network\.yaml, line \d+, ", said),
+        "The error does not name the file, a line and a key.",
+        given=given,
+        detail=detail,
+        diagnosis=why,
     )
-    own = "Raise section.error(key, …) of the section that holds the key."
-    message = "The error does not name the file and a line."
-    found = re.search(r"line (\d+)", text)
-    builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
-    why = python if builtin else own
-    expect.that(found and FILE in text, message, given=given, detail=detail, diagnosis=why)
     about = "The error is not about the key at fault."
-    here = key in re.findall(r"\w+", text)
-    expect.that(here, about, given=given, detail=detail, diagnosis=silent)
-    named = int(found.group(1)) if found else 0
-    other = "It is raised on another section: on the one that holds the key it is the key's line."
-    zero = "Lines count from 1; a mark of PyYAML's counts from 0."
-    why = zero if named == line - 1 else other
+    expect.that(found and found[2], about, given=given, detail=detail, diagnosis=silent)
+    where = int(found[1])
+    why = "It is raised on another section: on the one that holds the key it is the key's line."
+    if where == line - 1:
+        why = "Lines count from 1; a mark of PyYAML's counts from 0."
     message = "The error names another line than the one at fault."
-    detail = f"expected line {line}   yours {named}. {detail}"
-    expect.that(named == line, message, given=given, detail=detail, diagnosis=why)
+    detail = f"expected line {line}   yours {where}. {detail}"
+    expect.that(where == line, message, given=given, detail=detail, diagnosis=why)
 
 
-@probe
-def chosen(learner, text, known):
-    """What options makes of the section under `layer`: (False, "", value) or (True, kind, text).
-
-    For a value, the text in the middle names the arguments that the call changed.
-    """
+def chosen(learner, texts, tables, calls):
+    """What options makes of the sections under `layer` and the tables, call after call."""
     from utils import spec
 
     kinds = {"int": int, "float": float, "str": str, "list": list, "bool": bool}
-    known = {key: kinds.get(usual, usual) for key, usual in known.items()}
-    section = spec.parse(text, "network.yaml")["layer"]
-    before = {"section": (section, dict(section)), "known": (known, dict(known))}
-    try:
-        value = learner.options(section, known)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return True, type(error).__name__, str(error)
-    if isinstance(value, spec.SpecError):
-        return False, "SpecError", str(value)
-    changed = [name for name, (now, then) in before.items() if now != then]
-    return False, " ".join(changed), dict(value) if isinstance(value, dict) else value
+    sections = [spec.parse(text, "network.yaml")["layer"] for text in texts]
+    tables = [{key: kinds.get(usual, usual) for key, usual in table.items()} for table in tables]
+    made = [learner.options(sections[s], tables[t]) for s, t in calls]
+    return [dict(one) if isinstance(one, dict) else one for one in made]
 
 
-@exercise("options", points=1)
-def judge_options(student, rng):
+@exercise("options", points=0.75)
+def options(student, rng):
     units, rate = int(rng.integers(3, 90)), round(rng.uniform(0.1, 0.9), 3)
-    known = {"units": "int", "rate": 0.25, "bias": True, "form": "full", "stride": 2, "rest": 0}
-    head = "name: some\nlayer:\n"
+    needed = str(rng.choice(["units", "size", "count", "width", "height", "depth", "length"]))
+    known = {needed: "int", "rate": 0.25, "bias": True, "form": "full", "stride": 2, "rest": 0}
+    head = "name: some\n" + "# a remark\n" * int(rng.integers(1, 6)) + "layer:\n"
+    first, wrong = head.count("\n") + 1, "un" + "".join(rng.choice(list("bcdfgkmz"), 3))
 
-    def ask(*lines: str, **more):
-        text = head + "".join(f"  {line}\n" for line in lines)
-        return chosen(student, text, known | more), f"For the text\n{text}"
+    one_more = f"{needed}: {units}"
 
-    def value(*lines: str, why: str = "", **more):
-        reply, given = ask(*lines, **more)
-        raised, kind, got = expect.items(reply, 3)
-        message = "An error was raised for a section with nothing wrong in it."
-        if kind == "SpecError" and ", rest:" in str(got):
-            why = "A key is known if it is in the table, whatever its default: 0 is one, too."
-        detail = f"{kind}: {got}"
-        expect.that(raised is False, message, given=given, detail=detail, diagnosis=why)
-        message = "The call changed an argument in place."
-        why, detail = "Both are read again: fill a new dict.", f"What changed: {kind}."
-        unchanged = kind in ("", "SpecError") or more  # with more, it has been told already
-        expect.that(unchanged, message, given=given, detail=detail, diagnosis=why)
-        return got, given
+    def text(*lines: str) -> str:
+        return head + "".join(f"  {line}\n" for line in lines)
 
-    with part("what is given, and the defaults of what is not", points=0.3):
-        there = {"units": units, "rate": rate, "rest": 4}
-        got, given = value(*(f"{key}: {one}" for key, one in there.items()))
-        right = {"bias": True, "form": "full", "stride": 2, **there}
-        wins = "The default wins over what is given: it is for what is not."
-        knows = {
-            "The defaults of what is not given are missing.": there,
-            wins: {**right, "rate": 0.25, "rest": 0},
-        }
-        expect.equal(got, right, what="the dict of options", given=given, knows=knows)
-        got, given = value(f"units: {units}", "bias: false", "stride: 0", "form: ''")
-        right = {"units": units, "rate": 0.25, "bias": False, "form": "", "stride": 0, "rest": 0}
-        usual = {**right, "bias": True, "form": "full", "stride": 2}
-        empty = "What is given as false, 0 or empty is replaced by the default: ask whether the key"
-        knows = {f"{empty} is there, not whether its value is true.": usual}
-        expect.equal(got, right, what="the dict of options", given=given, knows=knows)
-    with part("an unknown key", points=0.25):
-        for lines, line, key in (
-            ((f"units: {units}", "stride: 1", "unitz: 3"), 5, "unitz"),
-            (("kernal: 3", f"units: {units}"), 3, "kernal"),
-        ):
-            silent = "An unknown key is ignored in silence: go through the section's keys, too."
-            reply, given = ask(*lines)
-            _error(reply, line, key, given, silent)
-    with part("a missing key", points=0.2):
-        reply, given = ask("bias: false", f"rate: {rate}")
+    given = [one_more, f"rate: {rate}", "rest: 4"]
+    empty = [one_more, "bias: false", "stride: 0", "form: ''"]
+    texts = [text(*rng.permutation(given)), text(*rng.permutation(empty))]
+
+    def values(texts, tables, calls):
+        zero = "A key is known if it is in the table, whatever its default: 0 is one, too."
+        with expect.explained((", rest:", zero)):
+            got = there(chosen)(student, texts, tables, calls)
+        for one in expect.items(got, len(calls), what="the list of results", kind="list"):
+            kind = f"The result should be a dict and is {expect.show(one)}."
+            expect.that(type(one) is dict, kind, kind="type")
+        return got
+
+    with part("what is given, and the defaults of what is not", points=0.2):
+        for one in texts:
+            how = {"what": "the list of results", "given": f"For the text\n{one}"}
+            values([one], [known], [(0, 0)])
+            same(student, chosen, "options", [one], [known], [(0, 0)], **how)
+    with part("section and table are left as they were", points=0.1, alone=False):
+        tables, calls = [known, {**known, "form": "half", "rest": 7}], [(0, 0), (0, 1), (1, 0)]
+        apart = [values([texts[s]], [tables[t]], [(0, 0)])[0] for s, t in calls]
+        with expect.otherwise(CHANGED):
+            expect.equal(values(texts, tables, calls), apart, what="the list of results")
+
+    def error(lines, at, key, silent):
+        one = text(*lines)
+        ask = lambda: there(chosen)(student, [one], [known], [(0, 0)])  # noqa: E731
+        refused(ask, one, first + at, key, silent)
+
+    with part("an unknown key", points=0.15):
+        silent = "An unknown key is ignored in silence: go through the section's keys, too."
+        error((one_more, "stride: 1", f"{wrong}: 3"), 2, wrong, silent)
+        error((f"{wrong}: 3", one_more), 0, wrong, silent)
+    with part("a missing key", points=0.1):
         silent = "A key whose entry is a type must be given: there is no default to fill in."
-        _error(reply, 3, "units", given, silent)
-    with part("a value of another type", points=0.25):
+        error(("bias: false", f"rate: {rate}"), 0, needed, silent)
+    with part("a value of another type", points=0.2):
         silent = "Compare the value's type with what `known` asks for: a type, or a default's type."
-        for lines, line, key in (
-            (("bias: true", "units: many"), 4, "units"),
-            (("bias: true", "units: 2.5"), 4, "units"),
-            ((f"units: {units}", "rate: fast"), 4, "rate"),
-            ((f"units: {units}", "form: 3"), 4, "form"),
-        ):
-            reply, given = ask(*lines)
-            _error(reply, line, key, given, silent)
-        for rate_is in (0.25, "float"):
-            do = "Where a float is due, an int will do."
-            got, given = value(f"units: {units}", "rate: 1", why=do, rate=rate_is)
-            expect.close(got["rate"], 1.0, what="rate", given=given)
+        for line in (f"{needed}: many", f"{needed}: 2.5", "rate: fast", "form: 3", "bias: 1"):
+            key = line.partition(":")[0]
+            lines = ["form: some", line] if key == needed else [one_more, line]
+            error(lines, 1, key, silent)
+        with expect.explained((", rate:", "Where a float is due, an int will do.")):
+            for usual in (0.25, "float"):
+                one = [text(one_more, "rate: 1")], [{**known, "rate": usual}], [(0, 0)]
+                expect.close(values(*one)[0].get("rate"), 1, what="rate")
+        for line in (f"{needed}: true", "stride: true", "rate: true"):
+            key = line.partition(":")[0]
+            lines = [line, "form: some"] if key == needed else [line, one_more]
+            error(lines, 0, key, BOOL)
+
+
+def made(learner, name, section, chosen, *more):
+    """What the builder makes of a section, with right options in the place of the learner's.
+
+    chosen: by the line of a section the defaults of what it lacks, or (key, problem) of its error.
+    """
+    function = getattr(learner, name)
+    names = getattr(function, "__globals__", {})
+    own = names.get("options")
+
+    def options(section, known):
+        rest = chosen.get(getattr(section, "line", None))
+        if rest is None:
+            return own(section, known)
+        if type(rest) is tuple:
+            raise section.error(*rest)
+        return {key: rest[key] if key in rest else section[key] for key in known}
+
+    try:
+        if own is not None:
+            names["options"] = options
+        return function(section, *more)
+    finally:
+        if own is not None:
+            names["options"] = own
 
 
 @probe
-def finds(learner, text, layer, known):
-    """Whether the learner's options finds fault with a text, or with a layer of it."""
+def parsed(learner, text):
+    """A section, which stays beside the learner's code."""
     from utils import spec
 
-    section = spec.parse(text, "network.yaml")
-    if layer is not None:
-        section = section["layers"][layer]
-        known = {"name": str, "type": str, **learner.LAYERS[section["type"]]}
+    return spec.parse(text, "network.yaml")
+
+
+def lent(section, known) -> Any:
+    """What `made` needs to know of a section."""
     try:
-        learner.options(section, learner.SOLVERS if known is None else known)
-    except spec.SpecError:
-        return True
-    return False
+        return {k: v for k, v in answers.options(section, known).items() if k not in section}
+    except spec.SpecError as error:
+        key, problem = re.match(r".*?, line \d+, (\w+): (.*)", str(error)).groups()
+        return key, problem
 
 
-@probe
-def built(learner, text, x, seed):
-    """The network of a text: kinds by name, modes, statistics; what it makes of x, re-weighted."""
+def network_of(student, text, times=1) -> Any:
+    """The network that the learner's code builds of a text, or of the same section once more."""
+    network = spec.parse(text, "network.yaml")
+    table: dict[int, Any] = {network.line: {}}
+    for layer in network["layers"]:
+        kinds = answers.LAYERS.get(layer["type"], {})
+        known = {"name": str, "type": str, **kinds} if layer["type"] in answers.LAYERS else {}
+        table[layer.line] = lent(layer, known) if known else {}
+    section = parsed(student, text)
+    for _ in range(times):
+        model = there(made)(student, "build_network", section, table)
+    return model
+
+
+def shapes(learner, module):
+    """The shapes of a module's weights and other state, in order."""
+    return [list(value.shape) for value in module.state_dict().values()]
+
+
+def outputs(learner, model, state, x, evaluation):
+    """What the model and, by name, each of its layers put out, once it holds this state.
+
+    state: in the order of the model's own, None for what stays; [] for all of it.
+    """
     import torch
 
-    from utils import spec
-
-    try:
-        model = learner.build_network(spec.parse(text, "network.yaml"))
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return True, type(error).__name__, str(error)
-    if isinstance(model, spec.SpecError):
-        return False, "SpecError", str(model)
-    if not isinstance(model, torch.nn.Module):
-        return False, "", model
-    kinds = {name: type(layer).__name__ for name, layer in model.named_children()}
-    modes = [layer.training for layer in model.modules()]
-    fresh = {key: value.clone() for key, value in model.state_dict().items()}
-    if x is None:
-        return False, "", {"kinds": kinds}
-    generator = torch.Generator().manual_seed(seed)
-    for value in model.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.1)
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    try:
-        with torch.no_grad():
-            y = model.eval()(x)
-    except RuntimeError as error:
-        y = str(error)
-    return False, "", {"kinds": kinds, "modes": modes, "fresh": fresh, "state": state, "y": y}
+    if not isinstance(model, torch.nn.Sequential):
+        raise TypeError("the result is no nn.Sequential")
+    own = model.state_dict()
+    given = dict(zip(own, state, strict=True)) if state else {}
+    model.load_state_dict(own | {key: one for key, one in given.items() if one is not None})
+    if evaluation:
+        model.eval()
+    with torch.no_grad():
+        y, each = model(x), []
+        if evaluation:
+            for name, layer in model.named_children():
+                x = layer(x)
+                each.append((name, x))
+    return y, each
 
 
-KINDS = {
-    "conv": "Conv2d",
-    "batch_norm": "BatchNorm2d",
-    "relu": "ReLU",
-    "max_pool": "MaxPool2d",
-    "flatten": "Flatten",
-    "linear": "Linear",
-}
+def random_layers(rng) -> tuple[list[dict[str, Any]], tuple[int, int, int]]:
+    """The options of a random network's layers, and the shape that comes in."""
+    c1, c2, units = (int(n) for n in rng.choice(np.arange(3, 12), size=3, replace=False))
+    a, b, c, d, e, f, g, h = rng.choice([p + q for p in "pqrst" for q in "1234567"], 8, False)
+    layers = [
+        {"name": a, "type": "conv", "channels": c1, "kernel": 3, "padding": 1, "bias": False},
+        {"name": b, "type": "batch_norm"},
+        {"name": c, "type": "relu"},
+        {"name": d, "type": "conv", "channels": c2, "kernel": 4, "stride": 2, "padding": 1},
+        {"name": e, "type": "batch_norm"},
+        {"name": f, "type": "max_pool", "kernel": 2},
+        {"name": g, "type": "flatten"},
+        {"name": h, "type": "linear", "units": units},
+    ]
+    channels, side = int(rng.integers(2, 5)), int(rng.choice([12, 16]))
+    return layers, (channels, side, side + 4)
 
 
-@exercise("build_network", points=1.5)
-def judge_build_network(student, rng):
-    layers, shape = answers.random_layers(rng)
-    text, x = (
-        answers.network_text(layers, shape),
-        torch.from_numpy(rng.normal(size=(2, *shape))).float(),
-    )
-    reply = built(student, text, x, int(rng.integers(2**31)))
+def network_text(layers, shape, block=3, remarks=0) -> str:
+    """The network declared in YAML: a layer a line, but for one, which has a line for each key."""
+    lines = ["name: random", f"input: {list(shape)}", *["# a remark"] * remarks, "layers:"]
+    for number, layer in enumerate(layers):
+        pairs = [f"{key}: {str(value).lower()}" for key, value in layer.items()]
+        text = [f"  - {pairs[0]}", *(f"    {pair}" for pair in pairs[1:])]
+        lines += text if number == block else [f"  - {{{', '.join(pairs)}}}"]
+    return "\n".join(lines) + "\n"
+
+
+@exercise("build_network", points=1)
+def build_network(student, rng):
+    layers, shape = random_layers(rng)
+    text = network_text(layers, shape)
     given = f"For the text\n{text}"
-
-    def without_error():
-        raised, kind, got = expect.items(reply, 3)
-        message = f"An error was raised for a text with nothing wrong in it: {kind}."
-        why = "Does every layer get the shape of one example, as the layer before it puts it out?"
-        if kind == "KeyError":
-            why = "An option that the text leaves out has a default: options fills it in."
-        elif ", name:" in str(got) or ", type: there is no such key" in str(got):
-            why = (
-                "A layer has a name and a type, beside the keys of its type in LAYERS: the table"
-                " that options gets must have all of them."
-            )
-        expect.that(raised is False, message, given=given, detail=str(got), diagnosis=why)
-        return got
+    right = answers.build_network(spec.parse(text))
+    state = [drawn(rng, key, value) for key, value in right.state_dict().items()]
+    x = torch.from_numpy(rng.normal(size=(3, *shape))).float()
+    why = "A layer has a name and a type, beside the keys of its type in LAYERS: the table that"
+    table = f"{why} options gets must have all of them."
+    carry = (
+        "Carry the shape along: what a layer puts out is what the next one gets. And does every"
+        " option arrive?"
+    )
+    no_network = "The result is not a network: return nn.Sequential(layers)."
+    causes = (("no nn.Sequential", no_network), ("KeyError: 'type'", table))
+    causes += (("KeyError: 'name'", table), ("'state_dict'", no_network))
 
     def network():
-        got = without_error()
-        message = "The result is not a network: return nn.Sequential(layers)."
-        expect.that(type(got) is dict, message, given=given, kind="type")
-        return got
+        with expect.explained(*causes):
+            model = network_of(student, text)
+            expect.that(type(model) is Student, no_network, given=given, kind="type")
+        return model
 
-    with part("every layer is there, under its name and in its order", points=0.4):
-        got = network()["kinds"]
-        right = {layer["name"]: KINDS[layer["type"]] for layer in layers}
-        numbered = dict(zip(map(str, range(len(right))), right.values(), strict=True))
-        why = ""
-        if got == numbered:
-            why = "The layers are numbered: an OrderedDict of them by name gives them their names."
-        elif type(got) is dict and list(got) != list(right):
-            why = "A layer is missing, too many, or in another place."
-        message = "The layers' names and kinds are not the declared ones."
-        detail = f"expected {right}   yours {got}"
-        expect.that(
-            type(got) is dict and list(got.items()) == list(right.items()),
-            message,
-            given=given,
-            detail=detail,
-            diagnosis=why,
-        )
-    with part("each layer fits the one before, and does what is declared", points=0.5):
-        got, right = network(), answers.shapes_of(layers, shape)
-        state = _renamed(got["state"], list(got["kinds"]), [layer["name"] for layer in layers])
-        shapes = {name: tuple(value.shape) for name, value in state.items()}
-        detail = _difference(shapes, right)
-        message = "Some weights have another shape, or are missing or too many."
+    def puts(model, state, evaluation):
+        with expect.explained(*causes):
+            got = there(outputs)(student, model, state, x, evaluation)
+        return expect.items(got, 2), outputs(answers, right, state, x, evaluation)
+
+    with part("every layer is there, under its name, and does what is declared", points=0.5):
+        model = network()
+        names(student, model, layers, given)
+        with expect.otherwise(carry):
+            with expect.explained(*causes):
+                got = there(shapes)(student, model)
+            what = "the list of the weights' shapes"
+            expect.equal(got, shapes(answers, right), what=what, given=given)
+            (y, each), (wanted, by_layer) = puts(model, state, True)
+            expect.close(each, by_layer, what="the list of (name, output)", given=given, **NEAR)
+            expect.close(y, wanted, what="the output", given=given, **NEAR)
+    with part("nothing has run through it yet: in training mode, its statistics new", points=0.15):
+        model, right = network(), answers.build_network(spec.parse(text))
+        weights = [
+            one if key in dict(right.named_parameters()) else None
+            for key, one in zip(right.state_dict(), state, strict=True)
+        ]
+        (y, _), (wanted, _) = puts(model, weights, False)
+        with expect.otherwise("In evaluation mode? layer.train() takes a layer back to training."):
+            expect.close(y, wanted, what="the output as it is built", given=given, **NEAR)
+        (y, _), (wanted, _) = puts(model, [], True)
         why = (
-            "Carry the shape along: what a layer puts out is what the next one gets. And does every"
-            " option arrive?"
+            "A batch norm's running statistics have moved already: an image went through it in"
+            " training mode, and it learnt from it. Send it through in evaluation mode."
         )
-        expect.that(shapes == right, message, given=given, detail=detail, diagnosis=why)
-        message = "An image does not get through: return nn.Sequential(layers)."
-        expect.that(type(got["y"]) is not str, message, given=given, detail=str(got["y"]))
-        wanted = answers.output(layers, state, x)
-        why = "Are stride, padding and kernel passed on as declared?"
         with expect.otherwise(why):
-            expect.close(got["y"], wanted, what="the output", given=given, rtol=1e-3, atol=1e-4)
-    with part(
-        "nothing has run through it yet: training mode, statistics at their start", points=0.2
-    ):
-        got = network()
-        message = "Some layers are in evaluation mode: a new network is in training mode."
-        why = "layer.train() takes a layer back to training mode."
-        expect.that(all(got["modes"]), message, diagnosis=why)
-        message = "A batch norm's running statistics have moved already."
-        why = (
-            "An image went through it in training mode, and it learnt from it: send the image"
-            " through in evaluation mode."
-        )
-        for name, value in got["fresh"].items():
-            start = 1.0 if name.endswith("var") else 0.0
-            if "running" in name or "batches" in name:
-                expect.that(bool((value == start).all()), message, diagnosis=why)
-    with part("a layer of an unknown type, a name taken, what options finds", points=0.2):
-        without_error()  # or the one that comes is not the one that is asked for
-        line = 3 + len(layers) + len(layers[3])
-        for wrong, key in (
-            ({"name": "k", "type": "convolution", "units": 3}, "type"),
-            ({"name": "b", "type": "relu"}, "name"),
-            ({"name": "k", "type": "linear", "units": 3, "unitz": 3}, "unitz"),
-        ):
-            text = answers.network_text([*layers, wrong], shape)
-            if key == "unitz" and not finds(student, text, len(layers), None):
-                break  # that is for the check of options to say
-            silent = "Nothing was said about the last layer of the text."
-            if key == "unitz":
-                silent = "Let options read every layer: it finds what is wrong in one."
-            _error(built(student, text, None, 0), line, key, f"For the text\n{text}", silent)
-    with part("a layer that does not fit what comes in", points=0.2):
-        without_error()
+            expect.close(y, wanted, what="the output in evaluation mode", given=given, **NEAR)
+    with part("the text's sections are left as they were", points=0.1, alone=False):
+        why = "Built again from the same section, it is another network, or none: leave it whole."
+        with expect.otherwise(why):
+            models = [network_of(student, text, times) for times in (1, 2)]
+            both = [there(outputs)(student, one, state, x, True) for one in models]
+            once, twice = (expect.items(one, 2)[0] for one in both)
+            expect.form(once, outputs(answers, right, [], x, True)[0])
+            expect.close(twice, once, what="the output", given=given, **NEAR)
+
+    def error(layers, at, key, silent):
+        remarks = int(rng.integers(1, 6))
+        text = network_text(layers, shape, remarks=remarks)
+        ask = lambda: network_of(student, text)  # noqa: E731
+        line = 4 + remarks + at + (len(layers[3]) - 1) * (at > 3)
+        refused(ask, text, line, key, silent)
+
+    with part("an unknown type, a name taken, what options finds", points=0.15):
+        silent = "Nothing was said about the last layer of the text."
+        taken = {"name": layers[int(rng.integers(8))]["name"], "type": "relu"}
+        error([*layers, {"name": "k", "type": "convolution", "units": 3}], 8, "type", silent)
+        error([*layers, taken], 8, "name", silent)
+        silent = "Let options read every layer: it finds what is wrong in one."
+        wrong = {"name": "k", "type": "linear", "units": 3, "unitz": 3}
+        error([*layers, wrong], 8, "unitz", silent)
+    with part("a layer that does not fit what comes in", points=0.1):
+        silent = "Find out while building, not while training: send an image of zeros through."
         for at, wrong in (
             (6, {"name": "k", "type": "max_pool", "kernel": 9}),
             (7, {"name": "k", "type": "conv", "channels": 3, "kernel": 3}),
             (7, {"name": "k", "type": "batch_norm"}),
         ):
-            text = answers.network_text([*layers[:at], wrong, *layers[at:]], shape)
-            given, line = f"For the text\n{text}", 3 + at + len(layers[3])
-            silent = "Find out while building, not while training: send an image of zeros through."
-            _error(built(student, text, None, 0), line, "type", given, silent)
+            error([*layers[:at], wrong, *layers[at:]], at, "type", silent)
 
 
-def _renamed(state, names, right):
-    """The state under the right names, if there are as many layers: names are judged elsewhere."""
-    new = dict(zip(names, right, strict=True)) if len(names) == len(right) else {}
-    parts = ((key.partition("."), value) for key, value in state.items())
-    return {f"{new.get(name, name)}.{rest}": value for (name, _, rest), value in parts}
+NEAR = {"rtol": 1e-3, "atol": 1e-4}
 
 
-def _difference(got, right) -> str:
-    """What two dicts of shapes do not have in common, in words."""
-    lines = []
-    for name in {**right, **got}:
-        ours, theirs = right.get(name, "none"), got.get(name, "none")
-        if ours != theirs:
-            lines.append(f"{name}: expected {ours}, yours {theirs}.")
-    return " ".join(lines[:4])
+def drawn(rng, key, like):
+    """A random value for a piece of a module's state."""
+    if not like.is_floating_point():
+        return torch.tensor(int(rng.integers(9)))
+    value = torch.from_numpy(rng.normal(size=tuple(like.shape))).to(like.dtype)
+    if like.ndim > 1:
+        value /= like[0].numel() ** 0.5
+    return value.abs() + 0.5 if key.endswith("var") else value
 
 
 @probe
-def solver(learner, text, weights, gradients, steps):
-    """What build_solver makes of a text: its other settings, weights after steps, the factors."""
-    import torch
+def children(learner, model):
+    """The names of a network's layers, in order."""
+    return [name for name, _ in model.named_children()]
 
-    from utils import spec
+
+def names(student, model, layers, given) -> None:
+    """What the network says of its layers: this only explains, what they do is judged by values."""
+    got, right = children(student, model), [layer["name"] for layer in layers]
+    why = "A layer is missing, too many, or in another place."
+    if got == [str(n) for n in range(len(right))]:
+        why = "The layers are numbered: an OrderedDict of them by name gives them their names."
+    detail = f"expected {', '.join(right)}   yours {expect.show(got)}"
+    message = "The layers' names are not the declared ones."
+    expect.that(got == right, message, given=given, detail=detail, diagnosis=why)
+
+
+# Solvers
+
+
+def two_layers(learner, weights):
+    """A model with these weights."""
+    import torch
 
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
     for parameter, value in zip(model.parameters(), weights, strict=True):
         parameter.data = value.clone()
-    try:
-        plan = learner.build_solver(spec.parse(text, "network.yaml"), model)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return True, type(error).__name__, str(error)
-    if isinstance(plan, spec.SpecError):
-        return False, "SpecError", str(plan)
-    if not isinstance(plan, dict):
-        return False, "", plan
-    settings = {key: value for key, value in plan.items() if key not in ("optimizer", "schedule")}
-    found = {"settings": settings, "kind": type(plan.get("optimizer")).__name__}
-    if callable(plan.get("schedule")):
-        found["factors"] = [plan["schedule"](step, steps) for step in range(steps)]
-    if isinstance(plan.get("optimizer"), torch.optim.Optimizer):
-        for _ in range(3):
-            for parameter, value in zip(model.parameters(), gradients, strict=True):
-                parameter.grad = value.clone()
-            plan["optimizer"].step()
-        found["after"] = [parameter.detach().clone() for parameter in model.parameters()]
-    return False, "", found
+    return model
 
 
-@exercise("build_solver", points=1)
-def judge_build_solver(student, rng):
-    shapes = ((2, 3), (2,), (1, 2), (1,))
-    weights = [torch.from_numpy(rng.normal(size=one)) + 2 for one in shapes]
-    gradients = [torch.from_numpy(rng.uniform(0.5, 2, size=one)) for one in shapes]
-    lr, momentum = round(rng.uniform(0.05, 0.1), 4), round(rng.uniform(0.4, 0.8), 3)
-    decay, warm_up = 0.25, float(rng.choice([0.2, 0.3, 0.4]))
-    base = {"base_lr": lr, "epochs": int(rng.integers(3, 9)), "batch_size": 24, "seed": 5}
+def stepped(learner, optimizer, model, gradients):
+    """The model's weights after a step with each of the gradients."""
+    for step in gradients:
+        for parameter, value in zip(model.parameters(), step, strict=True):
+            parameter.grad = value.clone()
+        optimizer.step()
+    return [parameter.detach().clone() for parameter in model.parameters()]
 
-    def plan(**more):
-        text = "".join(f"{key}: {value}\n" for key, value in {**base, **more}.items())
-        given = f"For the text\n{text}"
-        reply = solver(student, text, weights, gradients, 12)
-        return reply, given
 
-    def settled(*needed, **more):
-        reply, given = plan(**more)
-        raised, kind, got = expect.items(reply, 3)
-        message = f"An error was raised for a text with nothing wrong in it: {kind}."
-        why = "options fills in what the text leaves out." if kind == "KeyError" else ""
-        expect.that(raised is False, message, given=given, detail=str(got), diagnosis=why)
-        expect.that(type(got) is dict, "The result is not a dict.", given=given, kind="type")
-        for name, key, why in (
-            ("after", "optimizer", "It is made here, from model.parameters()."),
-            ("factors", "schedule", "It is a function of (step, steps), for `fixed` as well."),
-        ):
-            message = f"The dict has no `{key}` that can be used."
-            have = name not in needed or name in got
-            expect.that(have, message, given=given, kind="type", diagnosis=why)
-        if "after" in needed:
-            stay = any(bool((a == b).all()) for a, b in zip(got["after"], weights, strict=True))
-            message = "Some parameters stay as they were."
-            why = "Give the optimizer all of the model's parameters."
-            expect.that(not stay, message, given=given, diagnosis=why)
-        return got, given
+def factors(learner, schedule, counts):
+    """The factors of the steps of a training, for each count of steps."""
+    return [[float(schedule(step, steps)) for step in range(steps)] for steps in counts]
 
-    def factors(right, knows, **more):
-        got, given = settled("factors", **more)
-        given = f"{given}and 12 steps."
-        numbers = [expect.number(one, what="a factor", given=given) for one in got["factors"]]
-        why = "Find t first; f is t/w up to w, and then the line from 1 down to 0."
-        with expect.otherwise(why if more["lr_policy"] == "one_cycle" else ""):
-            got = np.array(numbers)
-            knows = {name: np.array(wrong) for name, wrong in knows.items()}
-            expect.close(got, np.array(right), what="the schedule", given=given, knows=knows)
 
+@exercise("build_solver", points=0.75)
+def build_solver(student, rng):
+    sizes = ((2, 3), (2,), (1, 2), (1,))
+    weights = [torch.from_numpy(rng.normal(size=one)) + 2 for one in sizes]
+    gradients = [[torch.from_numpy(rng.normal(size=one)) for one in sizes] for _ in range(3)]
+    base = {"base_lr": round(rng.uniform(0.05, 0.1), 4), "epochs": int(rng.integers(3, 99))}
+    base |= {"batch_size": int(rng.integers(10, 99)), "seed": int(rng.integers(1, 99))}
+    momentum, decay = round(rng.uniform(0.4, 0.8), 3), round(rng.uniform(0.2, 0.3), 3)
+    counts = [int(n) for n in rng.choice(np.arange(5, 14), 2, replace=False)]
     what = ("weight 1", "bias 1", "weight 2", "bias 2")
-    with part("sgd: rate, momentum and weight decay arrive", points=0.3):
-        got, given = settled("after", optimizer="sgd", momentum=momentum, weight_decay=decay)
-        right, knows = answers.after_sgd(weights, gradients, lr, momentum, decay)
+
+    def text_of(**more):
+        keys = rng.permutation([*base, *more])
+        lines = [f"{key}: { {**base, **more}[key] }" for key in keys]
+        return "\n".join(["# a remark"] * int(rng.integers(1, 6)) + lines) + "\n"
+
+    def asked(text):
+        section, model = parsed(student, text), there(two_layers)(student, weights)
+        table = {spec.parse(text).line: lent(spec.parse(text, "network.yaml"), answers.SOLVERS)}
+        return there(made)(student, "build_solver", section, table, model), model
+
+    def plan(needed, why, **more):
+        """The piece `needed` of the dict for a text, the model, and what to say of them."""
+        text = text_of(**more)
+        given = f"For the text\n{text}"
+        got, model = asked(text)
+        expect.that(type(got) is dict, "The result is not a dict.", given=given, kind="type")
+        has = not needed or type(got.get(needed)) is Student
+        message = f"The dict has no `{needed}` that can be used."
+        expect.that(has, message, given=given, kind="type", diagnosis=why)
+        return got, model, text, given
+
+    def steps(**more):
+        made_here = "It is made here, from model.parameters()."
+        got, model, text, given = plan("optimizer", made_here, weight_decay=decay, **more)
+
+        def of(own):
+            model = two_layers(own, weights)
+            return stepped(
+                own, own.build_solver(spec.parse(text), model)["optimizer"], model, gradients
+            )
+
+        after = there(stepped)(student, got["optimizer"], model, gradients)
+        knows = MISTAKES.values("build_solver", of)
+        expect.close(after, of(answers), what=what, given=given, knows=knows, rtol=1e-5)
+
+    with part("sgd: rate, momentum and weight decay arrive", points=0.2):
         why = "torch.optim.SGD with the declared rate, momentum and weight decay, and nothing else."
         with expect.otherwise(why):
-            expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
-    with part("adamw: rate and weight decay arrive", points=0.15):
-        got, given = settled("after", optimizer="adamw", weight_decay=decay)
-        right, knows = answers.after_adamw(weights, gradients, lr, decay)
-        coupled = (
-            "That is Adam: AdamW takes the decay from the weights themselves, not as gradient."
-        )
-        with expect.otherwise(coupled if got["kind"] == "Adam" else ""):
-            expect.close(got["after"], right, what=what, given=given, knows=knows, rtol=1e-4)
-    with part("the schedule: factors, fixed and one-cycle", points=0.3):
-        rate = "A schedule gives a factor; the optimizer has the base rate already."
-        factors([1.0] * 12, {rate: [lr] * 12}, lr_policy="fixed")
-        right, knows = answers.one_cycle(warm_up, 12)
-        knows |= {rate: [lr * factor for factor in right]}
-        factors(right, knows, lr_policy="one_cycle", warm_up=warm_up)
+            steps(optimizer="sgd", momentum=momentum)
+    with part("adamw: rate and weight decay arrive", points=0.1):
+        steps(optimizer="adamw")
+    with part("the schedule: factors, fixed and one-cycle", points=0.25):
+        line = "Find t first; f is t/w up to w, and then the line from 1 down to 0."
+        for policy in ({"lr_policy": "one_cycle", "warm_up": 0.4}, {"lr_policy": "fixed"}):
+            why = "It is a function of (step, steps), for `fixed` as well."
+            got, _, text, given = plan("schedule", why, **policy)
+            of = lambda own, text=text: factors(  # noqa: E731
+                own,
+                own.build_solver(spec.parse(text), two_layers(own, weights))["schedule"],
+                counts,
+            )
+            given = f"{given}and {counts[0]} or {counts[1]} steps."
+            with expect.otherwise(line if "warm_up" in policy else ""):
+                expect.close(
+                    there(factors)(student, got["schedule"], counts),
+                    of(answers),
+                    what="the list of schedules",
+                    given=given,
+                    knows=MISTAKES.values("build_solver", of),
+                )
     with part("epochs, batch size and seed", points=0.1):
-        got, given = settled()
+        got, _, _, given = plan("", "")
+        rest = {key: got[key] for key in got if key not in ("optimizer", "schedule")}
         right = {key: base[key] for key in ("epochs", "batch_size", "seed")}
         why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
         with expect.otherwise(why):
-            expect.equal(got["settings"], right, what="the rest of the dict", given=given)
-    with part("an optimizer or a policy that there is not, what options finds", points=0.15):
-        settled()  # an error for a right text is not the one that is asked for
-        for more in ({"optimizer": "sdg"}, {"lr_policy": "onecycle"}, {"momentun": 0.5}):
-            reply, given = plan(**more)
+            expect.equal(rest, right, what="the rest of the dict", given=given)
+    with part("an optimizer or a policy that there is not, what options finds", points=0.1):
+        for key, value in (("optimizer", "sdg"), ("lr_policy", "onecycle"), ("momentun", 0.5)):
+            text = text_of(**{key: value})
             silent = "What is none of the known words is taken for one of them, in silence."
-            if "momentun" in more:
+            if key == "momentun":
                 silent = "Let options read the text: it finds what is wrong in it."
-                if not finds(student, given.partition("\n")[2], None, None):
-                    break  # that is for the check of options to say
-            _error(reply, 5, next(iter(more)), given, silent)
+            line = 1 + [one.partition(":")[0] for one in text.splitlines()].index(key)
+            refused(lambda text=text: asked(text)[0], text, line, key, silent)
 
 
-@probe
-def gradient(learner, x, dy, weight, bias, mean, var, eps):
-    """The gradients of sum(dy · y) in x, weight and bias; whether the statistics carry a graph."""
+# Batch normalisation
+
+
+def numbers(rng, *shape) -> torch.Tensor:
+    """Random float64 numbers with mean 0 and standard deviation 1."""
+    return torch.from_numpy(rng.normal(size=shape))
+
+
+def gradients(learner, x, later, dy, weight, bias, mean, var, eps):
+    """The gradients of sum(dy · y) in x, weight and bias: of a batch in training mode, and of a
+    later one in evaluation mode, through the statistics that the first left."""
     import torch
 
     leaves = [one.clone().requires_grad_() for one in (x, weight, bias)]
-    x, weight, bias = leaves
-    y, mean, var = learner.batch_norm(x, weight, bias, mean, var, True, 0.1, eps)
-    graph = any(getattr(one, "requires_grad", False) for one in (mean, var))
-    if not getattr(y, "requires_grad", False):
-        return None, graph
-    got = torch.autograd.grad((y * dy).sum(), leaves, allow_unused=True, materialize_grads=True)
-    return got, graph
+    y, mean, var = learner.batch_norm(*leaves, mean, var, True, 0.1, eps)
+    then = learner.batch_norm(later, *leaves[1:], mean, var, False, 0.1, eps)[0]
+    none = 0 * sum(leaf.sum() for leaf in leaves)
+    found = []
+    for out in (y, then):
+        loss = (out * dy).sum() + none
+        found.append(list(torch.autograd.grad(loss, leaves, retain_graph=True)))
+    return {"the batch's": found[0], "the later batch's": found[1]}
 
 
-@exercise("batch_norm", points=2, forbids={"batch_norm": NORMALISATIONS})
-def judge_batch_norm(student, rng):
-    shapes = ((4, 3, 2, 5), (3, 2, 3, 3))
-    cases = [
-        {
-            "x": answers.numbers(rng, *shape) * (1 + answers.numbers(rng, 1, shape[1], 1, 1) ** 2)
-            + answers.numbers(rng, 1, shape[1], 1, 1),
-            "weight": answers.numbers(rng, shape[1]).abs() + 0.5,
-            "bias": answers.numbers(rng, shape[1]),
-            "mean": answers.numbers(rng, shape[1]),
-            "var": answers.numbers(rng, shape[1]).abs() + 1.5,
-        }
-        for shape in shapes
-    ]
+@exercise("batch_norm", points=2.5, forbids={"batch_norm": NORMALISATIONS})
+def batch_norm(student, rng):
+    cases = []
+    for n, c, h, w in ((4, 3, 2, 5), (3, 2, 3, 4)):
+        x = numbers(rng, n, c, h, w) * (1 + numbers(rng, 1, c, 1, 1) ** 2) + numbers(
+            rng, 1, c, 1, 1
+        )
+        mean, var = numbers(rng, c), numbers(rng, c).abs() + 1.5
+        cases.append([x, numbers(rng, c).abs() + 0.5, numbers(rng, c), mean, var])
     eps = 0.3  # so large that a forgotten one shows
-    names = "`running_mean`", "`running_var`"
+    keys = ("x", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps")
 
-    def call(case, training, momentum=0.1, kept=True):
-        x, *rest = (case[key] for key in ("x", "weight", "bias", "mean", "var"))
-        why = "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."
-        with expect.otherwise(why):
-            got = student.batch_norm(x, *rest, training, momentum, eps)
-        given = f"For x of shape {tuple(x.shape)}, training={training}, momentum={momentum},"
-        given = f"{given} eps={eps}."
-        three = expect.items(got, 3, what="the result (y, running_mean, running_var)", given=given)
-        if kept:
-            expect.unchanged(student, given=given)
-        return three, given
+    def judge(which, what, training, momentum=0.1, case=cases[0]):
+        args = [*case, training, momentum, eps]
+        given = dict(zip(keys, args, strict=True))
+        per_image = case[0].shape[0] * case[0].shape[1]
+        image = "That is one number for each image and channel: take the statistics over the images, too."
+        width = "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."
+        causes = [(f"({per_image})", image), (f"size {per_image}", image)]
+        with expect.explained(*causes, ("non-singleton dimension 3", width)):
+            got = student.batch_norm(*args)
+        three = "the result (y, running_mean, running_var)"
+        got, right = expect.items(got, 3, what=three), answers.batch_norm(*copy.deepcopy(args))
+        of = lambda own: own.batch_norm(*copy.deepcopy(args))[which]  # noqa: E731
+        knows = MISTAKES.values("batch_norm", of)
+        piece = tuple(got[which]) if type(which) is slice else got[which]
+        expect.close(piece, right[which], what=what, given=given, knows=knows, rtol=1e-5)
+        if type(which) is slice and all(type(one) is torch.Tensor for one in got):
+            expect.unchanged(student, tuple(got), given=given)
 
-    with part("training mode: each channel is normalised over the batch", points=0.5):
+    kept = slice(1, 3), ("`running_mean`", "`running_var`")
+    with part("training mode: each channel is normalised over the batch", points=0.6):
         for case in cases:
-            got, given = call(case, True)
-            right, knows = answers.normalised_in_training(case, eps)
-            expect.close(got[0], right, what="y", given=given, knows=knows, rtol=1e-5)
-    with part("training mode: the running statistics follow", points=0.5):
+            judge(0, "y", True, 0.1, case)
+    with part("training mode: the running statistics follow", points=0.6):
         for case, momentum in zip(cases, (0.1, 0.3), strict=True):
-            got, given = call(case, True, momentum)
-            right, knows = answers.running(case["x"], case["mean"], case["var"], momentum)
-            pair = tuple(got[1:])
-            expect.close(pair, right, what=names, given=given, knows=knows, rtol=1e-5)
-    with part("evaluation mode: the running statistics are used", points=0.3):
+            judge(*kept, True, momentum, case)
+    with part("evaluation mode: the running statistics are used", points=0.4):
         for case in cases:
-            got, given = call(case, False)
-            right, knows = answers.normalised_in_evaluation(case, eps)
-            expect.close(got[0], right, what="y", given=given, knows=knows, rtol=1e-5)
-    with part("evaluation mode: the running statistics stay", points=0.2):
-        case = cases[0]
-        got, given = call(case, False)
-        pair = case["mean"], case["var"]
-        moved, _ = answers.running(case["x"], *pair, 0.1)
-        why = "They are updated in evaluation mode, too: then the network goes on learning as it is"
-        knows = {f"{why} tested.": moved}
-        expect.close(tuple(got[1:]), pair, what=names, given=given, knows=knows, rtol=1e-5)
-    with part(
-        "the gradient goes through the batch's statistics, the kept ones have no graph", points=0.3
-    ):
-        case, dy = cases[0], answers.numbers(rng, *shapes[0])
-        call(case, True, kept=False)
-        x, weight, bias, mean, var = case.values()
-        got, graph = expect.items(gradient(student, x, dy, weight, bias, mean, var, eps), 2)
-        message = "y does not depend on x for autograd."
-        right, knows = answers.batch_norm_gradient(x, dy, weight, bias, eps)
-        why = next(iter(knows))
-        expect.that(got is not None, message, diagnosis=why)
+            judge(0, "y", False, 0.1, case)
+    with part("evaluation mode: the running statistics stay", points=0.25, alone=False):
+        judge(*kept, False)
+    x, weight, bias, mean, var = cases[0]
+    later, dy = numbers(rng, *x.shape), numbers(rng, *x.shape)
+    args = [x, later, dy, weight, bias, mean, var, eps]
+    what = tuple(f"the gradient in {name}" for name in ("x", "weight", "bias"))
+    begin = expect.otherwise("If y is not right either, begin there.")
+    with part("the gradient goes through the batch's statistics", points=0.45), begin:
+        same(student, gradients, "batch_norm", *args, key="the batch's", what=what, rtol=1e-5)
+    with part("the kept ones have no graph", points=0.2):
+        there_after = {"key": "the later batch's", "what": what, "rtol": 1e-5}
         with expect.otherwise("If y is not right either, begin there."):
-            what = tuple(f"the gradient in {name}" for name in ("x", "weight", "bias"))
-            expect.close(got, right, what=what, knows=knows, rtol=1e-5)
-        message = "The running statistics carry a graph."
-        why = (
-            "Kept like this, every batch's graph stays in memory, one batch's hanging on the next"
-            " one's: .detach() what is kept."
-        )
-        expect.that(graph is False, message, diagnosis=why)
-    with part("frogs_in_training_mode", points=0.2):
-        more = (
-            "What all of them share is the batch's mean, and the mean is subtracted. Look at the"
-            " picture at the end of section 7."
-        )
-        same = "Only if the mode made no difference: which mean is subtracted in which mode?"
-        expect.choice(student, "frogs_in_training_mode", "fewer", {"more": more, "same": same})
+            same(student, gradients, "batch_norm", *args, **there_after)
 
 
-@probe
+# Augmentation
+
+
 def augmented(learner, x, padding, seeds):
-    """What augment makes of x: once for each seed, then again from the last generator and seed."""
+    """What augment makes of the same x: for each seed, then again from the last generator, and from
+    the last seed."""
     import torch
 
-    results, untouched, generator = [], True, torch.Generator()
+    made, generator = [], torch.Generator()
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        given = x.clone()
-        results.append(learner.augment(given, generator, padding))
-        untouched = untouched and bool((given == x).all())
-    results.append(learner.augment(x.clone(), generator, padding))
-    generator = torch.Generator().manual_seed(seeds[-1])
-    results.append(learner.augment(x.clone(), generator, padding))
-    return results, untouched
+        made.append(learner.augment(x, generator, padding))
+    made.append(learner.augment(x, generator, padding))
+    made.append(learner.augment(x, torch.Generator().manual_seed(seeds[-1]), padding))
+    return made
 
 
-@exercise("augment", points=1.5)
-def judge_augment(student, rng):
+def which(out, ways) -> np.ndarray:
+    """For each image the number of the way that gives exactly it, or −1."""
+    found = np.full(len(out), -1)
+    for number, way in enumerate(ways):
+        alike = (out == way).flatten(1).all(dim=1).numpy()
+        found[alike & (found < 0)] = number
+    return found
+
+
+def misread(x, padding, out) -> str:
+    """The known mistake by which every image of `out` could have come about."""
+    x, out, best = x[:8], out[:8], ""
+
+    def seen(own):
+        generator = torch.Generator().manual_seed(0)
+        made = [own.augment(x.clone(), generator, padding) for _ in range(250)]
+        return [one for one in made if one.shape == out.shape]
+
+    for says, ways in MISTAKES.values("augment", seen):
+        if (which(out, ways) >= 0).mean() > 0.8:
+            return says
+    return best
+
+
+@exercise("augment", points=1.5, forbids={"augment": ["torchvision"]})
+def augment(student, rng):
     n, padding = 240, 2
     x = torch.from_numpy(rng.permutation(n * 2 * 6 * 7) + 1.0).float().reshape(n, 2, 6, 7)
     seeds = [int(one) for one in rng.integers(2**31, size=3)]
     given = f"For x of shape {tuple(x.shape)}, padding = {padding}."
-    results, untouched = expect.items(augmented(student, x, padding, seeds), 2)
-    *outs, onwards, again = expect.items(results, len(seeds) + 2, kind="list")
+    reply = there(augmented)(student, x, padding, seeds)
     ways = answers.windows(x, padding)
     keys = np.array(list(ways), dtype=int)  # top, left, flipped
 
-    def places(out):
-        """(n, 3): top, left and flipped of each image."""
-        _images(out, x, given)
-        found = answers.which(out, list(ways.values()))
+    def images(at, count=1):
+        """(count · n, 3): top, left and flipped of each image of some of the results."""
+        made = expect.items(reply, len(seeds) + 2, kind="list", what="the list of batches")
+        return np.concatenate([places(i, made[i]) for i in range(at, at + count)])
+
+    seen = {}
+
+    def places(number, out):
+        if number in seen:
+            return seen[number]
+        shape = "The window has the images' old size: pad first, then crop to it."
+        why = "torch.stack makes one tensor of a list of tensors." if type(out) is list else ""
+        with expect.otherwise(why, shape=shape):
+            expect.form(out, x, given=given)
+        found = which(out, ways.values())
         message = "Some images are no window of the padded image, flipped or not."
         detail = f"{int((found < 0).sum())} of {n} are not."
-        why = ""
         if (found < 0).any():
-            for name, wrong in answers.wrong_windows(x, padding).items():
-                if (answers.which(out, [*wrong, *ways.values()]) >= 0).mean() > 0.95:
-                    why = name
-                    break
-        expect.that((found >= 0).all(), message, given=given, detail=detail, diagnosis=why)
+            first = which(reply[0], ways.values()) if out is not reply[0] else found
+            earlier = "The first call's were: augment changes x in place. Build a new tensor."
+            why = earlier if (first >= 0).all() else misread(x, padding, out)
+            raise Fault("value", message, why, detail=detail, given=given)
+        seen[number] = keys[found]
         return keys[found]
 
     with part("each image is a window of itself, padded with zeros, flipped or not", points=0.4):
-        drawn = [places(out) for out in outs]
-        message, why = "The argument x was changed in place.", "Build a new tensor."
-        expect.that(untouched is True, message, given=given, diagnosis=why)
+        images(0, 5)
     with part("each image has its own window, anywhere", points=0.45):
-        _judge_windows([places(out) for out in outs], padding, given)
+        spread_out([images(at)[:, :2] for at in range(len(seeds))], padding, given)
     with part("each image has its own flip, as likely as none", points=0.4):
-        drawn = np.concatenate([places(out) for out in (*outs, onwards)])
+        all_of_them, few = images(0, 4), list(answers.windows(x[:40], padding).values())
         many = [int(one) for one in rng.integers(2**31, size=20)]
-        batches, _ = expect.items(augmented(student, x[:40], padding, many), 2)
-        few = list(answers.windows(x[:40], padding).values())
-        found = [keys[answers.which(out, few)][:, 2] for out in batches]
-        _judge_flips(found, f"For {len(found)} batches of 40 images.")
-        both = len(np.unique(drawn, axis=0)) == 2 * len(np.unique(drawn[:, :2], axis=0))
+        batches = expect.items(there(augmented)(student, x[:40], padding, many), 22, kind="list")
+        expect.form(batches, [x[:40]] * 22, given=given)
+        found = [keys[which(out, few)][:, 2] for out in batches[:21]]
+        tossed(found, f"For {len(found)} batches of 40 images.")
+        windows = np.unique(all_of_them[:, :2], axis=0)
+        both = len(np.unique(all_of_them, axis=0)) == 2 * len(windows)
         message = "Some windows are always flipped, or never."
         expect.that(both, message, given=given, diagnosis="Draw the flip by itself.")
     with part("all chance comes from the generator", points=0.25):
-        drawn, more, same = places(outs[-1]), places(onwards), places(again)
+        last, more, again = images(2), images(3), images(4)
         message = "Two batches from one generator are cropped and flipped alike."
         why = "Is the generator seeded anew in every call, or not used?"
-        expect.that(not np.array_equal(drawn, more), message, given=given, diagnosis=why)
+        expect.that(not np.array_equal(last, more), message, given=given, diagnosis=why)
         message = "The same seed does not give the same images."
         why = "Pass generator=generator to every call that draws."
-        expect.that(np.array_equal(drawn, same), message, given=given, diagnosis=why)
+        expect.that(np.array_equal(last, again), message, given=given, diagnosis=why)
 
 
-def _images(out, x, given) -> None:
-    """`out` is a tensor like x."""
-    if type(out) is torch.Tensor and out.ndim == 4 and out.shape != x.shape:
-        message = "The result has not the shape of x."
-        detail = f"expected {tuple(x.shape)}   yours {tuple(out.shape)}"
-        why = "The window has the images' old size: pad first, then crop to it."
-        raise Fault("shape", message, why, detail=detail, given=f"{given}")
-    expect.that(
-        type(out) is torch.Tensor and out.shape == x.shape,
-        "The result is not a tensor of the shape of x.",
-        given=given,
-        kind="type",
-        diagnosis="torch.stack makes one tensor of a list of tensors." if type(out) is list else "",
-    )
-
-
-def _judge_windows(draws, padding, given) -> None:
-    message = "The windows are not spread as they should be."
-
-    def that(condition, why, detail=""):
-        expect.that(condition, message, given=given, diagnosis=why, detail=detail)
-
-    places = [draw[:, :2] for draw in draws]
-    alike = all((place == place[0]).all() for place in places)
-    that(not alike, "The whole batch has one window: draw a place for each image.")
-    count = 2 * padding + 1
-    for axis, name in enumerate(("top", "left")):
-        shares = np.bincount(np.concatenate(places)[:, axis], minlength=count) * count
-        shares = shares / sum(map(len, places))
-        detail = f"How often {name} = 0, …, {count - 1}: {shares.round(2).tolist()} of what is due."
-        that(shares[-1] > 0 or shares[0] == 0, _LAST, detail)
-        one = f"All windows of a batch have one {name}: each image draws both of its own."
-        that(all(np.ptp(place[:, axis]) > 0 for place in places), one)
-        that(((shares > 0.6) & (shares < 1.4)).all(), "All places are equally likely.", detail)
-    top, left = np.concatenate(places).T
-    together = "top and left go together: draw each by itself, or windows lie on a diagonal only."
-    that(abs(np.corrcoef(top, left)[0, 1]) < 0.25, together)
-
-
-_LAST = (
+LAST = (
     "The window never reaches the far end: it can start at 0, …, 2·padding, and randint leaves its"
     " upper end out."
 )
 
 
-def _judge_flips(flips, given) -> None:
-    message = "The flips are not spread as they should be."
+def spread_out(places, padding, given) -> None:
+    """places: for each batch (n, 2), top and left."""
+    message, count = "The windows are not spread as they should be.", 2 * padding + 1
+
+    def that(condition, why, detail=""):
+        expect.that(condition, message, given=given, diagnosis=why, detail=detail)
+
+    alike = all((place == place[0]).all() for place in places)
+    that(not alike, "The whole batch has one window: draw a place for each image.")
+    together = np.concatenate(places)
+    for axis, name in enumerate(("top", "left")):
+        shares = np.bincount(together[:, axis], minlength=count) * count / len(together)
+        detail = f"How often {name} = 0, …, {count - 1}: {shares.round(2).tolist()} of its share."
+        that(shares[-1] > 0 or shares[0] == 0, LAST, detail)
+        one = f"All windows of a batch have one {name}: each image draws both of its own."
+        that(all(np.ptp(place[:, axis]) > 0 for place in places), one)
+        that(((shares > 0.6) & (shares < 1.4)).all(), "All places are equally likely.", detail)
+    why = "top and left go together: draw each by itself, or windows lie on a diagonal only."
+    that(abs(np.corrcoef(together.T)[0, 1]) < 0.25, why)
+
+
+def tossed(flips, given) -> None:
+    """flips: for each batch which images are flipped."""
     shares = [float(one.mean()) for one in flips]
+    detail = f"Shares flipped, by batch: {', '.join(f'{one:.2f}' for one in shares[:8])}, …"
 
     def that(condition, why):
-        detail = f"Shares flipped, by batch: {', '.join(f'{one:.2f}' for one in shares[:8])}, …"
+        message = "The flips are not spread as they should be."
         expect.that(condition, message, given=given, diagnosis=why, detail=detail)
 
     that(any(shares), "No image is flipped.")
     that(not all(one == 1 for one in shares), "Every image is flipped: a mirrored set is one set.")
     whole = "The whole batch is flipped or not: each image draws its own flip."
     that(not all(one in (0, 1) for one in shares), whole)
-    same = np.ptp(np.stack(flips).astype(int), axis=0) == 0
     again = "The same places are flipped in every batch: each image draws anew."
-    that(same.mean() < 0.5, again)
+    that((np.ptp(np.stack(flips).astype(int), axis=0) == 0).mean() < 0.5, again)
     that(0.42 < np.mean(shares) < 0.58, "A flip should be as likely as none.")
 
 
-@exercise("parameters", points=1)
-def judge_parameters(student, rng):
-    how_conv = "channels in × channels out × kernel height × kernel width, plus the biases."
-    with part("conv_parameters", points=0.25):
-        known = {
-            "The biases are missing: one for each channel that comes out.": 96 * 128 * 9,
-            "There is one bias for each channel that comes out.": 96 * 128 * 9 + 96,
-            "That is a kernel of 1×1: a 3×3 kernel has nine weights.": 96 * 128 + 128,
-            "A 3×3 kernel has nine weights, not three.": 96 * 128 * 3 + 128,
-            "Each channel out has a kernel for every channel in.": 128 * 9 + 128,
-        }
-        right = 96 * 128 * 9 + 128
-        expect.answer(student, "conv_parameters", right, known, how_conv, rtol=1e-9)
-    with part("fire_parameters", points=0.25):
-        weights = 96 * 16 + 16 * 64 + 16 * 64 * 9
-        wide = 96 * 16 + 16 + (96 * 64 + 64) + (96 * 64 * 9 + 64)
-        known = {
-            "The biases are missing.": weights,
-            "The expansions see the 16 squeezed channels, not the 96.": wide,
-            "The squeeze is missing.": 16 * 64 + 64 + 16 * 64 * 9 + 64,
-            "Both expansions count, the 1×1 one, too.": 96 * 16 + 16 + 16 * 64 * 9 + 64,
-            "One of the two expansions has a 3×3 kernel.": 96 * 16 + 16 + 2 * (16 * 64 + 64),
-            "Only one of the two expansions has a 3×3 kernel.": 96 * 16
-            + 16
-            + 2 * (16 * 64 * 9 + 64),
-        }
-        how = "Add up three convolutions: " + how_conv
-        right = weights + 16 + 64 + 64
-        expect.answer(student, "fire_parameters", right, known, how, rtol=1e-9)
-    with part("fc6_parameters", points=0.25):
-        known = {
-            "The biases are missing: one for each unit.": 9216 * 4096,
-            "There is one bias for each unit that comes out.": 9216 * 4096 + 9216,
-            "What comes in are the 256 channels of a 6×6 image, flattened.": 256 * 4096 + 4096,
-            "That is the next layer, classifier.4.": 4096 * 4096 + 4096,
-            "Those are all three linear layers: only the first is asked for.": 9216 * 4096
-            + 4096 * 4096
-            + 4096 * 1000
-            + 4096
-            + 4096
-            + 1000,
-        }
-        how = "inputs × units, plus the biases; the shape is printed above."
-        right = 9216 * 4096 + 4096
-        expect.answer(student, "fc6_parameters", right, known, how, rtol=1e-9)
-    with part("saves_more", points=0.25):
-        how = "Compare your fc6_parameters with what all five convolutions have together."
-        expect.choice(student, "saves_more", "linear", {"convolutions": how})
+# Parameters and blocks
 
 
-@probe
-def module_run(learner, name, arguments, x, seed):
-    """A module's state after random numbers went into it, and what it makes of x in eval mode."""
+@exercise("parameters", points=0.75)
+def parameters(student, rng):
+    conv = "channels in × channels out × kernel height × kernel width, plus the biases."
+    for name, points, rtol, how in (
+        ("conv_parameters", 0.15, 1e-9, conv),
+        ("fire_parameters", 0.2, 1e-9, "Add up three convolutions: " + conv),
+        (
+            "fc6_parameters",
+            0.2,
+            1e-9,
+            "inputs × units, plus the biases; the shape is printed above.",
+        ),
+        ("without_linear", 0.2, 0.01, "All parameters, through those of the five convolutions."),
+    ):
+        with part(name, points=points):
+            known = dict(MISTAKES.written("parameters", name))
+            expect.answer(student, name, getattr(answers, name), known, how, rtol=rtol)
+
+
+def form(learner, name, arguments):
+    """The shapes of a module's state, and the strides of its convolutions, by name."""
+    module = getattr(learner, name)(*arguments)
+    found = {key: list(value.shape) for key, value in module.state_dict().items()}
+    strides = {key: getattr(one, "stride", None) for key, one in module.named_modules()}
+    return found | {f"{key}.stride": list(s) for key, s in strides.items() if type(s) is tuple}
+
+
+def evaluated(learner, name, arguments, state, x):
+    """What a module with this state makes of x in evaluation mode, twice."""
     import torch
 
-    module = getattr(learner, name)(*arguments)
-    generator = torch.Generator().manual_seed(seed)
-    for key, value in module.state_dict().items():
-        if value.is_floating_point():
-            drawn = torch.randn(value.shape, generator=generator)
-            if value.ndim == 4:
-                drawn = drawn / value[0].numel() ** 0.5
-            value.copy_(drawn.abs() + 0.5 if key.endswith("var") else drawn)
-    state = {key: value.clone() for key, value in module.state_dict().items()}
+    module = getattr(learner, name)(*arguments).double()
+    module.load_state_dict(state)
     with torch.no_grad():
-        y = module.eval()(x)
-    return state, y
+        return [module.eval()(x), module(x)]
 
 
-@probe
-def shapes(learner, name, arguments):
-    """The shapes of a module's state."""
-    module = getattr(learner, name)(*arguments)
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}  # each but once
-    return {key: list(value.shape) for key, value in state.items()}
+def learnt(learner, name, arguments, state, x, dy):
+    """The gradients of sum(dy · y), y being in training mode, in x and in each parameter."""
+    import torch
+
+    module = getattr(learner, name)(*arguments).double()
+    module.load_state_dict(state)
+    leaf, own = x.clone().requires_grad_(), dict(module.named_parameters())
+    loss = (module.train()(1 * leaf) * dy).sum() + 0 * leaf.sum()  # within a network x is no leaf
+    leaves = [leaf, *own.values()]
+    found = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    return dict(zip(("x", *own), found, strict=True))
 
 
-def _judge_shapes(student, name, arguments, right, known) -> None:
-    """The module's weights have the declared names and shapes; known: diagnosis → wrong shapes."""
-    got = shapes(student, name, list(arguments))
-    given = f"For {name}{tuple(arguments)}."
-    message = "The module's weights are not those that the docstring declares."
-    got = {key: tuple(value) for key, value in got.items()}
-    why = next((why for why, wrong in known.items() if wrong(got)), "")
-    detail = _difference(got, right)
-    expect.that(got == right, message, given=given, detail=detail, diagnosis=why)
+IN_PLACE = "A tensor that autograd still needs is changed in place (`+=`, `add_`): build a new one."
 
 
-@exercise("Fire", points=1)
-def judge_fire(student, rng):
+def module(student, rng, exercise, name, plan, x, why, named=""):
+    """Judges what a module does in evaluation mode; returns what its gradients are judged with."""
+    given = f"For {name}{plan} and x of shape {tuple(x.shape)}."
+    what = "the dict of its weights' shapes and its strides"
+    with expect.otherwise(named):
+        same(student, form, exercise, name, list(plan), what=what, given=given)
+    right = getattr(answers, name)(*plan).double()
+    state = {key: drawn(rng, key, value) for key, value in right.state_dict().items()}
+    args = [name, list(plan), state, x]
+    with expect.otherwise(why):
+        got = expect.items(there(evaluated)(student, *args), 2, kind="list", given=given)
+    of = lambda own: evaluated(own, *copy.deepcopy(args))[0]  # noqa: E731
+    how = {"given": given, "rtol": 1e-5}
+    with expect.otherwise(why):
+        expect.close(got[0], of(answers), knows=MISTAKES.values(exercise, of), **how)
+    with expect.otherwise("x is changed in place, and it is the caller's: build a new tensor."):
+        expect.close(got[1], of(answers), what="the result of a second call", **how)
+    return [*args, numbers(rng, *right(x).shape)], given
+
+
+def ways_back(student, exercise, args, given):
+    """Judges a module's gradients."""
+    right = learnt(answers, *copy.deepcopy(args))
+    with expect.explained(("in-place", IN_PLACE), ("inplace", IN_PLACE)):
+        got = there(learnt)(student, *args)
+    had = type(got) is dict and got.keys() == right.keys()
+    expect.that(had, "The module has other parameters.", given=given, kind="type")
+    for key in right:
+        of = lambda own, key=key: learnt(own, *copy.deepcopy(args))[key]  # noqa: E731
+        how = {"what": f"the gradient in {key}", "given": given, "rtol": 1e-4, "atol": 1e-6}
+        expect.close(got[key], right[key], knows=MISTAKES.values(exercise, of), **how)
+
+
+@exercise("Fire", points=1.25, forbids={"Fire": ["torchvision"]})
+def fire(student, rng):
+    alike = (int(rng.integers(5, 9)), 2, 4, 4)
     plans = [tuple(int(n) for n in rng.permutation([3, 4, 5, 6])) for _ in range(2)]
-    alike = (int(rng.integers(3, 9)), 2, 4, 4)
-
-    def known(inputs, squeezed, ones, threes):
-        return {
-            "The expansions see what the squeeze puts out, not what comes into the module.": (
-                lambda got: got.get("expand3x3.weight", ())[1:2] == (inputs,)
-            ),
-            "The two kernels are exchanged.": (
-                lambda got: got.get("expand1x1.weight", ())[2:] == (3, 3)
-            ),
-            "Channels in come first in nn.Conv2d(inputs, outputs, kernel).": (
-                lambda got: got.get("squeeze.weight", ())[:2] == (inputs, squeezed)
-            ),
-            "Each of the three is an nn.Conv2d, with nothing round it: ReLU comes in forward.": (
-                lambda got: "squeeze.0.weight" in got or "expand1x1.0.weight" in got
-            ),
-            "squeeze, expand1x1 and expand3x3 are the names to use.": (
-                lambda got: "squeeze.weight" not in got
-            ),
-            "Both expansions see what the squeeze puts out, side by side.": (
-                lambda got: (
-                    got.get("expand3x3.weight", ())[:2] == (threes, ones) and ones != squeezed
-                )
-            ),
-            "The channels of the two expansions are exchanged.": (
-                lambda got: got.get("expand1x1.weight", ())[:1] == (threes,) and ones != threes
-            ),
-            "The three convolutions have biases: no batch norm follows that would subtract them.": (
-                lambda got: "squeeze.bias" not in got
-            ),
-        }
-
-    with part("three convolutions", points=0.3):
-        for plan in (alike, *plans):
-            right = answers.fire_shapes(*plan)
-            _judge_shapes(student, "Fire", plan, right, known(*plan))
-    with part("squeeze, expand, stack", points=0.5):
-        for inputs, *rest in (alike, *plans):
-            x = answers.numbers(rng, 2, inputs, 5, 5).float()
-            seed = int(rng.integers(2**31))
-            given = f"For Fire{(inputs, *rest)} and x of shape {tuple(x.shape)}."
-            plan = (inputs, *rest)
-            _judge_shapes(student, "Fire", plan, answers.fire_shapes(*plan), known(*plan))
-            why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
-            with expect.otherwise(why):
-                reply = module_run(student, "Fire", list(plan), x, seed)
-            state, y = expect.items(reply, 2)
-            right, wrong = answers.fire(x, state)
-            expect.close(
-                y, right, what="the result", given=given, knows=wrong, rtol=1e-4, atol=1e-5
-            )
-    with part("SqueezeNet 1.0 has as many parameters as published", points=0.2):
-        total = 96 * 3 * 49 + 96 + 512 * 1000 + 1000
-        for plan in answers.SQUEEZENET:
-            got = shapes(student, "Fire", list(plan))
-            total += sum(int(np.prod(shape)) for shape in got.values())
-        message = "With eight of your modules SqueezeNet 1.0 has another number of parameters."
-        detail = f"expected {1_248_424:,}   yours {total:,}"
-        expect.that(total == 1_248_424, message, detail=detail)
-
-
-@exercise("residual_block", points=1)
-def judge_residual_block(student, rng):
-    width, wider = (int(n) for n in rng.choice(np.arange(3, 9), size=2, replace=False))
-    plain = [(width, width, 1)]
-    projected = [(width, wider, 1), (width, width, 3), (width, wider, 2)]
-
-    def known(inputs, outputs, stride):
-        projects = stride != 1 or inputs != outputs
-        return {
-            "Where stride or channels change, x needs a projection: it cannot be added as it is.": (
-                lambda got: projects and not any(key.startswith("shortcut") for key in got)
-            ),
-            "Where neither stride nor channels change, the shortcut is nn.Identity().": (
-                lambda got: not projects and any(key.startswith("shortcut") for key in got)
-            ),
-            "norm2 has no weights of its own: it needs an nn.BatchNorm2d beside norm1's.": (
-                lambda got: "norm1.weight" in got and "norm2.weight" not in got
-            ),
-            "The projection needs its batch norm, too.": (
-                lambda got: projects and "shortcut.1.weight" not in got
-            ),
-            "A bias before a batch norm does nothing: bias=False.": (
-                lambda got: any(
-                    key.endswith(("conv1.bias", "conv2.bias", "shortcut.0.bias")) for key in got
-                )
-            ),
-            "The projection is a 1×1 convolution.": (
-                lambda got: got.get("shortcut.0.weight", ())[2:] == (3, 3)
-            ),
-        }
 
     def judge(plan):
-        right = answers.block_shapes(*plan)
-        _judge_shapes(student, "ResidualBlock", plan, right, known(*plan))
-        x = answers.numbers(rng, 2, plan[0], 6, 4).float()
-        given = f"For ResidualBlock{plan} and x of shape {tuple(x.shape)}."
-        arguments = ["ResidualBlock", list(plan), x, int(rng.integers(2**31))]
-        why = (
-            "Do the two that are added have the same shape? Only conv1 has the stride, and x goes"
-            " through self.shortcut."
-        )
-        with expect.otherwise(why):
-            reply = module_run(student, *arguments)
-        state, y = expect.items(reply, 2)
-        wanted, wrong = answers.block(x, state, plan[2])
-        why = "conv1, norm1, ReLU, conv2, norm2; then add what self.shortcut makes of x; then ReLU."
-        with expect.otherwise(why):
-            expect.close(y, wanted, given=given, knows=wrong, rtol=1e-4, atol=1e-5)
+        x = numbers(rng, 2, plan[0], 5, 5)
+        why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
+        names = "squeeze, expand1x1 and expand3x3 are the names to use, each an nn.Conv2d."
+        return module(student, rng, "Fire", "Fire", plan, x, why, names)
 
-    with part("with a plain shortcut", points=0.35):
-        for plan in plain:
+    with part("squeeze, expand, stack", points=0.5):
+        judge(alike)
+    with part("any numbers of channels", points=0.5):
+        for plan in plans:
             judge(plan)
-    with part("with a projection", points=0.4):
+    with part("every weight can learn", points=0.25):
+        ways_back(student, "Fire", *judge(alike))
+
+
+@exercise("residual_block", points=1.5, forbids={"ResidualBlock": ["torchvision"]})
+def residual_block(student, rng):
+    width, wider = (int(n) for n in rng.choice(np.arange(3, 9), size=2, replace=False))
+    projected = [(width, wider, 1), (width, width, 3), (width, wider, 2)]
+
+    def judge(plan):
+        x = numbers(rng, 2, plan[0], 6, 4)
+        why = "conv1, norm1, ReLU, conv2, norm2; then add what self.shortcut makes of x; then ReLU."
+        return module(student, rng, "residual_block", "ResidualBlock", plan, x, why)
+
+    with part("with a plain shortcut", points=0.5):
+        judge((width, width, 1))
+    with part("with a projection", points=0.6):
         for plan in projected:
             judge(plan)
-    with part("block_at_zero", points=0.25):
-        wrong = {
-            "0": "F(x) is 0, but the shortcut is still there.",
-            "x": "Nearly: what is done with the sum?",
-        }
-        expect.choice(student, "block_at_zero", "relu(x)", wrong)
+    with part("every weight can learn, the shortcut carries the gradient", points=0.4):
+        for plan in ((width, width, 1), projected[2]):
+            ways_back(student, "residual_block", *judge(plan))
