@@ -77,7 +77,7 @@ def hello() -> str:
 print(ranks.run(hello, 4))
 
 # %% [markdown]
-# Ranks share no memory. What one knows, another learns by a **message**, and both take part in it:
+# Ranks share no memory. What one knows, another learns by a **message**, and both take part in it.
 #
 # | call | does |
 # |---|---|
@@ -404,8 +404,8 @@ with check.needs("communication_cost"):
 # Right: the ring is best for large tensors. For small ones, where are its 126 steps?
 #
 # ## 6 · On a wire
-# Now real processes. This machine has no slow wire between its processes: messages pass through
-# memory. **Predict first:** eight ranks on this one machine, no wire: how long does the tree take
+# Now real processes; **gloo**, PyTorch's library for CPUs, carries their messages. This machine has no
+# slow wire between its processes: messages pass through memory. **Predict first:** eight ranks on this one machine, no wire: how long does the tree take
 # against the server? (The model's ratio is 3 to 7. “As long” here is: within a factor of 1.5.)
 
 # %%
@@ -436,7 +436,7 @@ with check.needs("tree_all_reduce", "ring_all_reduce"):
     for name, way in ways.items():
         took = ranks.run(timed, 8, plain, way, mb * 250_000, sizes.repeats, device="cpu")
         print(f"no wire, {mb} MB, 8 ranks   {name:7} {1e3 * max(took):6.0f} ms")
-    print("recorded, 32 MB, 2 cores:   server 690 ms, tree 870 ms, ring 750 ms")
+    print("recorded, 32 MB, 2 shared cores:  server 690 ms, tree 870 ms, ring 750 ms")
     check.measured("without a wire the tree takes", "as long")
 
 # %% [markdown]

@@ -18,6 +18,30 @@ from grading.checks.answers import data_parallel as right
 from grading.checks.answers.data_parallel import MISTAKES
 from grading.checks.carrier import BANDWIDTH, LATENCY, Network, Sums
 
+_FITS = "recv overwrites a tensor of the size and dtype of what is sent."
+RAISED = {
+    "tree_all_reduce": [
+        (
+            "there is no rank",
+            "In some rounds a rank has no partner: the other is rank − d, or rank + d if that is"
+            " below p.",
+        ),
+        ("receives into", _FITS),
+    ],
+    "ring_all_reduce": [
+        ("there is no rank", "Numbers of ranks are modulo p: left of rank 0 is rank p − 1."),
+        (
+            "receives into",
+            f"{_FITS} In step s of the first half chunk r − s − 1 comes; which in the second?",
+        ),
+        (
+            "list index",
+            "Numbers of chunks are modulo p, and tensor_split(p) always makes p of them; chunk and"
+            " split may make fewer.",
+        ),
+    ],
+}
+
 
 @probe
 def reducing(learner, name, parts, calls):
@@ -39,10 +63,7 @@ def _carried(student, rng, name, p, n, calls=1):
     x = [torch.tensor(rng.normal(size=n)) for _ in range(p)]
     given = f"For p = {p} ranks with n = {n} numbers each; the check alters each number on its way."
     sums = Sums(x, rng, name, given)
-    with expect.explained(
-        ("there is no rank", "Not every rank has a partner above it: is rank + d below p?"),
-        ("receives into", "recv overwrites a tensor of the size and dtype of what is sent."),
-    ):
+    with expect.explained(*RAISED[name]):
         sums.run(reducing(student, name, x, calls))
     diagnosis = "That is the library's answer to this exercise. Here numbers travel by dist.send,"
     diagnosis += " dist.isend and dist.recv."
@@ -66,7 +87,8 @@ def _sum(sums):
         counts = [results[call] for results in sums.results]
         wrong = [r for r, of in enumerate(counts) if of is None or (of != 1).any()]
         if wrong:
-            of, detail = counts[wrong[0]], f"On rank {wrong[0]}. "
+            first = next((r for r in wrong if counts[r] is None), wrong[0])
+            of, detail = counts[first], f"On rank {first}. "
             if of is not None:
                 detail += f"Its first number has each rank's x {of[0].tolist()} times."
             message = "The result of some rank is not the sum over all ranks."
@@ -93,9 +115,15 @@ def _whose_numbers(sums, counts):
             return "That is the mean; asked for is the sum."
         return (
             "It is not made of its own x and of what arrived by recv, which alone a rank can know:"
-            " added, each once, and not divided."
+            " added, each once, and not divided. Is what arrives added to the numbers that it"
+            " belongs to?"
         )
     every = np.stack(counts)  # rank, number, whose x
+    if sums.name == "tree_all_reduce" and (every[0] > 1).any():
+        return (
+            "Rank 0 has some ranks' numbers more than once, and it only receives on the way up:"
+            " there a rank sends once, to one other, and adds no more."
+        )
     if (every > 1).any():
         return (
             "Some ranks' numbers are in the sum more than once. On the way back a finished number"
@@ -125,7 +153,7 @@ def _known(sums):
         "A message has numbers that its sender cannot know.",
         given=sums.given,
         diagnosis="A rank knows its own x and what arrived: it sends sums of these, each once, and"
-        " does not divide them.",
+        " does not divide them. Is what arrives added to the numbers that it belongs to?",
     )
 
 
@@ -436,8 +464,9 @@ class Averages(Network):
 
     def _whose(self, rows):
         """The parameter whose gradients of all ranks the rows begin with; whether by p already."""
-        for key in self.trained:
-            shards = self.shards[key].flatten(1)
+        for key, weight in self.weights.items():  # of frozen ones: zeros
+            zeros = torch.zeros(self.p, *weight.shape, dtype=weight.dtype)
+            shards = self.shards.get(key, zeros).flatten(1)
             for share in (False, True):
                 expected = shards / self.p if share else shards
                 begin = rows[:, : shards.shape[1]].double()
@@ -466,6 +495,12 @@ class Averages(Network):
         with expect.explained(
             ("NoneType", bare),
             ("non-empty list", "Is a bucket that is still empty closed, and sent?"),
+            ("grad_dtype", "The zeros have another dtype than the parameter: torch.zeros_like."),
+            ("same number of dimensions", "Packed are gradients made flat: g.flatten()."),
+            (
+                "to be equal size",
+                "Gradients differ in size: torch.cat takes them one after another.",
+            ),
         ):
             self.run(averaging(student, self.name, *inputs, self.extra))
         like = [self.shards[key][0] if key in self.trained else "none" for key in self.weights]
@@ -529,14 +564,16 @@ class Averages(Network):
         try:
             expect.close(got, mean, what="it", given=self.given, knows=knows, rtol=1e-9, atol=1e-12)
             if key not in self.secret:
-                why = "It must be reduced by dist.all_reduce: the gradient takes part in no call."
-                raise Fault("value", message, why, given=self.given)
+                raise Fault("value", message, given=self.given)
         except Fault as fault:
             if fault.kind == "value":
                 fault.message = message
             fault.detail = f"{at} {fault.detail}"
             if key not in self.secret and not fault.diagnosis:
-                fault.diagnosis = "This parameter's gradient takes part in no all_reduce."
+                fault.diagnosis = (
+                    "What the ranks gave to all_reduce are not their gradients of this parameter,"
+                    " with zeros where a rank has none."
+                )
             raise
 
     def check_frozen(self):
@@ -629,19 +666,27 @@ def _bucket_sizes(means, size):
             right.overfull(last, size),
         ),
     ]
-    expected = right.packed(last, size)
-    if (
-        got == expected
-        and [key for keys in means.order for key in keys or []] == means.trained[::-1]
-    ):
+    expected, keys = right.packed(last, size), iter(means.trained[::-1])
+    groups = [set() for _ in expected]
+    for group, numbers in zip(groups, expected, strict=True):
+        while sum(means.weights[key].numel() for key in group) < numbers:
+            group.add(next(keys))
+    sent = [set(one or []) for one in means.order]
+    if sent == groups:
         return
+    in_turn = [key for one in means.order for key in one or []]
+    if in_turn != means.trained and sorted(map(sorted, sent)) == sorted(map(sorted, groups)):
+        known.insert(0, ("The buckets are right; they are to be sent as they get full.", got))
+    elif got == expected:
+        whose = "So many numbers are right, whose they are is not: from the last parameter to the"
+        known.insert(0, (f"{whose} first.", got))
     how = (
         "Add gradients while they fit; then send, and begin a new bucket with the one that did not."
     )
     raise Fault(
         "value",
         "The all_reduces are not those of the buckets.",
-        next((why for why, sizes in known if sizes == got and got != expected), how),
+        next((why for why, sizes in known if sizes == got), how),
         given=f"{means.given} Gradients of float64, last first, have {last} numbers.",
         detail=f"Numbers in each all_reduce: expected {expected}, yours {got}.",
     )

@@ -180,7 +180,7 @@ _TREE = [
         "more than once",
         receive="dist.recv(part, rank - d); total += part",
     ),
-    _tree("powers of two only", 0.6, "has a partner above it", partner=""),
+    _tree("powers of two only", 0.6, "if that is below p", partner=""),
     _tree("down as up", 0.9, "find its way back", back="distances"),
     _tree("in place", 0.9, "x itself was changed", copy="x"),
     _tree(
@@ -196,6 +196,12 @@ _TREE = [
         "its end never waited for",
         down="dist.isend(total, rank + d)",
     ),
+    _tree("any distance", 0.0, "Rank 0 has some", distances="range(1, p)"),
+    _tree("the last one only", 0.9, "missing from the sum", add="total = part"),
+    _tree("own x sent down", 0.9, "find its way back", down="dist.send(x, rank + d)"),
+    _tree("one too far", 0.6, "if that is below p", partner=" and rank + d <= p"),
+    _tree("the total not kept", 0.9, "find its way back", receive="dist.recv(part, rank - d)"),
+    _tree("nothing returned", 0.9, "is a return missing", result="None"),
     _tree("the mean", 0.9, "That is the mean", result="total / p"),
     _tree("halved at each meeting", 0.0, "made of its own x", add="total = (total + part) / 2"),
     _tree("received into x", 0.9, "x itself was changed", buffer="x", copy="x.clone()"),
@@ -243,6 +249,16 @@ _RING = [
         "added all the way", 1.15, "more than once", new="chunks[coming] = chunks[coming] + part"
     ),
     _ring("never added", 1.15, "missing from the sum", new="chunks[coming] = part"),
+    _ring("added to another chunk", 0.0, "belongs to", coming="(rank - step + 1) % p"),
+    _ring(
+        "a step too long added",
+        1.15,
+        "more than once",
+        new="chunks[coming] = chunks[coming] + part if step < p else part",
+    ),
+    _ring("chunk for tensor_split", 1.75, "may make fewer", pieces="x.clone().chunk(p)"),
+    _ring("left of rank 0", 0.0, "left of rank 0 is rank p", source="rank - 1"),
+    _ring("a list returned", 1.15, "is a list", result="chunks"),
     _ring("half the way", 0.0, "The adding is right", steps="p - 1"),
     _ring(
         "the finished one not sent",
@@ -534,7 +550,13 @@ def average_gradients(dist, model):
             parameter.grad = sum(SHARED[place, other] for other in range(p)) / p
 """
 _AVERAGE = [
-    Mistake("average_gradients", "a memory of all", 0.0, "takes part in no", _GRADIENTS_BY_MEMORY),
+    Mistake(
+        "average_gradients",
+        "a memory of all",
+        0.0,
+        "gave to all_reduce are not",
+        _GRADIENTS_BY_MEMORY,
+    ),
     _average("sum", 0.0, "divide by their number", divide=""),
     _average(
         "divided twice",
@@ -556,6 +578,18 @@ _AVERAGE = [
     _average("frozen too", 0.85, "A frozen parameter has a gradient", skip=""),
     _average("frozen met bare", 0.0, "has no gradient: its .grad is None", skip="", lacking="pass"),
     _average("None met bare", 0.9, "has no gradient: its .grad is None", lacking="pass"),
+    _average(
+        "ones for None",
+        0.9,
+        "with zeros where a rank has none",
+        lacking="parameter.grad = torch.ones_like(parameter)",
+    ),
+    _average(
+        "a zero of float32",
+        0.9,
+        "zeros_like",
+        lacking="parameter.grad = torch.zeros(parameter.shape)",
+    ),
     _average("by a fixed number", 0.0, "by the number of ranks", divide="parameter.grad /= 4"),
     _average(
         "tied twice",
@@ -652,6 +686,23 @@ _BUCKETS = [
         0.5,
         "exactly still fits",
         close="buckets[-1] and sum(h.nbytes for h in buckets[-1]) + g.nbytes >= bucket_bytes",
+    ),
+    _buckets("sent from the end", 0.5, "as they get full", sent="buckets[::-1]"),
+    _buckets(
+        "by size",
+        0.5,
+        "whose they are is not",
+        order="sorted([q for q in model.parameters() if q.requires_grad], key=torch.numel)",
+    ),
+    _buckets(
+        "frozen too",
+        0.0,
+        "A frozen parameter has a gradient",
+        order="reversed([*model.parameters()])",
+    ),
+    _buckets("not flat", 0.0, "made flat", flat="torch.cat(bucket)"),
+    _buckets(
+        "stacked", 0.0, "torch.cat takes them", flat="torch.stack([g.flatten() for g in bucket])"
     ),
     _buckets("one for all", 0.5, "All are in one bucket", close="False"),
     _buckets("one a gradient", 0.5, "one message for each gradient", close="buckets[-1]"),
