@@ -312,7 +312,7 @@ def test_a_text_is_shown_in_a_script_as_one_line(capsys: pytest.CaptureFixture[s
 
 
 def test_a_cell_of_ones_own_takes_the_place_of_the_layers_loop() -> None:
-    def lstm_step(x, h, c, W, U, b):  # noqa: ANN001, ANN202
+    def lstm_step(x, h, c, W, U, b):
         i, f, g, o = (x @ W.T + h @ U.T + b).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
