@@ -671,9 +671,9 @@ if ("1f1b", 4, 8) in runs:
 
 # %% [markdown]
 # The measured bubble is a little larger than the law: messages, and waking up, take time that the law does
-# not know. About 0.03 is usual. Where other programs want the cores, 0.09 was seen: run the cell again.
-# What stays above 0.1, or is so for one schedule alone, is no noise: look at the picture for the rank that
-# waits, and for whom.
+# not know. About 0.03 is usual. Where other programs wanted the cores, 0.13 was seen: run the cell again when
+# the machine is quiet. What stays above 0.05 then, or is so for one schedule alone, is no noise: look in the
+# picture for the rank that waits, and for whom.
 #
 # Step through your own run, and read what each rank holds:
 

@@ -16,7 +16,7 @@ from grading.checks.answers import pipeline as answers
 from grading.checks.answers.pipeline import MISTAKES
 from utils.pipeline import schedules
 from utils.pipeline.conversation import Other, data_of, exchange_program, stage_program
-from utils.pipeline.saved import saved_by
+from utils.pipeline.saved import parameter_of, saved_by
 
 
 @exercise("stage_layers", points=0.5)
@@ -415,9 +415,9 @@ def measured_bubble(student, rng):
 @probe
 def stash(learner, steps, weight):
     """What measured_stash says of a run of these steps, twice."""
-    from utils.pipeline.saved import saved_by
+    from utils.pipeline.saved import parameter_of, saved_by
 
-    weight = weight.requires_grad_()
+    weight = parameter_of(weight)
     run = saved_by(steps, weight)
     return [learner.measured_stash(run, iter([weight])) for _ in range(2)]
 
@@ -425,7 +425,7 @@ def stash(learner, steps, weight):
 @exercise("measured_stash", points=1.5)
 def measured_stash(student, rng):
     def check(*steps, says, dtype=torch.float32):
-        sizes = rng.choice(range(6, 40), size=2 * len(steps), replace=False).tolist()
+        sizes = rng.choice(range(6, 40), size=2 * len(steps) + 1, replace=False).tolist()
         d = sizes[-1]
         steps = [
             (do, name, n, d) if do in ("tanh", "square", "slices", "linear") else (do, name)
@@ -435,7 +435,7 @@ def measured_stash(student, rng):
         right = answers.most_saved(steps, weight.element_size())
         listed = ", ".join(f"{step[2]} × {d}" for step in steps if len(step) > 2)
         given = f"For a run that saves {says} ({listed}, {str(dtype).removeprefix('torch.')})."
-        own_weight = weight.clone().requires_grad_()
+        own_weight = parameter_of(weight)
         run = saved_by(steps, own_weight)
         known = MISTAKES.values(
             "measured_stash", lambda own: own.measured_stash(run, iter([own_weight]))
@@ -451,6 +451,7 @@ def measured_stash(student, rng):
 
     with part("what one operation saves", points=0.3):
         check(("tanh", 0), says="one tensor")
+        check(says="nothing")
         check(("tanh", 0), ("backward", 0), says="one tensor", dtype=torch.float64)
     with part("the most at any time, not all that ever was", points=0.5):
         two = (("tanh", 0), ("tanh", 1))

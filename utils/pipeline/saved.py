@@ -40,6 +40,11 @@ def saved_by(steps: Sequence[Step], weight: Tensor) -> Callable[[], None]:
     return run
 
 
+def parameter_of(weight: Tensor) -> Tensor:
+    """A parameter with these numbers that does not begin where its storage does."""
+    return torch.cat([weight[:1], weight])[1:].requires_grad_()
+
+
 def _square(x: Tensor, weight: Tensor) -> Tensor:
     y = x.tanh()
     return y * y

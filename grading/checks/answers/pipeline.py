@@ -788,7 +788,7 @@ _STASH = [
     _stash("twice", 1.1, _ONCE, sizes=_EACH),
     _stash(
         "by place, not by storage",
-        1.1,
+        0.8,
         _ONCE,
         sizes="now = sum({o.tensor.data_ptr(): o.tensor.nbytes for o in held"
         " if o.tensor.data_ptr() not in weights}.values())",
