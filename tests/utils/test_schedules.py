@@ -211,9 +211,7 @@ def test_theory_and_measurement_share_one_axis_and_name_their_bubbles() -> None:
 def test_the_legend_names_the_kinds_of_all_timelines() -> None:
     split = schedules.simulate(schedules.parse("F0 I0 W0"))
     fig = pictures.compare({"whole": schedules.simulate([[("F", 0), ("B", 0)]]), "split": split})
-    legend = fig.axes[0].get_legend()
-    assert legend is not None
-    assert [text.get_text()[0] for text in legend.get_texts()] == ["F", "B", "I", "W", "i"]
+    assert [text.get_text()[0] for text in fig.legends[0].get_texts()] == ["F", "B", "I", "W", "i"]
     plt.close(fig)
 
 

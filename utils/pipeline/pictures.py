@@ -71,27 +71,27 @@ def draw(
     ax.set_xlabel(f"time ({timeline.unit})" if timeline.unit else "time (one forward takes 1)")
     ax.grid(False)
     if legend:
-        _legend(ax, [timeline])
+        ax.legend(
+            handles=_patches([timeline]),
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.2,
+            **_LEGEND,
+        )
 
 
-def _legend(ax: Axes, timelines: Iterable[Timeline]) -> None:
+_LEGEND: Any = {"ncols": 5, "fontsize": 10, "handlelength": 1.4, "columnspacing": 1.2}
+
+
+def _patches(timelines: Iterable[Timeline]) -> list[Patch]:
+    """One for each kind of action that occurs, and one for idle time."""
     found = {span.kind for timeline in timelines for span in timeline.work}
-    kinds = [kind for kind in COMPUTE if kind in found]
     patches = [
         Patch(facecolor=_LOOKS[kind][0], edgecolor=plots.INK, label=f"{kind}: {KINDS[kind]}")
-        for kind in kinds
+        for kind in COMPUTE
+        if kind in found
     ]
-    patches.append(Patch(**_IDLE, label="idle"))
-    ax.legend(
-        handles=patches,
-        ncols=len(patches),
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        borderaxespad=0.2,
-        fontsize=10,
-        handlelength=1.4,
-        columnspacing=1.2,
-    )
+    return [*patches, Patch(**_IDLE, label="idle")]
 
 
 def compare(timelines: Mapping[str, Timeline]) -> Figure:
@@ -116,7 +116,7 @@ def compare(timelines: Mapping[str, Timeline]) -> Figure:
         label = f"{name}: bubble {timeline.bubble():.1%}"
         draw(ax, timeline, title=label, legend=False, until=longest * 1.003)
         ax.label_outer()
-    _legend(axes[0, 0], timelines.values())
+    fig.legend(handles=_patches(timelines.values()), loc="outside upper right", **_LEGEND)
     return fig
 
 
