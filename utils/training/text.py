@@ -90,9 +90,7 @@ class CharLSTM(nn.Module):
         h, c = (torch.cat(parts) for parts in zip(*after, strict=True))
         return self.output(sum(outs)), (h, c)
 
-    def _steps(
-        self, layer: nn.Module, inputs: Tensor, before: State | None
-    ) -> tuple[Tensor, State]:
+    def _steps(self, layer: Any, inputs: Tensor, before: State | None) -> tuple[Tensor, State]:
         """What the layer does, step by step, with the cell that was given."""
         assert self.cell is not None
         W, U, b = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0 + layer.bias_hh_l0
