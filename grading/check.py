@@ -92,15 +92,15 @@ class Checks:
             return
         self._guesses.setdefault(question, guess)
         first = self._guesses[question]
-        now = f", and now {guess}" if guess != first else ""
-        print(f"Noted: {question}? Your first guess: {first}{now}.")
+        now = f', and now "{guess}"' if guess != first else ""
+        print(f'Noted: {question}? Your first guess: "{first}"{now}.')
 
     def measured(self, question: str, answer: str) -> None:
         """Show what came out beside the learner's first guess. answer: one of the options."""
         first = self._guesses.get(question)
-        yours = f"you guessed {first}" if first else "you made no guess"
-        agrees = ", and it is" if first == answer else f"; it is {answer}"
-        print(f"{question}? Measured: {yours}{agrees}.")
+        yours = f'you guessed "{first}"' if first else "you made no guess"
+        agrees = "and so it is" if first == answer else f'and it is "{answer}"'
+        print(f"{question}? Measured: {yours}, {agrees}.")
 
     def __repr__(self) -> str:
         return f"<checks of {self.lab}: {', '.join(exercise.load(self.lab))}>"

@@ -17,9 +17,9 @@ CHECK = 'check("perceptron_update")'
 PARAMETERS = "scale = "
 STEPPER = """\
 from IPython.display import HTML
-from utils import schedules
+from utils.pipeline import pictures, schedules
 timeline = schedules.simulate(schedules.parse("F0 B0\\nF0 B0"))
-HTML(schedules.stepper(timeline, alt="Two ranks."))"""
+HTML(pictures.stepper(timeline, alt="Two ranks."))"""
 ANSWER = "def perceptron_update("
 RIGHT = """\
 def perceptron_update(w, b, x, y, lr):
