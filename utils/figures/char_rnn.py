@@ -27,14 +27,14 @@ def bits_by_context(bits: Mapping[str, Sequence[float]]) -> Figure:
 def states(runs: Mapping[str, Sequence[Tensor]]) -> Figure:
     """One below the other, the states of some runs, each a list of (H,) over its steps."""
     fig, axes = plt.subplots(len(runs), 1, figsize=(8, 2.1 * len(runs)), sharex=True, squeeze=False)
-    image = None
+    images = []
     for ax, (name, run) in zip(axes.flat, runs.items(), strict=True):
         picture = torch.stack([*run]).detach().numpy().T
-        image = ax.imshow(picture, cmap=plots.SIGNED, vmin=-1, vmax=1, aspect="auto")
+        images.append(ax.imshow(picture, cmap=plots.SIGNED, vmin=-1, vmax=1, aspect="auto"))
         ax.set(title=name, ylabel="unit")
         ax.grid(False)
     axes[-1, 0].set_xlabel("step")
-    fig.colorbar(image, ax=axes, label="state")
+    fig.colorbar(images[-1], ax=axes, label="state")
     return fig
 
 
