@@ -915,7 +915,7 @@ with check.needs("interleaved_bubble"):
     plots.show(pictures.compare(timelines), alt=alt)
 
 # %% [markdown]
-# *Four ranks, 8 micro-batches, v chunks a rank; each number occurs v times in a row, once for each chunk.* The
+# *Four ranks, 8 micro-batches, v chunks a rank; a number comes once for each chunk, forward and backward.* The
 # corners shrink, and the work stays. The price is paid in messages: every micro-batch changes ranks
 # vp − 1 times instead of p − 1. Large language models are trained so (Narayanan and others 2021, who count
 # the bubble against the work, $(p - 1)/(vm)$).
