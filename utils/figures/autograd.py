@@ -3,8 +3,8 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
-from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,6 +16,17 @@ from utils import graphs, plots
 
 Array = NDArray[np.float64]
 STEEP = np.array([1.0, 25.0])  # the valley's slopes, along and across
+
+
+@dataclass(eq=False)
+class _Box:
+    """What `graphs.draw` draws for a tensor or a node of a trace."""
+
+    name: str
+    op: str
+    data: Any
+    grad: Any
+    parents: tuple["_Box", ...]
 
 
 def step_back(order: Sequence[Any], backward: Callable[[list[Any]], None], *, alt: str) -> None:
@@ -88,11 +99,11 @@ def stepper(frames: Sequence[tuple[str, list[Any]]], order: Sequence[Any], *, al
     )
 
 
-def _copied(order: Sequence[Any], grads: Sequence[Any]) -> SimpleNamespace:
+def _copied(order: Sequence[Any], grads: Sequence[Any]) -> _Box:
     """The last of `order`, with all that it was computed from, and these gradients."""
-    copies: dict[int, SimpleNamespace] = {}
+    copies: dict[int, _Box] = {}
     for tensor, grad in zip(order, grads, strict=True):
-        copies[id(tensor)] = SimpleNamespace(
+        copies[id(tensor)] = _Box(
             name=tensor.name,
             op=tensor.op,
             data=tensor.data,
@@ -104,11 +115,11 @@ def _copied(order: Sequence[Any], grads: Sequence[Any]) -> SimpleNamespace:
 
 def trace(graph: Any) -> Figure:
     """A graph traced by torch.fx, drawn as one of tensors; there are no values in it."""
-    boxes: dict[Any, SimpleNamespace] = {}
-    last = SimpleNamespace(name="", op="nothing", data=None, grad=None, parents=())
+    boxes: dict[Any, _Box] = {}
+    last = _Box(name="", op="nothing", data=None, grad=None, parents=())
     for node in graph.nodes:
         parents = tuple(boxes[parent] for parent in node.all_input_nodes)
-        last = SimpleNamespace(name="", op=node.name, data=None, grad=None, parents=parents)
+        last = _Box(name="", op=node.name, data=None, grad=None, parents=parents)
         boxes[node] = last
     return graphs.draw(last)
 
