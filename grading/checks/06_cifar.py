@@ -65,35 +65,34 @@ def refused(ask, text, line, key, silent) -> None:
         if fault.kind != "exception":
             raise
         kind, _, said = fault.detail.partition(": ")
-        detail = f"The error was {fault.detail}"
+        detail = f"expected line {line}. The error was {fault.detail}"
     else:
         got = got[0] if type(got) is list and len(got) == 1 else got
         returned = type(got) is Student and got._type_name == "SpecError"
         why = "section.error makes the error: raise what it returns." if returned else silent
         expect.that(False, "No error was raised.", given=given, diagnosis=why)
-    found = re.match(rf"network\.yaml, line (\d+), ({re.escape(key)})?\b", said)
-    why = "Raise section.error(key, …) of the section that holds the key."
-    if kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError"):
-        why = (
-            "That is Python's own error: look first or catch it, and raise section.error(key, …)"
-            " yourself."
-        )
-    expect.that(
-        found or re.match(r"network\.yaml, line \d+, ", said),
-        "The error does not name the file, a line and a key.",
-        given=given,
-        detail=detail,
-        diagnosis=why,
-    )
-    about = "The error is not about the key at fault."
-    expect.that(found and found[2], about, given=given, detail=detail, diagnosis=silent)
+    named, found = _ERROR.match(said), (_ERROR.match(said) or [0, 0, ""])
+    builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
     where = int(found[1])
-    why = "It is raised on another section: on the one that holds the key it is the key's line."
-    if where == line - 1:
-        why = "Lines count from 1; a mark of PyYAML's counts from 0."
-    message = "The error names another line than the one at fault."
-    detail = f"expected line {line}   yours {where}. {detail}"
-    expect.that(where == line, message, given=given, detail=detail, diagnosis=why)
+    for right, message, why in (
+        (named, "The error does not name the file, a line and a key.", _CATCH if builtin else _OWN),
+        (found[2] == key, "The error is not about the key at fault.", silent),
+        (where != line - 1, _ANOTHER, "Lines count from 1; a mark of PyYAML's counts from 0."),
+        (
+            where == line,
+            _ANOTHER,
+            "It is raised on another section: on the one that holds the key it is the key's line.",
+        ),
+    ):
+        expect.that(right, message, given=given, detail=detail, diagnosis=why)
+
+
+_ERROR = re.compile(r"network\.yaml, line (\d+), ([^:]+)")
+_ANOTHER = "The error names another line than the one at fault."
+_OWN = "Raise section.error(key, …) of the section that holds the key."
+_CATCH = (
+    "That is Python's own error: look first or catch it, and raise section.error(key, …) yourself."
+)
 
 
 def chosen(learner, texts, tables, calls):
@@ -114,7 +113,6 @@ def options(student, rng):
     known = {needed: "int", "rate": 0.25, "bias": True, "form": "full", "stride": 2, "rest": 0}
     head = "name: some\n" + "# a remark\n" * int(rng.integers(1, 6)) + "layer:\n"
     first, wrong = head.count("\n") + 1, "un" + "".join(rng.choice(list("bcdfgkmz"), 3))
-
     one_more = f"{needed}: {units}"
 
     def text(*lines: str) -> str:
@@ -418,106 +416,93 @@ def two_layers(learner, weights):
     return model
 
 
-def stepped(learner, optimizer, model, gradients):
-    """The model's weights after a step with each of the gradients."""
+def solved(learner, piece, plan, model, gradients, counts):
+    """What a piece of a plan does: the optimizer's weights after a step with each of the gradients,
+    the schedule's factors for each count of steps, or what the plan holds beside the two."""
+    if piece == "rest":
+        return {key: plan[key] for key in plan if key not in ("optimizer", "schedule")}
+    if piece == "schedule":
+        return [[float(plan[piece](step, steps)) for step in range(steps)] for steps in counts]
     for step in gradients:
         for parameter, value in zip(model.parameters(), step, strict=True):
             parameter.grad = value.clone()
-        optimizer.step()
+        plan[piece].step()
     return [parameter.detach().clone() for parameter in model.parameters()]
-
-
-def factors(learner, schedule, counts):
-    """The factors of the steps of a training, for each count of steps."""
-    return [[float(schedule(step, steps)) for step in range(steps)] for steps in counts]
 
 
 @exercise("build_solver", points=0.75)
 def build_solver(student, rng):
     sizes = ((2, 3), (2,), (1, 2), (1,))
-    weights = [torch.from_numpy(rng.normal(size=one)) + 2 for one in sizes]
-    gradients = [[torch.from_numpy(rng.normal(size=one)) for one in sizes] for _ in range(3)]
+    weights = [numbers(rng, *one) + 2 for one in sizes]
+    gradients = [[numbers(rng, *one) for one in sizes] for _ in range(3)]
     base = {"base_lr": round(rng.uniform(0.05, 0.1), 4), "epochs": int(rng.integers(3, 99))}
     base |= {"batch_size": int(rng.integers(10, 99)), "seed": int(rng.integers(1, 99))}
     momentum, decay = round(rng.uniform(0.4, 0.8), 3), round(rng.uniform(0.2, 0.3), 3)
+    warm_up = round(rng.uniform(0.35, 0.6), 2)
     counts = [int(n) for n in rng.choice(np.arange(5, 14), 2, replace=False)]
-    what = ("weight 1", "bias 1", "weight 2", "bias 2")
 
     def text_of(**more):
-        keys = rng.permutation([*base, *more])
-        lines = [f"{key}: { {**base, **more}[key] }" for key in keys]
-        return "\n".join(["# a remark"] * int(rng.integers(1, 6)) + lines) + "\n"
+        lines = [f"{key}: {value}" for key, value in {**base, **more}.items()]
+        remarks = ["# a remark"] * int(rng.integers(1, 6))
+        return "\n".join([*remarks, *rng.permutation(lines)]) + "\n"
 
     def asked(text):
         section, model = parsed(student, text), there(two_layers)(student, weights)
         table = {spec.parse(text).line: lent(spec.parse(text, "network.yaml"), answers.SOLVERS)}
         return there(made)(student, "build_solver", section, table, model), model
 
-    def plan(needed, why, **more):
-        """The piece `needed` of the dict for a text, the model, and what to say of them."""
+    def judge(piece, why, **more):
+        """why: what to say where the piece is missing."""
         text = text_of(**more)
-        given = f"For the text\n{text}"
-        got, model = asked(text)
-        expect.that(type(got) is dict, "The result is not a dict.", given=given, kind="type")
-        has = not needed or type(got.get(needed)) is Student
-        message = f"The dict has no `{needed}` that can be used."
-        expect.that(has, message, given=given, kind="type", diagnosis=why)
-        return got, model, text, given
-
-    def steps(**more):
-        made_here = "It is made here, from model.parameters()."
-        got, model, text, given = plan("optimizer", made_here, weight_decay=decay, **more)
+        given = f"For the text\n{text}" + f"and {counts} steps." * (piece == "schedule")
+        plan, model = asked(text)
+        expect.that(type(plan) is dict, "The result is not a dict.", given=given, kind="type")
+        usable = piece == "rest" or type(plan.get(piece)) is Student
+        message = f"The dict has no `{piece}` that can be used."
+        expect.that(usable, message, given=given, kind="type", diagnosis=why)
 
         def of(own):
             model = two_layers(own, weights)
-            return stepped(
-                own, own.build_solver(spec.parse(text), model)["optimizer"], model, gradients
-            )
+            plan = own.build_solver(spec.parse(text), model)
+            return solved(own, piece, plan, model, gradients, counts)
 
-        after = there(stepped)(student, got["optimizer"], model, gradients)
+        got = there(solved)(student, piece, plan, model, gradients, counts)
         knows = MISTAKES.values("build_solver", of)
-        expect.close(after, of(answers), what=what, given=given, knows=knows, rtol=1e-5)
+        expect.close(got, of(answers), what=WHAT[piece], given=given, knows=knows, rtol=1e-5)
 
-    with part("sgd: rate, momentum and weight decay arrive", points=0.2):
-        why = "torch.optim.SGD with the declared rate, momentum and weight decay, and nothing else."
-        with expect.otherwise(why):
-            steps(optimizer="sgd", momentum=momentum)
+    here = "It is made here, from model.parameters()."
+    why = "torch.optim.SGD with the declared rate, momentum and weight decay, and nothing else."
+    with part("sgd: rate, momentum and weight decay arrive", points=0.2), expect.otherwise(why):
+        judge("optimizer", here, optimizer="sgd", momentum=momentum, weight_decay=decay)
     with part("adamw: rate and weight decay arrive", points=0.1):
-        steps(optimizer="adamw")
+        judge("optimizer", here, optimizer="adamw", weight_decay=decay)
     with part("the schedule: factors, fixed and one-cycle", points=0.25):
+        function = "It is a function of (step, steps), for `fixed` as well."
         line = "Find t first; f is t/w up to w, and then the line from 1 down to 0."
-        for policy in ({"lr_policy": "one_cycle", "warm_up": 0.4}, {"lr_policy": "fixed"}):
-            why = "It is a function of (step, steps), for `fixed` as well."
-            got, _, text, given = plan("schedule", why, **policy)
-            of = lambda own, text=text: factors(  # noqa: E731
-                own,
-                own.build_solver(spec.parse(text), two_layers(own, weights))["schedule"],
-                counts,
-            )
-            given = f"{given}and {counts[0]} or {counts[1]} steps."
-            with expect.otherwise(line if "warm_up" in policy else ""):
-                expect.close(
-                    there(factors)(student, got["schedule"], counts),
-                    of(answers),
-                    what="the list of schedules",
-                    given=given,
-                    knows=MISTAKES.values("build_solver", of),
-                )
-    with part("epochs, batch size and seed", points=0.1):
-        got, _, _, given = plan("", "")
-        rest = {key: got[key] for key in got if key not in ("optimizer", "schedule")}
-        right = {key: base[key] for key in ("epochs", "batch_size", "seed")}
-        why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
-        with expect.otherwise(why):
-            expect.equal(rest, right, what="the rest of the dict", given=given)
+        with expect.otherwise(line):
+            judge("schedule", function, lr_policy="one_cycle", warm_up=warm_up)
+        judge("schedule", function, lr_policy="fixed")
+    why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
+    with part("epochs, batch size and seed", points=0.1), expect.otherwise(why):
+        judge("rest", "")
     with part("an optimizer or a policy that there is not, what options finds", points=0.1):
-        for key, value in (("optimizer", "sdg"), ("lr_policy", "onecycle"), ("momentun", 0.5)):
+        silent = "What is none of the known words is taken for one of them, in silence."
+        unread = "Let options read the text: it finds what is wrong in it."
+        for key, value, why in (
+            ("optimizer", "sdg", silent),
+            ("lr_policy", "onecycle", silent),
+            ("momentun", 0.5, unread),
+        ):
             text = text_of(**{key: value})
-            silent = "What is none of the known words is taken for one of them, in silence."
-            if key == "momentun":
-                silent = "Let options read the text: it finds what is wrong in it."
             line = 1 + [one.partition(":")[0] for one in text.splitlines()].index(key)
-            refused(lambda text=text: asked(text)[0], text, line, key, silent)
+            refused(lambda text=text: asked(text)[0], text, line, key, why)
+
+
+WHAT: dict[str, Any] = {
+    "optimizer": ("weight 1", "bias 1", "weight 2", "bias 2"),
+    "schedule": "the list of schedules",
+    "rest": "the rest of the dict",
+}
 
 
 # Batch normalisation
@@ -627,7 +612,7 @@ def which(out, ways) -> np.ndarray:
 
 def misread(x, padding, out) -> str:
     """The known mistake by which every image of `out` could have come about."""
-    x, out, best = x[:8], out[:8], ""
+    x, out = x[:8], out[:8]
 
     def seen(own):
         generator = torch.Generator().manual_seed(0)
@@ -637,7 +622,7 @@ def misread(x, padding, out) -> str:
     for says, ways in MISTAKES.values("augment", seen):
         if (which(out, ways) >= 0).mean() > 0.8:
             return says
-    return best
+    return ""
 
 
 @exercise("augment", points=1.5, forbids={"augment": ["torchvision"]})
@@ -684,7 +669,10 @@ def augment(student, rng):
         many = [int(one) for one in rng.integers(2**31, size=20)]
         batches = expect.items(there(augmented)(student, x[:40], padding, many), 22, kind="list")
         expect.form(batches, [x[:40]] * 22, given=given)
-        found = [keys[which(out, few)][:, 2] for out in batches[:21]]
+        ways_of = [which(out, few) for out in batches[:21]]
+        message = "Some images are no window of the padded image, flipped or not."
+        expect.that(all((one >= 0).all() for one in ways_of), message)
+        found = [keys[one][:, 2] for one in ways_of]
         tossed(found, f"For {len(found)} batches of 40 images.")
         windows = np.unique(all_of_them[:, :2], axis=0)
         both = len(np.unique(all_of_them, axis=0)) == 2 * len(windows)
@@ -791,11 +779,11 @@ def learnt(learner, name, arguments, state, x, dy):
 
     module = getattr(learner, name)(*arguments).double()
     module.load_state_dict(state)
-    leaf, own = x.clone().requires_grad_(), dict(module.named_parameters())
+    leaf, inner = x.clone().requires_grad_(), dict(module.named_parameters())
     loss = (module.train()(1 * leaf) * dy).sum() + 0 * leaf.sum()  # within a network x is no leaf
-    leaves = [leaf, *own.values()]
+    leaves = [leaf, *inner.values()]
     found = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-    return dict(zip(("x", *own), found, strict=True))
+    return dict(zip(("x", *inner), found, strict=True))
 
 
 IN_PLACE = "A tensor that autograd still needs is changed in place (`+=`, `add_`): build a new one."
