@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TypeGuard
 
 # Cell magics whose cell is Python that runs in the notebook's own names.
@@ -206,6 +207,7 @@ class _Reader:
         return None
 
 
+@lru_cache(maxsize=1024)
 def _tree(source: str) -> ast.Module:
     """The cell as IPython would run it; empty where it would not run."""
     try:
