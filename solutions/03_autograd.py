@@ -73,7 +73,7 @@ plots.show(
 # **Not in this lab:** second derivatives, GPU arrays, convolution (lab 05).
 #
 # **You need** lab 02: the chain rule, and the backward pass of a layer; and Python's functions as
-# values (a function inside a function, `lambda`). 165 minutes for the exercises. A CPU is enough: all
+# values (a function inside a function, `lambda`). 180 minutes for the exercises. A CPU is enough: all
 # cells together compute for about half a minute at scale `smoke`. Exercises 1 to 7 do without PyTorch,
 # which the lab compares with.
 
