@@ -157,7 +157,7 @@ IN_PRODUCT = (
 )
 
 
-@exercise("conv2d", points=0.75, forbids={"conv2d": [*CONVOLUTIONS, *WINDOWS]})
+@exercise("conv2d", points=0.75, forbids={"conv2d": [*CONVOLUTIONS, *WINDOWS, "conv2d_loops"]})
 def conv2d(student, rng):
     def check(*cases):
         for given in (case(rng, *one) for one in cases):

@@ -100,10 +100,10 @@ def variants(
     diagnosis, and the pieces that are wrong in it.
     """
 
-    def known(name: str, points: float, says: str, **changes: str) -> Known:
+    def known(name: str, points: float, says: str, /, **changes: str) -> Known:
         return Known(exercise, name, points, says, template.format(**{**usual, **changes}))
 
-    def other(name: str, points: float, says: str, **changes: str) -> Mistake:
+    def other(name: str, points: float, says: str, /, **changes: str) -> Mistake:
         return Mistake(exercise, name, points, says, template.format(**{**usual, **changes}))
 
     return known, other

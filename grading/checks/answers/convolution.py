@@ -489,6 +489,13 @@ def conv2d(x, w, b, stride=1, padding=0):
 _CONV2D = [
     Mistake(
         "conv2d",
+        "the loops again",
+        0,
+        "Your `conv2d` uses conv2d_loops",
+        "conv2d = lambda x, w, b, stride=1, padding=0: conv2d_loops(x, w, b, stride, padding)",
+    ),
+    Mistake(
+        "conv2d",
         "PyTorch's, by another name",
         0,
         "uses torch.nn.functional.conv2d",
