@@ -542,8 +542,8 @@ def batch_norm(student, rng):
     keys = ("x", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps")
 
     def judge(which, what, training, momentum=0.1, case=cases[0]):
-        args = [*case, training, momentum, eps]
-        given = dict(zip(keys, args, strict=True))
+        args = [*case, training, *([] if momentum is None else [momentum, eps])]
+        given = dict(zip(keys, args, strict=False))
         per_image = case[0].shape[0] * case[0].shape[1]
         image = "That is one number for each image and channel: take the statistics over the images, too."
         width = "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."
@@ -563,9 +563,11 @@ def batch_norm(student, rng):
     with part("training mode: each channel is normalised over the batch", points=0.6):
         for case in cases:
             judge(0, "y", True, 0.1, case)
+        judge(0, "y", True, None, [1e-3 * cases[0][0], *cases[0][1:]])  # the usual ε shows
     with part("training mode: the running statistics follow", points=0.6):
         for case, momentum in zip(cases, (0.1, 0.3), strict=True):
             judge(*kept, True, momentum, case)
+        judge(*kept, True, None)
     with part("evaluation mode: the running statistics are used", points=0.4):
         for case in cases:
             judge(0, "y", False, 0.1, case)
@@ -589,15 +591,15 @@ def batch_norm(student, rng):
 
 def augmented(learner, x, padding, seeds):
     """What augment makes of the same x: for each seed, then again from the last generator, and from
-    the last seed."""
+    the last seed. padding: in a list, which is empty for the usual one."""
     import torch
 
     made, generator = [], torch.Generator()
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        made.append(learner.augment(x, generator, padding))
-    made.append(learner.augment(x, generator, padding))
-    made.append(learner.augment(x, torch.Generator().manual_seed(seeds[-1]), padding))
+        made.append(learner.augment(x, generator, *padding))
+    made.append(learner.augment(x, generator, *padding))
+    made.append(learner.augment(x, torch.Generator().manual_seed(seeds[-1]), *padding))
     return made
 
 
@@ -631,7 +633,7 @@ def augment(student, rng):
     x = torch.from_numpy(rng.permutation(n * 2 * 6 * 7) + 1.0).float().reshape(n, 2, 6, 7)
     seeds = [int(one) for one in rng.integers(2**31, size=3)]
     given = f"For x of shape {tuple(x.shape)}, padding = {padding}."
-    reply = there(augmented)(student, x, padding, seeds)
+    reply = there(augmented)(student, x, [padding], seeds)
     ways = answers.windows(x, padding)
     keys = np.array(list(ways), dtype=int)  # top, left, flipped
 
@@ -667,7 +669,7 @@ def augment(student, rng):
     with part("each image has its own flip, as likely as none", points=0.4):
         all_of_them, few = images(0, 4), list(answers.windows(x[:40], padding).values())
         many = [int(one) for one in rng.integers(2**31, size=20)]
-        batches = expect.items(there(augmented)(student, x[:40], padding, many), 22, kind="list")
+        batches = expect.items(there(augmented)(student, x[:40], [padding], many), 22, kind="list")
         expect.form(batches, [x[:40]] * 22, given=given)
         ways_of = [which(out, few) for out in batches[:21]]
         message = "Some images are no window of the padded image, flipped or not."
@@ -686,6 +688,9 @@ def augment(student, rng):
         message = "The same seed does not give the same images."
         why = "Pass generator=generator to every call that draws."
         expect.that(np.array_equal(last, again), message, given=given, diagnosis=why)
+        usual, four = (there(augmented)(student, x[:40], one, seeds[:1]) for one in ([], [4]))
+        expect.form(four, [x[:40]] * 3)
+        expect.equal(usual, four, what="the list of batches without `padding`, which then is 4,")
 
 
 LAST = (
@@ -853,7 +858,7 @@ def residual_block(student, rng):
         return module(student, rng, "residual_block", "ResidualBlock", plan, x, why)
 
     with part("with a plain shortcut", points=0.5):
-        judge((width, width, 1))
+        judge((width, width))
     with part("with a projection", points=0.6):
         for plan in projected:
             judge(plan)

@@ -1,10 +1,12 @@
 """Figures of lab 06: shapes, confusions, accuracies, where parameters sit."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from utils import plots
@@ -18,7 +20,7 @@ def blocks(shapes: Mapping[str, tuple[int, int, int]]) -> Figure:
         across = max(channels / 4, 1)
         slot = max(across, 17) + 3
         corner = left + (slot - across) / 2, -height / 2
-        ax.add_patch(plt.Rectangle(corner, across, height, color=plots.SKY))
+        ax.add_patch(Rectangle(corner, across, height, color=plots.SKY))
         label = f"{name}\n{channels}×{height}×{width}"
         ax.text(left + slot / 2, -18, label, ha="center", va="top", fontsize=9)
         left += slot
@@ -56,7 +58,7 @@ def by_mode(accuracy: Mapping[str, Sequence[float]], names: Sequence[str]) -> Fi
     for shift, (mode, values), (colour, hatch) in zip(
         (-0.2, 0.2), accuracy.items(), looks, strict=True
     ):
-        style = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+        style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white"}
         ax.bar(places + shift, values, width=0.4, label=f"{mode} mode", **style)
     ax.set_xticks(places, names, rotation=40, ha="right")
     ax.set(ylabel="accuracy", ylim=(0, 1))
@@ -71,7 +73,12 @@ def accuracies(runs: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     looks = (("training images", "s", plots.VERMILLION), ("test images", "o", plots.BLUE))
     for height, pairs in enumerate(runs.values()):
         for values, (_, marker, colour) in zip(np.array(pairs).T, looks, strict=True):
-            style = {"marker": marker, "color": colour, "zorder": 3, "clip_on": False}
+            style: dict[str, Any] = {
+                "marker": marker,
+                "color": colour,
+                "zorder": 3,
+                "clip_on": False,
+            }
             ax.scatter(values, [height] * len(pairs), **style)
     for name, marker, colour in looks:
         ax.scatter([], [], marker=marker, color=colour, label=name)
