@@ -382,3 +382,15 @@ def test_the_real_mnist_agrees_with_the_official_checksums() -> None:
     assert loaded.train_x.shape == (60_000, 28, 28)
     expected = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(loaded.test_y).tolist() == expected
+
+
+def test_mnist_that_is_packed_or_one_folder_too_deep_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = world.root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / f"{IMAGES}.gz").write_bytes(b"packed")
+    assert digits(world.root).name == "scikit-learn digits"
+    assert "still packed: unpack them" in capsys.readouterr().out
+    assert digits(world.root.parent).name == "scikit-learn digits"
+    assert f"one folder deeper: set LAB_DATA to {world.root}" in capsys.readouterr().out

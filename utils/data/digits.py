@@ -103,6 +103,13 @@ def download_mnist(root: Path) -> None:
 
 
 def _why_not_mnist(folder: Path, source: str) -> str:
+    raw = folder / "MNIST" / "raw"
+    packed = [name for name in MNIST_FILES if (raw / f"{name}.gz").exists()]
+    if packed:
+        return f"; MNIST's files in {raw} are still packed: unpack them (`gunzip {raw}/*.gz`)"
+    deeper = next(iter(folder.glob("*/MNIST/raw")), None) if folder.is_dir() else None
+    if deeper is not None:
+        return f"; MNIST lies one folder deeper: set LAB_DATA to {deeper.parents[1]}"
     if source:
         return f"; a fallback, since {source} is {folder} and has no MNIST: `make data` fetches it"
     return "; for MNIST run `make data`, or set LAB_DATA to a folder that has it"

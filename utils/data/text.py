@@ -197,7 +197,7 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 at byte {error.start:,} ({error.object[error.start]:#04x}). "
-            "Save it as UTF-8 in your editor, or convert it with `iconv -t UTF-8`."
+            "Save it as UTF-8 in your editor, or convert it with `iconv -f ITS-ENCODING -t UTF-8`."
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error

@@ -355,9 +355,10 @@ def _python(main: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     loopback = "lo0" if sys.platform == "darwin" else "lo"
-    defaults = {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
+    # Also where a shell names another, for runs on several machines: these ranks are all here.
+    local = {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
     # No thread may run in the template when it forks, and OpenBLAS starts some when it is imported.
-    return {**defaults, **os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, **local, "OPENBLAS_NUM_THREADS": "1"}
 
 
 # Sending
