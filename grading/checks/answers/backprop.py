@@ -1,467 +1,1130 @@
-"""The answers of lab 02: the right one, and those that known misconceptions lead to.
+"""The answers of lab 02: the right ones, by the lab's own names, and what people get wrong."""
 
-Each function returns (right, known): the value to expect, and wrong values by their diagnoses.
-"""
-
+import sys
 from itertools import pairwise
 
 import numpy as np
 
-TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
-ALONE = "That is the local slope alone: it meets what arrives, dY."
-WAYS_ROUND = "The lists are the wrong way round: dW[0] is the first layer's."
-AT_OUTPUT = "The slope is taken at what came out of the activation, not at what went in."
+from grading.checks.mistakes import Known, Mistake, Table, variants
 
-
-def _sigmoid(z):
-    return 1 / (1 + np.exp(-z))
-
-
-# kind: (activation, its slope)
-ACTIVATIONS = {
-    "sigmoid": (_sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z)),
-    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
-}
-
-# One misconception a line; the formatter would make three of it.
+loss_of_a_guess = np.log(10)
+dL_dw = -0.2115
+shrink_per_layer = 0.312  # √2 from He's weights, times the root mean square of the sigmoid's slope
+why_relu = "a"
 
 
 def softmax(S):
-    E, P = np.exp(S), _softmax(S)
-    known = {
-        "The sum runs down the columns. Each image is a row: sum along axis 1.": E / E.sum(axis=0),
-        "It is divided by the sum over the whole batch: each row has its own.": E / E.sum(),
-        "That is e to the power S: each row has yet to be divided by its sum.": E,
-        "The exponential is missing: scores can be negative.": _rows_to_one(S),
-        "That is the logarithm of the probabilities.": np.log(P),
-        "That is 1 for the best score and 0 for the others, a choice: softmax gives each a share.": np.eye(
-            S.shape[1]
-        )[S.argmax(axis=1)],
-        "The largest score is subtracted, it does not divide.": _softmax(
-            S / S.max(axis=1, keepdims=True)
-        ),
-        "Each score went through a sigmoid: in softmax a row shares a sum of 1.": _sigmoid(S),
-        "It is upside down: the largest score gets the smallest probability.": _softmax(-S),
-        "The largest scores are taken down the columns: each row has its own.": _softmax(
-            S - S.max(axis=0)
-        ),
-    }
-    if len(S) == S.shape[1]:
-        shifted = np.exp(S - S.max(axis=1))
-        sums = "Sums of shape (N,) divide the columns: keepdims=True keeps them (N, 1)."
-        tops = "Maxima of shape (N,) shift the columns: keepdims=True keeps them (N, 1)."
-        both = "Maxima and sums of shape (N,) act on the columns: keepdims=True keeps them (N, 1)."
-        known |= {sums: E / E.sum(axis=1), tops: _rows_to_one(shifted)}
-        known[both] = shifted / shifted.sum(axis=1)
-    return P, {why: wrong for why, wrong in known.items() if not np.allclose(wrong, P)}
+    E = np.exp(S - S.max(axis=1, keepdims=True))
+    return E / E.sum(axis=1, keepdims=True)
 
 
-def softmax_of_thousands(S):
-    overflow = (
-        "The exponential overflows, or a whole row rounds to 0, and the quotient is no number:"
-        " subtract each row's largest score first."
-    )
-    together = (
-        "One shift for the whole batch is not enough, rows far below it round to 0: subtract from"
-        " each row its own largest score."
-    )
-    lowest = "After that shift the largest score can still overflow: shift it to 0, subtract it."
-    with np.errstate(over="ignore"):
-        naive, shifted, too_little = (
-            _rows_to_one(np.exp(S - by)) for by in (0, S.max(), S.min(axis=1, keepdims=True))
-        )
-    clipped = "Clipping makes all large scores equal: subtract each row's largest score instead."
-    alike = _softmax(np.clip(S, -500, 500))
-    known = {overflow: naive, together: shifted, lowest: too_little, clipped: alike}
-    return _softmax(S), known
+def cross_entropy(S, y):
+    rows, shifted = np.arange(len(S)), S - S.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, y]
+    return float(losses.mean()), (softmax(S) - np.eye(S.shape[1])[y]) / len(S)
 
 
-def loss(S, y):
-    (n, c), rows = S.shape, np.arange(len(S))
-    top = S.max(axis=1, keepdims=True)
-    logs = S - top - np.log(np.exp(S - top).sum(axis=1, keepdims=True))
-    own, P = logs[rows, y], np.exp(logs)
-    right = float(-own.mean())
-    with np.errstate(all="ignore"):
-        return right, {
-            "That is the sum over the batch: divide by the number of images.": n * right,
-            "It is divided by all N·C numbers: the mean is over the N images.": right / c,
-            "A logarithm of a probability is negative: the minus is missing.": -right,
-            "That is a logarithm to the base 10: np.log is the natural one.": right / np.log(10),
-            "That is a logarithm to the base 2: np.log is the natural one.": right / np.log(2),
-            "Softmax is missing: scores are no probabilities.": -np.log(abs(S[rows, y])).mean(),
-            "Softmax is applied twice.": -np.log(_softmax(P)[rows, y]).mean(),
-            "The labels are off by one: label 0 is column 0.": -logs[rows, y - 1].mean(),
-            "That is 1 − p of the right class: it should be −log p.": (1 - P[rows, y]).mean(),
-            "That is each row's best class: the label's is what counts.": -logs.max(axis=1).mean(),
-            "All classes are counted: only the right one is.": -logs.sum(axis=1).mean(),
-            "The others' log(1 − p) is counted, too: only the right class's log p is.": -np.where(
-                np.eye(c)[y], logs, np.log(1 - P)
-            )
-            .sum(axis=1)
-            .mean(),
-            "The row's largest score is subtracted in the sum, but not from the right class's"
-            " score.": right - top.mean(),
-            "That is dS: the order is (loss, dS).": score_gradient(S, y)[0],
-            "P[:, y] takes whole columns: one entry of each row has two indices.": -logs[
-                :, y
-            ].mean(),
-            "Those are the losses of the single images: return their mean.": -own,
-            "That is a squared error.": ((P - np.eye(c)[y]) ** 2).mean(),
-        }
+def numerical_gradient(f, x, eps):
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[i] += eps
+        below[i] -= eps
+        gradient[i] = (f(above) - f(below)) / (2 * eps)
+    return gradient
 
 
-def score_gradient(S, y):
-    P, due, (n, c) = _softmax(S), np.eye(S.shape[1])[y], S.shape
-    columns = np.isin(np.arange(c), y)
-    with np.errstate(all="ignore"):
-        in_P = -due / P / n
-    return (P - due) / n, {
-        "The loss is a mean over the images, so its gradient has the 1/N, too.": P - due,
-        "It is divided by N twice.": (P - due) / n**2,
-        "It is divided by all N·C numbers: the mean is over the N images.": (P - due) / (n * c),
-        "The 1 of the right class is not subtracted.": P / n,
-        "The 1 of the right class is not subtracted, and 1/N is missing.": P,
-        "It points the wrong way: it is what was given minus what was due.": (due - P) / n,
-        "It points the wrong way, and 1/N is missing.": due - P,
-        "1/N belongs to both terms: (P − one-hot) / N.": P - due / n,
-        "That is the slope in P. Go one step further back, to S.": in_P,
-        "Only the right class's entry is there: the other scores have slopes, too, their P / N.": due
-        * (P - due)
-        / n,
-        "The labels are off by one: label 0 is column 0.": (P - np.eye(c)[y - 1]) / n,
-        "1 is subtracted from whole columns: one entry of each row has two indices.": (P - columns)
-        / n,
-    }
+def activation(Z, kind):
+    if kind == "sigmoid":
+        return 0.5 * (1 + np.tanh(0.5 * Z))
+    return np.tanh(Z) if kind == "tanh" else np.maximum(Z, 0)
 
 
-def loss_of_a_guess():
-    return np.log(10), {
-        "That is the probability itself; the loss is minus its logarithm.": 0.1,
-        "That is a logarithm to the base 10; the loss has the natural one.": 1.0,
-        "That is a logarithm to the base 2; the loss has the natural one.": np.log2(10),
-        "The sign: the logarithm is negative, and the loss has a minus.": -np.log(10),
-        "The loss is a mean over the images; it does not sum over classes.": 10 * np.log(10),
-        "Only the right class's probability counts, not that of the others.": -np.log(0.9),
-    }
-
-
-def cubic(x, A):
-    """The function of which the gradient is asked: each number's slope depends on the others."""
-    return float(np.sum(A * x**3) + np.sum(x) ** 2)
-
-
-def central_difference(x, A, eps):
-    def drifting(by):
-        """Differences at a point of which each number stays moved once it was measured."""
-        at, gradient = x.copy(), np.zeros_like(x)
-        for i in np.ndindex(x.shape):
-            e = np.zeros_like(x)
-            e[i] = eps
-            gradient[i] = (cubic(at + e, A) - cubic(at - e, A)) / (2 * eps)
-            at[i] += by
-        return gradient
-
-    rows = np.zeros_like(x)
-    for i in range(len(x)):
-        e = np.zeros_like(x)
-        e[i] = eps
-        rows[i] = (cubic(x + e, A) - cubic(x - e, A)) / (2 * eps)
-    right = drifting(0)
-    bend = eps * (3 * A * x + 1)  # ε/2 times f'', by which a one-sided difference of a cubic is off
-    together = (cubic(x + eps, A) - cubic(x - eps, A)) / (2 * eps)
-    exact = 3 * A * x**2 + 2 * np.sum(x)
-    known = (
-        {
-            "A whole row moves at once: np.ndindex(x.shape) goes over the single numbers.": rows,
-        }
-        if x.ndim > 1
-        else {}
-    )
-    return right, known | {
-        "That is a one-sided difference, from x to x + ε. Go to both sides.": right + bend,
-        "That is a one-sided difference, from x − ε to x. Go to both sides.": right - bend,
-        "From x − ε to x + ε it is 2ε, not ε.": 2 * right,
-        "The difference is not divided by 2ε.": 2 * eps * right,
-        "The difference is divided by 2, but not by ε.": eps * right,
-        "`/ 2 * eps` divides by 2 and then multiplies: write `/ (2 * eps)`.": eps**2 * right,
-        "That is the slope for a far shorter ε: use the argument eps.": exact,
-        "Every number moves at once: move one, leave the others.": np.full_like(x, together),
-        "That is one number: the gradient has one slope for each number of x.": together,
-        "Every slope is 0. Is f asked at two different places? `above = x` makes no copy, only a"
-        " second name: x.copy() makes one.": np.zeros_like(x),
-        "Only the first slope is there: does `return` stand inside the loop?": right
-        * (np.arange(x.size) == 0).reshape(x.shape),
-        "That goes ε/2 to each side: the formula goes a whole ε.": right - 0.75 * A * eps**2,
-        "A one-sided difference goes over ε, not 2ε. And go to both sides.": (right + bend) / 2,
-        "Each number moves by ε times itself: it is ε for every number.": x
-        * (exact + A * (eps * x) ** 2),
-        "Each number stays moved by −ε while the next is measured: put it back.": drifting(-eps),
-        "Each number ends up moved by +ε: the way back from −ε is +ε, not +2ε.": drifting(eps),
-        "The sign: it is f above minus f below.": -right,
-    }
-
-
-def best_eps():
-    return 1e-5, {
-        "That is so long that the curve bends under it.": 1e-2,
-        "That is best for a one-sided difference. Is it for the central one?": 1e-8,
-        "So near, f(x + ε) and f(x − ε) agree in all but their last, noisy digits.": 1e-12,
-    }
-
-
-def through_activation(dA, Z, kind):
-    act, slope = ACTIVATIONS[kind]
-    A = act(Z)
-    known = {
-        "That is the slope alone: multiply it by what arrives, dA.": slope(Z),
-        "That is dA times the activation: it should be dA times the activation's slope.": dA * A,
-        "That is the activation itself: asked for is dA times its slope.": A,
-        "dA went through unchanged: the slope is missing.": dA,
-        "dA and Z have changed places: the slope is taken at Z.": Z * slope(dA),
-        "Slopes along a path are multiplied, not added.": dA + slope(Z),
-    }
-    if kind != "relu":
-        known["That is the activation of dA: the way back multiplies by the slope."] = act(dA)
-    own = {
-        "sigmoid": {
-            AT_OUTPUT: dA * slope(A),
-            "Z (1 − Z) takes Z for the sigmoid's output. Z is its input.": dA * Z * (1 - Z),
-        },
-        "tanh": {
-            AT_OUTPUT: dA * slope(A),
-            "1 − Z² takes Z for tanh's output. Z is its input.": dA * (1 - Z**2),
-            "The square of tanh is missing.": dA * (1 - A),
-        },
-        "relu": {
-            "The sign of Z decides what passes, not that of dA.": np.maximum(dA, 0),
-            "It is the wrong way round: dA passes where Z is positive.": dA * (Z < 0),
-        },
-    }
-    return dA * slope(Z) + 0.0, known | own[kind]  # + 0.0: no −0 is shown
-
-
-def slope_by_hand():
-    a = _sigmoid(1.0)
-    last, slope, first = 2 * (a - 1), a * (1 - a), 2.0
-    return last * slope * first, {
-        "Three arrows lead from w to L: the first, into z, is missing.": last * slope,
-        "Three arrows lead from w to L: the sigmoid's is missing.": last * first,
-        "Three arrows lead from w to L: the last, into L, is missing.": slope * first,
-        "The sign: one of the three slopes is negative.": -last * slope * first,
-        "Slopes along one path are multiplied, not added.": last + slope + first,
-        "That is the last arrow's slope alone.": last,
-        "The first arrow's slope is x, what w is multiplied by, not w itself.": -last * slope,
-        "To three digits, please: that is rounded to two.": -0.21,
-    }
+def activation_backward(dA, Z, kind):
+    if kind == "relu":
+        return np.where(Z > 0, dA, 0.0)
+    A = activation(Z, kind)
+    return dA * (A * (1 - A) if kind == "sigmoid" else 1 - A**2)
 
 
 def linear_forward(X, W, b):
-    known = {"The bias b is missing.": X @ W, "The bias is subtracted.": X @ W - b}
-    if len(X) == X.shape[1] == len(b):
-        known["It multiplies by the transpose of W."] = X @ W.T + b
-        known["It is W X: each image is a row, so X comes first."] = W @ X + b
-        known["`*` multiplies number by number: a matrix product is `@`."] = X * W + b
-        known["b goes down the columns: it is (H,), one number for each column."] = (
-            X @ W + b[:, None]
+    return X @ W + b
+
+
+def linear_backward(dY, X, W):
+    return dY @ W.T, X.T @ dY, dY.sum(axis=0)
+
+
+class MLP:
+    def __init__(self, sizes, kind, seed):
+        rng, shapes = np.random.default_rng(seed), list(pairwise(sizes))
+        self.kind = kind
+        self.W = [rng.normal(0, np.sqrt(2 / m), (m, n)) for m, n in shapes]
+        self.b = [np.zeros(n) for _, n in shapes]
+
+    def forward(self, X):
+        self.cache = []
+        for W, b in zip(self.W, self.b, strict=True):
+            Z = linear_forward(X, W, b)
+            self.cache.append((X, Z))
+            X = activation(Z, self.kind)
+        return Z
+
+    def backward(self, dS):
+        self.dW, self.db = list(self.W), list(self.b)
+        for i in reversed(range(len(self.W))):
+            dS, self.dW[i], self.db[i] = linear_backward(dS, self.cache[i][0], self.W[i])
+            if i > 0:
+                dS = activation_backward(dS, self.cache[i - 1][1], self.kind)
+
+    def step(self, lr):
+        self.W = [W - lr * dW for W, dW in zip(self.W, self.dW, strict=True)]
+        self.b = [b - lr * db for b, db in zip(self.b, self.db, strict=True)]
+
+
+def train_mlp(model, loss, X, y, rates, batch_size, rng):
+    losses = []
+    for rate in rates:
+        order = rng.permutation(len(X))
+        for start in range(0, len(X), batch_size):
+            batch = order[start : start + batch_size]
+            value, dS = loss(model.forward(X[batch]), y[batch])
+            model.backward(dS)
+            model.step(rate)
+            losses.append(value)
+    return losses
+
+
+# What people get wrong. One sentence a misconception.
+
+_share, _share_otherwise = variants(
+    "softmax",
+    """
+def softmax(S):
+    {first}
+    E = np.exp(S - {shift})
+    return {result}
+""",
+    first="",
+    shift="S.max(axis=1, keepdims=True)",
+    result="E / E.sum(axis=1, keepdims=True)",
+)
+_SIGMOIDS = "Each score went through a sigmoid: in softmax a row shares a sum of 1."
+_SOFTMAX = [
+    Mistake(
+        "softmax",
+        "SciPy's",
+        0,
+        "uses scipy.special.softmax",
+        "from scipy import special\ndef softmax(S): return special.softmax(S, axis=1)",
+    ),
+    _share(
+        "a small number added",
+        0.65,
+        "Something is added to the sum, so a row sums to less than 1. Once the largest score is"
+        " subtracted, the sum is at least 1: it needs no help.",
+        result="E / (E.sum(axis=1, keepdims=True) + 1e-9)",
+    ),
+    _share(
+        "no shift",
+        0.65,
+        "The exponential overflows, or a whole row rounds to 0, and the quotient is no number:"
+        " subtract each row's largest score first.",
+        shift="0",
+    ),
+    _share(
+        "lowest",
+        0.65,
+        "After that shift the largest score can still overflow: shift it to 0, subtract it.",
+        shift="S.min(axis=1, keepdims=True)",
+    ),
+    _share(
+        "one shift for the batch",
+        0.65,
+        "One shift for the whole batch is not enough, rows far below it round to 0: subtract from"
+        " each row its own largest score.",
+        shift="S.max()",
+    ),
+    _share(
+        "the largest size",
+        0.65,
+        "Is the largest abs(S) subtracted? Where all scores are far below 0 that takes them still"
+        " further down, and the row rounds to 0: subtract the row's largest score itself.",
+        shift="abs(S).max(axis=1, keepdims=True)",
+    ),
+    _share(
+        "clipped",
+        0.65,
+        "Clipping makes all large scores equal: subtract each row's largest score instead.",
+        first="S = np.clip(S, -500, 500)",
+    ),
+    _share(
+        "divided by the top",
+        0,
+        "The largest score is subtracted, it does not divide.",
+        shift="(S - S / S.max(axis=1, keepdims=True))",
+    ),
+    _share(
+        "the best takes all",
+        0,
+        "That is 1 for the best score and 0 for the others, a choice: softmax gives each a share.",
+        result="np.eye(len(S.T))[S.argmax(1)]",
+    ),
+    _share(
+        "wrong axis",
+        0,
+        "The sum runs down the columns. Each image is a row: sum along axis 1.",
+        shift="S.max()",
+        result="E / E.sum(axis=0)",
+    ),
+    _share(
+        "top of the columns",
+        0,
+        "The largest scores are taken down the columns: each row has its own.",
+        shift="S.max(axis=0)",
+        result="E / np.exp(S - S.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)",
+    ),
+    _share(
+        "batch's sum",
+        0.15,
+        "It is divided by the sum over the whole batch: each row has its own.",
+        shift="S.max()",
+        result="E / E.sum()",
+    ),
+    _share(
+        "no keepdims",
+        0.15,
+        "Sums of shape (N,) divide the columns: keepdims=True keeps them (N, 1).",
+        shift="0",
+        result="E / E.sum(axis=1)",
+    ),
+    _share(
+        "no keepdims in the maxima",
+        0.15,
+        "Maxima of shape (N,) shift the columns: keepdims=True keeps them (N, 1).",
+        shift="S.max(axis=1)",
+    ),
+    _share(
+        "no keepdims at all",
+        0.15,
+        "Maxima and sums of shape (N,) act on the columns: keepdims=True keeps them (N, 1).",
+        shift="S.max(axis=1)",
+        result="E / E.sum(axis=1)",
+    ),
+    _share(
+        "not divided",
+        0,
+        "That is e to the power S: each row has yet to be divided by its sum.",
+        shift="0",
+        result="E",
+    ),
+    _share(
+        "no exponential",
+        0,
+        "The exponential is missing: scores can be negative.",
+        result="S / S.sum(axis=1, keepdims=True)",
+    ),
+    _share(
+        "logarithms",
+        0,
+        "That is the logarithm of the probabilities.",
+        result="np.log(E / E.sum(axis=1, keepdims=True))",
+    ),
+    _share("sigmoid", 0, _SIGMOIDS, shift="0", result="E / (1 + E)"),
+    _share(
+        "upside down",
+        0,
+        "It is upside down: the largest score gets the smallest probability.",
+        first="S = -S",
+    ),
+    _share_otherwise(
+        "two sums", 0, "rows do not sum to 1", result="E / np.exp(S).sum(axis=1, keepdims=True)"
+    ),
+    _share_otherwise(
+        "in place", 0, "changed its argument `S`", first="S -= S.max(axis=1, keepdims=True)"
+    ),
+]
+
+_entropy, _entropy_otherwise = variants(
+    "cross_entropy",
+    """
+def cross_entropy(S, y):
+    {first}
+    n, c = S.shape
+    rows = np.arange(n)
+    top = S.max(axis=1, keepdims=True)
+    logs = S - top - np.log(np.exp(S - top).sum(axis=1, keepdims=True))
+    P, due = np.exp(logs), np.eye(c)[y]
+    loss = {loss}
+    dS = {dS}
+    return {result}
+""",
+    first="",
+    loss="float(-logs[rows, y].mean())",
+    dS="(P - due) / n",
+    result="loss, dS",
+)
+_SCALES = [
+    (
+        "sum",
+        "That is the sum over the batch: divide by the number of images.",
+        "-logs[rows, y].sum()",
+    ),
+    (
+        "N·C",
+        "It is divided by all N·C numbers: the mean is over the N images.",
+        "-logs[rows, y].mean() / c",
+    ),
+    (
+        "no minus",
+        "A logarithm of a probability is negative: the minus is missing.",
+        "logs[rows, y].mean()",
+    ),
+    (
+        "base 10",
+        "That is a logarithm to the base 10: np.log is the natural one.",
+        "-np.log10(P[rows, y]).mean()",
+    ),
+    (
+        "base 2",
+        "That is a logarithm to the base 2: np.log is the natural one.",
+        "-np.log2(P[rows, y]).mean()",
+    ),
+    (
+        "no softmax",
+        "Softmax is missing: scores are no probabilities.",
+        "-np.log(abs(S[rows, y])).mean()",
+    ),
+    ("1 − p", "That is 1 − p of the right class: it should be −log p.", "(1 - P[rows, y]).mean()"),
+    (
+        "best class",
+        "That is each row's best class: the label's is what counts.",
+        "-logs.max(axis=1).mean()",
+    ),
+    ("all classes", "All classes are counted: only the right one is.", "-logs.sum(axis=1).mean()"),
+    (
+        "whole columns",
+        "P[:, y] takes whole columns: one entry of each row has two indices.",
+        "-logs[:, y].mean()",
+    ),
+    (
+        "single losses",
+        "Those are the losses of the single images: return their mean.",
+        "-logs[rows, y]",
+    ),
+    ("squared", "That is a squared error.", "((P - due) ** 2).mean()"),
+    (
+        "largest not taken off",
+        "The row's largest score is subtracted in the sum, but not from the right class's score.",
+        "(np.log(np.exp(S - top).sum(axis=1)) - S[rows, y]).mean()",
+    ),
+    (
+        "yes-or-no questions",
+        "The others' log(1 − p) is counted, too: only the right class's log p is.",
+        "-(due * logs + (1 - due) * np.log(1 - P)).sum(axis=1).mean()",
+    ),
+]
+_SLOPES = [
+    (
+        "gradient of the sum",
+        "The loss is a mean over the images, so its gradient has the 1/N, too.",
+        "P - due",
+    ),
+    ("N twice", "It is divided by N twice.", "(P - due) / n**2"),
+    (
+        "N·C in dS",
+        "It is divided by all N·C numbers: the mean is over the N images.",
+        "(P - due) / P.size",
+    ),
+    ("one-hot forgotten", "The 1 of the right class is not subtracted.", "P / n"),
+    ("P alone", "The 1 of the right class is not subtracted, and 1/N is missing.", "P"),
+    (
+        "upside down",
+        "It points the wrong way: a right class's score should have a negative slope.",
+        "(due - P) / n",
+    ),
+    ("upside down, a sum", "It points the wrong way, and 1/N is missing.", "due - P"),
+    ("1/N once", "1/N belongs to both terms, to P and to the 1 of the right class.", "P - due / n"),
+    (
+        "slope in P",
+        "That is the slope in P. Go one step further back, to S.",
+        "np.where(due, -1 / P, 0) / n",
+    ),
+    (
+        "one entry",
+        "Only the right class's entry is there: the other scores have slopes, too.",
+        "due * (P - due) / n",
+    ),
+    (
+        "columns",
+        "1 is subtracted from whole columns: one entry of each row has two indices.",
+        "(P - due.max(axis=0)) / n",
+    ),
+]
+_HIDDEN = "That hides how wrong"
+_CROSS_ENTROPY = [
+    Mistake(
+        "cross_entropy",
+        "PyTorch's",
+        0,
+        "uses torch.nn.functional.cross_entropy",
+        """
+import torch.nn.functional as F
+
+def cross_entropy(S, y):
+    scores = torch.tensor(S, requires_grad=True)
+    loss = F.cross_entropy(scores, torch.tensor(y))
+    loss.backward()
+    return loss.item(), scores.grad.numpy()
+""",
+    ),
+    *(_entropy(name, 0.75, says, loss=loss) for name, says, loss in _SCALES),
+    *(_entropy(name, 0.65, says, dS=dS) for name, says, dS in _SLOPES),
+    _entropy("softmax twice", 0.25, "Softmax is applied twice.", first="S = softmax(S)"),
+    _entropy(
+        "labels off by one",
+        0.25,
+        "The labels are off by one: label 0 is column 0.",
+        first="y = y - 1",
+    ),
+    _entropy("other order", 0.25, "The order is (loss, dS).", result="dS, loss"),
+    _entropy_otherwise(
+        "log of zero", 1.15, "has the logarithm −∞", loss="-np.log(P[rows, y]).mean()"
+    ),
+    _entropy_otherwise(
+        "small number in the log", 1.15, _HIDDEN, loss="-np.log(P[rows, y] + 1e-12).mean()"
+    ),
+    _entropy_otherwise(
+        "clipped", 1.15, _HIDDEN, loss="-np.log(np.clip(P[rows, y], 1e-15, 1)).mean()"
+    ),
+    _entropy_otherwise(
+        "in place", 0.25, "changed its argument `S`", first="S -= S.max(axis=1, keepdims=True)"
+    ),
+    *(
+        Known("cross_entropy", f"guess {value}", 1.25, says, f"loss_of_a_guess = {value}")
+        for value, says in (
+            ("0.1", "That is the probability itself; the loss is minus its logarithm."),
+            ("1.0", "That is a logarithm to the base 10; the loss has the natural one."),
+            ("3.322", "That is a logarithm to the base 2; the loss has the natural one."),
+            ("-2.303", "The sign: the logarithm is negative, and the loss has a minus."),
+            ("23.03", "The loss is a mean over the images; it does not sum over classes."),
+            ("0.1054", "Only the right class's probability counts, not that of the others."),
         )
-    return X @ W + b, known
+    ),
+]
 
+_numerical, _numerical_otherwise = variants(
+    "numerical_gradient",
+    """
+def numerical_gradient(f, x, eps=1e-5):
+    {first}
+    gradient = np.zeros_like(x)
+    for i in {indices}:
+        above, below = {copies}
+        above[{at}] += eps
+        below[{at}] -= eps
+        gradient[i] = {slope}
+        {last}
+    return gradient
+""",
+    first="",
+    indices="np.ndindex(x.shape)",
+    at="i",
+    copies="x.copy(), x.copy()",
+    slope="(f(above) - f(below)) / (2 * eps)",
+    last="",
+)
+_NUMERICAL = [
+    Mistake(
+        "numerical_gradient",
+        "SciPy's",
+        0,
+        "uses scipy.optimize.approx_fprime",
+        """
+import scipy.optimize
 
-def linear_backward(name, dY, X, W):
-    """name: dX, dW or db, the one that is asked for."""
-    right = {"dX": dY @ W.T, "dW": X.T @ dY, "db": dY.sum(axis=0)}
-    others = right.keys() - {name}
-    known = {f"That is {one}: the order is (dX, dW, db).": right[one] for one in others}
-    known[TWICE] = right[name] / len(X)
-    if name == "db":
-        known |= {
-            "It is not summed: b touches every row, and slopes of several paths add up.": dY,
-            "It is summed along the wrong axis: b has one entry for each column.": dY.sum(axis=1),
-            "It has one dimension too many: b has the shape (H,).": dY.sum(axis=0, keepdims=True),
-            "That is the sum of everything: b has one entry for each column of Y.": dY.sum(),
-            "That is one row of dY, but b touches every row.": dY[0],
-            ALONE: np.ones_like(dY[0]),
-        }
-    elif len(X) == len(W):  # all square: otherwise the shapes, or NumPy, say what is wrong
-        known |= (
-            {
-                "It multiplies by W: the way back goes through W's transpose.": dY @ W,
-                "The order of the product: dY first, so that rows stay images.": W.T @ dY,
-                "It is summed over the images: dX has a row for each.": dY.sum(axis=0) @ W.T,
-                "`*` multiplies number by number: a matrix product is `@`.": dY * W,
-                ALONE: W.T,
-            }
-            if name == "dX"
-            else {
-                "It is transposed: dW has the shape of W.": dY.T @ X,
-                "X is not transposed: dW sums over the images, the inner dimension.": X @ dY,
-                "`*` multiplies number by number: a matrix product is `@`.": X * dY,
-                ALONE: X,
-            }
+def numerical_gradient(f, x, eps):
+    flat = lambda v: f(v.reshape(x.shape))
+    return scipy.optimize.approx_fprime(x.ravel(), flat, eps).reshape(x.shape)
+""",
+    ),
+    *(
+        _numerical(name, 0, says, **pieces)
+        for name, says, pieces in (
+            (
+                "one-sided",
+                "That is a one-sided difference, from x to x + ε. Go to both sides.",
+                {"slope": "(f(above) - f(x)) / eps"},
+            ),
+            (
+                "backward",
+                "That is a one-sided difference, from x − ε to x. Go to both sides.",
+                {"slope": "(f(x) - f(below)) / eps"},
+            ),
+            (
+                "not divided",
+                "The difference is not divided by 2ε.",
+                {"slope": "f(above) - f(below)"},
+            ),
+            (
+                "by ε",
+                "From x − ε to x + ε it is 2ε, not ε.",
+                {"slope": "(f(above) - f(below)) / eps"},
+            ),
+            (
+                "by 2",
+                "The difference is divided by 2, but not by ε.",
+                {"slope": "(f(above) - f(below)) / 2"},
+            ),
+            (
+                "brackets",
+                "`/ 2 * eps` divides by 2 and then multiplies: write `/ (2 * eps)`.",
+                {"slope": "(f(above) - f(below)) / 2 * eps"},
+            ),
+            (
+                "not put back",
+                "Each number stays moved by −ε while the next is measured: put it back.",
+                {"last": "x[i] -= eps"},
+            ),
+            (
+                "put back too far",
+                "Each number ends up moved by +ε: the way back from −ε is +ε, not +2ε.",
+                {"last": "x[i] += eps"},
+            ),
+            (
+                "all at once",
+                "Every number moves at once: move one, leave the others.",
+                {"at": "..."},
+            ),
+            (
+                "one number",
+                "That is one number: the gradient has one slope for each number of x.",
+                {"first": "return (f(x + eps) - f(x - eps)) / (2 * eps)"},
+            ),
+            (
+                "eps not used",
+                "That is the slope for a far shorter ε: use the argument eps.",
+                {"first": "eps = 1e-5"},
+            ),
+            (
+                "half a step",
+                "That goes ε/2 to each side: the formula goes a whole ε.",
+                {"first": "eps = eps / 2"},
+            ),
+            (
+                "half one-sided",
+                "A one-sided difference goes over ε, not 2ε. And go to both sides.",
+                {"slope": "(f(above) - f(x)) / (2 * eps)"},
+            ),
+            (
+                "returns at once",
+                "Only the first slope is there: does `return` stand inside the loop?",
+                {"last": "return gradient"},
+            ),
+            (
+                "sign",
+                "The sign: it is f above minus f below.",
+                {"slope": "(f(below) - f(above)) / (2 * eps)"},
+            ),
+            (
+                "no copy",
+                "Every slope is 0. Is f asked at two different places? `above = x` makes no copy, only a"
+                " second name: x.copy() makes one.",
+                {"copies": "x, x"},
+            ),
         )
-    return right[name], known
+    ),
+    _numerical(
+        "whole rows",
+        0,
+        "A whole row moves at once: np.ndindex(x.shape) goes over the single numbers.",
+        indices="range(len(x))",
+    ),
+    _numerical_otherwise(
+        "left changed", 0.7, "the last number too", last="last = i\n    x[last] += eps"
+    ),
+]
 
+_through, _through_otherwise = variants(
+    "activation_backward",
+    """
+def activation_backward(dA, Z, kind):
+    {first}
+    A = activation(Z, kind)
+    if kind == "relu":
+        {relu}
+    return {what} * ({sigmoid} if kind == "sigmoid" else {tanh})
+""",
+    first="",
+    relu="return dA * (Z > 0)",
+    what="dA",
+    sigmoid="A * (1 - A)",
+    tanh="1 - A**2",
+)
+_AT_OUTPUT = "The slope is taken at what came out of the activation, not at what went in."
+_THROUGH = [
+    _through(
+        "sigmoid of Z",
+        0.75,
+        "Z (1 − Z) takes Z for the sigmoid's output. Z is its input.",
+        sigmoid="Z * (1 - Z)",
+    ),
+    _through(
+        "exponentials",
+        0.75,
+        "For z far below 0, e to the power −z is larger than any float, and the quotient is no"
+        " number. The slope made of σ(z), which `activation` gives you, is finite everywhere.",
+        sigmoid="np.exp(-Z) / (1 + np.exp(-Z)) ** 2",
+    ),
+    _through(
+        "tanh of Z", 0.75, "1 − Z² takes Z for tanh's output. Z is its input.", tanh="1 - Z**2"
+    ),
+    _through("no square", 0.75, "The square of tanh is missing.", tanh="1 - A"),
+    _through(
+        "relu at 0", 0.75, "At exactly 0 the table has the slope 0.", relu="return dA * (Z >= 0)"
+    ),
+    _through(
+        "half at 0",
+        0.75,
+        "At exactly 0 the table has the slope 0, not 1/2.",
+        relu="return dA * np.heaviside(Z, 0.5)",
+    ),
+    _through(
+        "relu by dA",
+        0.75,
+        "The sign of Z decides what passes, not that of dA.",
+        relu="return dA * (dA > 0)",
+    ),
+    _through(
+        "relu itself",
+        0.75,
+        "That is dA times the activation: it should be dA times the activation's slope.",
+        relu="return dA * np.maximum(Z, 0)",
+    ),
+    _through(
+        "relu the wrong way round",
+        0.75,
+        "It is the wrong way round: dA passes where Z is positive.",
+        relu="return dA * (Z < 0)",
+    ),
+    _through(
+        "relu of dA",
+        0.75,
+        "That is the activation itself: asked for is dA times its slope.",
+        relu="return np.maximum(Z, 0)",
+    ),
+    _through(
+        "added",
+        0.75,
+        "Slopes along a path are multiplied, not added.",
+        tanh="(1 + (1 - A**2) / dA)",
+    ),
+    _through("at the output", 0.5, _AT_OUTPUT, first="Z = activation(Z, kind)"),
+    _through(
+        "changed places",
+        0.25,
+        "dA and Z have changed places: the slope is taken at Z.",
+        first="dA, Z = Z, dA",
+    ),
+    _through(
+        "slope alone", 0.5, "That is the slope alone: multiply it by what arrives, dA.", what="1"
+    ),
+    _through(
+        "unchanged", 0.25, "dA went through unchanged: the slope is missing.", first="return dA"
+    ),
+    _through(
+        "forward again",
+        0.5,
+        "That is the activation of dA: the way back multiplies by the slope.",
+        first="if kind != 'relu': return activation(dA, kind)",
+    ),
+    _through_otherwise(
+        "in place", 0.75, "changed its argument `dA`", relu="dA[Z <= 0] = 0; return dA"
+    ),
+    *(
+        Known("activation_backward", f"by hand {value}", 0.75, says, f"dL_dw = {value}")
+        for value, says in (
+            ("-0.21", "To three digits, please: that is rounded to two."),
+            ("-0.1058", "Three arrows lead from w to L: the first, into z, is missing."),
+            ("-1.0758", "Three arrows lead from w to L: the sigmoid's is missing."),
+            ("0.3932", "Three arrows lead from w to L: the last, into L, is missing."),
+            ("0.2115", "The sign: one of the three slopes is negative."),
+            ("1.659", "Slopes along one path are multiplied, not added."),
+            ("-0.5379", "That is the last arrow's slope alone."),
+            ("0.1058", "The first arrow's slope is x, what w is multiplied by, not w itself."),
+        )
+    ),
+]
 
-def scores(kind, W, b, X):
-    act, no_b = ACTIVATIONS[kind][0], [0 * one for one in b]
-    S = _layers(act, W, b, X)[-1][1]
-    S_two = _layers(act, W[:2], b[:2], X)[-1][1]
-    one_act = _layers(lambda z: z, W[1:], b[1:], act(X @ W[0] + b[0]))[-1][1]
-    others = {
-        f"Between the layers it is {other}, whatever `kind` says.": _layers(
-            ACTIVATIONS[other][0], W, b, X
-        )[-1][1]
-        for other in ACTIVATIONS
-        if other != kind
-    }
-    return S, others | {
-        "The last layer's scores went through the activation: they go out as they are.": act(S),
-        "They are probabilities already: softmax belongs to the loss.": _softmax(S),
-        "The activations between the layers are missing.": _layers(lambda z: z, W, b, X)[-1][1],
-        "The biases are missing.": _layers(act, W, no_b, X)[-1][1],
-        "That is what the second layer gives: go through all layers, len(W) of them.": S_two,
-        "An activation stands between each two layers, not only after the first.": one_act,
-    }
+_linear, _linear_otherwise = variants(
+    "linear",
+    """
+def linear_forward(X, W, b):
+    return {Y}
 
+def linear_backward(dY, X, W):
+    dX, dW, db = {dX}, {dW}, {db}
+    return {result}
+""",
+    Y="X @ W + b",
+    dX="dY @ W.T",
+    dW="X.T @ dY",
+    db="dY.sum(axis=0)",
+    result="dX, dW, db",
+)
+_TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
+_ALONE = "That is the local slope alone: it meets what arrives, dY."
+_STARS = "`*` multiplies number by number: a matrix product is `@`."
+_LINEAR = [
+    *(
+        _linear(f"Y = {piece}", 1.2, says, Y=piece)
+        for piece, says in (
+            ("X @ W", "The bias b is missing."),
+            ("X @ W - b", "The bias is subtracted."),
+            ("X @ W.T + b", "It multiplies by the transpose of W."),
+            ("W @ X + b", "It is W X: each image is a row, so X comes first."),
+            ("X * W + b", _STARS),
+            (
+                "X @ W + b[:, None]",
+                "b goes down the columns: it is (H,), one number for each column.",
+            ),
+        )
+    ),
+    *(
+        _linear(f"dX = {piece}", points, says, dX=piece)
+        for points, piece, says in (
+            (1.1, "dY @ W.T / len(X)", _TWICE),
+            (0.3, "dY @ W", "It multiplies by W: the way back goes through W's transpose."),
+            (0.3, "W.T @ dY", "The order of the product: dY first, so that rows stay images."),
+            (1.1, "dY.sum(axis=0) @ W.T", "It is summed over the images: dX has a row for each."),
+            (0.3, "dY * W", _STARS),
+            (1.1, "W.T", _ALONE),
+        )
+    ),
+    *(
+        _linear(f"dW = {piece}", points, says, dW=piece)
+        for points, piece, says in (
+            (1.1, "X.T @ dY / len(X)", _TWICE),
+            (1.1, "dY.T @ X", "It is transposed: dW has the shape of W."),
+            (0.3, "X @ dY", "X is not transposed: dW sums over the images, the inner dimension."),
+            (0.3, "X * dY", _STARS),
+            (1.1, "X", _ALONE),
+        )
+    ),
+    *(
+        _linear(f"db = {piece}", 1.1, says, db=piece)
+        for piece, says in (
+            ("dY.mean(axis=0)", _TWICE),
+            ("dY", "It is not summed: b touches every row, and slopes of several paths add up."),
+            (
+                "dY.sum(axis=1)",
+                "It is summed along the wrong axis: b has one entry for each column.",
+            ),
+            (
+                "dY.sum(axis=0, keepdims=True)",
+                "It has one dimension too many: b has the shape (H,).",
+            ),
+            ("dY.sum()", "That is the sum of everything: b has one entry for each column of Y."),
+            ("dY[0]", "That is one row of dY, but b touches every row."),
+            ("np.ones(W.shape[1])", _ALONE),
+        )
+    ),
+    _linear("other order", 0.7, "The order is (dX, dW, db).", result="dW, dX, db"),
+    _linear_otherwise(
+        "in place", 0.3, "changed its argument `dY`", db="dY.cumsum(axis=0, out=dY)[-1]"
+    ),
+]
 
-def gradients(kind, W, b, X, dS):
-    """(dW, db), two lists."""
-    act, slope = ACTIVATIONS[kind]
-    dW, db = right = _gradients(act, slope, W, b, X, dS)
-    through_last = dS * slope(_layers(act, W, b, X)[-1][1])
-    known = {
-        "The way back through the activations is missing.": _gradients(
-            act, np.ones_like, W, b, X, dS
-        ),
-        "No activation follows the last layer: dS goes straight into its linear_backward.": _gradients(
-            act, slope, W, b, X, through_last
-        ),
-        WAYS_ROUND: (dW[::-1], db[::-1]),
-        TWICE: tuple([one / len(X) for one in ones] for ones in right),
-    }
-    if kind != "relu":
-        known[AT_OUTPUT] = _gradients(act, lambda z: slope(act(z)), W, b, X, dS)
-    return right, known
+_mlp, _mlp_otherwise = variants(
+    "MLP",
+    """
+class MLP:
+    def __init__(self, sizes, kind, seed):
+        self.kind, self.cache, self.sums = kind, [], None
 
+    def forward(self, X):
+        {cache}
+        for i, (W, b) in enumerate(zip(self.W, self.b)):
+            Z = linear_forward(X, W, b)
+            self.cache.append((X, Z))
+            X = {between}
+        return {scores}
 
-def second_gradients(kind, W, b, batches):
-    """Of the second of two batches, one after the other."""
-    act, slope = ACTIVATIONS[kind]
-    first, right = (_gradients(act, slope, W, b, *batch) for batch in batches)
-    return right, {
-        "These are the first batch's gradients still: backward sets dW and db anew.": first,
-        "Both batches' gradients are added: backward sets dW and db anew.": plus(right, first),
-    }
+    def backward(self, dS):
+        self.dW, self.db = list(self.W), list(self.b)
+        {first}
+        for i in reversed(range(len(self.W))):
+            dS, self.dW[i], self.db[i] = linear_backward(dS, self.cache[i][0], self.W[i])
+            {update}
+            if i > 0:
+                dS = {back}
+        {last}
 
+    def step(self, lr):
+        for i in range(len(self.W)):
+            {step_W}
+            {step_b}
+""",
+    cache="self.cache = []",
+    between="activation(Z, self.kind)",
+    scores="Z",
+    first="",
+    update="",
+    back="activation_backward(dS, self.cache[i - 1][1], self.kind)",
+    last="",
+    step_W="self.W[i] = self.W[i] - lr * self.dW[i]",
+    step_b="self.b[i] = self.b[i] - lr * self.db[i]",
+)
+_ADD_UP = """old, self.sums = self.sums, (self.dW, self.db)
+        if old:
+            self.dW = [one + other for one, other in zip(self.dW, old[0])]
+            self.db = [one + other for one, other in zip(self.db, old[1])]"""
+_FIRST_ONLY = """if self.sums: self.dW, self.db = self.sums
+        self.sums = self.dW, self.db"""
+_MOVED = "backward moved the weights itself: that is for step to do."
+_MLP = [
+    Mistake(
+        "MLP",
+        "PyTorch's",
+        0,
+        "uses torch.nn.Linear",
+        """
+class MLP:
+    def __init__(self, sizes, activation, seed):
+        self.layers = [torch.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])]
+""",
+    ),
+    *(
+        _mlp(name, points, says, **pieces)
+        for name, points, says, pieces in (
+            (
+                "no activation",
+                0,
+                "The activations between the layers are missing.",
+                {"between": "Z"},
+            ),
+            (
+                "one activation",
+                0.15,
+                "An activation stands between each two layers, not only after the first.",
+                {"between": "Z if i else activation(Z, self.kind)"},
+            ),
+            (
+                "activation at the end",
+                1.1,
+                "The last layer's scores went through the activation: they go out as they are.",
+                {"scores": "X"},
+            ),
+            (
+                "softmax inside",
+                1.1,
+                "They are probabilities already: softmax belongs to the loss.",
+                {"scores": "softmax(Z)"},
+            ),
+            (
+                "always tanh",
+                0.15,
+                "Between the layers it is tanh, whatever `kind` says.",
+                {"between": "activation(Z, 'tanh')"},
+            ),
+            (
+                "always relu",
+                0,
+                "Between the layers it is relu, whatever `kind` says.",
+                {"between": "activation(Z, 'relu')"},
+            ),
+            (
+                "no biases in forward",
+                0,
+                "The biases are missing.",
+                {"cache": "self.cache = []; self.b = [0 * b for b in self.b]"},
+            ),
+            (
+                "not back through it",
+                0.4,
+                "The way back through the activations is missing.",
+                {"back": "dS"},
+            ),
+            (
+                "slope at the output",
+                0.4,
+                _AT_OUTPUT,
+                {"back": "activation_backward(dS, self.cache[i][0], self.kind)"},
+            ),
+            (
+                "through a last one",
+                0.4,
+                "No activation follows the last layer: dS goes straight into its linear_backward.",
+                {"first": "dS = activation_backward(dS, self.cache[-1][1], self.kind)"},
+            ),
+            (
+                "back to front",
+                0.4,
+                "The lists are the wrong way round: dW[0] is the first layer's.",
+                {"last": "self.dW.reverse(); self.db.reverse()"},
+            ),
+            ("mean once more", 0.4, _TWICE, {"first": "dS = dS / len(dS)"}),
+            (
+                "gradients added up",
+                1.35,
+                "Both batches' gradients are added: backward sets dW and db anew.",
+                {"last": _ADD_UP},
+            ),
+            (
+                "the first batch's",
+                1.35,
+                "These are the first batch's gradients still: backward sets dW and db anew.",
+                {"last": _FIRST_ONLY},
+            ),
+            (
+                "up the slope",
+                1.15,
+                "It goes up the slope: the loss falls against the gradient.",
+                {
+                    "step_W": "self.W[i] = self.W[i] + lr * self.dW[i]",
+                    "step_b": "self.b[i] = self.b[i] + lr * self.db[i]",
+                },
+            ),
+            (
+                "no learning rate",
+                1.15,
+                "The learning rate lr is missing.",
+                {
+                    "step_W": "self.W[i] = self.W[i] - self.dW[i]",
+                    "step_b": "self.b[i] = self.b[i] - self.db[i]",
+                },
+            ),
+            (
+                "twice",
+                1.15,
+                "It moves twice: each parameter once.",
+                {
+                    "step_W": "self.W[i] = self.W[i] - 2 * lr * self.dW[i]",
+                    "step_b": "self.b[i] = self.b[i] - 2 * lr * self.db[i]",
+                },
+            ),
+            ("no biases", 1.15, "The biases stand still: they are learned, too.", {"step_b": ""}),
+            ("no weights", 1.15, "The weights stand still: only the biases move.", {"step_W": ""}),
+            (
+                "the loop's names",
+                1.15,
+                "Nothing moved: `W = W − …` in a loop changes the loop's name, not the list.",
+                {
+                    "step_W": "W, b = self.W[i], self.b[i]",
+                    "step_b": "W = W - lr * self.dW[i]; b = b - lr * self.db[i]",
+                },
+            ),
+        )
+    ),
+    _mlp_otherwise(
+        "own output",
+        0.4,
+        "If shapes do not meet",
+        back="activation_backward(dS, self.cache[i][1], self.kind)",
+    ),
+    _mlp_otherwise("cache not renewed", 1.35, "start them anew", cache=""),
+    _mlp_otherwise("backward steps", 1.0, _MOVED, last="self.step(0.01)"),
+    _mlp_otherwise(
+        "moved before it is used", 1.0, _MOVED, update="self.W[i] = self.W[i] - 0.01 * self.dW[i]"
+    ),
+    _mlp_otherwise(
+        "returned only",
+        0.4,
+        "backward sets self.dW and self.db",
+        last="dW, db = self.dW, self.db; del self.dW, self.db; return dW, db",
+    ),
+]
 
-def stepped(before, gradients, lr):
-    """(W, b) after one step."""
-    right = plus(before, gradients, -lr)
-    return right, {
-        "It goes up the slope: the loss falls against the gradient.": plus(before, gradients, lr),
-        "The learning rate lr is missing.": plus(before, gradients, -1),
-        "It moves twice: each parameter once.": plus(before, gradients, -2 * lr),
-        "The biases stand still: they are learned, too.": (right[0], before[1]),
-        "The weights stand still: only the biases move.": (before[0], right[1]),
-        "Nothing moved: `W = W − …` in a loop changes the loop's name, not the list.": before,
-    }
+_train, _train_otherwise = variants(
+    "train_mlp",
+    """
+def train_mlp(model, loss, X, y, rates, batch_size, rng):
+    losses, epoch = [], []
+    {before}
+    for rate in {rates}:
+        {order}
+        for start in range({starts}):
+            batch = {batch}
+            value, dS = loss(model.forward(X[batch]), {labels})
+            {update}
+            {keep}
+    return losses
+""",
+    before="",
+    rates="rates",
+    order="order = rng.permutation(len(X))",
+    starts="0, len(X), batch_size",
+    batch="order[start : start + batch_size]",
+    labels="y[batch]",
+    update="model.backward(dS); model.step(rate)",
+    keep="losses.append(value)",
+)
+_EPOCH_LOSSES = """epoch = [*epoch, value] if start else [value]
+            if start + batch_size >= len(X): losses.append(sum(epoch) / len(epoch))"""
+_TRAIN = [
+    *(
+        _train(name, points, says, **pieces)
+        for name, points, says, pieces in (
+            (
+                "last batch dropped",
+                0.4,
+                "The last, shorter batch of each epoch is missing.",
+                {"starts": "0, len(X) - batch_size + 1, batch_size"},
+            ),
+            (
+                "one epoch",
+                0,
+                "That is one epoch: there is one for each learning rate.",
+                {"rates": "rates[:1]"},
+            ),
+            (
+                "one step an epoch",
+                0,
+                "That is one step for each epoch, not for each batch.",
+                {"starts": "1"},
+            ),
+            (
+                "all at once",
+                0,
+                "Each step has all examples: it takes batch_size of them.",
+                {"starts": "1", "batch": "order"},
+            ),
+            (
+                "one step, after the last batch",
+                0,
+                "That is one step for each epoch, after its last batch: each batch has its own.",
+                {"update": "model.backward(dS); start + batch_size < len(X) or model.step(rate)"},
+            ),
+            (
+                "mean again",
+                0.9,
+                "step takes the epoch's rate as it is: the gradient holds the mean already.",
+                {"update": "model.backward(dS); model.step(rate / batch_size)"},
+            ),
+            (
+                "first rate",
+                1.3,
+                "rates has one learning rate for each epoch: go through rates.",
+                {"update": "model.backward(dS); model.step(rates[0])"},
+            ),
+            (
+                "by epoch",
+                1.3,
+                "That is one loss for each epoch: asked for is one for each batch.",
+                {"keep": _EPOCH_LOSSES},
+            ),
+            (
+                "last epoch",
+                1.3,
+                "Those are the losses of the last epoch: begin the list before the epochs.",
+                {"order": "order, losses = rng.permutation(len(X)), []"},
+            ),
+            (
+                "last of each",
+                1.3,
+                "Those are the last losses of the epochs: asked for are all.",
+                {"keep": "start + batch_size < len(X) or losses.append(value)"},
+            ),
+            (
+                "divided",
+                1.3,
+                "They are divided by the batch size: each is a mean already.",
+                {"keep": "losses.append(value / batch_size)"},
+            ),
+            (
+                "running totals",
+                1.3,
+                "They are running totals: each entry is the loss of one batch.",
+                {"keep": "losses.append(value + (losses or [0])[-1])"},
+            ),
+        )
+    ),
+    *(
+        _train_otherwise(name, points, says, **pieces)
+        for name, points, says, pieces in (
+            ("y not shuffled", 0.85, "same indices", {"labels": "y[start : start + batch_size]"}),
+            (
+                "not shuffled",
+                1.25,
+                "in which they are stored",
+                {"order": "order = np.arange(len(X))"},
+            ),
+            (
+                "shuffled once",
+                1.25,
+                "Two epochs have one order",
+                {"before": "order = rng.permutation(len(X))", "order": ""},
+            ),
+            (
+                "with replacement",
+                1.1,
+                "others never",
+                {"batch": "rng.integers(len(X), size=min(batch_size, len(X) - start))"},
+            ),
+            (
+                "step first",
+                0,
+                "A step before backward",
+                {"update": "model.step(rate); model.backward(dS)"},
+            ),
+            (
+                "other source",
+                1.25,
+                "does not come from rng",
+                {"order": "order = np.random.permutation(len(X))"},
+            ),
+            (
+                "own generator",
+                1.25,
+                "does not come from rng",
+                {"before": "rng = np.random.default_rng(0)"},
+            ),
+            (
+                "in place",
+                1.25,
+                "changes X or y in place",
+                {
+                    "order": "order = rng.permutation(len(X)); X[:], y[:] = X[order], y[order]; order = np.arange(len(X))"
+                },
+            ),
+            ("own loss", 0.4, "call the arguments", {"before": "loss = cross_entropy"}),
+            ("no step", 0, "No step was made", {"update": "model.backward(dS)"}),
+            ("loss for dS", 0, "the second", {"update": "model.backward(value); model.step(rate)"}),
+        )
+    ),
+]
 
+_BY_DEPTH = [
+    *(
+        Known("gradient_by_depth", f"factor {value}", 0.5, says, f"shrink_per_layer = {value}")
+        for value, says in (
+            ("0.0973", "Neighbours in the table are two layers apart: that is the factor for two."),
+            ("0.25", "That is the sigmoid's slope alone; weights multiply, too. Read the table."),
+            ("3.2", "That is the factor of one layer less: asked for is that of one more."),
+            ("8e-10", "That is the factor of all eighteen layers together."),
+            ("0.35", "From 2 layers to 20 the factor has acted 18 times, not 20."),
+            ("0.98", "That is ReLU's factor."),
+        )
+    ),
+    Mistake(
+        "gradient_by_depth", "larger outputs", 0.5, "The outputs are not what", 'why_relu = "b"'
+    ),
+    Mistake("gradient_by_depth", "fewer parameters", 0.5, "has no parameters", 'why_relu = "c"'),
+    Mistake(
+        "gradient_by_depth", "slope above 1", 0.5, "your picture of the slopes", 'why_relu = "d"'
+    ),
+]
 
-def losses(made, epochs, batch_size):
-    """made: the loss of every batch, in order."""
-    by_epoch = np.array(made).reshape(epochs, -1)
-    return made, {
-        "That is one loss for each epoch: asked for is one for each batch.": by_epoch.mean(
-            axis=1
-        ).tolist(),
-        "Those are the losses of the last epoch: begin the list before the epochs.": by_epoch[
-            -1
-        ].tolist(),
-        "Those are the last losses of the epochs: asked for are all.": by_epoch[:, -1].tolist(),
-        "They are divided by the batch size: each is a mean already.": [
-            one / batch_size for one in made
-        ],
-        "They are running totals: each entry is the loss of one batch.": np.cumsum(made).tolist(),
-    }
-
-
-def steps(n, batch_size, epochs):
-    """How many steps there are, and how many examples in them together."""
-    full, examples = n // batch_size, n * epochs
-    batches = -(-n // batch_size)
-    return (batches * epochs, examples), {
-        "That is one epoch: there is one for each learning rate.": (batches, n),
-        "The last, shorter batch of each epoch is missing.": (
-            full * epochs,
-            full * batch_size * epochs,
-        ),
-        "That is one step for each epoch, not for each batch.": (epochs, batch_size * epochs),
-        "That is one step for each epoch, after its last batch: each batch has its own.": (
-            epochs,
-            (n - batch_size * (batches - 1)) * epochs,
-        ),
-        "Each step has all examples: it takes batch_size of them.": (epochs, examples),
-        "That is one step for each example, not for each batch.": (examples, examples),
-    }
-
-
-def shrink_per_layer():
-    right = 0.312  # √2 from He's weights, times the root mean square of the sigmoid's slope
-    return right, {
-        "Neighbours in the table are two layers apart: that is the factor for two.": right**2,
-        "That is the sigmoid's slope alone; weights multiply, too. Read the table.": 0.25,
-        "That is the factor of one layer less: asked for is that of one more.": 1 / right,
-        "That is the factor of all eighteen layers together.": right**18,
-        "From 2 layers to 20 the factor has acted 18 times, not 20.": right**0.9,
-        "That is ReLU's factor.": 0.98,
-    }
-
-
-def numbers(rng, *shape):
-    """Numbers to read easily, with one decimal, no two the same, from −3 to 3 without 0."""
-    return rng.choice(np.r_[-30:0, 1:31] / 10, size=shape, replace=False)
-
-
-def parameters(rng, sizes):
-    """Random W and b of an MLP, two lists."""
-    W = [rng.normal(size=shape) for shape in pairwise(sizes)]
-    return W, [rng.normal(size=size) for size in sizes[1:]]
-
-
-def plus(some, others, factor=1.0):
-    """Two pairs of lists of arrays, added array by array, the second times a factor."""
-    return tuple(
-        [one + factor * other for one, other in zip(ones, more, strict=True)]
-        for ones, more in zip(some, others, strict=True)
-    )
-
-
-def _rows_to_one(E):
-    with np.errstate(all="ignore"):
-        return E / E.sum(axis=1, keepdims=True)
-
-
-def _softmax(S):
-    return _rows_to_one(np.exp(S - S.max(axis=1, keepdims=True)))
-
-
-def _layers(act, W, b, X):
-    """Each layer's input, and what it gives before the activation."""
-    layers = []
-    for weights, bias in zip(W, b, strict=True):
-        layers.append((X, X @ weights + bias))
-        X = act(layers[-1][1])
-    return layers
-
-
-def _gradients(act, slope, W, b, X, dS):
-    """(dW, db), two lists."""
-    layers, dW, db = _layers(act, W, b, X), [], []
-    for i in reversed(range(len(W))):
-        dW.insert(0, layers[i][0].T @ dS)
-        db.insert(0, dS.sum(axis=0))
-        if i > 0:
-            dS = dS @ W[i].T * slope(layers[i - 1][1])
-    return dW, db
+MISTAKES = Table(
+    sys.modules[__name__],
+    [
+        *_SOFTMAX,
+        *_CROSS_ENTROPY,
+        *_NUMERICAL,
+        *_THROUGH,
+        *_LINEAR,
+        *_MLP,
+        *_TRAIN,
+        *_BY_DEPTH,
+    ],
+)
