@@ -299,11 +299,8 @@ plots.show(
     " one far from the line, one close to it.",
 )
 
-# %% nbgrader={"grade_id": "perceptron_update_prediction", "solution": true}
-prediction_3 = None  # "far", "close" or "same"
-### BEGIN SOLUTION
-prediction_3 = "same"
-### END SOLUTION
+# %%
+check.predict("the point that moves w more is", "", "far", "close", "same")
 
 
 # %% nbgrader={"grade_id": "perceptron_update_code", "solution": true}
@@ -512,11 +509,8 @@ with check.needs("perceptron_train", "predict"):
 # divide by the length of $(w, b)$. And a line that has a point on the wrong side proves nothing: there
 # is no bound, and the answer is `math.inf`.
 
-# %% nbgrader={"grade_id": "mistake_bound_prediction", "solution": true}
-prediction_5 = None  # new bound ÷ old bound
-### BEGIN SOLUTION
-prediction_5 = 0.25
-### END SOLUTION
+# %%
+check.predict("with twice the margin, the bound is", "", "a quarter", "half", "twice", "as before")
 
 
 # %% nbgrader={"grade_id": "mistake_bound_code", "solution": true}
@@ -675,18 +669,19 @@ with check.needs("perceptron_train"):
 
 
 # %% nbgrader={"grade_id": "xor_network_code", "solution": true}
-def xor_network(x: Array) -> float:
-    """XOR of two noisy inputs, by three neurons in two layers with weights chosen by hand.
+W_first, b_first = None, None  # (2, 2), one neuron a row, and (2,)
+w_last, b_last = None, None  # (2,) and a number
+### BEGIN SOLUTION
+W_first, b_first = np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([-0.5, -1.5])
+w_last, b_last = np.array([1.0, -1.0]), -0.5
+### END SOLUTION
 
-    x: (2,), each input within 0.2 of 0 or of 1. Returns 0.0 or 1.0.
-    >>> xor_network(np.array([0.9, 0.1])), xor_network(np.array([1.1, 0.8]))
-    (1.0, 0.0)
-    """
-    ### BEGIN SOLUTION
-    either = neuron(x, np.array([1.0, 1.0]), -0.5, "step")
-    both = neuron(x, np.array([1.0, 1.0]), -1.5, "step")
-    return neuron(np.array([either, both]), np.array([1.0, -1.0]), -0.5, "step")
-    ### END SOLUTION
+
+# %%
+def xor_network(x: Array) -> float:
+    """What the three neurons say to an input x (2,)."""
+    first = [neuron(x, w, b, "step") for w, b in zip(W_first, b_first, strict=True)]
+    return neuron(np.array(first), w_last, b_last, "step")
 
 
 # %% [markdown]

@@ -1,0 +1,831 @@
+"""Lab 01: the right answers, and the misconceptions of a neuron, its line and its rule."""
+
+import math
+import sys
+
+import numpy as np
+
+from grading.checks.mistakes import Known, Mistake, Table, variants
+
+
+def neuron(x, w, b, activation):
+    z = float(w @ x + b)
+    if activation == "relu":
+        return max(z, 0.0)
+    return 1.0 if z >= 0 else 0.0
+
+
+def predict(X, w, b):
+    return np.where(X @ w + b >= 0, 1, -1)
+
+
+def perceptron_update(w, b, x, y, lr):
+    if (1 if w @ x + b >= 0 else -1) == y:
+        return w, b
+    return w + lr * y * x, b + lr * y
+
+
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    w, b, mistakes = np.zeros(X.shape[1]), 0.0, []
+    for _ in range(max_epochs):
+        mistakes.append(0)
+        for x, label in zip(X, y, strict=True):
+            if (1 if w @ x + b >= 0 else -1) != label:
+                w, b = w + lr * label * x, b + lr * label
+                mistakes[-1] += 1
+        if mistakes[-1] == 0:
+            break
+    return w, float(b), mistakes
+
+
+def mistake_bound(X, y, w, b):
+    points, line = np.column_stack([X, np.ones(len(X))]), np.append(w, b)
+    margin = (y * (points @ line)).min() / np.linalg.norm(line)
+    return math.inf if margin <= 0 else float((points**2).sum(axis=1).max() / margin**2)
+
+
+W_first, b_first = np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([-0.5, -1.5])
+w_last, b_last = np.array([1.0, -1.0]), -0.5
+
+
+def multiclass_train(X, y, epochs):
+    targets = np.where(y[:, None] == np.arange(10), 1, -1)
+    W, b = np.zeros((10, X.shape[1])), np.zeros(10)
+    W_sum, b_sum = np.zeros_like(W), np.zeros_like(b)
+    for _ in range(epochs):
+        for x, target in zip(X, targets, strict=True):
+            missed = np.where(W @ x + b >= 0, 1, -1) != target
+            W[missed] += np.outer(target[missed], x)
+            b[missed] += target[missed]
+            W_sum += W
+            b_sum += b
+    return W_sum / (epochs * len(X)), b_sum / (epochs * len(X))
+
+
+_neuron, _neuron_otherwise = variants(
+    "neuron",
+    """
+def neuron(x, w, b, activation):
+    z = {score}
+    if activation == "relu":
+        return {relu}
+    return {step}
+""",
+    score="float(w @ x + b)",
+    relu="max(z, 0.0)",
+    step="1.0 if z >= 0 else 0.0",
+)
+_NEURON = [
+    _neuron(
+        "silent at 0",
+        0.8,
+        "At w·x + b = 0 the step is 1: `>=`, not `>`.",
+        step="1.0 if z > 0 else 0.0",
+    ),
+    _neuron(
+        "half", 0.8, "At w·x + b = 0 the step is 1, all of it.", step="float(np.heaviside(z, 0.5))"
+    ),
+    _neuron("wrong way round", 0.4, "It is the wrong way round.", step="1.0 if z < 0 else 0.0"),
+    _neuron(
+        "no bias",
+        0,
+        "That is for w·x: the bias b is missing, or stands for the threshold, which is −b.",
+        score="float(w @ x)",
+    ),
+    _neuron("bias subtracted", 0, "That is for w·x − b: the bias is added.", score="w @ x - b"),
+    _neuron(
+        "mean", 0.4, "w·x is the sum of the products, not their mean.", score="(w * x).mean() + b"
+    ),
+    _neuron(
+        "bias in each product",
+        0.4,
+        "The bias is added once, after the sum, not to each product.",
+        score="(w * x + b).sum()",
+    ),
+    _neuron_otherwise(
+        "products apart",
+        0,
+        "should be a number",
+        score="w * x + b",
+        relu="np.maximum(z, 0)",
+        step="np.where(z >= 0, 1.0, 0.0)",
+    ),
+    _neuron("no rectifier", 0.6, "That is w·x + b: relu turns what is negative into 0.", relu="z"),
+    _neuron(
+        "step for relu",
+        0.6,
+        "That is the step; relu gives a positive w·x + b itself.",
+        relu="1.0 if z >= 0 else 0.0",
+    ),
+    _neuron(
+        "negative part", 0.6, "It is the positive part that relu lets pass.", relu="min(z, 0.0)"
+    ),
+    _neuron(
+        "opposite",
+        0.6,
+        "relu turns what is negative into 0, not into its opposite.",
+        relu="abs(z)",
+    ),
+    _neuron(
+        "sigmoid",
+        0.4,
+        "That is a sigmoid, which is smooth: the step is 0 or 1.",
+        step="1 / (1 + np.exp(-z))",
+    ),
+    _neuron("no step", 0.4, "That is w·x + b, before the step.", step="z"),
+    _neuron("relu for step", 0.4, "That is relu: the step gives only 0 or 1.", step="max(z, 0.0)"),
+    _neuron(
+        "minus one",
+        0.6,
+        "Below the threshold it gives 0; the class −1 is exercise 2's.",
+        step="1.0 if z >= 0 else -1.0",
+    ),
+]
+
+_predict, _predict_otherwise = variants(
+    "predict", "def predict(X, w, b):\n    return {result}\n", result=""
+)
+_PREDICT = [
+    _predict(
+        "sign of zero",
+        0.8,
+        "np.sign(0) is 0, and 0 is no class: decide with `>= 0`.",
+        result="np.sign(X @ w + b)",
+    ),
+    _predict(
+        "strict",
+        0.8,
+        "At w·x + b = 0 the class is +1: `>=`, not `>`.",
+        result="np.where(X @ w + b > 0, 1, -1)",
+    ),
+    _predict(
+        "zero and one",
+        0,
+        "The classes are −1 and +1 here, not 0 and 1.",
+        result="np.where(X @ w + b >= 0, 1, 0)",
+    ),
+    _predict(
+        "the scores",
+        0,
+        "Those are the scores w·x + b: a class is −1 or +1.",
+        result="X @ w + b",
+    ),
+    _predict(
+        "distances",
+        0,
+        "Those are the distances from the line: a class is −1 or +1.",
+        result="(X @ w + b) / np.linalg.norm(w)",
+    ),
+    _predict(
+        "no bias",
+        0,
+        "Those are the classes by w·x alone: the bias b is missing.",
+        result="np.where(X @ w >= 0, 1, -1)",
+    ),
+    _predict(
+        "threshold b",
+        0,
+        "The bias is added; the threshold of w·x is −b, not b.",
+        result="np.where(X @ w >= b, 1, -1)",
+    ),
+    _predict(
+        "sides swapped",
+        0,
+        "It is the wrong way round: +1 is the side where w·x + b is positive.",
+        result="np.where(X @ w + b >= 0, -1, 1)",
+    ),
+    _predict_otherwise(
+        "each number",
+        0,
+        "`X @ w` has shape (N,)",
+        result="np.where(X * w + b >= 0, 1, -1)[:, :1]",
+    ),
+    _predict_otherwise(
+        "squeezed",
+        0.9,
+        "should have shape (1,)",
+        result="np.where(X @ w + b >= 0, 1, -1).squeeze()",
+    ),
+    _predict_otherwise(
+        "a list",
+        0,
+        "should be a NumPy array",
+        result="[1 if x @ w + b >= 0 else -1 for x in X]",
+    ),
+    _predict_otherwise(
+        "one if", 0, "truth value of an array", result="1 if X @ w + b >= 0 else -1"
+    ),
+]
+
+_update, _ = variants(
+    "perceptron_update",
+    """
+def perceptron_update(w, b, x, y, lr):
+    if {right}:
+        return w, b
+    return {new}
+""",
+    right="(1 if w @ x + b >= 0 else -1) == y",
+    new="w + lr * y * x, b + lr * y",
+)
+_UPDATE = [
+    _update(
+        "on the line is right",
+        1.5,
+        "With y = −1, a point on the line is a mistake. From w = 0 every point is on the line, so"
+        " without this nothing would ever be learned.",
+        right="y * (w @ x + b) >= 0",
+    ),
+    _update(
+        "on the line is wrong",
+        1.5,
+        "With y = +1, a point on the line is no mistake: `predict` calls it +1.",
+        right="y * (w @ x + b) > 0",
+    ),
+    _update(
+        "0 for −1",
+        1.75,
+        "It moves though the point is right: the other class is −1; a step's 0 is no −1.",
+        right="(1 if w @ x + b >= 0 else 0) == y",
+    ),
+    _update(
+        "every point",
+        1.25,
+        "It moves though the point is right: only a mistake may move it.",
+        right="False",
+    ),
+    _update(
+        "class without bias",
+        0,
+        "That decides by w·x alone: the class is that of w·x + b, with the bias.",
+        right="(1 if w @ x >= 0 else -1) == y",
+    ),
+    _update(
+        "only on a hit",
+        0,
+        "It moves where the point is right, and not on a mistake.",
+        right="(1 if w @ x + b >= 0 else -1) != y",
+    ),
+    _update(
+        "no label",
+        0,
+        "That is w + lr·x: the label y is missing from the step.",
+        new="w + lr * x, b + lr",
+    ),
+    _update(
+        "no learning rate",
+        0,
+        "That is w + y·x: the learning rate lr is missing.",
+        new="w + y * x, b + y",
+    ),
+    _update(
+        "bias left alone", 0, "The bias is learned too: it moves by lr·y.", new="w + lr * y * x, b"
+    ),
+    _update(
+        "bias at full speed",
+        0,
+        "The bias moves by lr·y, with the learning rate.",
+        new="w + lr * y * x, b + y",
+    ),
+    _update("wrong sign", 0, "The step has the wrong sign.", new="w - lr * y * x, b - lr * y"),
+    _update(
+        "two steps at once",
+        0,
+        "The step is twice too long: y minus the prediction is ±2 on a mistake.",
+        new="w + 2 * lr * y * x, b + 2 * lr * y",
+    ),
+    _update("along w", 0, "The step goes along x, not along w.", new="w + lr * y * w, b + lr * y"),
+    _update(
+        "unit step",
+        0,
+        "The step is lr·y·x with x as long as it is.",
+        new="w + lr * y * x / np.linalg.norm(x), b + lr * y",
+    ),
+    _update("other order", 0, "The order is (w, b).", new="b + lr * y, w + lr * y * x"),
+    _update(
+        "Widrow and Hoff",
+        0.75,
+        "That step grows with the error of the score (Widrow and Hoff's rule). Rosenblatt's is"
+        " lr·y·x, whatever the score.",
+        new="w + lr * (y - w @ x - b) * x, b + lr * (y - w @ x - b)",
+    ),
+    Mistake(
+        "perceptron_update",
+        "in place",
+        0.75,
+        "changed its argument `w` in place",
+        """
+def perceptron_update(w, b, x, y, lr):
+    if (1 if w @ x + b >= 0 else -1) != y:
+        w += lr * y * x
+        b += lr * y
+    return w, b
+""",
+    ),
+]
+
+_train, _train_otherwise = variants(
+    "perceptron_train",
+    """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    w, b, mistakes = np.zeros(X.shape[1]), 0.0, []
+    for _ in range(max_epochs):
+        {epoch}
+        mistakes.append(0)
+        for x, label in zip({shown}):
+            if {missed}:
+                w, b = w + {lr} * label * x, {b}
+                mistakes[-1] += 1
+        if {clean}:
+            break
+    return w, b, {result}
+""",
+    epoch="",
+    shown="X, y",
+    missed="(1 if w @ x + b >= 0 else -1) != label",
+    lr="lr",
+    b="b + lr * label",
+    clean="mistakes[-1] == 0",
+    result="mistakes",
+)
+_TRAIN = [
+    _train_otherwise("one epoch", 0, "Its last epoch had mistakes", clean="True"),
+    _train(
+        "no clean epoch",
+        1.5,
+        "The last entry is missing: the clean epoch counts too, with 0.",
+        result="[m for m in mistakes if m]",
+    ),
+    _train("on and on", 1.5, "It goes on after the clean epoch.", clean="False"),
+    _train(
+        "running totals",
+        1.0,
+        "Those are running totals: each epoch begins at 0.",
+        result="np.cumsum(mistakes).tolist()",
+    ),
+    _train(
+        "the right ones",
+        1.0,
+        "Those are the points that were right, not the mistakes.",
+        result="[len(X) - m for m in mistakes]",
+    ),
+    Known(
+        "perceptron_train",
+        "by epoch",
+        0.75,
+        "The weights stand still during an epoch: a mistake must move them at once, for the very"
+        " next point.",
+        """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    w, b, mistakes = np.zeros(X.shape[1]), 0.0, []
+    for _ in range(max_epochs):
+        wrong = np.where(X @ w + b >= 0, 1, -1) != y
+        mistakes.append(int(wrong.sum()))
+        if not wrong.any():
+            break
+        w, b = w + lr * (y[wrong] @ X[wrong]), b + lr * float(y[wrong].sum())
+    return w, b, mistakes
+""",
+    ),
+    _train(
+        "backwards",
+        0.75,
+        "The points are shown in another order: from the last to the first.",
+        shown="X[::-1], y[::-1]",
+    ),
+    _train(
+        "own learning rate",
+        1.25,
+        "Those are the weights for lr = 1: lr is not used.",
+        lr="1.0",
+        b="b + label",
+    ),
+    _train(
+        "updates on the line",
+        1.75,
+        "A point on the line counts as +1, as in `predict`: with y = +1 it is no mistake.",
+        missed="label * (w @ x + b) <= 0",
+    ),
+    _train_otherwise(
+        "never a mistake", 0, "w and b are still zero", missed="label * (w @ x + b) < 0"
+    ),
+    _train_otherwise(
+        "from zero each epoch",
+        0,
+        "begin at zero again",
+        epoch="w, b = np.zeros(X.shape[1]), 0.0",
+    ),
+    _train_otherwise("bias left alone", 0, "b is still zero", b="0.0"),
+    _train_otherwise("the total", 0, "one whole number for each epoch", result="sum(mistakes)"),
+    Mistake(
+        "perceptron_train",
+        "scikit-learn's",
+        0,
+        "this exercise does without",
+        """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    from sklearn.linear_model import Perceptron
+    fitted = Perceptron(eta0=lr, max_iter=max_epochs, tol=None, shuffle=False).fit(X, y)
+    return fitted.coef_[0], float(fitted.intercept_[0]), [0]
+""",
+    ),
+]
+
+_bound, _bound_otherwise = variants(
+    "mistake_bound",
+    """
+def mistake_bound(X, y, w, b):
+    lengths = np.linalg.norm({rows}, axis=1)
+    z, line, normal = y * (X @ w + b), np.hypot(np.linalg.norm(w), b), np.linalg.norm(w)
+    R, margin = {R}, {margin}
+    if {none}:
+        return {no_bound}
+    return float({bound})
+""",
+    rows="np.column_stack([X, np.ones(len(X))])",
+    R="lengths.max()",
+    margin="z.min() / line",
+    none="margin <= 0",
+    no_bound="math.inf",
+    bound="(R / margin) ** 2",
+)
+_BOUND = [
+    _bound("not squared", 0, "That is R/γ: the square is missing.", bound="R / margin"),
+    _bound("upside down", 0, "That is (γ/R)²: it is upside down.", bound="(margin / R) ** 2"),
+    _bound("R as it is", 0, "R is squared, too: (R/γ)².", bound="R / margin**2"),
+    _bound("γ as it is", 0, "γ is squared, too: (R/γ)².", bound="R**2 / margin"),
+    _bound(
+        "not normalised",
+        0,
+        "The scores are not divided by the length of (w, b).",
+        margin="z.min()",
+    ),
+    _bound(
+        "length of w alone",
+        0,
+        "Divide by the length of (w, b), not of w alone.",
+        margin="z.min() / normal",
+    ),
+    _bound(
+        "length of w, b as it is",
+        0,
+        "Divide both, w and b, by the length of (w, b): here only w is, and by its own.",
+        margin="(y * (X @ w / normal + b)).min()",
+    ),
+    _bound(
+        "b not divided",
+        0,
+        "The bias is divided by the length of (w, b), too.",
+        margin="(y * (X @ w / line + b)).min()",
+    ),
+    _bound(
+        "R without the 1",
+        0,
+        "R is too short: a point is (x, 1), with the 1 for the bias.",
+        rows="X",
+    ),
+    _bound(
+        "without the bias",
+        0,
+        "The bias is left out: (x, 1) and (w, b).",
+        rows="X",
+        margin="z.min() / normal",
+    ),
+    _bound(
+        "average margin",
+        0,
+        "γ belongs to the closest point, not to the average one.",
+        margin="z.mean() / line",
+    ),
+    _bound(
+        "largest margin",
+        0,
+        "γ belongs to the closest point, not to the farthest.",
+        margin="z.max() / line",
+    ),
+    _bound(
+        "length of the table",
+        0,
+        "R is the length of one (x, 1), not of the table.",
+        R="np.linalg.norm(lengths)",
+    ),
+    _bound(
+        "average R", 0, "R belongs to the longest point, not to an average one.", R="lengths.mean()"
+    ),
+    _bound(
+        "street",
+        0,
+        "γ is the distance to the closest point: half the street.",
+        margin="2 * z.min() / line",
+    ),
+    _bound(
+        "always a bound",
+        0.75,
+        "A point on the wrong side makes γ negative, and the square hides it.",
+        none="False",
+    ),
+    _bound(
+        "minus infinity",
+        0.75,
+        "No bound means plus infinity: any number of mistakes.",
+        no_bound="-math.inf",
+    ),
+    _bound(
+        "absolute value",
+        0.75,
+        "A point is on the wrong side, and the absolute value hides it.",
+        margin="abs(z).min() / line",
+    ),
+    _bound(
+        "zero",
+        0.75,
+        "No bound is no bound of 0: any number of mistakes can happen.",
+        no_bound="0.0",
+    ),
+    _bound_otherwise(
+        "γ < 0 only",
+        0.75,
+        "γ is 0 for a point exactly on the line",
+        margin="float(z.min() / line)",
+        R="float(lengths.max())",
+        none="margin < 0",
+    ),
+]
+
+_xor, _xor_otherwise = variants(
+    "xor_network",
+    """
+W_first, b_first = np.array({W}), np.array({b})
+w_last, b_last = np.array({w}), {threshold}
+""",
+    W="[[1.0, 1.0], [1.0, 1.0]]",
+    b="[-0.5, -1.5]",
+    w="[1.0, -1.0]",
+    threshold="-0.5",
+)
+_XOR = [
+    _xor("or", 0, "That is OR: the corner (1, 1) should give 0.", w="[1.0, 0.0]"),
+    _xor(
+        "and",
+        0,
+        "That is AND, which can be one of the neurons in the first layer.",
+        w="[0.0, 1.0]",
+    ),
+    _xor(
+        "nand",
+        0,
+        "That is NAND: the corner (0, 0) should give 0.",
+        w="[0.0, -1.0]",
+        threshold="0.5",
+    ),
+    _xor("opposite", 0, "That is the opposite of XOR.", w="[-1.0, 1.0]", threshold="0.5"),
+    _xor(
+        "x1 alone",
+        0,
+        "That is x₁ by itself.",
+        W="[[1.0, 0.0], [0.0, 1.0]]",
+        b="[-0.5, -0.5]",
+        w="[1.0, 0.0]",
+    ),
+    _xor(
+        "x2 alone",
+        0,
+        "That is x₂ by itself.",
+        W="[[1.0, 0.0], [0.0, 1.0]]",
+        b="[-0.5, -0.5]",
+        w="[0.0, 1.0]",
+    ),
+    _xor(
+        "never",
+        0,
+        "It is 0 at every corner: can the last neuron reach its threshold?",
+        threshold="-1.5",
+    ),
+    _xor(
+        "always",
+        0,
+        "It is 1 at every corner: is the last neuron's bias too large?",
+        threshold="1.0",
+    ),
+    _xor_otherwise(
+        "too close to (0, 0)", 0.4, "one of your lines passes too close", b="[-0.3, -1.5]"
+    ),
+    _xor_otherwise(
+        "through a box",
+        0.4,
+        "one of your lines passes too close",
+        W="[[1.0, 0.2], [1.0, 1.0]]",
+        b="[-0.15, -1.5]",
+    ),
+    _xor_otherwise("just at its edge", 0.4, "one of your lines passes too close", b="[-0.4, -1.5]"),
+    _xor_otherwise("biases for thresholds", 0, "wrong", b="[0.5, 1.5]"),
+    _xor_otherwise("three numbers", 0, "should have shape (2, 2)", W="[1.0, 1.0]"),
+    _xor_otherwise(
+        "only a line",
+        0,
+        "wrong",
+        W="[[1.0, 1.0], [1.0, 1.0]]",
+        b="[-0.5, -0.5]",
+        w="[1.0, 1.0]",
+        threshold="-1.5",
+    ),
+]
+
+_ten, _ten_otherwise = variants(
+    "multiclass_train",
+    """
+def multiclass_train(X, y, epochs):
+    targets = {targets}
+    W, b = np.zeros((10, X.shape[1])), np.zeros(10)
+    W_sum, b_sum = {sums}
+    n = 0
+    {start}
+    for _ in range(epochs):
+        {epoch}
+        for x, target in zip(X, targets):
+            missed = {wrong}
+            {before}
+            W[missed] += np.outer(target[missed], x)
+            b[missed] += target[missed]
+            {after}
+        {end}
+    return {result}
+""",
+    targets="np.where(y[:, None] == np.arange(10), 1, -1)",
+    sums="np.zeros_like(W), np.zeros_like(b)",
+    start="",
+    epoch="",
+    wrong="np.where(W @ x + b >= 0, 1, -1) != target",
+    before="",
+    after="W_sum += W; b_sum += b",
+    end="",
+    result="W_sum / (epochs * len(X)), b_sum / (epochs * len(X))",
+)
+_LAST = (
+    "Those are the weights after the last step: return their average. (A list to which `W` is"
+    " appended without `.copy()` holds the same last array many times.)"
+)
+_FIRST = (
+    "That is the average over the first epoch alone, or each epoch begins at zero again:"
+    " an epoch goes on from the last one."
+)
+_ADD = "W_sum += W; b_sum += b"
+_TEN = [
+    _ten("the last word", 0.75, _LAST, result="W, b"),
+    _ten(
+        "no copy",
+        0.75,
+        _LAST,
+        start="Ws, bs = [], []",
+        after="Ws.append(W); bs.append(b)",
+        result="np.mean(Ws, axis=0), np.mean(bs, axis=0)",
+    ),
+    _ten(
+        "the last b",
+        1.5,
+        "W is an average, b is what the last step left: both are averaged.",
+        result="W_sum / (epochs * len(X)), b",
+    ),
+    _ten(
+        "the last W",
+        0.75,
+        "b is an average, W is what the last step left: both are averaged.",
+        result="W, b_sum / (epochs * len(X))",
+    ),
+    _ten(
+        "sums",
+        1.5,
+        "Those are sums: divide by the number of steps, N · epochs.",
+        result="W_sum, b_sum",
+    ),
+    _ten(
+        "b a sum",
+        0,
+        "b is a sum still: divide it, too, by the number of steps.",
+        result="W_sum / (epochs * len(X)), b_sum",
+    ),
+    _ten(
+        "W a sum",
+        1.5,
+        "W is a sum still: divide it, too, by the number of steps.",
+        result="W_sum, b_sum / (epochs * len(X))",
+    ),
+    _ten(
+        "by N",
+        1.5,
+        "The sums are divided by N: there are N · epochs steps.",
+        result="W_sum / len(X), b_sum / len(X)",
+    ),
+    _ten(
+        "by epochs",
+        1.5,
+        "The sums are divided by the epochs: there are N · epochs steps.",
+        result="W_sum / epochs, b_sum / epochs",
+    ),
+    _ten("one epoch", 1.5, _FIRST, start="epochs = 1"),
+    _ten(
+        "ends",
+        0.75,
+        "That is the average over the ends of the epochs: add after every image.",
+        after="",
+        end=_ADD,
+        result="W_sum / epochs, b_sum / epochs",
+    ),
+    _ten(
+        "only mistakes",
+        1.5,
+        "Steps without a mistake count, too: add after every image.",
+        after=f"if missed.any(): n += 1; {_ADD}",
+        result="W_sum / n, b_sum / n",
+    ),
+    _ten(
+        "added before",
+        1.5,
+        "The weights are added before each step: add them after it.",
+        before=_ADD,
+        after="",
+    ),
+    _ten(
+        "average fed back",
+        1.5,
+        "The average goes back into the training: the weights that learn go on from where they"
+        " are, the average stands beside them.",
+        end="n += len(X); W, b = W_sum / n, b_sum / n",
+    ),
+    _ten(
+        "average fed back at once",
+        0,
+        "The average goes back into the training after every image: the weights that learn go on"
+        " from where they are, the average stands beside them.",
+        after="W_sum += W; b_sum += b; n += 1; W, b = W_sum / n, b_sum / n",
+    ),
+    _ten(
+        "from zero each epoch",
+        1.5,
+        _FIRST,
+        epoch="W, b = np.zeros((10, X.shape[1])), np.zeros(10)",
+    ),
+    _ten(
+        "on the line is −1",
+        1.5,
+        "A score of 0 means +1, as in `predict`.",
+        wrong="np.where(W @ x + b > 0, 1, -1) != target",
+    ),
+    _ten(
+        "every image",
+        0,
+        "It moves at every image: only a neuron that is wrong about it moves.",
+        wrong="target != 0",
+    ),
+    Known(
+        "multiclass_train",
+        "label and winner",
+        1.5,
+        "That moves only the label's neuron and the winner: each of the ten decides by the sign of"
+        " its own score.",
+        """
+def multiclass_train(X, y, epochs):
+    W, b = np.zeros((10, X.shape[1])), np.zeros(10)
+    W_sum, b_sum = np.zeros_like(W), np.zeros_like(b)
+    for _ in range(epochs):
+        for x, label in zip(X, y):
+            winner = (W @ x + b).argmax()
+            W[label] += x; b[label] += 1
+            W[winner] -= x; b[winner] -= 1
+            W_sum += W; b_sum += b
+    return W_sum / (epochs * len(X)), b_sum / (epochs * len(X))
+""",
+    ),
+    _ten_otherwise("sum is W", 0, "start it from new zeros", sums="W, np.zeros_like(b)"),
+    _ten_otherwise("transposed", 0, "transpose", result="(W_sum.T, b_sum)"),
+    _ten_otherwise(
+        "targets 0 and 1", 0, "All weights are zero", targets="(y[:, None] == np.arange(10)) * 1"
+    ),
+    _ten_otherwise(
+        "the label itself", 0, "All ten rows", targets="np.repeat(y[:, None], 10, axis=1)"
+    ),
+    _ten_otherwise(
+        "upside down",
+        0,
+        "the lowest score",
+        targets="-np.where(y[:, None] == np.arange(10), 1, -1)",
+    ),
+    Mistake(
+        "multiclass_train",
+        "scikit-learn's",
+        0,
+        "this exercise does without",
+        """
+from sklearn import linear_model
+
+def multiclass_train(X, y, epochs):
+    fitted = linear_model.SGDClassifier(loss="perceptron", max_iter=epochs, tol=None).fit(X, y)
+    return fitted.coef_, fitted.intercept_
+""",
+    ),
+]
+
+MISTAKES = Table(
+    sys.modules[__name__],
+    [*_NEURON, *_PREDICT, *_UPDATE, *_TRAIN, *_BOUND, *_XOR, *_TEN],
+)
