@@ -10,6 +10,7 @@
 scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the machine
 
 # %%
+import copy
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -24,7 +25,9 @@ from threadpoolctl import threadpool_limits
 from grading.check import checks, progress
 from utils import plots, settings
 from utils.data import digits
+from utils.figures import backprop as figures
 
+# %%
 Array = NDArray[np.floating]
 threadpool_limits(1)  # matrices as small as this lab's are multiplied fastest by one core
 check = checks("02_backprop")
@@ -40,31 +43,19 @@ corners = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], 50, axis=0)
 xor_X, xor_y = corners + rng.normal(scale=0.13, size=(200, 2)), np.repeat([0, 1, 1, 0], 50)
 
 
-def draw_xor(ax: plt.Axes, predict: Callable[[Array], Array], step: int) -> None:
-    plots.decision_regions(ax, predict, (-0.6, 1.6), (-0.6, 1.6))
-    plots.scatter_classes(ax, xor_X, xor_y)
-    ax.get_legend().remove()
-    ax.set(title=f"step {step}: {np.mean(predict(xor_X) == xor_y):.0%} right", aspect="equal")
-    ax.label_outer()
-
-
 # %%
 torch.manual_seed(3)
 network = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
 optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
-
-
-def predict(X: Array) -> Array:
-    return network(torch.tensor(X).float()).argmax(dim=1).numpy()
-
-
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
+predicts = {}
 for step in range(501):
     if step in (0, 50, 500):
-        draw_xor(axes[(0, 50, 500).index(step)], predict, step)
+        then = copy.deepcopy(network)
+        predicts[step] = lambda X, then=then: then(torch.tensor(X).float()).argmax(dim=1).numpy()
     optimizer.zero_grad()
     F.cross_entropy(network(torch.tensor(xor_X).float()), torch.tensor(xor_y)).backward()
     optimizer.step()
+fig = figures.xor_regions(predicts, xor_X, xor_y)
 plots.show(fig, alt="XOR points; the regions a network predicts become the right ones by step 500.")
 
 # %% [markdown]
@@ -76,9 +67,9 @@ plots.show(fig, alt="XOR points; the regions a network predicts become the right
 # **Not in this lab:** a library that finds gradients for you (lab 03), convolution (05), and
 # anything faster than plain gradient descent.
 #
-# **You need** lab 01, matrix products, and the derivative of a function of one variable. 90 minutes.
-# A CPU is enough: all cells together compute for about 20 seconds, at scale `smoke` as at `cpu`, with
-# MNIST (`make data` fetches it) or with the small digits that come along.
+# **You need** lab 01, matrix products, and derivatives in one variable, of log and exp too. 160 minutes.
+# A CPU is enough: all cells together compute for about 20 seconds at scale `smoke` and `cpu`, with
+# MNIST (`make data` fetches it) or the small digits.
 
 # %% [markdown]
 # ## 1 · A slope instead of a step
@@ -86,8 +77,12 @@ plots.show(fig, alt="XOR points; the regions a network predicts become the right
 # its own: was it wrong? We would have to know how the network's error changes when a hidden weight
 # moves a little.
 #
-# **Predict first.** Below, one hidden weight of the hand-wired XOR network goes from −3 to 3. What
-# does the error look like as a function of it, if the neurons are steps?
+# Below, one hidden weight of the hand-wired XOR network goes from −3 to 3. What does the error look
+# like as a function of it, if the neurons are steps? The **sigmoid** σ is a step made smooth:
+# σ(z) = 1/(1 + e⁻ᶻ) goes from 0 to 1.
+
+# %%
+check.predict("the error over one weight, with steps", "", "a valley", "a slope", "plateaus")
 
 
 # %%
@@ -103,11 +98,14 @@ weights = np.linspace(-3, 3, 400)
 fig, ax = plt.subplots(figsize=(6.4, 3))
 neurons = {
     "steps": lambda z: (z >= 0).astype(float),
-    "sigmoids": lambda z: 1 / (1 + np.exp(-8 * z)),
+    "sigmoids": lambda z: 1 / (1 + np.exp(-3 * z)),
 }
 errors = {name: [xor_error(w, squash) for w in weights] for name, squash in neurons.items()}
 plots.curves(ax, errors, "one hidden weight", "mean squared error", x=weights)
 plots.show(fig, alt="With steps the error jumps between plateaus; with sigmoids it bends.")
+flat = np.mean(np.diff(errors["steps"]) == 0)
+print(f"with steps, the error stays the same in {flat:.0%} of the moves")
+check.measured("the error over one weight, with steps", "plateaus")
 
 # %% [markdown]
 # With steps the error is all plateaus and cliffs: its slope is 0 nearly everywhere, so a small move
@@ -115,28 +113,113 @@ plots.show(fig, alt="With steps the error jumps between plateaus; with sigmoids 
 # of slopes of the loss $L$, one for each weight, is the **gradient**; going a little against it is
 # **gradient descent**.
 #
-# Throughout this lab `dW` stands for $\partial L/\partial W$, and it always has the shape of `W`.
+# $\partial L/\partial w$ is the sign for such a slope: how much $L$ moves for a small move of $w$, all
+# other numbers held. Throughout this lab `dW` stands for the array of all $\partial L/\partial W_{ij}$;
+# it always has the shape of `W`.
+
+# %% [markdown]
+# ## 2 · Can you trust a gradient?
+# A wrong gradient seldom crashes; it learns a little worse. So we compare with something too simple
+# to get wrong: move one number of `x` by ±ε and look.
 #
-# ## 2 · From scores to probabilities
+# $$\frac{\partial f}{\partial x_i} \approx \frac{f(x + \varepsilon e_i) - f(x - \varepsilon e_i)}{2\varepsilon}$$
+#
+# Here $e_i$ is an array like $x$ with a 1 at place $i$ and 0 elsewhere: only $x_i$ moves.
+# This **central difference** costs two evaluations per number, hopeless for training a hundred
+# thousand weights, perfect for testing.
+
+# %% [markdown]
+# ### Exercise 1 · Numerical gradient — 1 point, 15 minutes, ●○○
+# Exercises 1, 2, 3 and 6 are for NumPy alone: an answer that calls torch, SciPy or scikit-learn
+# earns nothing. Before you write: which ε gives the most exact slope in 64-bit floats?
+#
+# <details><summary>Hint 1</summary><code>for i in np.ndindex(x.shape)</code> goes over the indices
+# of an array of any shape.</details>
+#
+# <details><summary>Hint 2</summary>Each slope is measured from the same point: whatever you moved
+# has to go back before the next one, and at the end <code>x</code> must be what it was. A copy to
+# move things in is the simplest way.</details>
+
+# %%
+check.predict("the best ε", "", "1e-2", "1e-5", "1e-8", "1e-12")
+
+
+# %% nbgrader={"grade_id": "numerical_gradient_code", "solution": true}
+def numerical_gradient(f: Callable[[Array], float], x: Array, eps: float) -> Array:
+    """The gradient of f at x by central differences; it has the shape of x, which may be any.
+
+    f takes an array like x and returns a number. x: float64, left as it was.
+    >>> numerical_gradient(lambda x: x[0] * x[1], np.array([3.0, 5.0]), eps=0.1)
+    array([5., 3.])
+    """
+    ### BEGIN SOLUTION
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        moved = x.copy()
+        moved[i] = x[i] + eps
+        above = f(moved)
+        moved[i] = x[i] - eps
+        gradient[i] = (above - f(moved)) / (2 * eps)
+    return gradient
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "numerical_gradient", "grade": true, "points": 1}
+check("numerical_gradient")
+
+
+# %%
+def relative_error(a: Array, b: Array) -> float:
+    """|a − b| compared with |a| + |b|, as lengths: 0 for equal arrays, 1 for opposite ones."""
+    return float(np.linalg.norm(a - b) / (np.linalg.norm(a) + np.linalg.norm(b)))
+
+
+# %%
+with check.needs("numerical_gradient"):
+    x, epsilons = np.linspace(0.5, 2, 7), np.logspace(-13, 0, 40)
+    slopes = {  # of sum(exp(x)), of which the exact gradient is exp(x)
+        "one-sided": [(np.exp(x + e) - np.exp(x)) / e for e in epsilons],
+        "central (yours)": [numerical_gradient(lambda v: np.exp(v).sum(), x, e) for e in epsilons],
+    }
+    errors = {name: [relative_error(one, np.exp(x)) for one in s] for name, s in slopes.items()}
+    fig, ax = plt.subplots(figsize=(6.4, 3.4))
+    ax.set(xscale="log", yscale="log")
+    plots.curves(ax, errors, "ε", "relative error of the slope", x=epsilons)
+    plots.show(fig, alt="Two V-shaped curves on log axes; the central one is lowest near 1e-5.")
+    tried = {
+        e: np.interp(np.log(float(e)), np.log(epsilons), errors["central (yours)"])
+        for e in ("1e-2", "1e-5", "1e-8", "1e-12")
+    }
+    check.measured("the best ε", min(tried, key=tried.get))
+
+# %% [markdown]
+# Read it from both ends. On the right, ε is too long: the curve bends under the line, an error that
+# falls like ε (one-sided) or ε² (central). On the left, f(x + ε) and f(x − ε) agree in nearly all
+# their 16 digits, the difference keeps the last, noisy ones, and dividing by ε enlarges the noise.
+# The best ε lies between. In float32, with 7 digits, there is hardly a good one: check in float64.
+#
+# A right gradient then shows a relative error of 1e-7 or less; 1e-3 is a bug. You will use it on each
+# gradient of this lab.
+
+# %% [markdown]
+# ## 3 · From scores to probabilities
 # Our networks end in one **score** (or *logit*) per class, `S: (N, C)` for a batch of N images.
 # **Softmax** makes each row positive with sum 1:
 #
 # $$P_{nc} = \frac{e^{S_{nc}}}{\sum_k e^{S_{nk}}}$$
 
 # %% [markdown]
-# ### Exercise 1 · Softmax — 1 point, 10 minutes, ●○○
+# ### Exercise 2 · Softmax — 1 point, 15 minutes, ●○○
 # Mind the numbers: $e^{1000}$ is too large for any float, yet a score of 1000 is legal.
 #
-# Exercises 1, 2, 3 and 6 are for NumPy alone: an answer that calls torch, SciPy or scikit-learn
-# earns nothing.
-#
-# **Predict first:** if you add 100 to all scores of one image, what happens to its probabilities?
-#
-# <details><summary>Hint 1</summary>Your prediction is the cure: multiply numerator and denominator
-# by the same number. Which one makes the largest exponent 0?</details>
+# <details><summary>Hint 1</summary>The figure below the check has a question that leads to the cure:
+# multiply numerator and denominator by the same number. What does that do to the exponents?</details>
 #
 # <details><summary>Hint 2</summary>For a sum along each row that still broadcasts against
 # <code>(N, C)</code>: <code>axis=1, keepdims=True</code>.</details>
+
+# %%
+check.predict("100 more for all scores of an image", "", "surer", "less sure", "the same")
 
 
 # %% nbgrader={"grade_id": "softmax_code", "solution": true}
@@ -162,19 +245,14 @@ with check.needs("softmax"):
     scores = np.array([2.0, 1.0, 0.0, -1.0])
     S = np.stack([scores, scores + 100, scores * 3])
     P = softmax(S)
-    fig, axes = plt.subplots(1, 3, figsize=(9, 2.4), sharey=True)
-    titles = ("the scores", "plus 100", "times 3")
-    for n, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-        bars = ax.bar([f"{s:g}".replace("-", "−") for s in S[n]], P[n], color=plots.BLUE)
-        ax.bar_label(bars, fmt="%.2f")
-        ax.set(title=title, xlabel="score", ylim=(0, 1.15))
-    axes[0].set_ylabel("probability")
+    fig = figures.probabilities(S, P, ("the scores", "plus 100", "times 3"))
     plots.show(fig, alt="Adding 100 to all scores changes nothing; times 3 sharpens the choice.")
+    check.measured("100 more for all scores of an image", "the same")
 
 # %% [markdown]
 # Only differences of scores count; their size is how sure the network is.
 #
-# ## 3 · One number for how wrong
+# ## 4 · One number for how wrong
 # **Cross-entropy** is the mean of minus the logarithm of the probability that the right class got,
 # with `y: (N,)` the labels:
 #
@@ -182,20 +260,22 @@ with check.needs("softmax"):
 
 # %% [markdown]
 # Sure and right costs 0; sure and wrong costs without limit. Inserting softmax, one image costs
-# $L_n = -S_{n,y_n} + \log\sum_k e^{S_{nk}}$. The slope of the second term in $S_{nc}$ is
-# $e^{S_{nc}}/\sum_k e^{S_{nk}} = P_{nc}$; the first contributes −1 where $c$ is the right class:
+# $L_n = -S_{n,y_n} + \log\sum_k e^{S_{nk}}$, and of that we need the slope in each score.
 #
-# $$\frac{\partial L}{\partial S_{nc}} = \frac{P_{nc} - [c = y_n]}{N}$$
+# **By hand first, with one image of two classes.** Its scores are $s_0$ and $s_1$, class 0 is right,
+# and $L = -s_0 + \log(e^{s_0} + e^{s_1})$. Differentiate it in $s_0$, and in $s_1$; then write each
+# result with $P_0$ and $P_1$ in the place of the fractions. What do both have in common, and what is
+# there for the right class only? What becomes of them in a mean over N images?
 #
-# where $[c = y_n]$ is 1 for the right class, else 0. Probability given minus probability due: the
-# right class is pulled up by what it lacks.
+# For equal scores the two slopes are −1/2 and 1/2.
 
 # %% [markdown]
-# ### Exercise 2 · Cross-entropy — 1.5 points, 15 minutes, ●●○
-# Return the loss and its gradient together.
+# ### Exercise 3 · Cross-entropy — 1.5 points, 25 minutes, ●●○
+# Return the loss and its gradient together. The cell above the check measures your gradient with your
+# `numerical_gradient`, which may know better than you.
 #
-# **Predict first:** a network that knows nothing gives each of ten digits the probability 1/10. What
-# is its loss? Put the number into `loss_of_a_guess`; you will meet it again at the end of the lab.
+# A network that knows nothing gives each of ten digits the probability 1/10. What
+# is its loss? Put that number into `loss_of_a_guess`; you will meet it again at the end of the lab.
 #
 # <details><summary>Hint 1</summary><code>P[np.arange(N), y]</code> picks one entry from each
 # row.</details>
@@ -230,6 +310,12 @@ loss_of_a_guess = None  # a number, to three digits
 loss_of_a_guess = 2.303  # log(10), the natural logarithm
 ### END SOLUTION
 
+# %%
+with check.needs("numerical_gradient", "cross_entropy"):
+    S, y = np.random.default_rng(0).normal(size=(2, 3)), np.array([2, 0])
+    measured = numerical_gradient(lambda S: cross_entropy(S, y)[0], S, 1e-5)
+    print("dS measured", measured.round(4), "dS, yours", cross_entropy(S, y)[1], sep="\n")
+
 # %% nbgrader={"grade_id": "cross_entropy", "grade": true, "points": 1.5}
 check("cross_entropy")
 
@@ -237,105 +323,12 @@ check("cross_entropy")
 with check.needs("cross_entropy"):
     S, y = np.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [1.0, 1.0, 1.0]]), np.array([0, 2, 1])
     loss, dS = cross_entropy(S, y)
-    fig, axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True)
-    titles = ("sure, right", "sure, wrong", "no idea")
-    for n, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-        names = [f"{c}\n(right)" if c == y[n] else str(c) for c in range(3)]
-        bars = ax.bar(names, dS[n], color=plots.VERMILLION)
-        ax.bar_label(bars, fmt="%+.2f", padding=2)
-        ax.axhline(0, color=plots.INK, linewidth=1)
-        ax.set(title=title, xlabel="class", ylim=(-0.48, 0.48))
-    axes[0].set_ylabel("dS")
+    fig = figures.score_slopes(dS, y, ("sure, right", "sure, wrong", "no idea"))
     plots.show(fig, alt="Slopes near 0 where sure and right, large where sure and wrong.")
 
 # %% [markdown]
 # Each image's slopes sum to 0. The one that was sure and right teaches almost nothing, the one that was
 # sure and wrong pulls hardest: the perceptron's "move only on a mistake", made smooth.
-#
-# ## 4 · Can you trust a gradient?
-# A wrong gradient seldom crashes; it learns a little worse. So we compare with something too simple
-# to get wrong: move one number of `x` by ±ε and look.
-#
-# $$\frac{\partial f}{\partial x_i} \approx \frac{f(x + \varepsilon e_i) - f(x - \varepsilon e_i)}{2\varepsilon}$$
-#
-# This **central difference** costs two evaluations per number, hopeless for training a hundred
-# thousand weights, perfect for testing.
-
-# %% [markdown]
-# ### Exercise 3 · Numerical gradient — 1 point, 10 minutes, ●○○
-# **Predict first:** which ε gives the most exact slope in 64-bit floats: `1e-2`, `1e-5`, `1e-8` or
-# `1e-12`? Put it into `best_eps`.
-#
-# <details><summary>Hint 1</summary><code>for i in np.ndindex(x.shape)</code> goes over the indices
-# of an array of any shape.</details>
-#
-# <details><summary>Hint 2</summary>Each slope is measured from the same point: whatever you moved
-# has to go back before the next one, and at the end <code>x</code> must be what it was. A copy to
-# move things in is the simplest way.</details>
-
-
-# %% nbgrader={"grade_id": "numerical_gradient_code", "solution": true}
-def numerical_gradient(f: Callable[[Array], float], x: Array, eps: float) -> Array:
-    """The gradient of f at x by central differences; it has the shape of x, which may be any.
-
-    f takes an array like x and returns a number. x: float64, left as it was.
-    >>> numerical_gradient(lambda x: x[0] * x[1], np.array([3.0, 5.0]), eps=0.1)
-    array([5., 3.])
-    """
-    ### BEGIN SOLUTION
-    gradient = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        moved = x.copy()
-        moved[i] = x[i] + eps
-        above = f(moved)
-        moved[i] = x[i] - eps
-        gradient[i] = (above - f(moved)) / (2 * eps)
-    return gradient
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade_id": "numerical_gradient_eps", "solution": true}
-best_eps = None  # 1e-2, 1e-5, 1e-8 or 1e-12
-### BEGIN SOLUTION
-best_eps = 1e-5
-### END SOLUTION
-
-# %% nbgrader={"grade_id": "numerical_gradient", "grade": true, "points": 1}
-check("numerical_gradient")
-
-
-# %%
-def relative_error(a: Array, b: Array) -> float:
-    """|a − b| compared with |a| + |b|, as lengths: 0 for equal arrays, 1 for opposite ones."""
-    return float(np.linalg.norm(a - b) / (np.linalg.norm(a) + np.linalg.norm(b)))
-
-
-with check.needs("numerical_gradient"):
-    x, epsilons = np.linspace(0.5, 2, 7), np.logspace(-13, 0, 40)
-    slopes = {  # of sum(exp(x)), of which the exact gradient is exp(x)
-        "one-sided": [(np.exp(x + e) - np.exp(x)) / e for e in epsilons],
-        "central (yours)": [numerical_gradient(lambda v: np.exp(v).sum(), x, e) for e in epsilons],
-    }
-    errors = {name: [relative_error(one, np.exp(x)) for one in s] for name, s in slopes.items()}
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
-    ax.set(xscale="log", yscale="log")
-    plots.curves(ax, errors, "ε", "relative error of the slope", x=epsilons)
-    plots.show(fig, alt="Two V-shaped curves on log axes; the central one is lowest near 1e-5.")
-
-# %% [markdown]
-# Read it from both ends. On the right, ε is too long: the curve bends under the line, an error that
-# falls like ε (one-sided) or ε² (central). On the left, f(x + ε) and f(x − ε) agree in nearly all
-# their 16 digits, the difference keeps the last, noisy ones, and dividing by ε enlarges the noise.
-# The best ε lies between. In float32, with 7 digits, there is hardly a good one: check in float64.
-#
-# A right gradient then shows a relative error of 1e-7 or less; 1e-3 is a bug. Try it on what you have:
-
-# %%
-with check.needs("numerical_gradient", "cross_entropy"):
-    rng = np.random.default_rng(0)
-    S, y = rng.normal(size=(5, 10)), rng.integers(10, size=5)
-    numeric = numerical_gradient(lambda S: cross_entropy(S, y)[0], S, 1e-5)
-    print(f"cross_entropy: relative error {relative_error(cross_entropy(S, y)[1], numeric):.1e}")
 
 # %% [markdown]
 # ## 5 · The chain rule
@@ -344,33 +337,7 @@ with check.needs("numerical_gradient", "cross_entropy"):
 # slope**, how much the arrow's end moves when its start moves a little, at these numbers.
 
 # %%
-x, y, w, b = 2.0, 1.0, -1.0, 3.0
-z = w * x + b
-a = 1 / (1 + np.exp(-z))
-L = (a - y) ** 2
-boxes = {  # name: (place, what it says)
-    "w": ((0, 0.9), "w\n−1"),
-    "b": ((0, -0.9), "b\n3"),
-    "z": ((2, 0), f"z = w·x + b\n{z:g}"),
-    "a": ((4, 0), f"a = σ(z)\n{a:.3f}"),
-    "L": ((6, 0), f"L = (a − y)²\n{L:.4f}"),
-}
-slopes = {"wz": x, "bz": 1.0, "za": a * (1 - a), "aL": 2 * (a - y)}
-
-# %%
-fig, ax = plt.subplots(figsize=(9, 3))
-for place, text in boxes.values():
-    frame = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": plots.INK}
-    ax.text(*place, text, ha="center", va="center", bbox=frame, zorder=3)
-for (start, end), slope in slopes.items():
-    (x0, y0), (x1, y1) = boxes[start][0], boxes[end][0]
-    arrow = {"arrowstyle": "-|>", "color": plots.INK, "shrinkA": 20, "shrinkB": 48}
-    ax.annotate("", (x1, y1), (x0, y0), arrowprops=arrow, zorder=1)
-    middle = 0.45 * x0 + 0.55 * x1 - 0.15, 0.5 * y0 + 0.5 * y1 + (0.25 if y0 >= 0 else -0.25)
-    label = f"× {slope:.3g}".replace("-", "−")
-    ax.text(*middle, label, color=plots.VERMILLION, ha="center", va="center", weight="bold")
-ax.set(xlim=(-0.5, 6.8), ylim=(-1.4, 1.4), title="x = 2, y = 1")
-ax.axis("off")
+fig = figures.neuron_graph(x=2.0, y=1.0, w=-1.0, b=3.0)
 plots.show(fig, alt="w = −1 and b = 3 lead to z = 1, a = 0.731, L = 0.0723, with local slopes.")
 
 # %% [markdown]
@@ -380,7 +347,7 @@ plots.show(fig, alt="w = −1 and b = 3 lead to z = 1, a = 0.731, L = 0.0723, wi
 # all slopes together cost about two more forward passes, however many weights there are.
 
 # %% [markdown]
-# ### Exercise 4 · Back through an activation — 1 point, 10 minutes, ●●○
+# ### Exercise 4 · Back through an activation — 1 point, 15 minutes, ●●○
 # By hand, from the picture: the slope of the loss in $w$. Put it into `dL_dw`, to three digits.
 #
 # Then for arrays. An activation works on each number by itself; so does the way back:
@@ -410,7 +377,7 @@ def activation(Z: Array, kind: str) -> Array:
 # %% nbgrader={"grade_id": "activation_backward_by_hand", "solution": true}
 dL_dw = None  # a number, to three digits
 ### BEGIN SOLUTION
-dL_dw = -0.211  # −0.538 · 0.197 · 2
+dL_dw = -0.212  # −0.538 · 0.197 · 2
 ### END SOLUTION
 
 
@@ -434,6 +401,13 @@ def activation_backward(dA: Array, Z: Array, kind: str) -> Array:
 check("activation_backward")
 
 # %%
+if dL_dw is not None:
+    fig = figures.neuron_graph(x=2.0, y=1.0, w=-1.0, b=3.0, back=True)
+    plots.show(
+        fig, alt="From right to left, the slope of L at each box: 1, −0.538, −0.106, −0.212."
+    )
+
+# %%
 with check.needs("activation_backward"):
     Z = np.linspace(-4, 4, 201)
     kinds = ("sigmoid", "tanh", "relu")
@@ -450,24 +424,30 @@ with check.needs("activation_backward"):
 # A **linear layer** computes `Y = X W + b` for a whole batch: `X: (N, D)`, `W: (D, H)`, `b: (H,)`,
 # `Y: (N, H)`. The layer after it hands back `dY: (N, H)`. We need three gradients from it.
 #
-# Weight $W_{dh}$ touches $Y_{nh}$ in *every* row, each time with local slope $X_{nd}$. Along several
-# paths slopes add up: $dW_{dh} = \sum_n X_{nd}\,dY_{nh}$. That sum is a matrix product:
-#
-# $$dW = X^\top dY$$
-#
-# The shapes say so too: only this order makes (D, N) by (N, H) into (D, H). Find `db` and `dX` the
-# same way.
+# Below are its arrays, and in red what comes back: each gradient has the shape of its array.
+
+# %%
+fig = figures.layer_shapes(N=5, D=4, H=3)
+plots.show(fig, alt="X (5, 4), W (4, 3), b (3,), Y (5, 3), and the gradients of the same shapes.")
 
 # %% [markdown]
-# ### Exercise 5 · Linear layer — 1.5 points, 15 minutes, ●●○
+# **By hand first, with one image of two numbers and one output:** $Y = x_1 w_1 + x_2 w_2 + b$. The layer
+# after it hands back one number, $dY$. What are $dw_1$, $dw_2$, $db$, $dx_1$ and $dx_2$? Each is $dY$
+# times a local slope.
+#
+# Then a second image comes with its own $x_1$, $x_2$ and $dY$, and the weights are the same. A weight now
+# reaches $L$ on two paths: along several paths slopes add up. What is a sum over images of products, as a
+# matrix product? Let the shapes in the picture tell you the order and what is transposed.
+
+# %% [markdown]
+# ### Exercise 5 · Linear layer — 1.5 points, 25 minutes, ●●○
 # `dY` already holds the 1/N of the mean, put there by the loss. Nothing here divides by N.
 #
 # <details><summary>Hint 1</summary>Which entries of Y does b<sub>h</sub> touch, and with what slope?
-# </details>
+# Which does W<sub>dh</sub> touch?</details>
 #
 # <details><summary>Hint 2</summary>X<sub>nd</sub> touches every entry of row n of Y, entry h with
-# slope W<sub>dh</sub>. Write the sum, then find the matrix product that has (N, D) as its
-# shape.</details>
+# slope W<sub>dh</sub>. Write the sum, then find the matrix product that has the shape of X.</details>
 
 
 # %% nbgrader={"grade_id": "linear_code", "solution": true}
@@ -494,13 +474,10 @@ def linear_backward(dY: Array, X: Array, W: Array) -> tuple[Array, Array, Array]
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "linear", "grade": true, "points": 1.5}
-check("linear")
-
 # %% [markdown]
 # To test a *backward* function with a numerical gradient, make up a loss that is easy to
 # differentiate: $L = \sum dY \cdot Y$ with any fixed array `dY`. Then $\partial L/\partial Y$ is
-# exactly `dY`.
+# exactly `dY`. Measure before you check:
 
 # %%
 with check.needs("numerical_gradient", "linear"):
@@ -513,7 +490,11 @@ with check.needs("numerical_gradient", "linear"):
     }
     for mine, (name, (at, f)) in zip(linear_backward(dY, X, W), losses.items(), strict=True):
         numeric = numerical_gradient(f, at, 1e-5)
-        print(f"{name}: shape {mine.shape}, relative error {relative_error(mine, numeric):.1e}")
+        error = relative_error(mine, numeric) if mine.shape == at.shape else np.nan
+        print(f"{name}: shape {mine.shape}, relative error {error:.1e}")
+
+# %% nbgrader={"grade_id": "linear", "grade": true, "points": 1.5}
+check("linear")
 
 # %% [markdown]
 # ## 7 · The network
@@ -530,7 +511,7 @@ with check.needs("numerical_gradient", "linear"):
 # Section 9 shows what that is good for.
 
 # %% [markdown]
-# ### Exercise 6 · MLP — 1.5 points, 20 minutes, ●●●
+# ### Exercise 6 · MLP — 1.5 points, 30 minutes, ●●●
 # `MLP([784, 128, 10], "relu", seed=0)` has two linear layers and one activation, after the first.
 # The last layer's scores go out as they are: softmax belongs to the loss.
 #
@@ -626,9 +607,11 @@ with check.needs("MLP", "cross_entropy"):
             loss, dS = cross_entropy(model.forward(xor_X), xor_y)
             model.backward(dS)
             model.step(0.5)
-    fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
-    for ax, (steps, model) in zip(axes, models.items(), strict=True):
-        draw_xor(ax, lambda X, model=model: np.argmax(model.forward(X), axis=1), steps)
+    predicts = {
+        steps: lambda X, model=model: np.argmax(model.forward(X), axis=1)
+        for steps, model in models.items()
+    }
+    fig = figures.xor_regions(predicts, xor_X, xor_y)
     plots.show(fig, alt="Your network's regions of XOR after 0, 50 and 500 steps.")
 
 # %% [markdown]
@@ -655,7 +638,7 @@ plots.show(fig, alt="Twenty training images with their labels.")
 # one learning rate per epoch, falling to a small one.
 
 # %% [markdown]
-# ### Exercise 7 · Training — 1.5 points, 15 minutes, ●●○
+# ### Exercise 7 · Training — 1.5 points, 20 minutes, ●●○
 # For each batch: forward, loss, backward, step. `model` and `loss` are arguments, so that the same
 # loop trains any network with any loss.
 #
@@ -721,16 +704,7 @@ with check.needs("train_mlp", "MLP", "cross_entropy"):
 
 # %%
 if digit_model is not None:
-    window = max(1, len(digit_losses) // 100)
-    smooth = np.convolve(digit_losses, np.ones(window) / window, mode="valid")
-    fig, ax = plt.subplots(figsize=(6.4, 3.2))
-    ax.set_yscale("log")
-    batches = np.arange(len(digit_losses))
-    ax.plot(batches, digit_losses, ".", color=plots.GREY, alpha=0.15, markersize=3, rasterized=True)
-    ax.plot(batches[window - 1 :], smooth, color=plots.BLUE)
-    ax.axhline(np.log(10), color=plots.VERMILLION, linestyle="--")
-    ax.text(len(digit_losses), np.log(10), "a guess", ha="right", va="bottom")
-    ax.set(xlabel="batches seen", ylabel="loss")
+    fig = figures.training_curve(digit_losses, np.log(10))
     plots.show(fig, alt="The loss falls from 2.3 by two orders of magnitude, ever more slowly.")
 
 # %%
@@ -762,16 +736,12 @@ if digit_model is not None:
 # those slopes in section 5.
 
 # %% [markdown]
-# ### Exercise 8 · Gradient by depth — 1 point, 10 minutes, ●●○
-# **Predict first:** if a network of 20 sigmoid layers is trained, which layers will hardly move:
-# those next to the data (`"first"`), those next to the loss (`"last"`), or `"all"` alike? Put it
-# into `stuck_layers`.
+# ### Exercise 8 · Gradient by depth — 1 point, 15 minutes, ●●○
+# Predict first: if a network of 20 sigmoid layers is trained, which layers will hardly move:
+# those next to the data (`"first"`), those next to the loss (`"last"`), or `"all"` alike?
 
-# %% nbgrader={"grade_id": "gradient_by_depth_prediction", "solution": true}
-stuck_layers = None  # "first", "last" or "all"
-### BEGIN SOLUTION
-stuck_layers = "first"
-### END SOLUTION
+# %%
+check.predict("which of 20 sigmoid layers hardly move", "", "first", "last", "all")
 
 
 # %%
@@ -818,10 +788,10 @@ for depth, sigmoid, relu in zip(depths, *by_depth.values(), strict=True):
 # factor. Read two answers off:
 #
 # - `shrink_per_layer`: that factor for the sigmoid, for *one* layer, within 10 %.
-# - `why_relu`: why ReLU's gradient stays. `"a"` A slope of 1 lets it through unchanged where the
-#   unit is on, and He's weights (variance 2/D) make up for the half of the units that is off.
-#   `"b"` ReLU's outputs are larger, so its gradients are. `"c"` ReLU has fewer parameters to share
-#   the gradient. `"d"` ReLU's slope is greater than 1.
+# - `why_relu`: why ReLU's gradient stays. `"a"` Its slope is 1 where a unit is on; He's weights (variance
+#   2/D) make up for those off. `"b"` Its outputs have no upper limit, and the gradients grow with
+#   the outputs. `"c"` It has fewer parameters than a sigmoid, and each gets more of the gradient.
+#   `"d"` Its slope is greater than 1, and so makes up for weights that are less than 1.
 #
 # <details><summary>Hint 1</summary>From 2 layers to 20 the factor has acted 18 times.</details>
 
@@ -862,11 +832,14 @@ plots.curves(left, by_layer, "layer, of 20", "gradient")
 losses = {name: train_deep(kind) for name, kind in kinds.items()}
 plots.curves(right, losses, "step, 10 layers", "loss")
 plots.show(fig, alt="Left: by layer; right: ReLU learns, the sigmoid network stays at 2.3.")
+ratio = by_layer["sigmoid"][0] / by_layer["sigmoid"][-1]
+least = "first" if ratio < 0.1 else "last" if ratio > 10 else "all"
+check.measured("which of 20 sigmoid layers hardly move", least)
 
 # %% [markdown]
 # Left, networks of 20 layers: with sigmoids, the loss is heard a billion times more faintly in the
 # first layer than in the last. Right, what that does: ten sigmoid layers stay at about 2.3, the loss
-# of a guess from exercise 2. Hochreiter described this in 1991, Bengio and others in 1994. It is one
+# of a guess from exercise 3. Hochreiter described this in 1991, Bengio and others in 1994. It is one
 # reason why networks stayed shallow until initial weights (Glorot and Bengio 2010, He and others
 # 2015) and ReLU (Nair and Hinton 2010, Glorot and others 2011) were understood.
 

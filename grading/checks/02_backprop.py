@@ -24,6 +24,50 @@ def numbers(rng, *shape):
     return rng.choice(np.r_[-30:0, 1:31] / 10, size=shape, replace=False)
 
 
+def slopes(learner, x, A, eps):
+    """The gradient of a cubic at x, by the learner's numerical_gradient; and x after the call."""
+    import numpy as np
+
+    def f(x):
+        return float(np.sum(A * x**3) + np.sum(x) ** 2)
+
+    return learner.numerical_gradient(f, x, eps), x
+
+
+@exercise("numerical_gradient", points=1, forbids={"numerical_gradient": LIBRARIES})
+def numerical_gradient(student, rng):
+    eps = 0.1  # so long that a one-sided difference is quite another number
+
+    def check():
+        """Yields x, and what it holds after the call."""
+        for shape in ((3,), (2, 3), (1,), (2, 1, 2)):
+            x, A = numbers(rng, *shape), abs(numbers(rng, *shape))
+            of = lambda own, x=x, A=A: slopes(own, x.copy(), A, eps)[0]  # noqa: E731
+            knows = MISTAKES.values("numerical_gradient", of)
+            got, after = expect.items(probe(slopes)(student, x, A, eps), 2)
+            inputs = f"A = {expect.show(A)}, x = {expect.show(x)}, eps = {eps}"
+            given = f"For f(x) = sum(A·x³) + sum(x)², {inputs}."
+            with expect.otherwise(
+                shape="Go over np.ndindex(x.shape), each slope at its own index."
+            ):
+                expect.close(got, of(answers), what="the gradient", given=given, knows=knows)
+            yield x, after
+
+    with part("a central difference for each number, in arrays of any shape", points=0.7):
+        list(check())
+    with part("x is left as it was", points=0.3):
+        for x, after in check():
+            expect.that(
+                type(after) is np.ndarray
+                and after.shape == x.shape
+                and np.allclose(after, x, rtol=0, atol=1e-9),
+                "After the call, x holds other numbers than before.",
+                detail=f"x was {expect.show(x)} and is {expect.show(after)}.",
+                diagnosis="What is moved in place has to be put back, the last number too."
+                " Or move things in a copy.",
+            )
+
+
 @exercise("softmax", points=1, forbids={"softmax": LIBRARIES})
 def softmax(student, rng):
     def check(S, **exact):
@@ -102,50 +146,6 @@ def _why_hopeless(got, right):
         " wrong the network is. A difference of scores needs neither."
     )
     return hidden if 0 < got < 0.9 * right else ""
-
-
-def slopes(learner, x, A, eps):
-    """The gradient of a cubic at x, by the learner's numerical_gradient; and x after the call."""
-    import numpy as np
-
-    def f(x):
-        return float(np.sum(A * x**3) + np.sum(x) ** 2)
-
-    return learner.numerical_gradient(f, x, eps), x
-
-
-@exercise("numerical_gradient", points=1, forbids={"numerical_gradient": LIBRARIES})
-def numerical_gradient(student, rng):
-    eps = 0.1  # so long that a one-sided difference is quite another number
-
-    def check():
-        """Yields x, and what it holds after the call."""
-        for shape in ((3,), (2, 3), (1,), (2, 1, 2)):
-            x, A = numbers(rng, *shape), abs(numbers(rng, *shape))
-            of = lambda own, x=x, A=A: slopes(own, x.copy(), A, eps)[0]  # noqa: E731
-            knows = MISTAKES.values("numerical_gradient", of)
-            got, after = expect.items(probe(slopes)(student, x, A, eps), 2)
-            inputs = f"A = {expect.show(A)}, x = {expect.show(x)}, eps = {eps}"
-            given = f"For f(x) = sum(A·x³) + sum(x)², {inputs}."
-            with expect.otherwise(
-                shape="Go over np.ndindex(x.shape), each slope at its own index."
-            ):
-                expect.close(got, of(answers), what="the gradient", given=given, knows=knows)
-            yield x, after
-
-    with part("a central difference for each number, in arrays of any shape", points=0.7):
-        list(check())
-    with part("x is left as it was", points=0.3):
-        for x, after in check():
-            expect.that(
-                type(after) is np.ndarray
-                and after.shape == x.shape
-                and np.allclose(after, x, rtol=0, atol=1e-9),
-                "After the call, x holds other numbers than before.",
-                detail=f"x was {expect.show(x)} and is {expect.show(after)}.",
-                diagnosis="What is moved in place has to be put back, the last number too."
-                " Or move things in a copy.",
-            )
 
 
 @exercise("activation_backward", points=1)
