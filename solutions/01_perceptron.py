@@ -20,6 +20,7 @@ import numpy as np
 from grading.check import checks, progress
 from utils import plots, settings
 from utils.data import digits
+from utils.figures import perceptron as figures
 
 Array = np.ndarray
 check = checks("01_perceptron")
@@ -74,7 +75,7 @@ draw_weights(W_ten, whose)
 # **This lab is not about** gradients (lab 02), PyTorch (lab 04), or how brains work.
 #
 # **You need** NumPy's `@` and `np.where`, no calculus, any laptop. The data is MNIST or, where that is
-# not at hand, scikit-learn's 8×8 digits. The seven exercises take 45 to 60 minutes; running all cells
+# not at hand, scikit-learn's 8×8 digits. The seven exercises take about 90 minutes; running all cells
 # takes half a minute on two cores.
 
 # %% [markdown]
@@ -87,7 +88,8 @@ draw_weights(W_ten, whose)
 # In 1943 Warren McCulloch and Walter Pitts described a nerve cell as a small decision: it fires when
 # what excites it reaches a threshold [2]. Their cells were wired by hand, for good. Rosenblatt gave
 # each input a **weight** that can change. As we write it today:
-#
+
+# %% [markdown]
 # $$y = F(w \cdot x + b), \qquad w \cdot x = w_1 x_1 + w_2 x_2 + \dots + w_D x_D$$
 #
 # | | shape | |
@@ -98,7 +100,7 @@ draw_weights(W_ten, whose)
 # | $F$ | | the **activation**: what becomes of the sum |
 
 # %% [markdown]
-# ### Exercise 1 · The neuron — 1 point, 5 minutes, ●○○
+# ### Exercise 1 · The neuron — 1 point, 8 minutes, ●○○
 #
 # Two activations are enough for now. The **step** is the perceptron's: it fires or it does not.
 # **ReLU** (rectified linear unit) passes on what is positive; most networks from lab 02 on use it.
@@ -146,13 +148,7 @@ with check.needs("neuron"):
     for votes in ([0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]):
         decision = neuron(np.array(votes, dtype=float), np.ones(3), b, "step")
         print(f"votes {votes}  →  {decision:g}")
-    z = np.linspace(-3, 3, 241)
-    fig, ax = plt.subplots(figsize=(5.4, 2.8))
-    outputs = {
-        name: [neuron(np.array([one]), np.ones(1), 0.0, name) for one in z]
-        for name in ("step", "relu")
-    }
-    plots.curves(ax, outputs, "w·x + b", "output y of your neuron", x=z)
+    fig = figures.activations(neuron)
     plots.show(fig, alt="Your neuron's output: a step from 0 to 1 at 0, and a ramp from 0 on.")
 
 # %% [markdown]
@@ -179,22 +175,13 @@ rng = np.random.default_rng(1957)
 y_cards = np.where(np.arange(40) % 2 == 1, 1, -1)
 deck = np.array([card(rng, side) for side in y_cards])
 X_cards = np.stack([deck[:, :, :10].sum((1, 2)), deck[:, :, 10:].sum((1, 2))], axis=1) / 10
-CARDS = {"xlabel": "dark cells on the left (tens)", "ylabel": "on the right (tens)"}
-SIDES = {1: "marked left (+1)", -1: "marked right (−1)"}
 
 # %%
-fig, (left, right, plane) = plt.subplots(1, 3, figsize=(9, 3.2), width_ratios=[1, 1, 1.5])
-for ax, i in ((left, 13), (right, 12)):
-    ax.imshow(deck[i], cmap="gray_r")
-    ax.axvline(9.5, color=plots.SKY, linewidth=2)
-    ax.axis("off")
-    ax.set_title(f"{SIDES[y_cards[i]]}\nx = ({X_cards[i, 0]:g}, {X_cards[i, 1]:g})", fontsize=11)
-plots.scatter_classes(plane, X_cards, y_cards, names=SIDES)
-plane.set(**CARDS, aspect="equal", title="the deck: 40 cards")
+fig = figures.deck(deck, X_cards, y_cards, shown=(13, 12))
 plots.show(
     fig,
     alt="Two cards, one with more dark cells on the left and one on the right; and all 40 cards as"
-    " points in the plane. The two classes are two clouds on both sides of the diagonal.",
+    " points in the plane, those two ringed. The two classes are two clouds on both sides of the diagonal.",
 )
 
 # %% [markdown]
@@ -207,7 +194,7 @@ plots.show(
 # - $b$ shifts the line without turning it.
 
 # %% [markdown]
-# ### Exercise 2 · The class — 1 point, 5 minutes, ●○○
+# ### Exercise 2 · The class — 1 point, 6 minutes, ●○○
 #
 # Turn scores into classes, for a whole batch of points at once: +1 on the side that $w$ points to,
 # −1 on the other. A point exactly on the line counts as +1.
@@ -248,11 +235,7 @@ w_hand, b_hand = np.array([1.0, 0.0]), -5.0
 
 with check.needs("predict"):
     wrong = int((predict(X_cards, w_hand, b_hand) != y_cards).sum())
-    fig, ax = plt.subplots(figsize=(7, 4.2))
-    plots.decision_regions(ax, lambda X: predict(X, w_hand, b_hand), (0, 16), (0, 16))
-    plots.scatter_classes(ax, X_cards, y_cards, names=SIDES)
-    plots.decision_line(ax, w_hand, b_hand)
-    ax.set(**CARDS, title=f"{wrong} of {len(y_cards)} cards on the wrong side")
+    fig = figures.cards_and_line(X_cards, y_cards, w_hand, b_hand, predict)
     plots.show(fig, alt=f"Your line among the cards; {wrong} cards are on the wrong side.")
 
 # %% [markdown]
@@ -273,26 +256,20 @@ with check.needs("predict"):
 # book of 1962 [4]; it is what "the perceptron rule" has meant since.)
 
 # %% [markdown]
-# ### Exercise 3 · The update — 2 points, 8 minutes, ●●○
+# ### Exercise 3 · The update — 2 points, 12 minutes, ●●○
 #
 # A correct point teaches the neuron nothing. A mistake moves the line: towards a positive point that
 # was missed, away from a negative one.
 #
 # **Predict first.** The two marked points below are equally far from the origin, and both are
-# missed. One lies far from the line, one close to it. Which of them moves $w$ more? Set `prediction_3`
-# to `"far"`, `"close"` or `"same"` before you write the function.
+# missed. One lies far from the line, one close to it. Which of them moves $w$ more? Write your guess
+# between the quotes below the picture. It has no marks, and is answered further down.
 
 # %%
 missed = np.array([[5.0, 0.0], [3.0, 4.0]])
 w_line, b_line = np.array([-4.0, 3.0]), -3.0
 
-fig, ax = plt.subplots(figsize=(6.4, 3.8))
-ax.set(xlim=(-1, 9), ylim=(-1, 6.2), title="two points of class +1 on the − side")
-plots.scatter_classes(ax, missed, np.array([1, 1]), names={1: "missed (+1)"})
-ax.add_patch(plt.Circle((0, 0), 5, fill=False, linestyle=":", color=plots.GREY))
-for point, name in zip(missed, ("far", "close"), strict=True):
-    ax.annotate(name, point, xytext=(8, 6), textcoords="offset points")
-plots.decision_line(ax, w_line, b_line)
+fig = figures.far_and_close(missed, w_line, b_line)
 plots.show(
     fig,
     alt="A line, and two points of class +1 on its minus side, both at distance 5 from the origin:"
@@ -357,47 +334,22 @@ def run_of_your_rule(X: Array, y: Array, epochs: int) -> list[tuple]:
 # %%
 with check.needs("perceptron_update"):
     moves = run_of_your_rule(X_cards, y_cards, epochs=6)
-    fig, axes = plt.subplots(3, 4, figsize=(9.6, 7.6), sharex=True, sharey=True)
-    for k, (ax, move) in enumerate(zip(axes.flat, moves, strict=False), start=1):
-        w_old, b_old, x, w_new, b_new = move
-        plots.scatter_classes(ax, X_cards, y_cards)
-        ax.set(xlim=(-5, 16), ylim=(-5, 16), title=f"mistake {k}")
-        if w_old.any():
-            ax.axline((0, -b_old / w_old[1]), slope=-w_old[0] / w_old[1], ls="--", c=plots.GREY)
-        plots.decision_line(ax, w_new, b_new)
-        ax.scatter(*x, s=170, facecolors="none", edgecolors=plots.INK, linewidths=1.6, zorder=6)
-        ax.get_legend().remove()
-        plt.setp(ax.texts, clip_on=True)  # an arrow may lead out of the picture
-        ax.label_outer()
-    for ax in axes.flat[len(moves) :]:
-        ax.axis("off")
+    fig = figures.mistakes_of_the_rule(moves, X_cards, y_cards)
     plots.show(fig, alt=f"The line before and after each of {len(moves)} mistakes, as it turns.")
 
 # %% [markdown]
 # At first the line jumps: a step is as long as $w$ itself. Later steps are no shorter, but $w$ has
 # grown, and they turn it less and less.
 #
-# And your prediction? Here is what your rule does on the two missed points. The weights are drawn as
+# And your guess? Here is what your rule does on the two missed points. The weights are drawn as
 # an arrow from the origin; the step is added at its tip, and points the way of $x$.
 
 # %%
 with check.needs("perceptron_update"):
     steps = [perceptron_update(w_line, b_line, point, 1, lr=0.5)[0] for point in missed]
-    fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), sharex=True, sharey=True)
-    for ax, name, point, w_new in zip(axes, ("far", "close"), missed, steps, strict=True):
-        for label, start, tip, colour, aside in (
-            ("old w", np.zeros(2), w_line, plots.GREY, (-1.6, -0.6)),
-            ("step", w_line, w_new, plots.VERMILLION, (-1.2, 0.3)),
-            ("new w", np.zeros(2), w_new, plots.INK, (0.2, 0.1)),
-        ):
-            ax.annotate("", tip, start, arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2})
-            ax.text(*(start + tip) / 2 + aside, label, color=colour)
-        ax.plot(*point, "o", color=plots.BLUE)
-        ax.annotate("x", point, (6, 4), textcoords="offset points")
-        ax.set(xlim=(-5, 6), ylim=(-1, 6), aspect="equal", xlabel="first number of w and of x")
-        ax.set_title(f"{name}: the step is {np.linalg.norm(w_new - w_line):.1f} long")
-    axes[0].set_ylabel("second number")
+    fig = figures.two_steps(missed, w_line, steps)
     plots.show(fig, alt="For both points: the old w, the step added at its tip, and the new w.")
+    check.measured("the point that moves w more is", "same")
 
 # %% [markdown]
 # ## 4 · Again and again
@@ -405,7 +357,7 @@ with check.needs("perceptron_update"):
 # A step that mends one card can spoil another. So go over all points again, and again, until a whole
 # **epoch** (one pass over all points) goes by without a mistake.
 #
-# ### Exercise 4 · The training — 2 points, 10 minutes, ●●○
+# ### Exercise 4 · The training — 2 points, 16 minutes, ●●○
 #
 # Start from zero weights and zero bias. Show the points in the order in which they come. Count the
 # mistakes of each epoch. Stop after the first epoch without one, or after `max_epochs`: not every
@@ -413,14 +365,11 @@ with check.needs("perceptron_update"):
 
 
 # %% nbgrader={"grade_id": "perceptron_train_code", "solution": true}
-def perceptron_train(
-    X: Array, y: Array, lr: float = 1.0, max_epochs: int = 1000
-) -> tuple[Array, float, list[int]]:
+def perceptron_train(X: Array, y: Array, lr: float = 1.0, max_epochs: int = 1000) -> tuple:
     """Train one neuron by Rosenblatt's rule.
 
     X: (N, D), one point a row; y: (N,) of −1 and +1; lr: learning rate; max_epochs: when to give up.
-    Returns (w, b, mistakes): w (D,), b a number, and mistakes, one whole number for each epoch.
-    The last is 0 if the epoch was clean.
+    Returns (w, b, mistakes): w (D,), b a number, mistakes a list, one whole number for each epoch.
     >>> perceptron_train(np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([-1, 1]))
     (array([-4.,  3.]), -1.0, [2, 2, 1, 0])
     """
@@ -468,42 +417,58 @@ with check.needs("perceptron_train", "predict"):
     _, _, mistakes = perceptron_train(X_cards, y_cards)
     w_01, b_01, mistakes_01 = perceptron_train(X_01, y_01)
     right = predict(X_test[binary_test], w_01, b_01) == np.where(y_test[binary_test] == 0, 1, -1)
-    fig, (left, middle, image) = plt.subplots(1, 3, figsize=(9.6, 3.2))
-    for ax, counts in ((left, mistakes), (middle, mistakes_01)):
-        ax.bar(range(1, len(counts) + 1), counts, color=plots.BLUE)
-        ax.set(xlabel="epoch", ylabel="mistakes", xticks=range(1, len(counts) + 1))
-    left.set_title(f"{len(y_cards)} cards, {X_cards.shape[1]} inputs")
-    middle.set_title(f"{len(y_01):,} digits, {X_01.shape[1]} inputs")
-    largest = abs(w_01).max()
-    image.imshow(w_01.reshape(data.image_shape), cmap=plots.SIGNED, vmin=-largest, vmax=largest)
-    image.set_title("w: light for 0, dark for 1")
-    image.axis("off")
+    runs = {
+        f"{len(y_cards)} cards, {X_cards.shape[1]} inputs": mistakes,
+        f"{len(y_01):,} digits, {X_01.shape[1]} inputs": mistakes_01,
+    }
+    fig = figures.mistakes_per_epoch(runs, w_01.reshape(data.image_shape))
     plots.show(fig, alt="Mistakes per epoch, falling to 0; and w as an image: a light 0, a dark 1.")
     print(f"{right.mean():.1%} of {len(right):,} new images of 0 and 1 are right.")
 
 # %% [markdown]
 # ## 5 · How many mistakes at most?
 #
-# Suppose some line $u$ separates the points. Count the bias in: every point is $\tilde x = (x, 1)$, the
-# weights are $\tilde w = (w, b)$ and $u$, of length 1. Two numbers describe the problem: $R$, the length
-# of the longest $\tilde x$, and the **margin** $\gamma$, the smallest $y\,(u \cdot \tilde x)$. With
-# `lr = 1`, each mistake does two things to $\tilde w$:
+# Suppose some line separates the points. Count the bias in: every point is $\tilde x = (x, 1)$, the
+# weights are $\tilde w = (w, b)$, and the line that separates is $u$, of length 1. Two numbers describe
+# the problem:
+#
+# - $R$ is the length of the longest $\tilde x$;
+# - the **margin** $\gamma$ is the smallest $y\,(u \cdot \tilde x)$. It is positive, since $u$ has every
+#   point on its own side.
+#
+# Training starts at $\tilde w = 0$. With `lr = 1`, a mistake adds $y \tilde x$ to $\tilde w$. What does
+# that do to two numbers, $u \cdot \tilde w$ and the length of $\tilde w$?
 
 # %% [markdown]
-# 1. $u \cdot \tilde w$ grows by $y\,(u \cdot \tilde x)$, at least $\gamma$;
-# 2. $\lVert \tilde w \rVert^2$ grows by $2y\,(\tilde w \cdot \tilde x) + \lVert \tilde x \rVert^2$, at
-#    most $R^2$, since on a mistake the first term is not positive.
-#
-# So after $k$ mistakes $\;k\gamma \le u \cdot \tilde w \le \lVert \tilde w \rVert \le \sqrt{k}\,R$, and
-# therefore $k \le (R/\gamma)^2$. That is Novikoff's theorem [5]: whatever the order, however many
-# points, however many inputs.
+# **Towards $u$.** $u \cdot \tilde w$ starts at 0. Each mistake adds
+# $u \cdot (y \tilde x) = y\,(u \cdot \tilde x)$ to it, and that is $\gamma$ or more. So after $k$ mistakes
+# $u \cdot \tilde w \ge k\gamma$.
 
 # %% [markdown]
-# ### Exercise 5 · The bound — 1 point, 8 minutes, ●●○
+# **The length.** The square of the length starts at 0, too. A mistake changes it to
 #
-# **Predict first.** The clouds move apart until the margin $\gamma$ is twice what it was; $R$ stays. By
-# what factor is the bound multiplied? Set `prediction_5` to new bound ÷ old bound (2 would mean that it
-# doubles).
+# $$\lVert \tilde w + y \tilde x \rVert^2 = \lVert \tilde w \rVert^2 + 2y\,(\tilde w \cdot \tilde x) +
+# \lVert \tilde x \rVert^2.$$
+#
+# The point was missed, so its score $\tilde w \cdot \tilde x$ has the other sign than $y$, or is 0: the
+# middle term is not positive. The last one is at most $R^2$. So after $k$ mistakes
+# $\lVert \tilde w \rVert^2 \le k R^2$.
+
+# %% [markdown]
+# **Together.** $u \cdot \tilde w$ is the length of $u$, times that of $\tilde w$, times the cosine of the
+# angle between them. The length of $u$ is 1, and no cosine is larger than 1. So $u \cdot \tilde w$ is at
+# most $\lVert \tilde w \rVert$, and
+#
+# $$k\gamma \;\le\; u \cdot \tilde w \;\le\; \lVert \tilde w \rVert \;\le\; \sqrt{k}\,R.$$
+#
+# Divide the two ends by $\sqrt{k}\,\gamma$ and square: $k \le (R/\gamma)^2$. That is Novikoff's theorem
+# [5]: whatever the order, however many points, however many inputs.
+
+# %% [markdown]
+# ### Exercise 5 · The bound — 1 point, 16 minutes, ●●○
+#
+# **Predict first.** The clouds move apart until the margin $\gamma$ is twice what it was; $R$ stays.
+# What is the new bound, beside the old one? Write your guess between the quotes. It has no marks.
 #
 # Then compute the bound of a given line. Mind two things. A line's $w$ and $b$ come in any length: first
 # divide by the length of $(w, b)$. And a line that has a point on the wrong side proves nothing: there
@@ -568,17 +533,10 @@ with check.needs("perceptron_update", "perceptron_train", "mistake_bound"):
     print(
         f"Mistakes: {sum(mistakes)}. Bound from your line: {own:,.0f}; from the widest: {best:,.0f}."
     )
-    R, k = np.linalg.norm(tilde, axis=1).max(), np.geomspace(1, 2 * best)
+    R = np.linalg.norm(tilde, axis=1).max()
     moves = run_of_your_rule(X_cards, y_cards, epochs=len(mistakes))
     lengths = [np.linalg.norm([*w_new, b_new]) for *_, w_new, b_new in moves]
-    fig, ax = plt.subplots()
-    ax.set(xscale="log", yscale="log")
-    ends = {"at most √k R": np.sqrt(k) * R, "at least kγ": k * R / math.sqrt(best)}
-    plots.curves(ax, ends, "mistakes k", "length of (w, b)", x=k)
-    ax.plot(range(1, len(lengths) + 1), lengths, "o", color=plots.INK)
-    ax.annotate("your (w, b)", (1, lengths[0]), (8, -4), textcoords="offset points")
-    ax.axvline(best, color=plots.GREY, linewidth=1)
-    ax.annotate("(R/γ)²", (best, 3), (-6, 0), textcoords="offset points", ha="right")
+    fig = figures.between_two_lines(lengths, R, best)
     plots.show(
         fig, alt="The length of your weights after each mistake, between two lines that meet."
     )
@@ -602,13 +560,10 @@ with check.needs("perceptron_train", "mistake_bound"):
         X[:, 0] = gap * y
         made.append(sum(perceptron_train(X, y)[2]))
         bounds.append(mistake_bound(X, y, np.eye(50)[0], 0.0))
-    fig, ax = plt.subplots(figsize=(6.4, 3.6))
-    ax.set(xscale="log", yscale="log")
-    plots.curves(ax, {"bound": bounds, "your rule": made}, "margin γ", "mistakes", x=gaps)
-    ax.set_xticks(gaps, gaps)
-    ax.minorticks_off()
+    fig = figures.mistakes_by_margin(gaps, {"bound": bounds, "your rule": made})
     plots.show(fig, alt="Mistakes against margin: your rule stays below the bound, in parallel.")
     print("mistakes", made, " bounds", np.round(bounds).astype(int).tolist())
+    check.measured("with twice the margin, the bound is", "a quarter")
 
 # %% [markdown]
 # ## 6 · What no line does
@@ -631,14 +586,7 @@ rng = np.random.default_rng(1969)
 scores = corners @ rng.normal(size=(2, 100_000)) + rng.uniform(-2, 2, size=100_000)
 right = ((scores >= 0) == xor[:, None]).sum(axis=0)
 
-fig, (plane, bars) = plt.subplots(1, 2, figsize=(9, 3.4))
-plane.plot([0, 1], [1, 0], color=plots.GREY, linestyle="--")
-plane.plot([0, 1], [0, 1], color=plots.GREY, linestyle="--")
-plane.plot(0.5, 0.5, "x", color=plots.INK, markersize=12)
-plots.scatter_classes(plane, corners, xor)
-plane.set(aspect="equal", xlim=(-0.3, 1.3), ylim=(-0.3, 1.3), title="on which side is the centre?")
-bars.bar(range(5), np.bincount(right, minlength=5), color=plots.BLUE)
-bars.set(xlabel="corners on the right side", ylabel="lines", title="no line gets all 4")
+fig = figures.no_line(corners, xor, right)
 plots.show(
     fig,
     alt="Left: the four corners of XOR, whose two diagonals cross in the centre. Right: of 100,000"
@@ -658,14 +606,19 @@ with check.needs("perceptron_train"):
     print(f"different lines after 40 epochs: {len({(*w, b) for w, b in lines})}")
 
 # %% [markdown]
-# ### Exercise 6 · Two layers — 1 point, 8 minutes, ●●○
+# ### Exercise 6 · Two layers — 1 point, 12 minutes, ●●○
 #
 # Feed two neurons into a third: that is a **network** of two **layers**. Each neuron of the first layer
 # draws a line; the last one sees only their answers, and it can be content with a line again.
+
+# %% [markdown]
+# Choose the weights by hand. In the first layer row $k$ of `W_first` and entry $k$ of `b_first` are the
+# weights and the bias of neuron $k$; `w_last` and `b_last` are those of the last neuron. All three have
+# the step. The inputs are not exact: they lie within 0.2 of a corner in $x_1$ and in $x_2$, and the answer
+# must be that of the corner, anywhere in this box.
 #
-# Choose the weights by hand. The inputs are not exact: they lie within 0.2 of a corner in $x_1$ and in
-# $x_2$, and the answer must be that of the corner. (McCulloch and Pitts drew such nets in 1943. What
-# was long missing is a rule that *learns* the first layer: lab 02.)
+# (McCulloch and Pitts drew such nets in 1943. What was long missing is a rule that *learns* the first
+# layer: lab 02.)
 
 
 # %% nbgrader={"grade_id": "xor_network_code", "solution": true}
@@ -706,14 +659,7 @@ check("xor_network")
 # %%
 with check.needs("xor_network"):
     print("corners:", [float(xor_network(corner)) for corner in corners])
-    fig, ax = plt.subplots(figsize=(6.2, 3.8))
-    plots.decision_regions(
-        ax, lambda X: np.array([xor_network(x) for x in X]), (-0.5, 1.5), (-0.5, 1.5)
-    )
-    plots.scatter_classes(ax, corners, xor)
-    for corner in corners - 0.2:
-        ax.add_patch(plt.Rectangle(corner, 0.4, 0.4, fill=False, ls=":", color=plots.INK, zorder=4))
-    ax.set(aspect="equal", title="your network; dotted, where the inputs fall")
+    fig = figures.network(xor_network, corners, xor)
     plots.show(
         fig, alt="The plane, cut by the two lines of your first layer into bands of 0, 1 and 0."
     )
@@ -738,10 +684,8 @@ for part in np.array_split(np.arange(some), 120):
     stops.append(int(part[-1]) + 1)
     accuracy.append(learner.score(X_test, y_test))
 
-fig, ax = plt.subplots(figsize=(7.4, 3.4))
-ax.plot(stops, accuracy)
-ax.set(xlabel="training images seen", ylabel="share of new images right", ylim=(0.3, 1))
-plots.show(fig, alt="The share of new images right: it rises, but jumps up and down all the way.")
+fig = figures.zigzag(stops, accuracy)
+plots.show(fig, alt="The accuracy on new images: it rises, but jumps up and down all the way.")
 print(f"At the last 60 stops: from {min(accuracy[60:]):.1%} to {max(accuracy[60:]):.1%}.")
 
 # %% [markdown]
@@ -751,11 +695,18 @@ print(f"At the last 60 stops: from {min(accuracy[60:]):.1%} to {max(accuracy[60:
 # stay.
 
 # %% [markdown]
-# ### Exercise 7 · Ten neurons — 2 points, 12 minutes, ●●●
+# ### Exercise 7 · Ten neurons — 2 points, 20 minutes, ●●●
 #
 # Show every image to all ten neurons, in the order given, for a fixed number of epochs, with `lr` 1 and
 # from zero weights. Return the averages of `W` and `b` over all N · epochs steps, mistake or not.
 # In the check the last few labels are wrong, as labels sometimes are: the average should not mind.
+
+# %% [markdown]
+# Three tools of NumPy do all ten neurons at once (or write a loop over the ten):
+#
+# - `y[:, None]` has shape (N, 1); compared with a row of ten numbers it gives (N, 10) truth values;
+# - `W[rows] += …`, with ten truth values as `rows`, changes only the rows where they are true;
+# - `np.outer(a, x)` has the row `a[k] * x` for each entry of `a`.
 
 
 # %% nbgrader={"grade_id": "multiclass_train_code", "solution": true}
@@ -777,8 +728,7 @@ def multiclass_train(X: Array, y: Array, epochs: int) -> tuple[Array, Array]:
             b[missed] += target[missed]
             W_sum += W
             b_sum += b
-    steps = epochs * len(X)
-    return W_sum / steps, b_sum / steps
+    return W_sum / (epochs * len(X)), b_sum / (epochs * len(X))
     ### END SOLUTION
 
 
@@ -810,11 +760,7 @@ with check.needs("multiclass_train"):
     for n in prefixes:
         W, b = multiclass_train(X_train[:n], y_train[:n], epochs=1)
         averaged.append(((X_test @ W.T + b).argmax(axis=1) == y_test).mean())
-    fig, ax = plt.subplots(figsize=(7.4, 3.4))
-    ax.plot(stops, accuracy, label="weights after the last image")
-    ax.plot(prefixes, averaged, "s", color=plots.VERMILLION, markersize=8, label="your average")
-    ax.set(xlabel="training images seen", ylabel="share of new images right", ylim=(0.3, 1))
-    ax.legend(loc="lower right")
+    fig = figures.zigzag(stops, accuracy, (prefixes, averaged))
     plots.show(
         fig,
         alt="Your averaged weights, four squares at the top of the zigzag of the last weights, or above.",
@@ -849,21 +795,13 @@ draw_weights(W_ten, whose)
 # read; the right answers, on the diagonal, are left out.
 
 # %%
-confusion = np.zeros((10, 10), dtype=int)
-np.add.at(confusion, (y_test, guess), 1)
-np.fill_diagonal(confusion, 0)
-
-fig, ax = plt.subplots(figsize=(5.2, 4.6))
-ax.imshow(confusion, cmap="Blues")
-for (written, read), count in np.ndenumerate(confusion):
-    if count:
-        dark = count > confusion.max() / 2
-        ax.text(read, written, count, ha="center", va="center", color="w" if dark else plots.INK)
-ax.set(xlabel="read as", ylabel="written", xticks=range(10), yticks=range(10))
-ax.grid(False)
-written, read = np.unravel_index(confusion.argmax(), confusion.shape)
+counts = np.zeros((10, 10), dtype=int)
+np.add.at(counts, (y_test, guess), 1)
+np.fill_diagonal(counts, 0)
+fig = figures.confusion(counts)
+written, read = np.unravel_index(counts.argmax(), counts.shape)
 plots.show(fig, alt=f"How often each digit is read as another; most often {written} as {read}.")
-print(f"Most often: {written} read as {read}, {confusion.max()} times.")
+print(f"Most often: {written} read as {read}, {counts.max()} times.")
 
 # %% [markdown]
 # And the worst mistakes: the images on which the wrong neuron was ahead of the right one by most. Which
@@ -912,7 +850,7 @@ shares = [((X @ W_ten.T + b_ten).argmax(axis=1) == y_test).mean() for X in slid]
 
 fig, ax = plt.subplots(figsize=(6.4, 3))
 ax.plot(shifts, shares, "o-")
-ax.set(xlabel="shift to the right (pixels)", ylabel="share of images right", ylim=(0, 1))
+ax.set(xlabel="shift to the right (pixels)", ylabel="accuracy", ylim=(0, 1))
 plots.show(
     fig, alt="The share of images right, highest without shift, falling steeply on both sides."
 )
@@ -954,6 +892,8 @@ with check.needs("perceptron_train", "predict"):
 #    Chronicle, 25 September 2019: the 704, the cards, the fifty trials. The theory behind them: Frank
 #    Rosenblatt, *The perceptron: a probabilistic model for information storage and organization in the
 #    brain*, Psychological Review 65(6), 386–408, 1958, doi:10.1037/h0042519.
+
+# %% [markdown]
 # 2. Warren S. McCulloch, Walter Pitts, *A logical calculus of the ideas immanent in nervous activity*,
 #    Bulletin of Mathematical Biophysics 5, 115–133, 1943, doi:10.1007/BF02478259.
 # 3. John C. Hay, Ben E. Lynch, David R. Smith, *Mark I Perceptron Operators' Manual*, report
