@@ -212,8 +212,8 @@ with check.needs("numerical_gradient"):
 # ### Exercise 2 · Softmax — 1 point, 15 minutes, ●○○
 # Mind the numbers: $e^{1000}$ is too large for any float, yet a score of 1000 is legal.
 #
-# <details><summary>Hint 1</summary>The figure below the check has a question that leads to the cure:
-# multiply numerator and denominator by the same number. What does that do to the exponents?</details>
+# <details><summary>Hint 1</summary>What 100 more for all scores does is the key to the cure. Multiply
+# numerator and denominator by the same number: which one makes the largest exponent 0?</details>
 #
 # <details><summary>Hint 2</summary>For a sum along each row that still broadcasts against
 # <code>(N, C)</code>: <code>axis=1, keepdims=True</code>.</details>
@@ -314,7 +314,9 @@ loss_of_a_guess = 2.303  # log(10), the natural logarithm
 with check.needs("numerical_gradient", "cross_entropy"):
     S, y = np.random.default_rng(0).normal(size=(2, 3)), np.array([2, 0])
     measured = numerical_gradient(lambda S: cross_entropy(S, y)[0], S, 1e-5)
-    print("dS measured", measured.round(4), "dS, yours", cross_entropy(S, y)[1], sep="\n")
+    print(
+        "dS measured", measured.round(4), "dS, yours", np.round(cross_entropy(S, y)[1], 4), sep="\n"
+    )
 
 # %% nbgrader={"grade_id": "cross_entropy", "grade": true, "points": 1.5}
 check("cross_entropy")
@@ -462,6 +464,7 @@ def linear_forward(X: Array, W: Array, b: Array) -> Array:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "linear_backward_code", "solution": true}
 def linear_backward(dY: Array, X: Array, W: Array) -> tuple[Array, Array, Array]:
     """(dX, dW, db) from dY: (N, H), each in the shape of X, W and b.
 

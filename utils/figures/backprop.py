@@ -69,11 +69,11 @@ def neuron_graph(x: float, y: float, w: float, b: float, *, back: bool = False) 
     for name, place in places.items():
         text = f"{names[name]}\n{values[name]:.3g}".replace("-", "−")
         frame = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": plots.INK}
-        ax.text(*place, text, ha="center", va="center", bbox=frame, zorder=3)
+        ax.text(place[0], place[1], text, ha="center", va="center", bbox=frame, zorder=3)
         if back:
             below = f"{arrived[name]:.3g}".replace("-", "−")
             at = place[0], place[1] - 0.62
-            ax.text(*at, below, color=plots.BLUE, ha="center", va="center", weight="bold")
+            ax.text(at[0], at[1], below, color=plots.BLUE, ha="center", va="center", weight="bold")
     for (start, end), slope in slopes.items():
         _arrow(ax, places[start], places[end], f"× {slope:.3g}".replace("-", "−"), back)
     ax.set(xlim=(-0.5, 6.8), ylim=(-1.8, 1.4))
