@@ -633,6 +633,8 @@ w_last, b_last = np.array([1.0, -1.0]), -0.5
 # %%
 def xor_network(x: Array) -> float:
     """What the three neurons say to an input x (2,)."""
+    if any(one is None for one in (W_first, b_first, w_last, b_last)):
+        raise NotImplementedError("your weights")
     first = [neuron(x, w, b, "step") for w, b in zip(W_first, b_first, strict=True)]
     return neuron(np.array(first), w_last, b_last, "step")
 
