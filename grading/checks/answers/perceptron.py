@@ -450,6 +450,18 @@ def mistake_bound(X, y, w, b):
     bound="(R / margin) ** 2",
 )
 _BOUND = [
+    _bound(
+        "absolute value",
+        0.75,
+        "A point is on the wrong side, and the absolute value hides it.",
+        margin="abs(z).min() / line",
+    ),
+    _bound(
+        "always a bound",
+        0.75,
+        "A point on the wrong side makes γ negative, and the square hides it.",
+        none="False",
+    ),
     _bound("not squared", 0, "That is R/γ: the square is missing.", bound="R / margin"),
     _bound("upside down", 0, "That is (γ/R)²: it is upside down.", bound="(margin / R) ** 2"),
     _bound("R as it is", 0, "R is squared, too: (R/γ)².", bound="R / margin**2"),
@@ -519,22 +531,10 @@ _BOUND = [
         margin="2 * z.min() / line",
     ),
     _bound(
-        "always a bound",
-        0.75,
-        "A point on the wrong side makes γ negative, and the square hides it.",
-        none="False",
-    ),
-    _bound(
         "minus infinity",
         0.75,
         "No bound means plus infinity: any number of mistakes.",
         no_bound="-math.inf",
-    ),
-    _bound(
-        "absolute value",
-        0.75,
-        "A point is on the wrong side, and the absolute value hides it.",
-        margin="abs(z).min() / line",
     ),
     _bound(
         "zero",
