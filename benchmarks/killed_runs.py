@@ -28,9 +28,9 @@ import numpy as np
 
 from grading.answer import exercise
 from grading.check import Notebook
+from grading.checks.mistakes import Mistake
 from tests import mistakes
 from tests.labs import LABS, ROOT, answered, reference
-from tests.mistakes import Mistake
 
 Marks = dict[str, float]  # by exercise
 KILLS = 3

@@ -85,7 +85,7 @@ def test_a_schedule_is_parsed_without_torch_or_matplotlib() -> None:
 
 @pytest.mark.parametrize("lab", LABS)
 def test_a_cell_is_short(lab: str) -> None:
-    """At most 20 lines of code in a learner's cell, blank ones and stubs apart; 120 words of prose."""
+    """At most 20 lines of code in a learner's cell, stubs apart, and 120 words of prose."""
     cells = jupytext.read(ROOT / "labs" / f"{lab}.ipynb").cells
     code = {
         "\n".join(c.source.splitlines()[:2]): _lines(c.source)

@@ -1,6 +1,6 @@
 """The handle that a check talks to: the student's functions and values, near or far.
 
-`student.neuron(x, w, b)` calls the student's function, `student["prediction_3"]` reads a value,
+`student.neuron(x, w, b)` calls the student's function, `student["alexnet_size"]` reads a value,
 `model = student.MLP(4, 8)` gives a handle on which the same works: `model.forward(x)`,
 `model["W1"]`, `model(x)`. What needs many steps beside the student's code is a probe, see `probe`.
 

@@ -10,9 +10,9 @@ import pytest
 from grading.answer import exercise, render
 from grading.answer.exercise import Result
 from grading.check import Notebook
+from grading.checks.mistakes import Mistake
 from tests import mistakes, styles
 from tests.labs import LABS, answer_names, answered, reference
-from tests.mistakes import Mistake
 
 # Inputs that each mistake is tried with; `make test MISTAKE_SEEDS=3` for more.
 SEEDS = int(os.environ.get("MISTAKE_SEEDS") or 1)

@@ -47,8 +47,6 @@ def test_lab_01_is_one_click_away_and_says_what_is_wrong_and_what_is_right(lab: 
     untouched = lab.run(CHECK)
     assert untouched.startswith("perceptron_update   0 of 2 points   not done yet")
 
-    lab.write("prediction_3 = None", 'prediction_3 = "same"')
-    lab.run("prediction_3")
     lab.write(ANSWER, LABEL_FORGOTTEN)
     lab.run(ANSWER)
     wrong = lab.run(CHECK)

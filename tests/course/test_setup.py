@@ -337,7 +337,7 @@ class Index:
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Not into the tests' output."""
 
 
