@@ -806,10 +806,11 @@ def train_large(batch: int, rate: Callable[[int], float], seed: int) -> list[flo
 runs: dict[str, list[list[float]]] = {}
 with check.needs("learning_rate_at"):
     base, warmup = 0.012, 10 * -(-len(X) // 512)  # the rate for a batch of 16; steps in 10 epochs
+    scaled = learning_rate_at(0, base, 16, 512, 0)
     plans = {
         "16": (16, lambda step: base),
         "512, same rate": (512, lambda step: base),
-        "512, rate × 32": (512, lambda step: learning_rate_at(step, base, 16, 512, 0)),
+        "512, rate × 32": (512, lambda step: scaled),
         "512, × 32, warm-up": (512, lambda step: learning_rate_at(step, base, 16, 512, warmup)),
     }
     for name, (batch, rate) in plans.items():

@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from traitlets.config.loader import PyFileConfigLoader
 
 from grading.course.files import CourseError, lab_of, write_atomically
 from grading.course.release import scripts_on_path
+from grading.gradebook.manual_marks import ManualMarks
 from grading.marking.batch import not_judged
 from grading.marking.handed_in import HandedIn, handed_in
 from grading.marking.job import course_secret
@@ -59,6 +60,9 @@ def run(root: Path, lab: str, submissions: Path, results: Path, db: str | None =
         ]
     print(f"{name}: {book.recorded} recorded, {book.kept} were already, in {book.shown_url}")
     faults += [f"  {name!a}: {why}" for name, why in pile.passed_over.items()]
+    if book.manual.outdated:
+        title = "marked by hand before they changed (the formgrader asks for them again):"
+        print("\n  ".join([title, *book.manual.outdated]))
     if faults:
         print("\n".join(["not recorded:", *faults]))
     return 1 if faults else 0
@@ -86,6 +90,7 @@ class _Book:
         self.shown_url = self.url.split("@")[-1]  # without a password
         self.known = self._known()
         self.rules = self._rules()
+        self.manual = ManualMarks(self.url, self.config.CourseDirectory.course_id, lab)
 
     def record(self, one: HandedIn) -> str:
         """Record one submission's result; why it could not be, or nothing."""
@@ -100,31 +105,31 @@ class _Book:
         fault, when = _fault(when), when.decode("utf-8-sig", "replace").encode()
         if fault:
             return fault
-        state = json.dumps(
-            [
-                result["inputs"],
-                result["exercises"],
-                when.decode(errors="replace"),
-                self.db,
-                self.rules,
-            ],
-            sort_keys=True,
-        )
+        state = self._state(result, when)
         marker = files.parent / f"{self.lab}.recorded"
         if one.student in self.known and marker.exists() and marker.read_text() == state:
             self.kept += 1
             return ""
-        shutil.rmtree(files, ignore_errors=True)
-        text = nbformat.writes(stand_in(content, self.released))
-        write_atomically(files / f"{self.lab}.ipynb", text.encode())
-        if when:
-            write_atomically(files / "timestamp.txt", when)
-        fault = self._convert(Autograde, one.student)
+        with self.manual.kept(one.student, files / f"{self.lab}.ipynb"):
+            shutil.rmtree(files, ignore_errors=True)
+            text = nbformat.writes(stand_in(content, self.released))
+            write_atomically(files / f"{self.lab}.ipynb", text.encode())
+            if when:
+                write_atomically(files / "timestamp.txt", when)
+            fault = self._convert(Autograde, one.student)
         if not fault:
             self._leave_to_a_person(one.student, not_judged(result))
             write_atomically(marker, state.encode(), private=True)
             self.recorded += 1
         return fault
+
+    def _state(self, result: Mapping[str, Any], when: bytes) -> str:
+        """All that a mark in the gradebook depends on. Not what differs from one judging to the
+        next without a change of marks: how long it took, or a check that says the same as before.
+        """
+        marks = [{**row, "seconds": 0} for row in result["exercises"]]
+        made_of = [result["inputs"]["notebook"], marks, when.decode(), self.db, self.rules]
+        return json.dumps(made_of, sort_keys=True)
 
     def _known(self) -> set[str]:
         """The students whose submissions the gradebook has; it takes up the lab if need be."""

@@ -226,9 +226,9 @@ class _Transport:
         start, asked = time.monotonic(), hashlib.sha256(request).hexdigest()
         try:
             reply = self._ask(request)
-        except SessionLost as lost:
+        except (SessionLost, TimeLimit) as lost:  # the whole exercise's limit, met while waiting
             self.grader.close()
-            why = plain(str(lost))
+            why = plain(str(lost)) or self._took_too_long()
             self.transcript.append({"request": asked, "lost": why})
             raise Fault("dead", why) from None
         finally:
@@ -253,10 +253,14 @@ class _Transport:
     def _ask(self, request: bytes) -> bytes:
         most = self.grader.limits.exercise_seconds
         if self.spent > most:
-            raise SessionLost(f"Judging it took longer than {most:g} seconds, the limit.")
+            raise SessionLost(self._took_too_long())
         session = self.grader.ready()
         # The runner stops the call at the limit; a process that will not is given up on.
         return session.answer(request, self.grader.seconds(self.exercise.time_limit + SLACK))
+
+    def _took_too_long(self) -> str:
+        most = self.grader.limits.exercise_seconds
+        return f"Judging it took longer than {most:g} seconds, the limit."
 
 
 class NotKept(LookupError):

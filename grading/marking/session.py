@@ -22,6 +22,7 @@ MAX_OUTPUT = 10 * 2**20  # bytes that one cell, or one call of a check, may prin
 KEPT_OUTPUT = 2**20  # bytes of a cell's output that feedback shows
 MAX_MESSAGE = 32 * 2**20  # bytes; a longer one is not even received
 GRACE = 3.0  # seconds that an interrupted kernel has to stop
+LATE_OUTPUT = 5.0  # seconds without a message after a cell's reply: its output was not taken
 
 _ASK = "__import__('grading.answer.runner').answer.runner.serve({text!r})"
 # What the student's process can send that is not a message: each is raised by some way to be none.
@@ -111,10 +112,12 @@ class KernelSession:
         Returns why it was interrupted, or nothing. Raises SessionLost.
         """
         deadline, stopped, printed = time.monotonic() + seconds, "", 0
+        heard = time.monotonic()
         pending = {"execute_reply", "idle"}
         while pending:
             message = None
             for message in self._messages():
+                heard = time.monotonic()
                 if message.about == request:
                     printed += message.size
                     pending -= {message.kind, str(message.content.get("execution_state"))}
@@ -126,6 +129,10 @@ class KernelSession:
                 raise SessionLost(f"It printed more than {MAX_OUTPUT / 2**20:g} MB, the limit.")
             if pending and message is None and not self.kernel.alive():
                 raise SessionLost(self.kernel.reason() or "The notebook's process died.")
+            if pending == {"idle"} and time.monotonic() > heard + LATE_OUTPUT:
+                # ZeroMQ drops the connection at a message that is too long, and what follows it.
+                most = f"{MAX_OUTPUT / 2**20:g} MB"
+                raise SessionLost(f"It printed more than {most} at once, or closed its output.")
             if pending and time.monotonic() > deadline:
                 if stopped:
                     raise SessionLost(stopped)

@@ -20,6 +20,7 @@ SECONDS = 900.0  # by when a class of attackers is done, or never will be
 RESULT_BYTES = 20_000_000
 # Harmless ones that show on stock nbgrader, one by one, what this course keeps from happening.
 ON_STOCK = ("skip_execution_tag", "always_equal", "course_folder")
+REFUSED = ("folder_of_classmate",)  # named, and not graded at all
 UNBOUND = ("course_folder", "environment", "network", "write_outside")
 
 pytestmark = pytest.mark.xdist_group("attacks")  # one class, graded once
@@ -61,7 +62,11 @@ def _reaches_pages(attack: Attack) -> bool:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_gains_nothing(graded: Graded, name: str) -> None:
     outcome = graded.outcomes[name]
-    assert outcome.score == 0, f"{outcome}\n{graded.said[-2000:]}"
+    if name in REFUSED:
+        assert outcome.score is None
+        assert f"'{name}': " in graded.said
+    else:
+        assert outcome.score == 0, f"{outcome}\n{graded.said[-2000:]}"
     assert outcome.read == ()
 
 
@@ -77,7 +82,8 @@ def test_honest_submissions_among_them_get_their_marks(graded: Graded) -> None:
 
 @needs("bwrap")
 def test_every_submission_has_a_verdict_made_in_the_sandbox(graded: Graded) -> None:
-    assert graded.status == 0, graded.said[-2000:]
+    assert graded.status == 1, graded.said[-2000:]  # not all was graded
+    assert {*HONEST, *ATTACKS} - {*graded.results} == {*REFUSED}
     isolations = {str(one["isolation"]) for one in graded.results.values()}
     assert all("bubblewrap" in isolation for isolation in isolations), isolations
 

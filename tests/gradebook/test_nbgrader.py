@@ -243,6 +243,58 @@ def test_recording_again_keeps_a_persons_grades(
         assert not why.needs_manual_grade
 
 
+def by_hand(root: Path, student: str, cell: str, score: float) -> None:
+    """A person marks a cell in the formgrader."""
+    with gradebook(root) as found:
+        grade: Any = found.find_grade(cell, LAB, LAB, student)
+        grade.manual_score, grade.needs_manual_grade = score, False
+        found.db.commit()
+
+
+def waits_for_a_person(root: Path, student: str, cell: str) -> bool:
+    with gradebook(root) as found:
+        return bool(found.find_grade(cell, LAB, LAB, student).needs_manual_grade)
+
+
+def grade_and_record(root: Path) -> None:
+    options = ["--results", str(root / "results"), "--course", str(root), "--trust-submissions"]
+    assert main(["autograde", "1", str(root / "handed_in"), *options]) == 0
+    assert record_in(root) == 0
+
+
+def test_judging_again_asks_no_person_again(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for student in ("anna", "ben"):
+        by_hand(copy, student, "why", 1)
+    checks = copy / "grading" / "checks" / f"{LAB}.py"
+    checks.write_text(checks.read_text().replace('"guess"], "yes"', '"guess"], "no"'))
+    options = ["--results", str(copy / "results"), "--course", str(copy)]
+    assert main(["rejudge", "1", *options]) == 0
+    assert record_in(copy) == 0
+    said = capsys.readouterr().out
+    assert "by hand" not in said
+    assert scores(copy) == {**SCORES, "anna": 5, "ben": 3.5, "evil": 4}
+    assert not waits_for_a_person(copy, "anna", "why")
+    checks.write_text(checks.read_text() + "# a remark\n")
+    assert main(["rejudge", "1", *options]) == 0
+    assert record_in(copy) == 0
+    assert "0 recorded, 5 were already" in capsys.readouterr().out
+
+
+def test_a_mark_by_hand_for_an_answer_that_changed_is_told(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_hand(copy, "ben", "why", 0)
+    by_hand(copy, "ben", "double", 1)
+    hand_in(copy, "ben", {**RIGHT, "why": "Another reason."})
+    grade_and_record(copy)
+    said = capsys.readouterr().out
+    assert "marked by hand before they changed" in said
+    assert "  ben: why, 0 by hand" in said
+    assert "  ben: double, 1 by hand" in said
+    assert waits_for_a_person(copy, "ben", "why")
+    assert waits_for_a_person(copy, "ben", "double")
+
+
 def test_only_what_changed_is_recorded_again(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

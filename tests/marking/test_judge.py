@@ -424,7 +424,7 @@ def test_each_hostile_exercise_costs_itself_only(
     monkeypatch.setattr(judge, "SLACK", 0.5)
     monkeypatch.setattr(session, "GRACE", 0.5)
     work = submission(**HOSTILE)
-    verdict = judge_submission(work, exercises, opener, SECRET, TimeLimits(cell_seconds=20))
+    verdict = judge_submission(work, exercises, opener, SECRET, TimeLimits(cell_seconds=40))
     assert scores(verdict) == {"double": 0, "guess": 0, "average": 0}
     assert "died" in verdict_on(verdict, "double").message or "ended" in verdict.cells[0].message
     assert "printed more than 10 MB" in verdict.cells[2].message
