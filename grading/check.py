@@ -64,7 +64,7 @@ class Checks:
         namespace = sys._getframe(1).f_globals
         # nbgrader gives no marks to a cell that wrote to stderr, be it only a warning of NumPy's.
         with redirect_stderr(sys.stdout):
-            result = exercise.run(found, Notebook(namespace), np.random.default_rng())
+            result = self.judged(found, namespace)
         _show(render.text(result), render.html(result), _metadata(result))
         if _in_notebook() and not _under_nbgrader():
             _remember(result)
@@ -104,6 +104,25 @@ class Checks:
 
     def __repr__(self) -> str:
         return f"<checks of {self.lab}: {', '.join(exercise.load(self.lab))}>"
+
+    def judged(self, found: Exercise, namespace: dict[str, Any]) -> Result:
+        """The result for a notebook's names; with the course's own answers beneath it, where the
+        exercise stands on others and gets more so."""
+        notebook = Notebook(namespace)
+        result = exercise.run(found, notebook, np.random.default_rng())
+        bases = exercise.foundations(exercise.load(self.lab), found.name)
+        if result.score == result.points or not bases:
+            return result
+        from grading.course import source  # here: in the sandbox there is none
+
+        solution = Path(__file__).parents[1] / "solutions" / f"{self.lab}.py"
+        before = notebook.lend(source.answers(solution, bases).values())
+        try:
+            again = exercise.run(found, notebook, np.random.default_rng())
+        finally:
+            notebook.take_back(before)
+        again.lent = bases
+        return again if again.score > result.score else result
 
     def _find(self, name: str) -> Exercise:
         known = exercise.load(self.lab)

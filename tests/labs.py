@@ -19,6 +19,11 @@ LABS = sorted(path.stem for path in (ROOT / "solutions").glob("[0-9]*.py"))
 
 @cache
 def reference(lab: str) -> dict[str, Any]:
+    """The names of `notebook`, made once: not to be changed."""
+    return notebook(lab)
+
+
+def notebook(lab: str) -> dict[str, Any]:
     """The names that the lab's answers define, and what they stand on, at smoke scale.
 
     The cells of the answers are run, those that define a name which these use, and so on; cells

@@ -44,6 +44,7 @@ class Exercise:
     check: Check
     time_limit: float  # seconds, for one call of the student's code
     forbids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    stands_on: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Result:
     points: float
     parts: list[Part] = field(default_factory=list)
     seconds: float = 0.0
+    lent: Sequence[str] = ()  # exercises whose right answers stood in the place of the learner's
 
     @property
     def score(self) -> float:
@@ -94,12 +96,15 @@ def exercise(
     points: float,
     time_limit: float = 10.0,
     forbids: Mapping[str, Sequence[str]] | None = None,
+    stands_on: Sequence[str] = (),
 ) -> Callable[[Check], Check]:
     """Declare the decorated function to be the check of the exercise `name` of its lab.
 
     time_limit: seconds that one call of the student's code may take.
     forbids: for a name that the learner defines, the library calls that would do its work:
         {"conv2d": ["torch"]}. An answer in whose source one is found gets no points, and is told.
+    stands_on: the earlier exercises whose answers this one's answer, or its check, uses. Where one
+        of them is wrong, this one is judged with a right one in its place.
     """
 
     def declare(check: Check) -> Check:
@@ -109,7 +114,7 @@ def exercise(
         lab, found = loading
         if name in found:
             raise ValueError(f"grading/checks/{lab}.py declares the exercise {name!r} twice")
-        found[name] = Exercise(lab, name, points, check, time_limit, forbids or {})
+        found[name] = Exercise(lab, name, points, check, time_limit, forbids or {}, stands_on)
         return check
 
     return declare
@@ -172,6 +177,17 @@ def _refuse_library_calls(exercise: Exercise, transport: Transport) -> None:
                     "Found by searching the source for names; where it does no harm, tell whoever"
                     " grades.",
                 )
+
+
+def foundations(exercises: Mapping[str, Exercise], name: str) -> list[str]:
+    """All that an exercise stands on, what that stands on, and so on, in the lab's order."""
+    found, waiting = set[str](), list(exercises[name].stands_on)
+    while waiting:
+        base = waiting.pop()
+        if base not in found:
+            found.add(base)
+            waiting += exercises[base].stands_on
+    return [one for one in exercises if one in found]
 
 
 def labs() -> list[str]:

@@ -29,6 +29,7 @@ def points(score: float, of: float) -> str:
 def text(result: Result) -> str:
     """The result as plain text."""
     lines = [f"{result.exercise}   {points(result.score, result.points)}   {STATES[result.status]}"]
+    lines += [f"           {_lent(result)}"] if result.lent else []
     for part, fault_lines in _parts(result):
         lines.append(f"  {_word(part):<8} {part.title}".rstrip())
         for line in fault_lines:
@@ -40,13 +41,19 @@ def html(result: Result) -> str:
     """The result as an HTML fragment."""
     colour = _COLOURS[result.status]
     rows = "".join(_row(part, lines) for part, lines in _parts(result))
+    lent = f"<div>{_marked(_lent(result))}</div>" if result.lent else ""
     return (
         f'<div role="status" style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0;'
         f'max-width:60em;line-height:1.45">'
         f'<div><b style="{_MONO}">{escape(result.exercise)}</b> &nbsp; '
         f"{points(result.score, result.points)} &nbsp; "
-        f"<b>{STATES[result.status]}</b></div>{rows}</div>"
+        f"<b>{STATES[result.status]}</b></div>{lent}{rows}</div>"
     )
+
+
+def _lent(result: Result) -> str:
+    names = " and ".join(f"`{name}`" for name in result.lent)
+    return f"Judged with the course's own {names}: with yours, which this stands on, it got less."
 
 
 def _parts(result: Result) -> Iterator[tuple[Part, list[str]]]:

@@ -11,6 +11,7 @@ import platform
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer import exercise
+from grading.course import source
 from grading.course.files import CourseError, lab_of
 from grading.marking import judge, kernels, submission, verdict
 from grading.marking.digest import checks_digest
@@ -31,12 +33,14 @@ _PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch"
 class Setting:
     """What all submissions of one run have in common.
 
-    released: the bytes of the course's labs/NN_name.ipynb; checks: the folder of the checks;
+    released: the bytes of the course's labs/NN_name.ipynb; answers: the code of the course's own, by
+    exercise (no session sees one but to judge what stands on it); checks: the folder of the checks;
     secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it.
     """
 
     lab: str
     released: bytes
+    answers: Mapping[str, str]
     checks: str
     secret: bytes
     isolation: str
@@ -51,9 +55,13 @@ def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setti
     checks = root / "grading" / "checks"
     if not (checks / f"{name}.py").exists():
         raise CourseError(f"{checks / name}.py is not there: without it {name} cannot be judged.")
+    solution = root / "solutions" / f"{name}.py"
+    if not solution.exists():
+        raise CourseError(f"{solution} is not there: what builds on a wrong answer needs a right one.")
     return Setting(
         name,
         (root / "labs" / f"{name}.ipynb").read_bytes(),
+        source.answers(solution, exercise.load(name, checks)),
         str(checks.resolve()),
         course_secret(root),
         isolation,
@@ -89,7 +97,7 @@ class Job:
     def inputs(self) -> dict[str, str]:
         """Digests of what goes into the grading: the same inputs give the same marks."""
         given = self.setting
-        of_run = (given.lab, given.released, given.isolation, given.scale, given.gpu, given.limits)
+        of_run = (given.lab, given.released, dict(given.answers), given.isolation, given.scale, given.gpu, given.limits)
         run = [repr((verdict.SCHEMA, *of_run, sorted(versions().items()))).encode(), given.secret]
         return {
             "notebook": hashlib.sha256(self.notebook).hexdigest(),
@@ -113,7 +121,9 @@ def grade(job: Job) -> dict[str, Any]:
     else:
         status, digest = "graded", work.digest
         kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu)
-        found = judge.judge_submission(work, exercises, kernel, given.secret, given.limits)
+        found = judge.judge_submission(
+            work, exercises, kernel, given.secret, given.limits, given.answers
+        )
     found.notes = [note for note in (job.note, *found.notes) if note]
     return {
         "student": job.student,

@@ -15,6 +15,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -27,6 +28,8 @@ from grading.answer.exercise import Exercise
 from grading.answer.fault import UNDONE, Fault
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
+from grading.course.source import exercise_of
+from grading.marking import foundations
 from grading.marking.submission import Decide, Run, Submission
 from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, of_result, plain
 
@@ -47,9 +50,13 @@ class NoSession(RuntimeError):
 
 
 class Session(Protocol):
-    """A kernel in which one submission runs. isolation: what keeps it apart, in words."""
+    """A kernel in which one submission runs. isolation: what keeps it apart, in words;
+    idle_seconds: how long it has waited without computing."""
 
     isolation: str
+
+    @property
+    def idle_seconds(self) -> float: ...
 
     def execute(self, source: str, seconds: float) -> CellOutcome:
         """Run one cell for at most `seconds`. Raises SessionLost."""
@@ -64,11 +71,13 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class TimeLimits:
-    """Seconds that one cell may take, the judging of one exercise, and the whole submission."""
+    """Seconds that one cell may take, the judging of one exercise, and the whole submission; and
+    those of it in which it may wait without computing, so that sleepers hold no worker for long."""
 
     cell_seconds: float = 120.0
     exercise_seconds: float = 120.0
     total_seconds: float = 900.0
+    idle_seconds: float = 180.0
 
 
 def seed_for(secret: bytes, digest: str, name: str) -> int:
@@ -89,14 +98,25 @@ def judge_submission(
     open_session: Callable[[], Session],
     secret: bytes,
     limits: TimeLimits | None = None,
+    answers: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Run a submission and judge its exercises. Raises NoSession, and for nothing that the
-    submission does."""
-    grader = _Grader(submission, exercises, open_session, secret, limits or TimeLimits())
-    try:
-        return grader.grade()
-    finally:
-        grader.close()
+    submission does.
+
+    answers: the code of right ones, by exercise. An exercise that failed on top of a wrong answer
+    is judged once more with a right one beneath it, and the better counts.
+    """
+    limits = limits or TimeLimits()
+    with closing(_Grader(submission, exercises, open_session, secret, limits)) as grader:
+        found = grader.grade()
+    deadline, idle = grader.deadline, grader.idle  # what was spent stays spent
+    upon = foundations.second(submission, exercises, answers or {}, found)
+    if upon is not None:
+        some = {name: exercises[name] for name in upon.lent}
+        with closing(_Grader(upon.submission, some, open_session, secret, limits)) as grader:
+            grader.deadline, grader.idle = deadline, idle
+            foundations.take_the_better(found, grader.grade(), upon.lent)
+    return found
 
 
 class _Grader:
@@ -112,6 +132,7 @@ class _Grader:
         self.secret, self.limits = secret, limits
         self.deadline = time.monotonic() + limits.total_seconds
         self.session: Session | None = None
+        self.idle = 0.0  # seconds that the sessions before it waited
         self.ran: list[Run] = []  # the cells that a new session has to replay
         self.verdict = Verdict([], list(submission.notes))
         self.kept_output = self.kept_replies = 0
@@ -128,6 +149,7 @@ class _Grader:
 
     def close(self) -> None:
         if self.session is not None:
+            self.idle += self.session.idle_seconds
             self.session.close()
             self.session = None
 
@@ -176,7 +198,7 @@ class _Grader:
     def _failed_cell(self, name: str) -> str:
         """What the exercise's answer cell failed with, or nothing."""
         for step in self.submission.steps:
-            if isinstance(step, Run) and (step.grade_id or "").startswith(f"{name}_"):
+            if isinstance(step, Run) and exercise_of(step.grade_id or "", self.exercises) == name:
                 outcome = self.verdict.cells.get(step.index)
                 if outcome is not None and outcome.status != "ok":
                     return outcome.message or "it did not end well"
@@ -211,6 +233,9 @@ class _Grader:
         if left <= 0:
             total = self.limits.total_seconds
             raise SessionLost(f"The notebook took longer than {total:g} seconds in all, the limit.")
+        if self.idle >= self.limits.idle_seconds:
+            most = f"{self.limits.idle_seconds:g} seconds in all"
+            raise SessionLost(f"The notebook waited without computing for {most}, the limit.")
         return min(wanted, left)
 
 

@@ -60,6 +60,7 @@ def _sandboxed(environment: dict[str, str], limits: TimeLimits, gpu: bool) -> Ke
     most = sandbox.Limits(
         cell_seconds=max(limits.cell_seconds, limits.exercise_seconds) + _SPARE,
         wall_seconds=limits.total_seconds + _SPARE,
+        idle_seconds=limits.idle_seconds,
     )
     data = os.environ.get("LAB_DATA")
     try:
@@ -79,6 +80,7 @@ class TrustedKernel:
     """A kernel without any isolation, for submissions that are trusted."""
 
     isolation = TRUSTED
+    idle_seconds = 0.0  # not measured
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._own = ExitStack()

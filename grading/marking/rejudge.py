@@ -82,4 +82,4 @@ def _row(one: Exercise, result: Mapping[str, Any], setting: Setting) -> verdict.
     before = next((old for old in result["exercises"] if old["name"] == one.name), None)
     if row.broke and before is not None and before["status"] != "not judged":
         raise CheckBroke(f"The check {one.name} broke: {row.broke}.")
-    return row
+    return verdict.with_lent(row, before.get("lent", ()) if before is not None else ())

@@ -40,13 +40,17 @@ _NONSENSE = (
 class Kernel(Protocol):
     """A running kernel: a client that is connected to it, and power over its process.
 
-    isolation: what keeps it apart, in words.
+    isolation: what keeps it apart, in words; idle_seconds: how long its cells waited while nothing
+    in it computed.
     """
 
     client: BlockingKernelClient
 
     @property
     def isolation(self) -> str: ...
+
+    @property
+    def idle_seconds(self) -> float: ...
 
     def interrupt(self) -> None: ...
 
@@ -102,6 +106,10 @@ class KernelSession:
             if message.kind == "execute_reply":
                 return _reply(message.content)
         raise SessionLost("The notebook's process did not answer.")
+
+    @property
+    def idle_seconds(self) -> float:
+        return self.kernel.idle_seconds
 
     def close(self) -> None:
         self.kernel.close()

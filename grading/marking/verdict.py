@@ -1,7 +1,7 @@
 """What a submission is worth, and why, in a form fit for files and for the student's feedback."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from grading.answer.exercise import Exercise, Result
@@ -28,7 +28,7 @@ class ExerciseVerdict:
     check met an answer that it cannot judge: a person must). `message` is fit for the student: it
     holds no inputs, no expected values and nothing of the check's source. faults: what it says, in
     pieces: part, kind, message, diagnosis. broke: what made the check itself fail, for the
-    instructor; "" where it did not.
+    instructor; "" where it did not. lent: the exercises that it was judged with right answers of.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ExerciseVerdict:
     seconds: float
     faults: list[dict[str, str]] = field(default_factory=list)
     broke: str = ""
+    lent: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -77,6 +78,13 @@ def of_result(result: Result) -> ExerciseVerdict:
     return ExerciseVerdict(
         result.exercise, result.score, result.points, result.status, message, seconds, faults
     )
+
+
+def with_lent(row: ExerciseVerdict, lent: Sequence[str]) -> ExerciseVerdict:
+    """A verdict that right answers of other exercises helped to, which says so."""
+    names = " and ".join(f"`{name}`" for name in lent)
+    said = f"Judged with the course's own {names}, in the place of yours.\n{row.message}".strip()
+    return replace(row, message=said, lent=list(lent)) if lent else row
 
 
 def unreadable(reason: str, exercises: Iterable[Exercise], isolation: str) -> Verdict:

@@ -103,6 +103,11 @@ class SandboxKernel:
         """The limit that ended it, if one did."""
         return self._session.stopped_by
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long its cells waited while nothing in it computed."""
+        return self._session.idle_seconds
+
     def alive(self) -> bool:
         return self._session.exit_code is None
 

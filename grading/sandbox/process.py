@@ -82,6 +82,7 @@ class Process:
         self._last: asyncio.Task[None] | None = None  # its end has begun
         self._said_exit = -signal.SIGKILL
         self._output = 0
+        self.idle_seconds = 0.0  # that cells took in which nothing of it computed
         self._cell_since: float | None = None
         self._interrupted = False
 
@@ -254,10 +255,16 @@ class Process:
 
     async def _watch(self) -> None:
         limits, started, warned = self._limits, time.monotonic(), False
+        before = started
         assert self._usage is not None
         while True:
             used = self._usage.read(limits.memory)
             now = time.monotonic()
+            if used.waiting and self._cell_since is not None:
+                self.idle_seconds += now - max(before, self._cell_since)
+            before = now
+            if self.idle_seconds > limits.idle_seconds:
+                self._stop("idle_seconds")
             for limit in ("memory", "processes", "cpu_seconds", "disk"):
                 if getattr(used, limit) > getattr(limits, limit):
                     self._stop(limit)

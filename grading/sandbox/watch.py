@@ -21,6 +21,7 @@ class Used:
     memory: int  # bytes
     processes: int  # with threads
     cpu_seconds: float
+    waiting: bool  # none of its processes computes, or would if it had a processor
     disk: int  # bytes; the number of files where that is more
 
 
@@ -38,23 +39,28 @@ class Usage:
             os.close(descriptor)
 
     def read(self, memory_limit: int) -> Used:
-        memory, processes = self._sockets() * _SOCKET, 0
+        memory, processes, before = self._sockets() * _SOCKET, 0, sum(self._ticks.values())
+        states = set[str]()
         pids = [name for name in os.listdir(self._proc) if name.isdigit()]
         for pid in pids:
             with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 status = _fields(self._read(f"{pid}/status"))
                 memory += sum(status.get(name, 0) for name in ("RssAnon", "RssShmem", *_OWN))
                 processes += status["Threads"]
-                self._count_ticks(pid)
+                states.add(self._count_ticks(pid))
         if memory > memory_limit:
             memory = self._sockets() * _SOCKET + self._shared_once(pids)
-        return Used(memory, processes, sum(self._ticks.values()) / TICKS, self._disk())
+        ticks = sum(self._ticks.values())
+        waiting = ticks == before and not states & {"R", "D"}
+        return Used(memory, processes, ticks / TICKS, waiting, self._disk())
 
-    def _count_ticks(self, pid: str) -> None:
+    def _count_ticks(self, pid: str) -> str:
+        """Note the time of a process; returns its state."""
         # The name, in parentheses, may hold anything; after it, from the state on (proc(5)):
         # 11 and 12 are user and system time, 19 is when it started.
         values = self._read(f"{pid}/stat").rpartition(")")[2].split()
         self._ticks[pid, values[19]] = int(values[11]) + int(values[12])
+        return values[0]
 
     def _shared_once(self, pids: list[str]) -> int:
         memory = 0

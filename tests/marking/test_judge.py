@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from grading.answer import exercise
+from grading.answer import exercise, runner
 from grading.answer.exercise import Exercise
 from grading.answer.runner import Runner
 from grading.marking import judge, kernels, session
@@ -50,7 +51,7 @@ def submission(**answers: str) -> Submission:
     """A notebook with these answers; each exercise is judged after its own."""
     steps: list[Step] = []
     for name, answer in {**RIGHT, **answers}.items():
-        steps.append(Run(answer, len(steps)))
+        steps.append(Run(answer, len(steps), f"{name}_code"))
         if name in RIGHT:
             steps.append(Decide(name))
     return Submission(tuple(steps), (), "digest")
@@ -68,6 +69,7 @@ class Near:
     """A session in this process. A cell that says `die` ends it, and so does a call that does."""
 
     isolation = "near"
+    idle_seconds = 0.0
 
     def __init__(self) -> None:
         self.namespace: dict[str, Any] = {"die": self.die}
@@ -130,6 +132,67 @@ def test_right_answers_get_full_marks(exercises: dict[str, Exercise]) -> None:
     assert [outcome.status for outcome in verdict.cells.values()] == ["ok", "ok", "ok"]
     assert verdict.isolation == "near"
     assert [one.closed for one in opened.all] == [True]
+
+
+ON_DOUBLE = {  # a right average, which builds on the learner's own double
+    "average": "def average(values):\n    return double(sum(values)) / (2 * len(values))",
+}
+LENT = {"double": "def double(x):\n    return x + x"}
+
+
+def judged_on_double(
+    exercises: dict[str, Exercise], monkeypatch: pytest.MonkeyPatch, **sources: str
+) -> tuple[Verdict, Opened]:
+    opened = Opened()
+    monkeypatch.setattr(runner, "_kernels_runner", lambda: opened.all[-1].runner)
+    upon = {**exercises, "average": replace(exercises["average"], stands_on=("double",))}
+    work = submission(**{**ON_DOUBLE, **sources})
+    return judge_submission(work, upon, opened, SECRET, TimeLimits(), LENT), opened
+
+
+def test_what_failed_on_a_wrong_answer_is_judged_on_a_right_one(
+    exercises: dict[str, Exercise], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "def double(x):\n    return 3 * x"
+    verdict, opened = judged_on_double(exercises, monkeypatch, double=wrong)
+    assert scores(verdict) == {**FULL, "double": 0}
+    average = verdict_on(verdict, "average")
+    assert average.lent == ["double"]
+    assert average.message.startswith("Judged with the course's own `double`, in the place of")
+    assert [one.closed for one in opened.all] == [True, True]
+    # The right answer was in the second session only, and nothing printed there is shown.
+    assert not any("x + x" in source for source in opened.all[0].ran)
+    assert any("x + x" in source for source in opened.all[1].ran)
+    assert "x + x" not in str(verdict.cells)
+    judged_again(exercises["average"], verdict.transcripts["average"])
+
+
+def test_a_wrong_answer_stays_wrong_on_a_right_one(
+    exercises: dict[str, Exercise], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {"double": "double = None", "average": "def average(values):\n    return double(0)"}
+    verdict, opened = judged_on_double(exercises, monkeypatch, **both)
+    assert scores(verdict) == {**FULL, "double": 0, "average": 0}
+    assert verdict_on(verdict, "average").lent == []
+    assert len(opened.all) == 2
+
+
+def test_on_right_answers_nothing_is_judged_twice(
+    exercises: dict[str, Exercise], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "def average(values):\n    return double(0)"
+    verdict, opened = judged_on_double(exercises, monkeypatch, average=wrong)
+    assert scores(verdict) == {**FULL, "average": 0}
+    assert len(opened.all) == 1
+
+
+def test_one_that_waits_too_long_in_all_is_ended(exercises: dict[str, Exercise]) -> None:
+    class Sleeper(Near):
+        idle_seconds = 200.0
+
+    verdict = judged(submission(double="die()"), exercises, Opened(Sleeper))
+    assert scores(verdict) == {"double": 0, "guess": 0, "average": 0}
+    assert "waited without computing" in verdict_on(verdict, "average").message
 
 
 def test_the_reason_is_told_without_inputs_and_expected_values(

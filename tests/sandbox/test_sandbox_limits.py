@@ -78,6 +78,11 @@ def test_limits_that_leave_the_kernel(
             "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\nwhile True: pass",
         ),
         ({"wall_seconds": 2}, "import time; time.sleep(60)"),
+        ({"idle_seconds": 2}, "import time; time.sleep(60)"),
+        (
+            {"idle_seconds": 2},
+            "import subprocess; subprocess.run(['sleep', '60'])",
+        ),
     ],
 )
 def test_limits_that_end_the_kernel(open_sandbox: Open, limits: dict[str, Any], code: str) -> None:
@@ -87,6 +92,16 @@ def test_limits_that_end_the_kernel(open_sandbox: Open, limits: dict[str, Any], 
     assert kernel.stopped_by is not None
     assert kernel.stopped_by.limit == name
     assert kernel.reason() == sentence(name, value)
+
+
+def test_work_is_not_idle(open_sandbox: Open) -> None:
+    kernel = open_sandbox(Limits(idle_seconds=1))
+    run(kernel, "import time\nend = time.time() + 3\nwhile time.time() < end: pass").ok()
+    run(kernel, "import subprocess, sys\n"
+        "work = 'import time; end = time.time() + 2\\nwhile time.time() < end: pass'\n"
+        "assert subprocess.run([sys.executable, '-c', work]).returncode == 0").ok()
+    time.sleep(2)  # between cells it may wait
+    assert run(kernel, "1 + 1").ok() == "2"
 
 
 def test_raw_flood_on_the_output_socket_is_counted(open_sandbox: Open) -> None:

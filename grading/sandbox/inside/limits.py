@@ -23,6 +23,7 @@ class Limits:
     output: int = 64 * MB  # everything that the kernel sends
     cpu_seconds: float = 1200  # of all processes together
     cell_seconds: float = 300  # of one cell
+    idle_seconds: float = 600  # in which a cell waits and nothing computes
     wall_seconds: float = 1800  # from start to end
 
 
@@ -43,6 +44,7 @@ _NAMED = {
     "output": "output, {} in all",
     "cpu_seconds": "processor time, {} in all",
     "cell_seconds": "the time of one cell, {}",
+    "idle_seconds": "the time that cells wait without computing, {} in all",
     "wall_seconds": "the time of a whole notebook, {}",
 }
 

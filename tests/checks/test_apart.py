@@ -1,0 +1,61 @@
+"""One exercise's fault costs no other: each is judged with right answers beneath it."""
+
+import types
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from grading.answer import exercise, render
+from grading.check import Checks
+from grading.course import source
+from tests.labs import LABS, ROOT, answer_names, notebook
+
+EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
+
+
+@cache
+def fresh(lab: str) -> dict[str, Any]:
+    """A notebook of the reference, run here: a name that is changed is changed for all who use it."""
+    return notebook(lab)
+
+
+def broken(value: Any) -> Any:
+    """What stands where a learner's answer is wrong."""
+    if isinstance(value, type):
+        return types.new_class(value.__name__)  # of the same name, without anything in it
+    return (lambda *args, **kwargs: None) if callable(value) else None
+
+
+@pytest.fixture
+def with_others_wrong(lab: str, name: str) -> Iterator[dict[str, Any]]:
+    """The notebook with every answer wrong but that of the exercise `name`."""
+    namespace = fresh(lab)
+    before = dict(namespace)
+    own = answer_names(lab, name)
+    for other in exercise.load(lab):
+        for each in answer_names(lab, other):
+            if each not in own:
+                namespace[each] = broken(namespace[each])
+    yield namespace
+    namespace.clear()
+    namespace.update(before)
+
+
+@pytest.mark.parametrize(("lab", "name"), EXERCISES)
+def test_a_right_answer_gets_full_marks_where_all_others_are_wrong(
+    lab: str, name: str, with_others_wrong: dict[str, Any]
+) -> None:
+    found, names = exercise.load(lab)[name], dict(with_others_wrong)
+    result = Checks(lab).judged(found, with_others_wrong)
+    assert result.score == result.points, render.text(result)
+    assert with_others_wrong == names  # and the wrong ones are back in their places
+
+
+@pytest.mark.parametrize(("lab", "name"), EXERCISES)
+def test_what_an_exercise_stands_on_comes_before_it_and_has_an_answer(lab: str, name: str) -> None:
+    known = list(exercise.load(lab))
+    bases = exercise.foundations(exercise.load(lab), name)
+    assert all(known.index(base) < known.index(name) for base in bases)
+    assert all(source.answers(ROOT / "solutions" / f"{lab}.py", bases).values())
