@@ -67,7 +67,7 @@ def neuron(student, rng):
         check("step", [*on_the_line()])
 
 
-@exercise("predict", points=1)
+@exercise("predict", points=1, stands_on=["neuron"])
 def predict(student, rng):
     def check(X, w, b):
         given = {"w": w, "b": b, "rows of X with the scores w·x + b": X @ w + b}
@@ -100,7 +100,7 @@ def predict(student, rng):
             check(row[None], w, b)
 
 
-@exercise("perceptron_update", points=2)
+@exercise("perceptron_update", points=2, stands_on=["neuron"])
 def perceptron_update(student, rng):
     lr = float(rng.uniform(0.1, 0.9))
 
@@ -133,7 +133,13 @@ def perceptron_update(student, rng):
             check(*aside(-y, by_bias=by_bias), y)
 
 
-@exercise("perceptron_train", points=2, time_limit=3, forbids={"perceptron_train": ["sklearn"]})
+@exercise(
+    "perceptron_train",
+    points=2,
+    time_limit=3,
+    forbids={"perceptron_train": ["sklearn"]},
+    stands_on=["perceptron_update"],
+)
 def perceptron_train(student, rng):
     lr = float(rng.uniform(0.1, 0.9))
 
@@ -259,7 +265,7 @@ def outputs(own, points):
     return (hidden @ own.w_last + own.b_last >= 0).astype(float).tolist()
 
 
-@exercise("xor_network", points=1)
+@exercise("xor_network", points=1, stands_on=["neuron", "predict"])
 def xor_network(student, rng):
     def network():
         """The student's weights; what they give is computed here."""

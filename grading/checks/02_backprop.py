@@ -96,7 +96,9 @@ def _sums_differ(got, right):
     return np.isfinite(sums).all() and not np.allclose(sums, 1, rtol=1e-6)
 
 
-@exercise("cross_entropy", points=1.5, forbids={"cross_entropy": LIBRARIES})
+@exercise(
+    "cross_entropy", points=1.5, forbids={"cross_entropy": LIBRARIES}, stands_on=["softmax"]
+)
 def cross_entropy(student, rng):
     def check(at, *batches, hopeless=False):
         name, whole = ("the loss", "dS")[at], "the result (loss, dS)"
@@ -223,7 +225,9 @@ MOVED = "backward moved the weights itself: that is for step to do."
 ANEW = "What forward keeps for backward, and the lists dW and db, are of this batch only: start them anew."
 
 
-@exercise("MLP", points=1.5, forbids={"MLP": LIBRARIES})
+@exercise(
+    "MLP", points=1.5, forbids={"MLP": LIBRARIES}, stands_on=["activation_backward", "linear"]
+)
 def MLP(student, rng):
     def check(case, *batches, rate=None, means=IN_NETWORK):
         sizes, kind = case
@@ -364,7 +368,7 @@ def replayed(report, W, X, y):
     return steps, made
 
 
-@exercise("train_mlp", points=1.5)
+@exercise("train_mlp", points=1.5, stands_on=["MLP", "cross_entropy"])
 def train_mlp(student, rng):
     rates = [0.4, 0.2, 0.1]
 

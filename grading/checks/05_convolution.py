@@ -157,7 +157,12 @@ IN_PRODUCT = (
 )
 
 
-@exercise("conv2d", points=0.75, forbids={"conv2d": [*CONVOLUTIONS, *WINDOWS, "conv2d_loops"]})
+@exercise(
+    "conv2d",
+    points=0.75,
+    forbids={"conv2d": [*CONVOLUTIONS, *WINDOWS, "conv2d_loops"]},
+    stands_on=["im2col"],
+)
 def conv2d(student, rng):
     def check(*cases):
         for given in (case(rng, *one) for one in cases):
@@ -198,7 +203,12 @@ IN_BACKWARD = (
 THREE = ("dx", "dw", "db")
 
 
-@exercise("conv2d_backward", points=2, forbids={"conv2d_backward": [*CONVOLUTIONS, *WINDOWS]})
+@exercise(
+    "conv2d_backward",
+    points=2,
+    forbids={"conv2d_backward": [*CONVOLUTIONS, *WINDOWS]},
+    stands_on=["im2col"],
+)
 def conv2d_backward(student, rng):
     def check(name, *cases):
         at, whole = THREE.index(name), "the result (dx, dw, db)"

@@ -5,12 +5,14 @@ Nothing that the student's code prints there is kept, and nothing it writes outl
 that no feedback can show the right answers, which the session then holds.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from grading.answer import exercise
 from grading.answer.exercise import Exercise
-from grading.course.source import exercise_of
+from grading.course.source import exercise_of, names_defined
 from grading.marking.submission import Decide, Run, Step, Submission
 from grading.marking.verdict import Verdict, with_lent
 
@@ -34,13 +36,28 @@ def second(
     """What failed on top of a wrong answer, as a submission; None where nothing did."""
     failed = {one.name for one in first.exercises if one.score < one.max_score}
     wrong = {name for name in failed if answers.get(name)}
-    beneath = {name: exercise.foundations(exercises, name) for name in exercises if name in failed}
-    lent = {name: [base for base in bases if base in wrong] for name, bases in beneath.items()}
-    lent = {name: bases for name, bases in lent.items() if bases}
+    defined = {base: set(names_defined(answers[base])) for base in wrong}
+    lent = {}
+    for name in [name for name in exercises if name in failed]:
+        words = _words(submission, name, exercises)
+        earlier = takewhile(lambda base: base != name, exercises)
+        beneath = exercise.foundations(exercises, name)
+        bases = [b for b in earlier if b in wrong and (b in beneath or defined[b] & words)]
+        lent |= {name: bases} if bases else {}
     if not lent:
         return None
     steps = tuple(_steps(submission, lent, answers, first))
     return Second(replace(submission, steps=steps), lent)
+
+
+def _words(submission: Submission, name: str, exercises: Iterable[str]) -> set[str]:
+    """The names in an exercise's answer as it was handed in, which may use any earlier one."""
+    answers = [
+        step.source
+        for step in submission.steps
+        if isinstance(step, Run) and exercise_of(step.grade_id or "", exercises) == name
+    ]
+    return set(re.findall(r"\w+", "\n".join(answers)))
 
 
 def _steps(
