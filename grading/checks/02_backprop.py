@@ -96,9 +96,7 @@ def _sums_differ(got, right):
     return np.isfinite(sums).all() and not np.allclose(sums, 1, rtol=1e-6)
 
 
-@exercise(
-    "cross_entropy", points=1.5, forbids={"cross_entropy": LIBRARIES}, stands_on=["softmax"]
-)
+@exercise("cross_entropy", points=1.5, forbids={"cross_entropy": LIBRARIES}, stands_on=["softmax"])
 def cross_entropy(student, rng):
     def check(at, *batches, hopeless=False):
         name, whole = ("the loss", "dS")[at], "the result (loss, dS)"

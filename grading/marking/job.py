@@ -57,7 +57,9 @@ def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setti
         raise CourseError(f"{checks / name}.py is not there: without it {name} cannot be judged.")
     solution = root / "solutions" / f"{name}.py"
     if not solution.exists():
-        raise CourseError(f"{solution} is not there: what builds on a wrong answer needs a right one.")
+        raise CourseError(
+            f"{solution} is not there: what builds on a wrong answer needs a right one."
+        )
     return Setting(
         name,
         (root / "labs" / f"{name}.ipynb").read_bytes(),
@@ -97,7 +99,15 @@ class Job:
     def inputs(self) -> dict[str, str]:
         """Digests of what goes into the grading: the same inputs give the same marks."""
         given = self.setting
-        of_run = (given.lab, given.released, dict(given.answers), given.isolation, given.scale, given.gpu, given.limits)
+        of_run = (
+            given.lab,
+            given.released,
+            dict(given.answers),
+            given.isolation,
+            given.scale,
+            given.gpu,
+            given.limits,
+        )
         run = [repr((verdict.SCHEMA, *of_run, sorted(versions().items()))).encode(), given.secret]
         return {
             "notebook": hashlib.sha256(self.notebook).hexdigest(),

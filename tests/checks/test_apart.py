@@ -17,7 +17,7 @@ EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
 
 @cache
 def fresh(lab: str) -> dict[str, Any]:
-    """A notebook of the reference, run here: a name that is changed is changed for all who use it."""
+    """A notebook of the reference: what is put into it here, all of its functions use."""
     return notebook(lab)
 
 

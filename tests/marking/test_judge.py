@@ -51,7 +51,7 @@ def submission(**answers: str) -> Submission:
     """A notebook with these answers; each exercise is judged after its own."""
     steps: list[Step] = []
     for name, answer in {**RIGHT, **answers}.items():
-        steps.append(Run(answer, len(steps), f"{name}_code"))
+        steps.append(Run(answer, len(steps)))
         if name in RIGHT:
             steps.append(Decide(name))
     return Submission(tuple(steps), (), "digest")
@@ -140,13 +140,23 @@ ON_DOUBLE = {  # a right average, which builds on the learner's own double
 LENT = {"double": "def double(x):\n    return x + x"}
 
 
+def named(work: Submission) -> Submission:
+    """The submission with the names of its answers' cells."""
+    names = iter(RIGHT)
+    steps = [
+        replace(step, grade_id=f"{next(names)}_code") if isinstance(step, Run) else step
+        for step in work.steps
+    ]
+    return replace(work, steps=tuple(steps))
+
+
 def judged_on_double(
     exercises: dict[str, Exercise], monkeypatch: pytest.MonkeyPatch, **sources: str
 ) -> tuple[Verdict, Opened]:
     opened = Opened()
     monkeypatch.setattr(runner, "_kernels_runner", lambda: opened.all[-1].runner)
     upon = {**exercises, "average": replace(exercises["average"], stands_on=("double",))}
-    work = submission(**{**ON_DOUBLE, **sources})
+    work = named(submission(**{**ON_DOUBLE, **sources}))
     return judge_submission(work, upon, opened, SECRET, TimeLimits(), LENT), opened
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,12 @@ def test_limits_that_end_the_kernel(open_sandbox: Open, limits: dict[str, Any], 
 def test_work_is_not_idle(open_sandbox: Open) -> None:
     kernel = open_sandbox(Limits(idle_seconds=1))
     run(kernel, "import time\nend = time.time() + 3\nwhile time.time() < end: pass").ok()
-    run(kernel, "import subprocess, sys\n"
+    run(
+        kernel,
+        "import subprocess, sys\n"
         "work = 'import time; end = time.time() + 2\\nwhile time.time() < end: pass'\n"
-        "assert subprocess.run([sys.executable, '-c', work]).returncode == 0").ok()
+        "assert subprocess.run([sys.executable, '-c', work]).returncode == 0",
+    ).ok()
     time.sleep(2)  # between cells it may wait
     assert run(kernel, "1 + 1").ok() == "2"
 
@@ -183,6 +187,7 @@ def test_processes_that_fill_the_sandbox_end_it_only_after_an_interrupt(open_san
     print('full')
     """
     kernel.interrupt()
+    run(kernel, "import time; time.sleep(1)")  # meets the interrupt, if it is on its way still
     assert run(kernel, "print(1)").ok() == "1"  # few processes: an interrupt alone ends nothing
     run(kernel, fill)
     until(lambda: not kernel.alive())
