@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nStopped. What was done is kept: the same command goes on there.", file=sys.stderr)
+        return 130
 
 
 def _add_grading(commands: Any) -> None:

@@ -16,6 +16,7 @@ short of full marks is also returned, as a number.
 """
 
 import difflib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,15 @@ from grading.answer import exercise, render
 from grading.answer import progress as standings
 from grading.answer.exercise import Exercise, Result, UnknownExercise
 from grading.answer.runner import Runner
+
+
+def _hidden_utils() -> str:
+    """Says so where a file of the learner's stands before the course's `utils`."""
+    found = importlib.util.find_spec("utils")
+    course, place = Path(__file__).parents[1] / "utils", found.origin if found else None
+    if place is None or Path(place).parent == course:
+        return ""
+    return f"{place} hides the course's own `utils`: give it another name, and restart the kernel."
 
 
 class Notebook(Runner):
@@ -137,6 +147,8 @@ class Checks:
 
 def checks(lab: str) -> Checks:
     """The checks of a lab, such as `checks("01_perceptron")`."""
+    if hidden := _hidden_utils():
+        print(hidden)
     return Checks(lab)
 
 

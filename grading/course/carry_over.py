@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from nbformat.corpus.words import generate_corpus_id
 from nbgrader.utils import compute_checksum, is_grade, is_solution
 
-from grading.course.source import content_id
+from grading.course.source import content_id, names_defined
 
 _RELEASED_ID = re.compile(r"(code|markdown|raw)-[0-9a-f]{12}(-\d+)?")
 
@@ -32,7 +32,8 @@ class CarriedOver:
             self.own_cells, [f"{self.own_cells} own cells"]
         )
         carried = [*(f"`{name}`" for name in self.answers), *own]
-        said = [f"Carried over: {', '.join(carried) or 'nothing, as nothing was written yet'}."]
+        nothing = "nothing" if self.left else "nothing, as nothing was written yet"
+        said = [f"Carried over: {', '.join(carried) or nothing}."]
         if self.changed:
             listed = ", ".join(f"`{name}`" for name in self.changed)
             said.append(f"The task has changed too: compare your {listed} with the one in labs/.")
@@ -46,6 +47,8 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> CarriedOver:
     result = CarriedOver(new)
     places = {cell.id: index for index, cell in enumerate(new.cells)}
     # Of copies of an answer the last one counts, as in nbgrader's grading.
+    lost = _recognise(old, new)
+    result.left += [f"`{name}` (the notebook has lost nbgrader's metadata)" for name in lost]
     answers = {_name(cell): cell for cell in old.cells if is_solution(cell)}
     # A front end that drops the ids leaves no way to tell the learner's cells from the lab's.
     known = any(_RELEASED_ID.fullmatch(cell.get("id", "")) for cell in old.cells)
@@ -62,6 +65,27 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> CarriedOver:
         result.left.append("any cell outside the exercises (the notebook has lost its cell ids)")
     new.cells = [*added[None], *(each for cell in new.cells for each in [cell, *added[cell.id]])]
     return result
+
+
+def _recognise(old: NotebookNode, new: NotebookNode) -> list[str]:
+    """Where a notebook has lost its cells' metadata, find its answers by the names they define;
+    those that were not found."""
+    if any(is_solution(cell) for cell in old.cells):
+        return []
+    by_names = {_defined(cell): cell for cell in new.cells if is_solution(cell)}
+    for cell in old.cells:
+        answer = by_names.get(_defined(cell)) if _defined(cell) else None
+        if answer is not None:
+            cell.metadata.nbgrader = answer.metadata.nbgrader
+    found = {_name(cell) for cell in old.cells if is_solution(cell)}
+    return [_name(cell) for cell in new.cells if is_solution(cell) and _name(cell) not in found]
+
+
+def _defined(cell: NotebookNode) -> tuple[str, ...]:
+    try:
+        return tuple(names_defined(cell.source)) if cell.cell_type == "code" else ()
+    except SyntaxError:
+        return ()
 
 
 def _carry_answer(cell: NotebookNode, places: dict[str, int], result: CarriedOver) -> None:

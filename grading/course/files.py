@@ -39,6 +39,17 @@ def lab_of(root: Path, lab: str) -> str:
     return name
 
 
+def plain_path(root: Path) -> Path:
+    """A course's folder, fit for nbgrader. Raises CourseError where it is not."""
+    odd = sorted(set("[]*?") & set(str(root.resolve())))
+    if odd:
+        raise CourseError(
+            f"The path {root.resolve()} has {' and '.join(odd)} in it, which nbgrader takes for a"
+            " pattern: move the course to a folder without."
+        )
+    return root
+
+
 def write_atomically(file: Path, content: bytes, *, private: bool = False) -> None:
     """Write the whole file or leave it as it was, whatever happens on the way.
 

@@ -23,7 +23,7 @@ from traitlets.config import Config
 
 from grading.answer import exercise
 from grading.course import nbgrader_config
-from grading.course.files import labs_in, select, write_atomically
+from grading.course.files import labs_in, plain_path, select, write_atomically
 from grading.course.source import ReleaseError, read
 
 PointsOf = Callable[[str], Mapping[str, float]]
@@ -60,7 +60,7 @@ def release(
     names: labs by number or name; None for all, which also removes a notebook without a source.
     Raises ReleaseError (a source is malformed) or CourseError (no such lab), labs/ untouched.
     """
-    known = labs_in(root / "solutions", ".py")
+    known = labs_in(plain_path(root) / "solutions", ".py")
     chosen = known if names is None else [lab for name in names for lab in select(known, name)]
     generated = _generate(root, chosen, root / "course", points_of)
     for file, content in generated.items():
@@ -108,6 +108,8 @@ def _generate(
     """
     sources = _read_all(root, labs, points_of)
     config = course / "nbgrader_config.py"
+    # Solutions, students' work and marks: for nobody else on this machine.
+    course.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not config.exists():
         write_atomically(config, _COURSE_CONFIG.encode())
     generated = {}

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from grading.course.files import CourseError, lab_of, write_atomically
+from grading.course.files import CourseError, lab_of, plain_path, write_atomically
 from grading.course.release import scripts_on_path
 from grading.gradebook.manual_marks import ManualMarks
 from grading.marking.batch import not_judged
@@ -44,7 +44,7 @@ _NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_ra
 
 def run(root: Path, lab: str, submissions: Path, results: Path, db: str | None = None) -> int:
     """Record the results of a lab; 0 if every submission's is. Raises CourseError."""
-    name = lab_of(root, lab)
+    name = lab_of(plain_path(root), lab)
     course = root / "course"
     if not (course / "source" / name / f"{name}.ipynb").exists():
         raise CourseError(f"{course}/source has no {name}: run `make release` first.")

@@ -8,7 +8,6 @@ that no feedback can show the right answers, which the session then holds.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
 
 from grading.answer import exercise
 from grading.answer.exercise import Exercise
@@ -37,13 +36,13 @@ def second(
     failed = {one.name for one in first.exercises if one.score < one.max_score}
     wrong = {name for name in failed if answers.get(name)}
     defined = {base: set(names_defined(answers[base])) for base in wrong}
-    lent = {}
-    for name in [name for name in exercises if name in failed]:
+    lent, earlier = dict[str, list[str]](), list[str]()
+    for name in (name for name in exercises if name in failed):
         words = _words(submission, name, exercises)
-        earlier = takewhile(lambda base: base != name, exercises)
         beneath = exercise.foundations(exercises, name)
-        bases = [b for b in earlier if b in wrong and (b in beneath or defined[b] & words)]
+        bases = [base for base in earlier if base in beneath or defined[base] & words]
         lent |= {name: bases} if bases else {}
+        earlier += [name] if name in wrong else []
     if not lent:
         return None
     steps = tuple(_steps(submission, lent, answers, first))

@@ -26,6 +26,7 @@ from grading.marking.digest import checks_digest
 from grading.marking.judge import TimeLimits
 from grading.marking.submission import Unreadable
 
+OVERLOAD = 1.25  # of the processors: what waits beside that many takes others' time
 _PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch")
 
 
@@ -33,8 +34,8 @@ _PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch"
 class Setting:
     """What all submissions of one run have in common.
 
-    released: the bytes of the course's labs/NN_name.ipynb; answers: the code of the course's own, by
-    exercise (no session sees one but to judge what stands on it); checks: the folder of the checks;
+    released: the bytes of the course's labs/NN_name.ipynb; answers: the code of right answers, by
+    exercise (no session has one but to judge what stands on it); checks: the folder of the checks;
     secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it.
     """
 
@@ -141,11 +142,17 @@ def grade(job: Job) -> dict[str, Any]:
         "status": status,
         **verdict.as_dict(found),
         "seconds": round(time.perf_counter() - start, 3),
+        "starved": verdict.met_time_limit(found) and _overloaded(),
         "versions": versions(),
         "seed_id": judge.seed_id(given.secret),
         "digest": digest,
         "inputs": job.inputs,
     }
+
+
+def _overloaded() -> bool:
+    """Whether this machine has had more to do, in the last minute, than it has processors for."""
+    return os.getloadavg()[0] > OVERLOAD * (os.cpu_count() or 1)
 
 
 @cache

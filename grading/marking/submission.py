@@ -250,9 +250,15 @@ def _answers(released: dict[str, Any]) -> list[str]:
 
 def _about(cells: Sequence[Cell], wanted: Sequence[str]) -> Iterator[str]:
     """What is odd about the cells that should be there once each."""
-    found = [cell.grade_id for cell in cells]
+    found, missing = [cell.grade_id for cell in cells], list[str]()
     for name in wanted:
         if (times := found.count(name)) == 0:
-            yield f"The cell {name} is missing."
+            missing.append(name)
         elif times > 1:
             yield f"The cell {name} is there {times} times."
+    if len(missing) == len(wanted) > 1:
+        yield "No cell has its name (nbgrader's metadata): each exercise was judged at the end."
+    elif len(missing) > 3:
+        yield f"{len(missing)} cells are missing: {', '.join(missing)}."
+    else:
+        yield from (f"The cell {name} is missing." for name in missing)

@@ -1,12 +1,14 @@
 """What a submission is worth, and why, in a form fit for files and for the student's feedback."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from grading.answer.exercise import Exercise, Result
 
-SCHEMA = 1
+SCHEMA = 2
+_TIME_LIMIT = re.compile(r"(took longer than|stopped after) [\d.]+ second|limit on the time of")
 _LONGEST = 2000  # characters of a sentence that a student's process may have written
 
 
@@ -93,6 +95,13 @@ def unreadable(reason: str, exercises: Iterable[Exercise], isolation: str) -> Ve
         ExerciseVerdict(one.name, 0.0, one.points, "unreadable", reason, 0.0) for one in exercises
     ]
     return Verdict(rows, notes=[reason], isolation=isolation)
+
+
+def met_time_limit(verdict: Verdict) -> bool:
+    """Whether anything was stopped by a limit of time that an overloaded machine makes shorter."""
+    said = [outcome.message for outcome in verdict.cells.values()]
+    said += [fault["message"] for one in verdict.exercises for fault in one.faults]
+    return any(_TIME_LIMIT.search(each) for each in said)
 
 
 def plain(text: str) -> str:

@@ -131,6 +131,15 @@ def test_under_nbgrader_the_cell_returns_the_points(progress_file: Path) -> None
     assert not progress_file.exists()
 
 
+def test_a_file_that_hides_the_courses_utils_is_named(
+    progress_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "utils.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    said = outputs_of(SETUP, "1")[0]
+    assert f"{tmp_path / 'utils.py'} hides the course's own `utils`" in said[0].text
+
+
 def test_an_endless_loop_leaves_the_kernel_usable(progress_file: Path) -> None:
     loop = "def double(x):\n    while True: pass"
     _, stopped, _, right = run(loop, CHECK, RIGHT, CHECK)

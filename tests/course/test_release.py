@@ -229,6 +229,17 @@ def test_a_marker_within_a_string_is_no_cell(tmp_path: Path) -> None:
         read(write_source(tmp_path, source), POINTS)
 
 
+def test_the_course_with_its_solutions_is_its_owners_only(course: Path) -> None:
+    assert (course / "course").stat().st_mode & 0o077 == 0
+    assert (course / "labs").stat().st_mode & 0o077
+
+
+def test_a_path_that_nbgrader_takes_for_a_pattern_is_named(tmp_path: Path) -> None:
+    write_source(tmp_path / "course [1]")
+    with pytest.raises(CourseError, match=r"has \[ and \] in it.*move the course"):
+        release(tmp_path / "course [1]", None, points_of)
+
+
 def test_the_gradebook_holds_the_exercises_and_their_points(course: Path) -> None:
     from nbgrader.api import Gradebook
 

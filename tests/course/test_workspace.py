@@ -240,6 +240,29 @@ def test_a_notebook_that_lost_its_cell_ids_keeps_its_answers(course: Path, capsy
     assert "has lost its cell ids" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("recognised", [True, False])
+def test_a_notebook_that_lost_its_metadata_is_read_by_the_names_it_defines(
+    course: Path, capsys: Say, recognised: bool
+) -> None:
+    def lose(nb: NotebookNode) -> None:
+        answer(nb)
+        if not recognised:
+            cell(nb, "double_code").source = "something = 1"
+        for each in nb.cells:
+            each.metadata = NotebookNode()
+
+    work(course, lose)
+    upstream(course, ("Doubling", "Twice as much"))
+    update(course)
+    said = capsys.readouterr().out
+    assert "nothing was written yet" not in said
+    if recognised:
+        assert cell(read(mine(course)), "double_code").source == ANSWER
+        assert "`double_code`" in said
+    else:
+        assert "`double_code` (the notebook has lost nbgrader's metadata)" in said
+
+
 def test_every_update_keeps_its_own_old_file(course: Path) -> None:
     for title in ("Once", "Twice", "Thrice"):
         upstream(course, ("Doubling", title))

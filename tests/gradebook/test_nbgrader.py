@@ -385,6 +385,16 @@ def test_the_gradebook_can_be_postgresql(
 
 def test_feedback_says_why_marks_were_lost_and_no_more(copy: Path) -> None:
     shown = feedback(copy, "ben")
+    assert "Test cell" not in shown
+    summary = shown[shown.index('<div id="toc">') : shown.index('<div id="notebook"')]
+    row = r"<code>(\w+)</code></a>(, written)?</td>\s*<td>(.*?)</td>\s*<td>(.*?)</td>"
+    rows = re.findall(row, summary)
+    assert rows == [
+        ("double", "", "1.5", "2"),
+        ("guess", "", "0", "1"),
+        ("average", "", "0", "2"),
+        ("why", ", written", "0", "1"),
+    ]
     assert "1.5 of 2 points" in shown
     assert "That is their sum." in shown
     for hidden in ("rng", "expect", "known", "That is the square.", "secret"):

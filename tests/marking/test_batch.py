@@ -199,6 +199,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             "notes": [],
             "exercises": rows,
             "isolation": "-",
+            "starved": False,
             "versions": {},
             "inputs": job.inputs,
         }
@@ -214,7 +215,7 @@ THREADS = partial(ThreadPoolExecutor, 2)
 def setting(course: Path) -> Setting:
     released = (course / "labs" / f"{LAB}.ipynb").read_bytes()
     checks = str(course / "grading" / "checks")
-    return Setting(LAB, released, checks, b"secret", kernels.TRUSTED)
+    return Setting(LAB, released, {}, checks, b"secret", kernels.TRUSTED)
 
 
 @pytest.fixture
@@ -244,6 +245,31 @@ def test_only_what_changed_is_graded_again(
     ):
         changed = Setting(**{**vars(setting), **other})
         assert run(class_of_nine, changed, tmp_path / "results").kept == []
+
+
+def test_what_met_a_limit_while_the_machine_was_overloaded_is_run_again_alone(
+    class_of_nine: Path,
+    setting: Setting,
+    tmp_path: Path,
+    quick: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, hurried = batch.grade, {"student3": 0.0, "student4": 2.0}
+
+    def grade(job: Job) -> dict[str, Any]:
+        result = usual(job)
+        first = quick.count(job.student) == 1 and job.student in hurried
+        return {**result, "starved": first, "score": hurried[job.student] if first else 1.0}
+
+    monkeypatch.setattr(batch, "grade", grade)
+    tally = run(class_of_nine, setting, tmp_path / "results")
+    assert quick[9:] == ["student3", "student4"]
+    assert [one["score"] for one in tally.results][3:5] == [1.0, 2.0]
+    assert [one["student"] for one in tally.results if one["notes"]] == list(hurried)
+    assert any("student3: It met a limit" in line for line in batch.attention(tally.results))
+    assert scores(results_in(tmp_path / "results"))["student4"] == 2.0
+    assert run(class_of_nine, setting, tmp_path / "results").graded == []
+    assert len(quick) == 11
 
 
 def test_a_damaged_result_is_made_again(

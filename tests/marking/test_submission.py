@@ -155,6 +155,14 @@ def test_the_parameters_are_the_courses() -> None:
     assert found.steps[0] == Run('scale = ""', 0)
 
 
+def test_a_notebook_without_any_names_is_said_to_be_one_in_a_sentence() -> None:
+    found = read(notebook([code(cell["source"]) for cell in ANSWERED]))
+    assert found.steps[-2:] == (Decide("double"), Decide("guess"))
+    assert found.notes == (
+        "No cell has its name (nbgrader's metadata): each exercise was judged at the end.",
+    )
+
+
 def test_a_missing_check_is_judged_at_the_end_and_a_missing_answer_is_said() -> None:
     found = read(notebook([ANSWERED[2]]))
     assert found.steps == (Run("guess = 1", 0, "guess_code"), Decide("double"), Decide("guess"))
