@@ -6,16 +6,13 @@ read this in `course`, and `make release` runs nbgrader with the same settings.
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
-import nbgrader
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import ClearSolutions, Execute, NbGraderPreprocessor
 from traitlets.config import Config
 
-_TEMPLATES = Path(__file__).parents[1] / "gradebook" / "template"
 COURSE_ID = "perceptron-to-pipeline"
 # The body of an unwritten function: it stops the learner, and `check` knows it for "not done".
 CODE_STUB = '# your code here\nraise NotImplementedError("your code here")'
@@ -67,8 +64,5 @@ def configure(c: Config) -> None:
     ]
     c.Autograde.autograde_preprocessors = ours
     c.HTMLExporter.sanitize_html = True
-    # nbgrader's feedback page with a summary at its top; the formgrader names templates of its own.
-    stock = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
-    c.HTMLExporter.extra_template_basedirs = [str(stock), str(_TEMPLATES)]
-    c.HTMLExporter.template_name = "p2p_feedback"
+    c.GenerateFeedback.exporter_class = "grading.gradebook.feedback.FeedbackPage"
     c.Execute.timeout = 300  # for `nbgrader validate`: its 30 seconds a cell are too few to train
