@@ -70,6 +70,11 @@ def _scale_of_machine() -> tuple[str, str]:
 
 
 def _require_same_names(given: Mapping[str, Sizes]) -> None:
+    for scale, sizes in given.items():
+        if not isinstance(sizes, Mapping):
+            raise ValueError(
+                f"{scale} should be a dict of sizes, such as {{'epochs': 1}}, and not {sizes!r}."
+            )
     expected = set(given["cpu"])
     for scale, sizes in given.items():
         only_one = sorted(expected ^ set(sizes))

@@ -112,8 +112,15 @@ def exercise(
         if loading is None:
             raise RuntimeError("checks are loaded by grading.answer.exercise.load, not imported")
         lab, found = loading
+        at = f"grading/checks/{lab}.py"
         if name in found:
-            raise ValueError(f"grading/checks/{lab}.py declares the exercise {name!r} twice")
+            raise ValueError(f"{at} declares the exercise {name!r} twice")
+        if forbids is not None and not isinstance(forbids, Mapping):
+            example = f'{{"{name}": ["numpy.dot"]}}'
+            raise ValueError(f"{at}: forbids of {name!r} should be a dict, such as {example}")
+        for base in stands_on:
+            if base not in found:
+                raise ValueError(f"{at}: {name!r} stands on {base!r}, no earlier exercise of it")
         found[name] = Exercise(lab, name, points, check, time_limit, forbids or {}, stands_on)
         return check
 

@@ -170,6 +170,9 @@ def _faults(
                 found += _check_faults(cell, lab, points)
             elif not _is(cell, "grade"):
                 found += _answer_faults(cell, graded | set(points or {}))
+        meant = re.search(r"""\bchecks\(["'](.*?)["']\)""", cell.source)
+        if cell.cell_type == "code" and meant and meant[1] != lab:
+            found.append(f'asks for the checks of another lab: write `checks("{lab}")`.')
         yield from ((index, fault) for fault in [*found, *_region_faults(cell)])
     if not any(_is_parameters(cell) for cell in cells):
         yield None, 'no parameters cell: add `# %% tags=["parameters"]` with `scale = ""`.'

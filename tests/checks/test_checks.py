@@ -314,6 +314,27 @@ def test_html_shows_the_answer_as_text_never_as_markup() -> None:
     assert "&lt;script&gt;" in html
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("forbids=('torch',)", "forbids of 'b' should be a dict"),
+        ("stands_on=['c']", "'b' stands on 'c', no earlier exercise"),
+        ("stands_on=['b']", "'b' stands on 'b', no earlier exercise"),
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_refused(
+    tmp_path: Any, monkeypatch: Any, more: str, says: str
+) -> None:
+    text = "from grading.answer.exercise import exercise\n" + "".join(
+        f"@exercise('{name}', points=1{given})\ndef {name}(student, rng): pass\n"
+        for name, given in (("a", ""), ("b", f", {more}"))
+    )
+    (tmp_path / "99_odd.py").write_text(text)
+    monkeypatch.setattr(exercise, "CHECKS", tmp_path)
+    with pytest.raises(ValueError, match=says):
+        exercise.load("99_odd")
+
+
 def test_an_exercise_declared_twice_is_refused(tmp_path: Any, monkeypatch: Any) -> None:
     declaration = "@exercise('a', points=1)\ndef a(student, rng): ...\n"
     text = "from grading.answer.exercise import exercise\n" + 2 * declaration

@@ -100,14 +100,28 @@ def _value(function: Callable[..., Any]) -> Any:
 
 @pytest.mark.parametrize(("lab", "name"), EXERCISES)
 def test_each_exercise_has_three_named_mistakes(lab: str, name: str) -> None:
-    assert sum(mistake.exercise == name for mistake in mistakes.load(lab)) >= 3
+    count = sum(mistake.exercise == name for mistake in mistakes.load(lab))
+    assert count >= 3, f"{name} of lab {lab} has {count} mistakes in its table: it needs three"
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_each_mistake_names_an_exercise_and_can_be_read(lab: str) -> None:
+    for mistake in mistakes.load(lab):
+        assert mistake.exercise in exercise.load(lab), f"the row {mistake.name!r} of no exercise"
+        compile(mistake.code, f"<the row {mistake.name!r} of {mistake.exercise}>", "exec")
+
+
+@pytest.mark.parametrize(("lab", "name"), EXERCISES)
+def test_each_exercise_has_right_answers_in_five_styles(lab: str, name: str) -> None:
+    count = len(styles.load(lab).get(name, {}))
+    assert count >= 5, f"{name} has {count} answers in tests/styles/{lab}.py: it needs five"
 
 
 @pytest.mark.parametrize("lab", LABS)
 def test_a_lab_has_ten_points_in_five_to_eight_exercises(lab: str) -> None:
     exercises = exercise.load(lab).values()
     assert sum(one.points for one in exercises) == 10
-    assert 5 <= len(exercises) <= 8
+    assert 5 <= len(exercises) <= 8, f"lab {lab} has {len(exercises)} exercises: a lab has 5 to 8"
 
 
 def test_exercise_names_are_unique_over_the_course() -> None:

@@ -55,7 +55,7 @@ def test_a_course_without_a_list_is_told_so(tmp_path: Path) -> None:
 
 
 def test_every_lab_of_the_course_is_listed() -> None:
-    assert set(LABS) <= {lab.name for lab in outline(ROOT)}
+    assert not set(LABS) - {lab.name for lab in outline(ROOT)}, "course.yml does not list them"
 
 
 def test_readme_has_the_list() -> None:
@@ -68,15 +68,17 @@ def test_a_labs_minutes_are_those_of_its_exercises(lab: str) -> None:
     source = (ROOT / "solutions" / f"{lab}.py").read_text(encoding="utf-8")
     heads = re.findall(r"^# ### Exercise .*?(\d+) minutes", source, re.MULTILINE)
     wanted = outline(ROOT).lab(lab)
-    assert wanted is not None
-    assert sum(map(int, heads)) == wanted.minutes
+    assert wanted is not None, f"course.yml does not list {lab}"
+    total = sum(map(int, heads))
+    assert total == wanted.minutes, f"{lab}: the headings' minutes add up to {total}"
     opening = source.partition("# ### Exercise")[0]
-    assert f"{wanted.minutes} minutes" in " ".join(opening.replace("\n#", " ").split())
+    said = f"{wanted.minutes} minutes" in " ".join(opening.replace("\n#", " ").split())
+    assert said, f"the opening of {lab} does not say `{wanted.minutes} minutes`"
 
 
 @pytest.mark.parametrize("lab", LABS)
 def test_next_is_a_lab_that_exists(lab: str) -> None:
     source = (ROOT / "solutions" / f"{lab}.py").read_text(encoding="utf-8")
     after = re.search(r"\*\*Next.*?lab (\d\d)", source, re.DOTALL)
-    assert after is not None or lab == LABS[-1]
+    assert after is not None or lab == LABS[-1], f"{lab} has no `**Next:** … lab NN`"
     assert after is None or after[1] in {name[:2] for name in LABS}

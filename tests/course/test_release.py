@@ -174,6 +174,11 @@ MALFORMED = {
         r'its one line must be `check\("double"\)`',
     ),
     "check of another exercise": ('\ncheck("double")', '\ncheck("guess")', r'`check\("double"\)`'),
+    "checks of another lab": (
+        'scale = ""\n',
+        'scale = ""\n\n# %%\ncheck = checks("01_tinny")\n',
+        r"asks for the checks of another lab: write `checks\(.01_tiny.\)`",
+    ),
     "no parameters cell": ("parameters", "parameter", "no parameters cell: add"),
     "metadata that is not JSON": ('code", "solution": true', 'code", "solution": tru', "not JSON"),
     "misspelt metadata": (

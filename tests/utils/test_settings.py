@@ -1,5 +1,7 @@
 """The scale of a run: who decides it, and what the learner is told."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -87,6 +89,12 @@ def test_a_mistaken_environment_does_not_matter_where_the_parameter_decides(
 def test_scales_that_name_different_sizes_are_refused_whichever_is_in_use() -> None:
     with pytest.raises(ValueError, match=r"cpu and gpu must name the same sizes.*batch, epochs"):
         settings.choose("smoke", smoke={"epochs": 1}, cpu={"epochs": 9}, gpu={"batch": 64})
+
+
+def test_sizes_that_are_no_dict_are_refused() -> None:
+    sizes: Any = 3
+    with pytest.raises(ValueError, match="cpu should be a dict of sizes.* and not 3"):
+        settings.choose("smoke", smoke={"epochs": 1}, cpu=sizes)
 
 
 def test_a_size_may_not_hide_the_scale() -> None:
