@@ -93,7 +93,7 @@ def test_scales_that_name_different_sizes_are_refused_whichever_is_in_use() -> N
 
 def test_sizes_that_are_no_dict_are_refused() -> None:
     sizes: Any = 3
-    with pytest.raises(ValueError, match="cpu should be a dict of sizes.* and not 3"):
+    with pytest.raises(ValueError, match=r"cpu should be a dict of sizes.* and not 3"):
         settings.choose("smoke", smoke={"epochs": 1}, cpu=sizes)
 
 
