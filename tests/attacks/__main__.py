@@ -1,6 +1,7 @@
-"""The table of attacks: what each gets from stock nbgrader, and what from this course's grading.
+"""Tables of attacks, in Markdown: what they get from stock nbgrader, and from this course's grading.
 
 python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
+python -m tests.attacks --exercises            # every exercise of every lab; about two minutes
 """
 
 import argparse
@@ -14,8 +15,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.attacks import Attack, corpus
-from tests.attacks.ours import LIMITS, Graded, Recorded, attack_ours, record
+from tests.attacks import Attack, corpus, every_exercise
+from tests.attacks.ours import LIMITS, REFUSED, Graded, Recorded, attack_ours, record
 from tests.attacks.outcome import Outcome
 from tests.attacks.stock import attack_stock, template
 from tests.attacks.victim import HONEST, World
@@ -55,9 +56,14 @@ FOOT = """\
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
-    parser.add_argument("--table", action="store_true", required=True, help="print Markdown")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--table", action="store_true", help="the table of attacks")
+    kind.add_argument("--exercises", action="store_true", help="the table of every exercise")
     parser.add_argument("names", nargs="*", metavar="NAME", help="attacks; default: all")
     options = parser.parse_args(arguments)
+    if options.exercises:
+        print(every_exercise.table(machine()))
+        return 0
     known = corpus()
     if unknown := set(options.names) - set(known):
         parser.error(f"there is no attack {', '.join(sorted(unknown))}")
@@ -89,7 +95,9 @@ def against_stock(attacks: Sequence[Attack], folder: Path) -> dict[str, Outcome]
 
 def held(ours: Graded, recorded: Recorded) -> bool:
     """No marks, nothing read, touched or run, and honest people got theirs."""
-    attacked = any(one.score != 0 or one.succeeded for one in ours.outcomes.values())
+    refused = {name for name, one in ours.outcomes.items() if one.score is None}
+    attacked = any(one.score or one.succeeded for one in ours.outcomes.values())
+    attacked = attacked or not refused <= {*REFUSED}
     marks = {name for name, score in recorded.scores.items() if score}
     return not attacked and not ours.harm and not recorded.live and marks == set(HONEST)
 

@@ -18,6 +18,7 @@ from tests.attacks.pages import live_scripts
 from tests.attacks.victim import HONEST, World, hand_in, hand_in_honestly, our_course
 
 ROOT = Path(__file__).parents[2]
+REFUSED = ("folder_of_classmate",)  # named, and not graded at all
 LIMITS = ("4", "3", "60")  # seconds that a cell may take here, an exercise, and a notebook
 
 

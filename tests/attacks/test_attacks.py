@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks import Attack, corpus
-from tests.attacks.ours import Graded, Recorded, attack_ours, record
+from tests.attacks.ours import REFUSED, Graded, Recorded, attack_ours, record
 from tests.attacks.pages import live_scripts
 from tests.attacks.stock import attack_stock, template
 from tests.attacks.victim import HONEST, World
@@ -20,7 +20,6 @@ SECONDS = 900.0  # by when a class of attackers is done, or never will be
 RESULT_BYTES = 20_000_000
 # Harmless ones that show on stock nbgrader, one by one, what this course keeps from happening.
 ON_STOCK = ("skip_execution_tag", "always_equal", "course_folder")
-REFUSED = ("folder_of_classmate",)  # named, and not graded at all
 UNBOUND = ("course_folder", "environment", "network", "write_outside")
 
 pytestmark = pytest.mark.xdist_group("attacks")  # one class, graded once

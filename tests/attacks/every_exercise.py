@@ -1,0 +1,107 @@
+"""Attacks on every exercise of every lab: the kernel itself lies.
+
+In such a notebook no exercise is answered. Its first cell takes the place of what answers the
+judge's requests: *by heart* gives what a right notebook said to other inputs, *nothing* gives an
+empty list whatever is asked.
+"""
+
+import base64
+import datetime
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from nbformat.v4 import new_code_cell, new_notebook, writes
+
+from grading.answer import exercise
+from grading.marking import kernels
+from grading.marking.job import Job, grade, setting_of
+from tests.checks.test_evidence import Recorder, judged
+from tests.labs import LABS, ROOT, reference
+
+_TAKE_OVER = """
+import base64, json
+import grading.answer.runner as runner
+from grading.answer.codec import decode, encode
+
+replies = json.loads({replies!r})
+nothing = encode({{"value": [], "mutated": []}})
+
+class Liar:
+    def answer(self, request):
+        asked = decode(request)
+        name = asked.get("name") or ".".join(map(str, asked.get("path", [])))
+        kept = replies.get(asked["do"] + " " + name)
+        return base64.b64decode(kept.pop(0)) if kept else nothing
+
+runner._kernels_runner = Liar
+"""
+ATTACKS = ("by heart", "nothing")
+
+_HEAD = """\
+# Every exercise, attacked
+
+In each of these notebooks nothing is answered: the kernel itself lies. *By heart*: it says to every
+request what a right notebook said to other inputs. *Nothing*: it says an empty list, whatever is
+asked. Points earned, in the sandbox; the honest mark is 0. Made by
+`python -m tests.attacks --exercises > docs/attacks_exercises.md`; `tests/attacks/test_every_exercise.py`
+asserts the zeros.
+"""
+_FOOT = """
+## What remains
+
+An exercise that asks for one word or one number can be guessed, and a learner's own check says at once
+whether the guess is right. These points can be had without understanding; docs/grading.md says what an
+instructor of a graded class does about it."""
+
+
+def course(folder: Path) -> Path:
+    """This course, but for its secret and its gradebook."""
+    folder.mkdir()
+    for name in ("labs", "solutions", "grading"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def graded(root: Path, lab: str) -> dict[str, dict[str, Any]]:
+    """The results of the attacks on a lab, by attack, as the command's workers make them."""
+    setting = setting_of(root, lab, kernels.SANDBOX)
+    notebooks = {
+        attack: _notebook(lab, _replies(lab) if attack == "by heart" else {}) for attack in ATTACKS
+    }
+    return {name: grade(Job(name, text.encode(), setting)) for name, text in notebooks.items()}
+
+
+def _replies(lab: str) -> dict[str, list[str]]:
+    """What a right notebook answers to other inputs, but for the values that it only has to show."""
+    found: dict[str, list[str]] = {}
+    for name in exercise.load(lab):
+        recorder = Recorder(dict(reference(lab)))
+        judged(lab, name, recorder, seed=1)
+        for asked, replies in recorder.replies.items():
+            if not asked.startswith("get "):
+                found.setdefault(asked, []).extend(base64.b64encode(r).decode() for r in replies)
+    return found
+
+
+def _notebook(lab: str, replies: dict[str, list[str]]) -> str:
+    cells = [new_code_cell(_TAKE_OVER.format(replies=json.dumps(replies)))]
+    for name in exercise.load(lab):
+        about = {"grade_id": name, "grade": True, "solution": False, "locked": True}
+        cells.append(new_code_cell(f'check("{name}")', metadata={"nbgrader": about}))
+    return writes(new_notebook(cells=cells))
+
+
+def table(machine: str) -> str:
+    """The page on every exercise, in Markdown."""
+    lines = ["| lab | exercises | points | by heart | nothing |", "|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        root = course(Path(folder, "course"))
+        for lab in LABS:
+            found, known = graded(root, lab), exercise.load(lab)
+            points = sum(one.points for one in known.values())
+            earned = " | ".join(f"{found[attack]['score']:g}" for attack in ATTACKS)
+            lines.append(f"| {lab} | {len(known)} | {points:g} | {earned} |")
+    said = f"{machine}; {datetime.date.today().isoformat()}.\n"
+    return "\n".join([_HEAD, said, *lines, _FOOT])
