@@ -1,7 +1,7 @@
 """Where the tests' time goes: seconds of all workers together, by folder and by the longest tests.
 
-    make test ARGS="--durations=0 -q" | tee build/tests.log
-    python benchmarks/test_time.py build/tests.log
+make test ARGS="--durations=0 -q" | tee build/tests.log
+python benchmarks/test_time.py build/tests.log
 """
 
 import re

@@ -10,7 +10,12 @@ from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde, GenerateAssignment
-from nbgrader.preprocessors import ClearSolutions, Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import (
+    ClearSolutions,
+    DeduplicateIds,
+    Execute,
+    NbGraderPreprocessor,
+)
 from traitlets.config import Config
 
 COURSE_ID = "perceptron-to-pipeline"
@@ -30,6 +35,17 @@ class StubSolutions(ClearSolutions):
             source = f"\n{cell.source}".replace(f"\n{CODE_STUB}", f"\n{VALUE_STUB}")
             cell.source = source.removeprefix("\n")
         return replaced
+
+
+class DropDoubles(DeduplicateIds):
+    """nbgrader's own, except that a cell which is there twice is left without metadata: what it
+    leaves otherwise it takes for an old format, later on, and stops the whole class."""
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Any, cell_index: int) -> Any:
+        cell, resources = super().preprocess_cell(cell, resources, cell_index)
+        if cell.metadata.get("nbgrader") == {}:
+            del cell.metadata["nbgrader"]
+        return cell, resources
 
 
 class Fingerprint(NbGraderPreprocessor):
@@ -63,6 +79,9 @@ def configure(c: Config) -> None:
         "grading.gradebook.execute.SandboxedExecute" if each is Execute else each for each in stock
     ]
     c.Autograde.autograde_preprocessors = ours
+    stock = Autograde().sanitize_preprocessors
+    ours = [DropDoubles if each is DeduplicateIds else each for each in stock]
+    c.Autograde.sanitize_preprocessors = ours
     c.HTMLExporter.sanitize_html = True
     c.GenerateFeedback.exporter_class = "grading.gradebook.feedback.FeedbackPage"
     c.Execute.timeout = 300  # for `nbgrader validate`: its 30 seconds a cell are too few to train

@@ -131,6 +131,9 @@ def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
             message = f"The notebook is cut off or damaged{where}: save it and hand it in again."
             raise Unreadable(message) from None
         raise Unreadable("The file is not a notebook: it is not JSON.") from None
+    if isinstance(notebook, dict) and isinstance(notebook.get("worksheets"), list):
+        notes.append("It is in nbformat 3, which is old; it was read all the same.")
+        notebook["cells"] = list(_of_worksheets(notebook["worksheets"]))
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise Unreadable("The file is JSON but not a notebook of format 4: it has no cells.")
     language = _language(notebook)
@@ -139,6 +142,18 @@ def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
             raise Unreadable(f"The notebook is written in {language[:40]!a}, not in Python.")
         notes.append(f"It says that it is written in {language[:40]!a}; it was read as Python.")
     return notebook
+
+
+def _of_worksheets(worksheets: list[Any]) -> Iterator[Any]:
+    """The cells of nbformat 3, as those of format 4."""
+    for sheet in worksheets:
+        cells = sheet.get("cells") if isinstance(sheet, dict) else None
+        for cell in cells if isinstance(cells, list) else ():
+            if isinstance(cell, dict) and cell.get("cell_type") == "code":
+                cell = {"source": cell.get("input", ""), **cell}
+            elif isinstance(cell, dict) and cell.get("cell_type") == "heading":
+                cell = {**cell, "cell_type": "markdown"}
+            yield cell
 
 
 def _measure(content: bytes) -> None:

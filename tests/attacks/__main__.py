@@ -1,4 +1,4 @@
-"""Tables of attacks, in Markdown: what they get from stock nbgrader, and from this course's grading.
+"""Tables of attacks, in Markdown: what they get from stock nbgrader, and from this course.
 
 python -m tests.attacks --table [NAME ...]     # default: all; about a quarter of an hour
 python -m tests.attacks --exercises            # every exercise of every lab; about two minutes

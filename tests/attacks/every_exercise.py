@@ -8,7 +8,9 @@ empty list whatever is asked.
 import base64
 import datetime
 import json
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +46,16 @@ _HEAD = """\
 
 In each of these notebooks nothing is answered: the kernel itself lies. *By heart*: it says to every
 request what a right notebook said to other inputs. *Nothing*: it says an empty list, whatever is
-asked. Points earned, in the sandbox; the honest mark is 0. Made by
-`python -m tests.attacks --exercises > docs/attacks_exercises.md`; `tests/attacks/test_every_exercise.py`
-asserts the zeros.
+asked. Points earned, in the sandbox; the honest mark is 0.
+`tests/attacks/test_every_exercise.py` asserts the zeros. Made by
+`python -m tests.attacks --exercises > docs/attacks_exercises.md`.
 """
 _FOOT = """
 ## What remains
 
-An exercise that asks for one word or one number can be guessed, and a learner's own check says at once
-whether the guess is right. These points can be had without understanding; docs/grading.md says what an
-instructor of a graded class does about it."""
+An exercise that asks for one word or one number can be guessed, and a learner's own check says at
+once whether the guess is right. These points can be had without understanding; docs/grading.md says
+what an instructor of a graded class does about it."""
 
 
 def course(folder: Path) -> Path:
@@ -74,7 +76,7 @@ def graded(root: Path, lab: str) -> dict[str, dict[str, Any]]:
 
 
 def _replies(lab: str) -> dict[str, list[str]]:
-    """What a right notebook answers to other inputs, but for the values that it only has to show."""
+    """What a right notebook answers to other inputs, but for the values that it only shows."""
     found: dict[str, list[str]] = {}
     for name in exercise.load(lab):
         recorder = Recorder(dict(reference(lab)))
@@ -96,7 +98,7 @@ def _notebook(lab: str, replies: dict[str, list[str]]) -> str:
 def table(machine: str) -> str:
     """The page on every exercise, in Markdown."""
     lines = ["| lab | exercises | points | by heart | nothing |", "|---|---|---|---|---|"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         root = course(Path(folder, "course"))
         for lab in LABS:
             found, known = graded(root, lab), exercise.load(lab)

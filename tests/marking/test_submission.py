@@ -87,7 +87,6 @@ def test_the_cells_run_in_order_and_each_exercise_is_judged_at_its_check() -> No
         (b"null", "no cells"),
         (b'"cells"', "no cells"),
         (b'{"cells": {}}', "no cells"),
-        (b'{"worksheets": [{"cells": []}], "nbformat": 3}', "no cells"),
         (notebook([], metadata={"language_info": {"name": "R"}}), "written in 'r'"),
         (notebook([], metadata={"language_info": {"name": "\x1b[2J"}}), r"written in '\x1b[2j'"),
         (notebook([code("1")] * 2001), "2001 cells"),
@@ -161,6 +160,26 @@ def test_a_notebook_without_any_names_is_said_to_be_one_in_a_sentence() -> None:
     assert found.notes == (
         "No cell has its name (nbgrader's metadata): each exercise was judged at the end.",
     )
+
+
+def test_the_old_format_is_read_all_the_same() -> None:
+    cells = [{**cell, "input": cell["source"]} for cell in ANSWERED]
+    for cell in cells:
+        del cell["source"]
+    heading = {"cell_type": "heading", "level": 1, "source": "Lab", "metadata": {}}
+    old = {
+        "nbformat": 3,
+        "nbformat_minor": 0,
+        "metadata": {},
+        "worksheets": [{"cells": [heading, *cells]}],
+    }
+    found = read(json.dumps(old).encode())
+    assert [step.source for step in found.steps if isinstance(step, Run)] == [
+        "def double(x): return 2 * x",
+        "guess = 1",
+    ]
+    assert any("nbformat 3" in note for note in found.notes)
+    assert outcome(json.dumps({"worksheets": [1, {"cells": 2}, {"cells": [3]}]}).encode())
 
 
 def test_a_missing_check_is_judged_at_the_end_and_a_missing_answer_is_said() -> None:
