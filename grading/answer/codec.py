@@ -105,6 +105,8 @@ class _Encoder:
             return ["bytes", self.base64(value)]
         if kind is list or kind is tuple:
             return [kind.__name__, [self.form(item, depth + 1) for item in value]]
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple is a tuple
+            return ["tuple", [self.form(item, depth + 1) for item in tuple.__iter__(value)]]
         if kind is dict:
             pairs = value.items()
             return ["dict", [[self.form(k, depth + 1), self.form(v, depth + 1)] for k, v in pairs]]

@@ -425,6 +425,8 @@ def _pattern(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) ->
     if not np.any(got):
         what = "Everything is" if got.size > 1 else "It is"
         return f"{what} zero: is the result really computed and returned?"
+    if imprecise := _imprecise(got, expected, rtol):
+        return imprecise
     got, expected = got.astype(np.float64), expected.astype(np.float64)
     if _isclose(got, -expected, rtol, atol).all():
         return "It has exactly the opposite sign."
@@ -440,6 +442,22 @@ def _pattern(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) ->
     if factor and _isclose(got, factor * expected, max(rtol, 1e-6), atol).all():
         return _by_factor(factor)
     return ""
+
+
+def _imprecise(got: np.ndarray, expected: np.ndarray, rtol: float) -> str:
+    """Where the values are right, as far as the digits go that their dtype has."""
+    if got.dtype.kind != "f" or got.dtype.itemsize >= expected.dtype.itemsize:
+        return ""
+    digits = 16 * float(np.finfo(got.dtype).eps)
+    exact = expected.astype(np.float64)
+    if (
+        digits <= rtol
+        or not _isclose(
+            got.astype(np.float64), exact, digits, digits * float(np.abs(exact).max())
+        ).all()
+    ):
+        return ""
+    return f"The values are right as far as {got.dtype} has digits: compute in {expected.dtype}."
 
 
 def _by_factor(factor: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -190,6 +191,11 @@ def test_what_is_not_plain_is_refused_or_referred_to(value: object) -> None:
         encode([value])
     handle = decode(encode([value], refer=lambda thing: Handle(7, type(thing).__name__)))[0]
     assert handle == Handle(7, type(value).__name__)
+
+
+def test_a_named_tuple_is_a_tuple() -> None:
+    pair = NamedTuple("Pair", [("w", float), ("b", list)])(1.0, [2])
+    assert decode(encode(pair)) == (1.0, [2])
 
 
 def test_a_handle_is_resolved_where_its_object_is() -> None:

@@ -67,6 +67,11 @@ def test_the_right_answer_gets_full_marks() -> None:
         ("def double(x): return x * np.nan", "failed", "holds NaN"),
         ("def double(x): return 0 * x", "failed", "Everything is zero"),
         ("def double(x): return -2 * x", "failed", "exactly the opposite sign"),
+        (
+            "def double(x): return np.float16(x) * np.float16(2)",
+            "failed",
+            "right as far as float16 has digits: compute in float64.",
+        ),
         ("def double(x): return 6 * x", "failed", "Every value is 3 times what it should be."),
         ("def double(x): return x * x", "failed", "That is x²: double adds."),
         ("def double(x): return 2 * x + 1j", "failed", "wrong value"),
