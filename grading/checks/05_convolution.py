@@ -51,7 +51,13 @@ def output_size(student, rng):
     with part("with stride 1 and without padding", points=0.2):
         check(*((moves(), 0, 1, 0) for _ in range(3)), (0, 0, 1, 0))
     with part("the stride, with and without a remainder", points=0.2):
-        check((moves(), 2, 3, 0), (moves(), 0, 2, 0), (moves(), 3, 5, 0), (0, 2, 4, 0))
+        check(
+            (moves(), 0, 1, 0),
+            (moves(), 2, 3, 0),
+            (moves(), 0, 2, 0),
+            (moves(), 3, 5, 0),
+            (0, 2, 4, 0),
+        )
     with part("the padding", points=0.2):
         check((moves(), 0, 1, 2), (moves(), 1, 3, 2))  # the second: not with the + 1 divided
         check(*((moves(), rest, 3, p) for rest in range(3) for p in (1, 2)))
@@ -169,6 +175,7 @@ IN_PRODUCT = (
         (piece, "im2col takes the stride before the padding: are they exchanged?")
         for piece in ("ZeroDivisionError", "must not be zero", "cannot be zero")
     ),
+    ("cannot unpack non-iterable", "im2col takes the kernel as a pair, (R, S)."),
 )
 
 
@@ -384,6 +391,7 @@ IN_LENET = (
     ),
     ("no method of that name", "`LeNet` has no `forward`: is its name spelt so, within the class?"),
 )
+TEN = "Ten scores for each image go out, as linear3 makes them."
 CHANCE = (
     "Chance is at work: the same images and parameters gave other scores a second time. Is there a"
     " dropout, or a layer that forward makes anew?"
@@ -421,7 +429,7 @@ def LeNet(student, rng):
         knows = MISTAKES.values("LeNet", of, "LeNet")
         got, close = reply(parameters, x, y)[0], {"rtol": 1e-3, "atol": 1e-4}
         try:
-            with expect.otherwise(shape="Ten scores for each image go out, as linear3 makes them."):
+            with expect.otherwise(shape=TEN):
                 expect.close(got, right, what="the scores", given=GIVEN, knows=knows, **close)
         except Fault as fault:
             if fault.kind == "value":
@@ -436,7 +444,9 @@ def LeNet(student, rng):
         check(parameters, x, y)
         check(parameters, x[:1], y[:1])
     with part("every parameter can learn", points=0.2):
-        gradients = reply(parameters, x, y)[1]
+        scores, gradients = reply(parameters, x, y)
+        with expect.otherwise(shape=TEN):
+            expect.form(scores, torch.zeros(4, 10), what="the scores", given=GIVEN)
         begin = "If the scores are not right either, begin there; if they are, is there a dropout?"
         with expect.otherwise(begin):
             learnt(gradients, answers.gradients(parameters, x, y))

@@ -51,6 +51,17 @@ def same(student, report, name, *args, key=None, **how) -> None:
     expect.close(got, of(answers), knows=MISTAKES.values(name, of), **how)
 
 
+@contextmanager
+def at_last(*earlier) -> Iterator[None]:
+    """A fault in the block counts only where none of these checks has one."""
+    try:
+        yield
+    except Fault:
+        for check in earlier:
+            check()
+        raise
+
+
 # Declarations
 
 
@@ -332,7 +343,7 @@ def build_network(student, rng):
             got = there(outputs)(student, model, state, x, evaluation)
         return expect.items(got, 2), outputs(answers, right, state, x, evaluation)
 
-    with part("every layer is there, under its name, and does what is declared", points=0.5):
+    def all_there():
         model = network()
         with expect.explained(*causes):
             names(student, model, layers, given)
@@ -344,7 +355,12 @@ def build_network(student, rng):
             (y, each), (wanted, by_layer) = puts(model, state, True)
             expect.close(each, by_layer, what="the list of (name, output)", given=given, **NEAR)
             expect.close(y, wanted, what="the output", given=given, **NEAR)
-    with part("nothing has run through it yet: in training mode, its statistics new", points=0.15):
+
+    with part("every layer is there, under its name, and does what is declared", points=0.5):
+        all_there()
+
+    def untouched():
+        nonlocal right
         model, right = network(), answers.build_network(spec.parse(text))
         weights = [
             one if key in dict(right.named_parameters()) else None
@@ -360,6 +376,10 @@ def build_network(student, rng):
         )
         with expect.otherwise(why):
             expect.close(y, wanted, what="the output in evaluation mode", given=given, **NEAR)
+
+    fresh = "nothing has run through it yet: in training mode, its statistics new"
+    with part(fresh, points=0.15), at_last(all_there):
+        untouched()
     with part("the text's sections are left as they were", points=0.1, alone=False):
         why = "Built again from the same section, it is another network, or none: leave it whole."
         (once, _), (like, _) = puts(network(), state, True)
@@ -495,7 +515,8 @@ def build_solver(student, rng):
             plan = own.build_solver(spec.parse(text), model)
             return solved(own, piece, plan, model, gradients, counts)
 
-        with expect.explained(("object is not callable", why)):
+        causes = [(one, why) for one in ("object is not callable", "positional argument")]
+        with expect.explained(*causes):
             got = there(solved)(student, piece, plan, model, gradients, counts)
         knows = MISTAKES.values("build_solver", of)
         expect.close(got, of(answers), what=WHAT[piece], given=given, knows=knows, rtol=1e-5)
@@ -514,7 +535,7 @@ def build_solver(student, rng):
         judge("schedule", function, lr_policy="fixed")
     why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
     with part("epochs, batch size and seed", points=0.1), expect.otherwise(why):
-        judge("rest", "")
+        judge("rest", "", optimizer="sgd", momentum=momentum, lr_policy="fixed", warm_up=warm_up)
     with part("an optimizer or a policy that there is not, what options finds", points=0.1):
         silent = "What is none of the known words is taken for one of them, in silence."
         unread = "Let options read the text: it finds what is wrong in it."
@@ -576,17 +597,6 @@ def other_axes(n, c, h, w):
             "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1).",
         ),
     )
-
-
-@contextmanager
-def at_last(*earlier) -> Iterator[None]:
-    """A fault in the block counts only where none of these checks has one."""
-    try:
-        yield
-    except Fault:
-        for check in earlier:
-            check()
-        raise
 
 
 @exercise("batch_norm", points=2.5, forbids={"batch_norm": NORMALISATIONS})
@@ -892,6 +902,7 @@ IN_MODULE = (
     ),
     ("no method of that name", "It has no `forward`: is its name spelt so, within the class?"),
 )
+THERE = ("squeeze", "expand1x1", "expand3x3", "conv1", "norm1", "conv2", "norm2", "shortcut")
 _NO_BIAS = "A bias before a batch norm does nothing: bias=False."
 
 
@@ -914,9 +925,7 @@ def formed(student, exercise, name, plan, given, named) -> None:
                 ", ".join(sorted(keys)) or "–" for keys in (missing, extra)
             )
             fault.expected, fault.got = f"also {fault.expected}", f"{fault.got} too many"
-            layers = {key.rpartition(".")[0] for key in got} != {
-                key.rpartition(".")[0] for key in right
-            }
+            layers = {key.partition(".")[0] for key in extra} - {*THERE}
             biases = all(key.endswith(".bias") for key in extra) and not missing
             fault.diagnosis = fault.diagnosis or (named if layers else _NO_BIAS if biases else "")
         elif wrong:
@@ -968,9 +977,13 @@ def fire(student, rng):
         x = numbers(rng, 2, plan[0], 5, 5)
         why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
         names = "squeeze, expand1x1 and expand3x3 are the names to use, each an nn.Conv2d."
-        with expect.otherwise(shape=why):
-            causes = (("must match except in dimension 1", why),)
+        causes = (("must match except in dimension 1", why),)
+        try:
             return module(student, rng, "Fire", "Fire", plan, x, "", names, causes)
+        except Fault as fault:
+            if fault.kind == "shape" and not fault.message.endswith("5, 5)."):
+                fault.diagnosis = fault.diagnosis or why
+            raise
 
     with part("squeeze, expand, stack", points=0.5):
         judge(alike)
@@ -989,13 +1002,14 @@ def residual_block(student, rng):
     def judge(plan):
         x = numbers(rng, 2, plan[0], 6, 4)
         why = "conv1, norm1, ReLU, conv2, norm2; then add what self.shortcut makes of x; then ReLU."
+        names = "conv1, norm1, conv2, norm2 and shortcut are the names to use."
         padding = "A 3×3 convolution makes the image smaller by 2: padding=1 keeps its size."
         pieces = (
             "a (2) must match the size of tensor b (4)",
             "a (4) must match the size of tensor b (2)",
         )
         causes = [(piece, padding) for piece in pieces if plan[-1] != 2]
-        return module(student, rng, "residual_block", "ResidualBlock", plan, x, why, "", causes)
+        return module(student, rng, "residual_block", "ResidualBlock", plan, x, why, names, causes)
 
     with part("with a plain shortcut", points=0.5):
         judge((width, width))

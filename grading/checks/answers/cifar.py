@@ -667,6 +667,13 @@ _SOLVER = [
         " **{'schedule': torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)}",
     ),
     _solver_otherwise(
+        "optimizer taken out of the section",
+        0.65,
+        "leave it whole",
+        rest="**{key: o[key] for key in ('epochs', 'batch_size', 'seed')},"
+        " **({} if solver.pop('optimizer', None) else {})",
+    ),
+    _solver_otherwise(
         "taken out of the section",
         0.65,
         "leave it whole",
@@ -1497,6 +1504,7 @@ class Fire(Theirs):
         "The expansions see what the squeeze puts out, not what comes into the module.",
         sees="inputs",
     ),
+    _fire_otherwise("5×5", 0, "`expand3x3.weight` is not", k3="5, padding=2"),
     _fire_otherwise("stride", 0, "`expand3x3.stride` is not", k3="3, stride=2, padding=1"),
     Mistake(
         "Fire",
@@ -1647,6 +1655,13 @@ _BLOCK = [
         0.5,
         "conv2 takes what conv1 puts out: outputs to outputs.",
         channels2="inputs",
+    ),
+    _block_otherwise(
+        "another name",
+        0,
+        "are the names to use",
+        norm2="None; self.last = nn.BatchNorm2d(outputs)",
+        forward="out = self.last(self.conv2(F.relu(self.norm1(self.conv1(x)))))",
     ),
     _block_otherwise("one bias", 0, _BIAS, bias="True"),
     _block_otherwise(

@@ -148,6 +148,18 @@ _SIZE = [
     _size_otherwise(
         "rounded", 0.6, "down, not up", size="round((n + 2 * padding - k) / stride) + 1"
     ),
+    *(
+        _size(
+            name,
+            0.4,
+            "That is one place too many: the first place and (n + 2·padding − k) // stride moves.",
+            size=size,
+        )
+        for name, size in (
+            ("k - 1", "(n + 2 * padding - (k - 1)) // stride + 1"),
+            ("+ 2", "(n + 2 * padding - k) // stride + 2"),
+        )
+    ),
     _size(
         "a fraction",
         0.4,
@@ -505,6 +517,9 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
     _loops("rows padded", 1.1, "Rows are padded and columns are not.", columns="(0, 0)"),
     _loops("columns padded", 1.1, "Columns are padded and rows are not.", rows="(0, 0)"),
     _loops(
+        "padded with 1", 1.1, "The padding is 1: it should be zeros.", mode=", constant_values=1"
+    ),
+    _loops(
         "edge repeated", 1.1, "The padding repeats the edge: it should be zeros.", mode=', "edge"'
     ),
     _loops(
@@ -623,6 +638,7 @@ def conv2d(x, w, b, stride=1, padding=0):
         "`*` multiplies number by number",
         result="w.reshape(K, -1) * columns",
     ),
+    _conv2d_otherwise("one side of the kernel", 0, "a pair, (R, S)", kernel="R"),
     _conv2d_otherwise("stride and padding", 0, "are they exchanged", options="padding, stride"),
     _conv2d(
         "flipped",
@@ -1205,6 +1221,18 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         0.9,
         "The columns' gradients are scrambled: their rows are in the order (C, R, S).",
         made="dcolumns = dcolumns.reshape(N, C, S, R, P, Q).swapaxes(2, 3)",
+    ),
+    _backward(
+        "onto x",
+        0.9,
+        "x is still in it: the windows are added to an image of zeros.",
+        result="dx + x, dw, db",
+    ),
+    _backward(
+        "cut ends early",
+        1.7,
+        "The cut ends too early: it begins at `padding` and ends at `padding + H`.",
+        cut=":, :, padding : H, padding : W",
     ),
     _backward(
         "overwritten",
