@@ -1669,8 +1669,7 @@ _BY_HAND = [
         (
             "seen_by_conv2",
             16,
-            "It holds two units of conv2, so it adds one step: of conv2's units, which are 2 pixels"
-            " apart.",
+            "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.",
         ),
         (
             "seen_by_conv2",
@@ -1687,7 +1686,8 @@ _BY_HAND = [
         (
             "seen_by_pool2",
             18,
-            "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.",
+            "It holds two units of conv2, so it adds one step: of conv2's units, which are 2 pixels"
+            " apart.",
         ),
         (
             "seen_by_pool2",
