@@ -6,7 +6,8 @@ learner's names and beside the right answers, and the two must be the same.
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -50,13 +51,24 @@ def same(student, report, name, *args, key=None, **how) -> None:
     expect.close(got, of(answers), knows=MISTAKES.values(name, of), **how)
 
 
+@contextmanager
+def at_last(*earlier) -> Iterator[None]:
+    """A fault in the block counts only where none of these checks has one."""
+    try:
+        yield
+    except Fault:
+        for check in earlier:
+            check()
+        raise
+
+
 # Declarations
 
 
 def refused(ask, text, line, key, silent) -> None:
     """`ask` raises an error that begins with the file, the line and the key.
 
-    silent: what to say where nothing is raised, or something about another key.
+    silent: what to say where nothing is raised.
     """
     given = f"For the text\n{text}"
     try:
@@ -73,10 +85,11 @@ def refused(ask, text, line, key, silent) -> None:
         expect.that(False, "No error was raised.", given=given, diagnosis=why)
     named, found = _ERROR.match(said), (_ERROR.match(said) or [0, 0, ""])
     builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
-    where = int(found[1])
+    where, own = int(found[1]), _CATCH if builtin else _OWN
+    own = _PLAIN if "'dict' object has no attribute 'error'" in said else own
     for right, message, why in (
-        (named, "The error does not name the file, a line and a key.", _CATCH if builtin else _OWN),
-        (found[2] == key, "The error is not about the key at fault.", silent),
+        (named, "The error does not name the file, a line and a key.", own),
+        (found[2] == key, "The error is not about the key at fault.", _WHICH),
         (where != line - 1, _ANOTHER, "Lines count from 1; a mark of PyYAML's counts from 0."),
         (
             where == line,
@@ -90,6 +103,8 @@ def refused(ask, text, line, key, silent) -> None:
 _ERROR = re.compile(r"network\.yaml, line (\d+), ([^:]+)")
 _ANOTHER = "The error names another line than the one at fault."
 _OWN = "Raise section.error(key, …) of the section that holds the key."
+_WHICH = "Name the key that is wrong: it is the first argument of section.error."
+_PLAIN = "A plain dict has no `error`: give options a Section, such as the layer's own."
 _CATCH = (
     "That is Python's own error: look first or catch it, and raise section.error(key, …) yourself."
 )
@@ -168,6 +183,10 @@ def options(student, rng):
             key = line.partition(":")[0]
             lines = [line, "form: some"] if key == needed else [line, one_more]
             error(lines, 0, key, BOOL)
+        null = (
+            "A key that is given as null is given: ask whether it is there, not whether it is None."
+        )
+        error([one_more, "bias: null"], 1, "bias", null)
 
 
 def made(learner, name, section, chosen, *more):
@@ -185,6 +204,12 @@ def made(learner, name, section, chosen, *more):
             return own(section, known)
         if type(rest) is tuple:
             raise section.error(*rest)
+        for key in section:
+            if key not in known:
+                raise section.error(key, "there is no such key in the table")
+        for key in known:
+            if key not in rest and key not in section:
+                raise section.error(key, "it is missing in the section")
         return {key: rest[key] if key in rest else section[key] for key in known}
 
     try:
@@ -300,6 +325,12 @@ def build_network(student, rng):
     no_network = "The result is not a network: return nn.Sequential(layers)."
     causes = (("no nn.Sequential", no_network), ("KeyError: 'type'", table))
     causes += (("KeyError: 'name'", table), ("'state_dict'", no_network))
+    causes += (("'named_children'", no_network), ("no such key in the table", table))
+    causes += (
+        ("loading state_dict", carry),
+        ("zip() argument", "It has other layers than the text."),
+    )
+    causes += (("SpecError: network.yaml", f"This text has no fault. {carry}"),)
 
     def network():
         with expect.explained(*causes):
@@ -312,9 +343,10 @@ def build_network(student, rng):
             got = there(outputs)(student, model, state, x, evaluation)
         return expect.items(got, 2), outputs(answers, right, state, x, evaluation)
 
-    with part("every layer is there, under its name, and does what is declared", points=0.5):
+    def all_there():
         model = network()
-        names(student, model, layers, given)
+        with expect.explained(*causes):
+            names(student, model, layers, given)
         with expect.otherwise(carry):
             with expect.explained(*causes):
                 got = there(shapes)(student, model)
@@ -323,7 +355,12 @@ def build_network(student, rng):
             (y, each), (wanted, by_layer) = puts(model, state, True)
             expect.close(each, by_layer, what="the list of (name, output)", given=given, **NEAR)
             expect.close(y, wanted, what="the output", given=given, **NEAR)
-    with part("nothing has run through it yet: in training mode, its statistics new", points=0.15):
+
+    with part("every layer is there, under its name, and does what is declared", points=0.5):
+        all_there()
+
+    def untouched():
+        nonlocal right
         model, right = network(), answers.build_network(spec.parse(text))
         weights = [
             one if key in dict(right.named_parameters()) else None
@@ -339,13 +376,17 @@ def build_network(student, rng):
         )
         with expect.otherwise(why):
             expect.close(y, wanted, what="the output in evaluation mode", given=given, **NEAR)
+
+    fresh = "nothing has run through it yet: in training mode, its statistics new"
+    with part(fresh, points=0.15), at_last(all_there):
+        untouched()
     with part("the text's sections are left as they were", points=0.1, alone=False):
         why = "Built again from the same section, it is another network, or none: leave it whole."
+        (once, _), (like, _) = puts(network(), state, True)
+        expect.form(once, like)
         with expect.otherwise(why):
-            models = [network_of(student, text, times) for times in (1, 2)]
-            both = [there(outputs)(student, one, state, x, True) for one in models]
-            once, twice = (expect.items(one, 2)[0] for one in both)
-            expect.form(once, outputs(answers, right, [], x, True)[0])
+            again = there(outputs)(student, network_of(student, text, 2), state, x, True)
+            twice = expect.items(again, 2)[0]
             expect.close(twice, once, what="the output", given=given, **NEAR)
 
     def error(layers, at, key, silent):
@@ -353,7 +394,11 @@ def build_network(student, rng):
         text = network_text(layers, shape, remarks=remarks)
         ask = lambda: network_of(student, text)  # noqa: E731
         line = 4 + remarks + at + (len(layers[3]) - 1) * (at > 3)
-        refused(ask, text, line, key, silent)
+        try:
+            refused(ask, text, line, key, silent)
+        except Fault:
+            network()  # what a text without a fault raises, is no matter of this one
+            raise
 
     with part("an unknown type, a name taken, what options finds", points=0.15):
         silent = "Nothing was said about the last layer of the text."
@@ -446,16 +491,20 @@ def build_solver(student, rng):
         remarks = ["# a remark"] * int(rng.integers(1, 6))
         return "\n".join([*remarks, *rng.permutation(lines)]) + "\n"
 
-    def asked(text):
+    def asked(text, times=1):
         section, model = parsed(student, text), there(two_layers)(student, weights)
         table = {spec.parse(text).line: lent(spec.parse(text, "network.yaml"), answers.SOLVERS)}
-        return there(made)(student, "build_solver", section, table, model), model
+        plan = there(made)(student, "build_solver", section, table, model)
+        with expect.otherwise("Read again, the same section gives something else: leave it whole."):
+            for _ in range(times - 1):
+                plan = there(made)(student, "build_solver", section, table, model)
+        return plan, model
 
     def judge(piece, why, **more):
         """why: what to say where the piece is missing."""
         text = text_of(**more)
         given = f"For the text\n{text}" + f"and {counts} steps." * (piece == "schedule")
-        plan, model = asked(text)
+        plan, model = asked(text, 2 if piece == "rest" else 1)
         expect.that(type(plan) is dict, "The result is not a dict.", given=given, kind="type")
         usable = piece == "rest" or type(plan.get(piece)) is Student
         message = f"The dict has no `{piece}` that can be used."
@@ -466,7 +515,9 @@ def build_solver(student, rng):
             plan = own.build_solver(spec.parse(text), model)
             return solved(own, piece, plan, model, gradients, counts)
 
-        got = there(solved)(student, piece, plan, model, gradients, counts)
+        causes = [(one, why) for one in ("object is not callable", "positional argument")]
+        with expect.explained(*causes):
+            got = there(solved)(student, piece, plan, model, gradients, counts)
         knows = MISTAKES.values("build_solver", of)
         expect.close(got, of(answers), what=WHAT[piece], given=given, knows=knows, rtol=1e-5)
 
@@ -475,7 +526,7 @@ def build_solver(student, rng):
     with part("sgd: rate, momentum and weight decay arrive", points=0.2), expect.otherwise(why):
         judge("optimizer", here, optimizer="sgd", momentum=momentum, weight_decay=decay)
     with part("adamw: rate and weight decay arrive", points=0.1):
-        judge("optimizer", here, optimizer="adamw", weight_decay=decay)
+        judge("optimizer", here, optimizer="adamw", weight_decay=decay, momentum=momentum)
     with part("the schedule: factors, fixed and one-cycle", points=0.25):
         function = "It is a function of (step, steps), for `fixed` as well."
         line = "Find t first; f is t/w up to w, and then the line from 1 down to 0."
@@ -484,7 +535,7 @@ def build_solver(student, rng):
         judge("schedule", function, lr_policy="fixed")
     why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
     with part("epochs, batch size and seed", points=0.1), expect.otherwise(why):
-        judge("rest", "")
+        judge("rest", "", optimizer="sgd", momentum=momentum, lr_policy="fixed", warm_up=warm_up)
     with part("an optimizer or a policy that there is not, what options finds", points=0.1):
         silent = "What is none of the known words is taken for one of them, in silence."
         unread = "Let options read the text: it finds what is wrong in it."
@@ -529,6 +580,25 @@ def gradients(learner, x, later, dy, weight, bias, mean, var, eps):
     return {"the batch's": found[0], "the later batch's": found[1]}
 
 
+def other_axes(n, c, h, w):
+    """What the shapes of an error say of the statistics: (a piece of its text, the diagnosis)."""
+    over = "Over the batch and the image, that is over the axes (0, 2, 3)."
+    at = "at non-singleton dimension"
+    image = (
+        "That is one number for each image and channel: take the statistics over the images, too."
+    )
+    return (
+        *((piece, image) for piece in (f"({n * c})", f"size {n * c}")),
+        (f"({w}) {at} 2", f"That is one mean for each pixel of each channel. {over}"),
+        (f"({w}) {at} 1", f"That is one mean for each pixel. {over}"),
+        (f"({n}) {at} 0", f"That is one mean for each image. {over}"),
+        (
+            "non-singleton dimension 3",
+            "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1).",
+        ),
+    )
+
+
 @exercise("batch_norm", points=2.5, forbids={"batch_norm": NORMALISATIONS})
 def batch_norm(student, rng):
     cases = []
@@ -544,18 +614,17 @@ def batch_norm(student, rng):
     def judge(which, what, training, momentum=0.1, case=cases[0]):
         args = [*case, training, *([] if momentum is None else [momentum, eps])]
         given = dict(zip(keys, args, strict=False))
-        per_image = case[0].shape[0] * case[0].shape[1]
-        image = "That is one number for each image and channel: take the statistics over the images, too."
-        width = "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1)."
-        causes = [(f"({per_image})", image), (f"size {per_image}", image)]
-        with expect.explained(*causes, ("non-singleton dimension 3", width)):
+        with expect.explained(*other_axes(*case[0].shape)):
             got = student.batch_norm(*args)
         three = "the result (y, running_mean, running_var)"
         got, right = expect.items(got, 3, what=three), answers.batch_norm(*copy.deepcopy(args))
         of = lambda own: own.batch_norm(*copy.deepcopy(args))[which]  # noqa: E731
         knows = MISTAKES.values("batch_norm", of)
         piece = tuple(got[which]) if type(which) is slice else got[which]
-        expect.close(piece, right[which], what=what, given=given, knows=knows, rtol=1e-5)
+        with expect.otherwise(
+            shape="The running statistics keep their shape, (C,)." * (which != 0)
+        ):
+            expect.close(piece, right[which], what=what, given=given, knows=knows, rtol=1e-5)
         if type(which) is slice and all(type(one) is torch.Tensor for one in got):
             expect.unchanged(student, tuple(got), given=given)
 
@@ -577,13 +646,16 @@ def batch_norm(student, rng):
     later, dy = numbers(rng, *x.shape), numbers(rng, *x.shape)
     args = [x, later, dy, weight, bias, mean, var, eps]
     what = tuple(f"the gradient in {name}" for name in ("x", "weight", "bias"))
-    begin = expect.otherwise("If y is not right either, begin there.")
-    with part("the gradient goes through the batch's statistics", points=0.45), begin:
+    y_first = (
+        lambda: judge(0, "y", True),
+        lambda: judge(0, "y", False),
+        lambda: judge(*kept, True),
+    )
+    with part("the gradient goes through the batch's statistics", points=0.45), at_last(y_first[0]):
         same(student, gradients, "batch_norm", *args, key="the batch's", what=what, rtol=1e-5)
-    with part("the kept ones have no graph", points=0.2):
+    with part("the kept ones have no graph", points=0.2), at_last(*y_first):
         there_after = {"key": "the later batch's", "what": what, "rtol": 1e-5}
-        with expect.otherwise("If y is not right either, begin there."):
-            same(student, gradients, "batch_norm", *args, **there_after)
+        same(student, gradients, "batch_norm", *args, **there_after)
 
 
 # Augmentation
@@ -591,16 +663,20 @@ def batch_norm(student, rng):
 
 def augmented(learner, x, padding, seeds):
     """What augment makes of the same x: for each seed, then again from the last generator, and from
-    the last seed. padding: in a list, which is empty for the usual one."""
+    the last seed; and what x is then. padding: in a list, which is empty for the usual one."""
     import torch
+
+    def one(generator):
+        out = learner.augment(x, generator, *padding)
+        return out.clone() if isinstance(out, torch.Tensor) else out
 
     made, generator = [], torch.Generator()
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        made.append(learner.augment(x, generator, *padding))
-    made.append(learner.augment(x, generator, *padding))
-    made.append(learner.augment(x, torch.Generator().manual_seed(seeds[-1]), *padding))
-    return made
+        made.append(one(generator))
+    made.append(one(generator))
+    made.append(one(torch.Generator().manual_seed(seeds[-1])))
+    return [*made, x]
 
 
 def which(out, ways) -> np.ndarray:
@@ -633,16 +709,34 @@ def augment(student, rng):
     x = torch.from_numpy(rng.permutation(n * 2 * 6 * 7) + 1.0).float().reshape(n, 2, 6, 7)
     seeds = [int(one) for one in rng.integers(2**31, size=3)]
     given = f"For x of shape {tuple(x.shape)}, padding = {padding}."
-    reply = there(augmented)(student, x, [padding], seeds)
+    leaves = (
+        "Some windows leave the padded image and are cut off there: are all four sides padded, and"
+        " does a window begin at 2·padding at the latest?"
+    )
+    mask = "A mask for N images has the shape (N, 1, 1, 1), to meet (N, C, H, W)."
+    joined = (
+        "torch.cat joins the images along a dimension that they have: torch.stack makes a new one."
+    )
+    causes = (
+        ("stack expects each tensor to be equal size", leaves),
+        (f"tensor a ({n}) must match", mask),
+        ("Dimension out of range (expected to be in range of [-3, 2]", joined),
+        ("'list' object has no", "torch.stack makes one tensor of a list of tensors."),
+    )
+    with expect.explained(*causes):
+        reply = there(augmented)(student, x, [padding], seeds)
     ways = answers.windows(x, padding)
     keys = np.array(list(ways), dtype=int)  # top, left, flipped
 
     def images(at, count=1):
         """(count · n, 3): top, left and flipped of each image of some of the results."""
-        made = expect.items(reply, len(seeds) + 2, kind="list", what="the list of batches")
+        made = expect.items(reply, len(seeds) + 3, kind="list", what="the list of batches")
         return np.concatenate([places(i, made[i]) for i in range(at, at + count)])
 
     seen = {}
+
+    def as_it_was():
+        return type(reply[-1]) is torch.Tensor and torch.equal(reply[-1], x)
 
     def places(number, out):
         if number in seen:
@@ -655,31 +749,32 @@ def augment(student, rng):
         message = "Some images are no window of the padded image, flipped or not."
         detail = f"{int((found < 0).sum())} of {n} are not."
         if (found < 0).any():
-            first = which(reply[0], ways.values()) if out is not reply[0] else found
-            earlier = "The first call's were: augment changes x in place. Build a new tensor."
-            why = earlier if (first >= 0).all() else misread(x, padding, out)
+            why = CHANGES_X if not as_it_was() else misread(x, padding, out)
             raise Fault("value", message, why, detail=detail, given=given)
         seen[number] = keys[found]
         return keys[found]
 
     with part("each image is a window of itself, padded with zeros, flipped or not", points=0.4):
         images(0, 5)
+        expect.that(as_it_was(), "x is not what it was.", given=given, diagnosis=CHANGES_X)
     with part("each image has its own window, anywhere", points=0.45):
         spread_out([images(at)[:, :2] for at in range(len(seeds))], padding, given)
     with part("each image has its own flip, as likely as none", points=0.4):
         all_of_them, few = images(0, 4), list(answers.windows(x[:40], padding).values())
         many = [int(one) for one in rng.integers(2**31, size=20)]
-        batches = expect.items(there(augmented)(student, x[:40], [padding], many), 22, kind="list")
-        expect.form(batches, [x[:40]] * 22, given=given)
+        batches = expect.items(there(augmented)(student, x[:40], [padding], many), 23, kind="list")
+        expect.form(batches, [x[:40]] * 23, given=given)
         ways_of = [which(out, few) for out in batches[:21]]
         message = "Some images are no window of the padded image, flipped or not."
         expect.that(all((one >= 0).all() for one in ways_of), message)
         found = [keys[one][:, 2] for one in ways_of]
-        tossed(found, f"For {len(found)} batches of 40 images.")
         windows = np.unique(all_of_them[:, :2], axis=0)
         both = len(np.unique(all_of_them, axis=0)) == 2 * len(windows)
-        message = "Some windows are always flipped, or never."
-        expect.that(both, message, given=given, diagnosis="Draw the flip by itself.")
+        message, own = "Some windows are always flipped, or never.", "Draw the flip by itself."
+        mixed = np.mean([0 < one.mean() < 1 for one in found]) > 0.5
+        expect.that(both or not mixed, message, given=given, diagnosis=own)
+        tossed(found, f"For {len(found)} batches of 40 images.")
+        expect.that(both, message, given=given, diagnosis=own)
     with part("all chance comes from the generator", points=0.25):
         last, more, again = images(2), images(3), images(4)
         message = "Two batches from one generator are cropped and flipped alike."
@@ -689,14 +784,16 @@ def augment(student, rng):
         why = "Pass generator=generator to every call that draws."
         expect.that(np.array_equal(last, again), message, given=given, diagnosis=why)
         usual, four = (there(augmented)(student, x[:40], one, seeds[:1]) for one in ([], [4]))
-        expect.form(four, [x[:40]] * 3)
+        expect.form(four, [x[:40]] * 4)
         expect.equal(usual, four, what="the list of batches without `padding`, which then is 4,")
 
 
+CHANGES_X = "augment changes x in place. Build a new tensor."
 LAST = (
     "The window never reaches the far end: it can start at 0, …, 2·padding, and randint leaves its"
     " upper end out."
 )
+FAR = "The windows stay near one side: there is padding on both, so they start at 0, …, 2·padding."
 
 
 def spread_out(places, padding, given) -> None:
@@ -712,7 +809,7 @@ def spread_out(places, padding, given) -> None:
     for axis, name in enumerate(("top", "left")):
         shares = np.bincount(together[:, axis], minlength=count) * count / len(together)
         detail = f"How often {name} = 0, …, {count - 1}: {shares.round(2).tolist()} of its share."
-        that(shares[-1] > 0 or shares[0] == 0, LAST, detail)
+        that(shares[-1] > 0 or shares[0] == 0, LAST if shares[-2] > 0 else FAR, detail)
         one = f"All windows of a batch have one {name}: each image draws both of its own."
         that(all(np.ptp(place[:, axis]) > 0 for place in places), one)
         that(((shares > 0.6) & (shares < 1.4)).all(), "All places are equally likely.", detail)
@@ -762,7 +859,11 @@ def parameters(student, rng):
 
 def form(learner, name, arguments):
     """The shapes of a module's state, and the strides of its convolutions, by name."""
+    import torch
+
     module = getattr(learner, name)(*arguments)
+    if getattr(type(module), "forward", None) is torch.nn.Module.forward:
+        raise TypeError("the class has no method of that name: forward")
     found = {key: list(value.shape) for key, value in module.state_dict().items()}
     strides = {key: getattr(one, "stride", None) for key, one in module.named_modules()}
     return found | {f"{key}.stride": list(s) for key, s in strides.items() if type(s) is tuple}
@@ -794,16 +895,56 @@ def learnt(learner, name, arguments, state, x, dy):
 IN_PLACE = "A tensor that autograd still needs is changed in place (`+=`, `add_`): build a new one."
 
 
-def module(student, rng, exercise, name, plan, x, why, named=""):
+IN_MODULE = (
+    (
+        "Module.__init__",
+        "`super().__init__()` comes first in `__init__`: it makes room for layers.",
+    ),
+    ("no method of that name", "It has no `forward`: is its name spelt so, within the class?"),
+)
+THERE = ("squeeze", "expand1x1", "expand3x3", "conv1", "norm1", "conv2", "norm2", "shortcut")
+_NO_BIAS = "A bias before a batch norm does nothing: bias=False."
+
+
+def formed(student, exercise, name, plan, given, named) -> None:
+    """The module has the right layers. named: what to say where they have other names."""
+    what, right = "the dict of its weights' shapes and its strides", form(answers, name, list(plan))
+    with expect.explained(*IN_MODULE):
+        got = there(form)(student, name, list(plan))
+    try:
+        knows = MISTAKES.values(exercise, lambda own: form(own, name, list(plan)))
+        expect.close(got, right, what=what, given=given, knows=knows)
+    except Fault as fault:
+        if type(got) is not dict:
+            raise
+        wrong = [key for key in right if key in got and got[key] != right[key]]
+        extra, missing = ([*a.keys() - b.keys()] for a, b in ((got, right), (right, got)))
+        if extra or missing:
+            fault.message = "Its layers, or what they hold, have other names than asked for."
+            fault.expected, fault.got = (
+                ", ".join(sorted(keys)) or "–" for keys in (missing, extra)
+            )
+            fault.expected, fault.got = f"also {fault.expected}", f"{fault.got} too many"
+            layers = {key.partition(".")[0] for key in extra} - {*THERE}
+            biases = all(key.endswith(".bias") for key in extra) and not missing
+            fault.diagnosis = fault.diagnosis or (named if layers else _NO_BIAS if biases else "")
+        elif wrong:
+            fault.message = f"`{wrong[0]}` is not what it should be."
+            fault.expected, fault.got = (f"{wrong[0]}: {one[wrong[0]]}" for one in (right, got))
+        raise
+
+
+def module(student, rng, exercise, name, plan, x, why, named="", causes=()):
     """Judges what a module does in evaluation mode; returns what its gradients are judged with."""
     given = f"For {name}{plan} and x of shape {tuple(x.shape)}."
-    what = "the dict of its weights' shapes and its strides"
-    with expect.otherwise(named):
-        same(student, form, exercise, name, list(plan), what=what, given=given)
+    formed(student, exercise, name, plan, given, named)
     right = getattr(answers, name)(*plan).double()
     state = {key: drawn(rng, key, value) for key, value in right.state_dict().items()}
+    for key, value in state.items():
+        if key.endswith("bias"):  # so that in one map at least ReLU has something to do
+            value[-1] = -1 - abs(value[-1])
     args = [name, list(plan), state, x]
-    with expect.otherwise(why):
+    with expect.otherwise(why), expect.explained(*IN_MODULE, *causes):
         got = expect.items(there(evaluated)(student, *args), 2, kind="list", given=given)
     of = lambda own: evaluated(own, *copy.deepcopy(args))[0]  # noqa: E731
     how = {"given": given, "rtol": 1e-5}
@@ -836,7 +977,13 @@ def fire(student, rng):
         x = numbers(rng, 2, plan[0], 5, 5)
         why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
         names = "squeeze, expand1x1 and expand3x3 are the names to use, each an nn.Conv2d."
-        return module(student, rng, "Fire", "Fire", plan, x, why, names)
+        causes = (("must match except in dimension 1", why),)
+        try:
+            return module(student, rng, "Fire", "Fire", plan, x, "", names, causes)
+        except Fault as fault:
+            if fault.kind == "shape" and not fault.message.endswith("5, 5)."):
+                fault.diagnosis = fault.diagnosis or why
+            raise
 
     with part("squeeze, expand, stack", points=0.5):
         judge(alike)
@@ -855,7 +1002,14 @@ def residual_block(student, rng):
     def judge(plan):
         x = numbers(rng, 2, plan[0], 6, 4)
         why = "conv1, norm1, ReLU, conv2, norm2; then add what self.shortcut makes of x; then ReLU."
-        return module(student, rng, "residual_block", "ResidualBlock", plan, x, why)
+        names = "conv1, norm1, conv2, norm2 and shortcut are the names to use."
+        padding = "A 3×3 convolution makes the image smaller by 2: padding=1 keeps its size."
+        pieces = (
+            "a (2) must match the size of tensor b (4)",
+            "a (4) must match the size of tensor b (2)",
+        )
+        causes = [(piece, padding) for piece in pieces if plan[-1] != 2]
+        return module(student, rng, "residual_block", "ResidualBlock", plan, x, why, names, causes)
 
     with part("with a plain shortcut", points=0.5):
         judge((width, width))

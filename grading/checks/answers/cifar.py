@@ -234,6 +234,18 @@ _OPTIONS = [
         "The default wins over what is given: it is for what is not.",
         value="section.get(key, usual) if isinstance(usual, type) else usual",
     ),
+    _options_otherwise(
+        "null for missing",
+        0.55,
+        "given as null is given",
+        value="section[key] if section.get(key) is not None else usual",
+    ),
+    _options_otherwise(
+        "the key's value named",
+        0.55,
+        "first argument of section.error",
+        typed=_typed(_KINDS, "section.error('type', 'of a wrong type')"),
+    ),
     _options_otherwise("into the table", 0.65, CHANGED, result="known.update(chosen) or known"),
     _options_otherwise(
         "into the section", 0.65, CHANGED, result="section.update(chosen) or dict(section)"
@@ -413,6 +425,36 @@ _NETWORK = [
         options="options(section, LAYERS[kind])",
     ),
     _network(
+        "only the type's keys, then the type",
+        0,
+        "the table that options gets",
+        options="""{**options(section, LAYERS[kind]), "type": kind, "name": section["name"]}""",
+    ),
+    _network(
+        "a plain dict",
+        0.85,
+        "A plain dict has no `error`",
+        options="""{"type": kind, "name": section["name"], **options(
+            {k: v for k, v in section.items() if k not in ("name", "type")}, LAYERS[kind])}""",
+    ),
+    _network(
+        "error about the type's word",
+        0.85,
+        "first argument of section.error",
+        unknown="""if kind not in LAYERS:
+            raise section.error(kind, "unknown")""",
+    ),
+    _network(
+        "shape with the batch",
+        0,
+        "This text has no fault",
+        through="""try:
+            shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape)
+        except (RuntimeError, ValueError):
+            raise section.error("type", "does not fit")
+        layer.train()""",
+    ),
+    _network(
         "past options",
         0.85,
         "Let options read every layer",
@@ -558,6 +600,12 @@ _SOLVER = [
         t="(step + 1) / steps",
     ),
     _solver(
+        "first step lost",
+        0.5,
+        "The time begins at 0: t = (step + 1)/(steps + 1).",
+        t="step / (steps + 1)",
+    ),
+    _solver(
         "both ends lost",
         0.5,
         "The last step is lost, and the first: t = (step + 1)/(steps + 1).",
@@ -597,6 +645,39 @@ _SOLVER = [
         0.55,
         "Some parameters stay as they were: the optimizer needs all of the model's.",
         sgd="torch.optim.SGD([next(model.parameters())], momentum=o['momentum'], **common)",
+    ),
+    _solver(
+        "weights only",
+        0.55,
+        "Some parameters stay as they were: the optimizer needs all of the model's.",
+        sgd="torch.optim.SGD([p for p in model.parameters() if p.ndim > 1],"
+        " momentum=o['momentum'], **common)",
+    ),
+    _solver(
+        "momentum for AdamW",
+        0.65,
+        "AdamW takes no momentum: its own betas stay as they are.",
+        adamw="torch.optim.AdamW(model.parameters(), betas=(o['momentum'], 0.999), **common)",
+    ),
+    _solver_otherwise(
+        "PyTorch's scheduler",
+        0.5,
+        "It is a function of (step, steps)",
+        rest="**{key: o[key] for key in ('epochs', 'batch_size', 'seed')},"
+        " **{'schedule': torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)}",
+    ),
+    _solver_otherwise(
+        "optimizer taken out of the section",
+        0.65,
+        "leave it whole",
+        rest="**{key: o[key] for key in ('epochs', 'batch_size', 'seed')},"
+        " **({} if solver.pop('optimizer', None) else {})",
+    ),
+    _solver_otherwise(
+        "taken out of the section",
+        0.65,
+        "leave it whole",
+        rest="**{key: o[key] for key in ('batch_size', 'seed')}, 'epochs': solver.pop('epochs')",
     ),
     _solver_otherwise(
         "no schedule for fixed",
@@ -686,6 +767,43 @@ _NORM = [
         0,
         "uses torch.nn.functional.batch_norm",
         y="F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)",
+    ),
+    _norm(
+        "a standard deviation for the variance",
+        1.45,
+        "Under the root is a standard deviation: it takes the variance.",
+        var="x.std(axes, correction=0, keepdim=True)",
+    ),
+    _norm(
+        "a standard deviation, unbiased",
+        1.45,
+        "Under the root is a standard deviation: it takes the variance.",
+        var="x.std(axes, keepdim=True)",
+    ),
+    _norm_otherwise(
+        "a mean for each pixel",
+        0.65,
+        "one mean for each pixel of each channel",
+        keep="running_mean = (1 - momentum) * running_mean + momentum * x.mean(0)",
+    ),
+    _norm_otherwise(
+        "a mean for each image",
+        0.65,
+        "one mean for each image",
+        keep="flat = x.mean((1, 2, 3)); running_mean = (1 - momentum) * running_mean + flat",
+    ),
+    _norm_otherwise(
+        "running statistics in the shape of x",
+        1.65,
+        "keep their shape, (C,)",
+        kept="running_mean.reshape(1, -1, 1, 1), running_var.reshape(1, -1, 1, 1)",
+    ),
+    _norm(
+        "the mean's graph kept",
+        2.3,
+        "The running mean carries a graph: every batch's then stays in memory. `.detach()` it, too.",
+        keep="""running_mean = (1 - momentum) * running_mean + momentum * mean.flatten()
+        running_var = (1 - momentum) * running_var + momentum * flat[1]""",
     ),
     _norm(
         "batch statistics in evaluation",
@@ -976,6 +1094,60 @@ def augment(x, generator, padding=4):
 _RIM = "The padding repeats or mirrors the image: pad with zeros."
 _AUGMENT = [
     _augment(
+        "turned round",
+        0,
+        "The images are turned round: flip left to right only, the last dimension.",
+        axis="(2, 3)",
+    ),
+    _augment(
+        "windows of the first image",
+        0,
+        "They are windows of the first image: each has its own.",
+        first="x = x[:1].expand_as(x)",
+    ),
+    _augment(
+        "padded with 1",
+        0,
+        "The padding is 1: pad with zeros.",
+        padded="F.pad(x, (padding,) * 4, value=1.0)",
+    ),
+    _augment_otherwise(
+        "near one side",
+        1.05,
+        "there is padding on both",
+        tops="torch.randint(padding + 1, (n,), generator=generator).tolist()",
+    ),
+    _augment_otherwise(
+        "flipped in place",
+        0.85,
+        "changes x in place",
+        first="mask = torch.rand(len(x), generator=generator) < 0.5; x[mask] = x[mask].flip(3)",
+        flips="torch.zeros(n)",
+        last="return out",
+    ),
+    _augment_otherwise(
+        "beyond the image",
+        0,
+        "leave the padded image",
+        tops="torch.randint(h, (n,), generator=generator).tolist()",
+    ),
+    _augment_otherwise(
+        "joined", 0, "torch.stack makes a new one", last="out = torch.cat(list(out))"
+    ),
+    _augment_otherwise(
+        "a flat mask",
+        0,
+        "has the shape (N, 1, 1, 1)",
+        last="return torch.where(flipped, out.flip(3), out)",
+    ),
+    _augment_otherwise("a list", 0, "torch.stack makes one tensor", last="out = list(out)"),
+    _augment_otherwise(
+        "flipped by the window",
+        1.1,
+        "Draw the flip by itself",
+        flips="torch.tensor(tops) % 2 == 0",
+    ),
+    _augment(
         "upside down",
         0,
         "The images are turned upside down: flip left to right, the last dimension.",
@@ -1099,6 +1271,18 @@ _AUGMENT = [
 _PARAMETERS = [
     Known("parameters", name, points, says, code)
     for name, points, says, code in (
+        (
+            "without_linear rounded",
+            0.55,
+            "That is rounded to a whole number: give three digits.",
+            "without_linear = 25",
+        ),
+        (
+            "without_linear rounded down",
+            0.55,
+            "That is rounded down to a whole number: give three digits.",
+            "without_linear = 24",
+        ),
         (
             "conv without biases",
             0.6,
@@ -1296,6 +1480,46 @@ class Fire(Theirs):
         "They are stacked in the other order: expand1x1's channels come first.",
         result="torch.cat((b, a), dim=1).relu()",
     ),
+    _fire(
+        "no relu on 1×1",
+        0,
+        "ReLU after expand1x1 is missing.",
+        result="torch.cat((a, b.relu()), dim=1)",
+    ),
+    _fire(
+        "no relu on 3×3",
+        0,
+        "ReLU after expand3x3 is missing.",
+        result="torch.cat((a.relu(), b), dim=1)",
+    ),
+    _fire(
+        "a new dimension",
+        0,
+        "torch.stack makes a new dimension: torch.cat joins along the channels, dimension 1.",
+        result="torch.stack((a, b), dim=1).relu()",
+    ),
+    _fire(
+        "1×1 sees the input",
+        0,
+        "The expansions see what the squeeze puts out, not what comes into the module.",
+        sees="inputs",
+    ),
+    _fire_otherwise("5×5", 0, "`expand3x3.weight` is not", k3="5, padding=2"),
+    _fire_otherwise("stride", 0, "`expand3x3.stride` is not", k3="3, stride=2, padding=1"),
+    Mistake(
+        "Fire",
+        "no __init__ above",
+        0,
+        "comes first in `__init__`",
+        """
+class Fire(nn.Module):
+    def __init__(self, inputs, squeezed, ones, threes):
+        self.squeeze = nn.Conv2d(inputs, squeezed, 1)
+
+    def forward(self, x):
+        return self.squeeze(x)
+""",
+    ),
     _fire("added", 0, _ADDED, result="(a + b).relu()"),
     _fire("added after ReLU", 0, _ADDED, result="a.relu() + b.relu()"),
     _fire_otherwise("no padding", 0, "needs padding for that", k3="3"),
@@ -1378,8 +1602,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, {stride1}, padding=1, bias={bias})
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, {stride2}, padding=1, bias={bias})
+        self.norm1 = nn.BatchNorm2d({channels1})
+        self.conv2 = nn.Conv2d({channels2}, outputs, 3, {stride2}, padding={padding2}, bias={bias2})
         self.norm2 = {norm2}
         self.shortcut = nn.Identity()
         if {projects}:
@@ -1391,6 +1615,10 @@ class ResidualBlock(nn.Module):
 """,
     stride1="stride",
     stride2="1",
+    channels1="outputs",
+    channels2="outputs",
+    padding2="1",
+    bias2="False",
     norm2="nn.BatchNorm2d(outputs)",
     bias="False",
     projects="stride != 1 or inputs != outputs",
@@ -1409,6 +1637,38 @@ _BLOCK = [
         0,
         "norm2 has no weights of its own: it needs an nn.BatchNorm2d beside norm1's.",
         norm2="self.norm1",
+    ),
+    _block(
+        "norm1 used twice",
+        0,
+        "norm1 is used twice: norm2 follows conv2.",
+        forward="out = self.norm1(self.conv2(F.relu(self.norm1(self.conv1(x)))))",
+    ),
+    _block(
+        "norm1 of the inputs",
+        0.5,
+        "norm1 follows conv1, which puts out `outputs` channels.",
+        channels1="inputs",
+    ),
+    _block(
+        "conv2 of the inputs",
+        0.5,
+        "conv2 takes what conv1 puts out: outputs to outputs.",
+        channels2="inputs",
+    ),
+    _block_otherwise(
+        "another name",
+        0,
+        "are the names to use",
+        norm2="None; self.last = nn.BatchNorm2d(outputs)",
+        forward="out = self.last(self.conv2(F.relu(self.norm1(self.conv1(x)))))",
+    ),
+    _block_otherwise("one bias", 0, _BIAS, bias="True"),
+    _block_otherwise(
+        "no padding in conv2",
+        0,
+        "padding=1 keeps its size",
+        padding2="0",
     ),
     _block(
         "always projected",
@@ -1532,7 +1792,7 @@ _BLOCK = [
         "conv1, norm1, ReLU, conv2",
         forward="out = self.norm2(F.relu(self.conv2(F.relu(self.norm1(self.conv1(x))))))",
     ),
-    _block("biases", 0, _BIAS, bias="True"),
+    _block("biases", 0, _BIAS, bias="True", bias2="True"),
     _block_otherwise(
         "added in place",
         0.6,

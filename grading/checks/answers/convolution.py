@@ -128,6 +128,12 @@ _SIZE = [
         size="(n - k) // stride + 1 + 2 * padding // stride",
     ),
     _size(
+        "+ 1 within",
+        0.6,
+        "The + 1 is divided, too: it counts the first place, and comes after the division.",
+        size="(n + 2 * padding - k + 1) // stride",
+    ),
+    _size(
         "no + 1",
         0.4,
         "The first place is missing: room for m strides makes m + 1 places.",
@@ -141,6 +147,18 @@ _SIZE = [
     ),
     _size_otherwise(
         "rounded", 0.6, "down, not up", size="round((n + 2 * padding - k) / stride) + 1"
+    ),
+    *(
+        _size(
+            name,
+            0.4,
+            "That is one place too many: the first place and (n + 2·padding − k) // stride moves.",
+            size=size,
+        )
+        for name, size in (
+            ("k - 1", "(n + 2 * padding - (k - 1)) // stride + 1"),
+            ("+ 2", "(n + 2 * padding - k) // stride + 2"),
+        )
     ),
     _size(
         "a fraction",
@@ -248,6 +266,10 @@ _ENDS = {"P": "len(range(0, H - R, stride))", "Q": "len(range(0, W - S, stride))
 _DENSE_ROWS, _DENSE_COLUMNS = {"P": "H - R + 1", "top": "p"}, {"Q": "W - S + 1", "left": "q"}
 _WHOLE = "The fractions are cut off: is the result an array of int?"
 _MAPS_LAST = "The maps come last: y has the shape (N, K, P, Q)."
+_LAST_PLACE = (
+    "The last place is missing, where the filter just fits: a range leaves its end out, and room for"
+    " m strides makes m + 1 places."
+)
 _ONCE = "once for each place is enough."
 _LOOPS = [
     Mistake(
@@ -371,6 +393,44 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         sum="np.sum(w[k] @ window)",
     ),
     _loops(
+        "matrix product the other way",
+        0,
+        "That is a matrix product: filter and window go number by number (`*`).",
+        sum="np.sum(window @ w[k].swapaxes(1, 2))",
+    ),
+    _loops(
+        "only the first image's maps",
+        0.4,
+        "Only the first image has maps, the others' are zero: does the loop run over all images, or"
+        " return in its first round?",
+        result="y * (np.arange(N) == 0)[:, None, None, None]",
+    ),
+    _loops(
+        "only the first map",
+        0.4,
+        "Only the first map is there, the others are zero: does the loop run over all filters, or"
+        " return in its first round?",
+        result="y * (np.arange(K) == 0)[:, None, None]",
+    ),
+    _loops(
+        "as many columns as rows",
+        0.5,
+        "Only the first P columns of each map are there: p counts P rows, q counts Q columns.",
+        result="y * (np.arange(y.shape[3]) < y.shape[2])",
+    ),
+    _loops(
+        "window spread",
+        1.1,
+        "The stride is between the windows: within one, pixels are neighbours.",
+        sum="np.sum(w[k] * x[n, :, p : p + R * stride : stride, q : q + S * stride : stride])",
+    ),
+    _loops(
+        "rounded up",
+        1.1,
+        "A remainder that is too short for a stride gives no place: round down.",
+        P="-(-(H - R) // stride) + 1",
+    ),
+    _loops(
         "columns not strided",
         1.1,
         "The stride holds for the rows only: columns need it, too.",
@@ -431,8 +491,34 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         rows="(0, 2 * padding)",
         columns="(0, 2 * padding)",
     ),
+    _loops(
+        "padding all at the beginning",
+        1.1,
+        "The padding all went to the beginning: half of it belongs at the end.",
+        rows="(2 * padding, 0)",
+        columns="(2 * padding, 0)",
+    ),
+    _loops(
+        "sizes without padding",
+        1.1,
+        "P and Q are those of the image without its padding.",
+        P="(H - 2 * padding - R) // stride + 1",
+        Q="(W - 2 * padding - S) // stride + 1",
+    ),
+    _loops(
+        "P without padding",
+        1.1,
+        "P is that of the image without its padding.",
+        P="(H - 2 * padding - R) // stride + 1",
+    ),
+    _loops(
+        "mirrored", 1.1, "The padding mirrors the image: it should be zeros.", mode=', "reflect"'
+    ),
     _loops("rows padded", 1.1, "Rows are padded and columns are not.", columns="(0, 0)"),
     _loops("columns padded", 1.1, "Columns are padded and rows are not.", rows="(0, 0)"),
+    _loops(
+        "padded with 1", 1.1, "The padding is 1: it should be zeros.", mode=", constant_values=1"
+    ),
     _loops(
         "edge repeated", 1.1, "The padding repeats the edge: it should be zeros.", mode=', "edge"'
     ),
@@ -452,8 +538,15 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
     _loops(
         "last place missing",
         0,
-        "The last place is missing, where the filter just fits: a range leaves its end out.",
+        _LAST_PLACE,
         **_ENDS,
+    ),
+    _loops(
+        "no + 1",
+        0,
+        _LAST_PLACE,
+        P="(H - R) // stride",
+        Q="(W - S) // stride",
     ),
     _loops("channels last", 0, _MAPS_LAST, result="y.transpose(0, 2, 3, 1)"),
     _loops(
@@ -461,6 +554,9 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
     ),
     _loops(
         "P and Q", 0, "Rows and columns of the maps have changed places.", result="y.swapaxes(2, 3)"
+    ),
+    _loops_otherwise(
+        "bias along the columns", 0.4, "give it the shape (K, 1, 1)", bias="", result="y + b"
     ),
     _loops_otherwise("square image", 0.5, "Q from W and S", result="y[..., : y.shape[2]]"),
     _loops_otherwise("R and S", 0, "R rows of S columns", R="S", S="R"),
@@ -509,6 +605,41 @@ def conv2d(x, w, b, stride=1, padding=0):
     _conv2d("no bias", 0, "The bias is missing.", bias=""),
     _conv2d("bias subtracted", 0, "The bias is subtracted.", bias="- b[:, None]"),
     _conv2d("one bias", 0, "Every map has the first filter's bias.", bias="+ b[0]"),
+    _conv2d(
+        "bias in the weights",
+        0,
+        "The bias is added to the weights: it is added to the product.",
+        filters="(w.reshape(K, -1) + b[:, None])",
+        bias="",
+    ),
+    _conv2d(
+        "np.dot",
+        0,
+        "np.dot puts the images second, (K, N, P·Q): `@` keeps them first.",
+        result="(np.dot(w.reshape(K, -1), columns) + b[:, None]).reshape(N, K, P, Q)",
+    ),
+    _conv2d(
+        "images merged",
+        0,
+        "Images and windows are mixed up: a reshape to (C·R·S, N·P·Q) does not move the images"
+        " behind. `@` takes one image after the other.",
+        result="(w.reshape(K, -1) @ columns.reshape(C * R * S, -1) + b[:, None])"
+        ".reshape(N, K, P, Q)",
+    ),
+    _conv2d(
+        "K first",
+        0,
+        "The images come first: y is (N, K, P, Q), and so is the product's order.",
+        result="y.reshape(K, N, P, Q)",
+    ),
+    _conv2d_otherwise(
+        "number by number",
+        0,
+        "`*` multiplies number by number",
+        result="w.reshape(K, -1) * columns",
+    ),
+    _conv2d_otherwise("one side of the kernel", 0, "a pair, (R, S)", kernel="R"),
+    _conv2d_otherwise("stride and padding", 0, "are they exchanged", options="padding, stride"),
     _conv2d(
         "flipped",
         0,
@@ -724,6 +855,24 @@ def im2col(x, kernel, stride=1, padding=0):
         result=f"columns.transpose(0, 2, 3, 1, 4, 5).{_FLAT}",
     ),
     _im2col(
+        "reshaped to the transpose",
+        0.25,
+        "It has the shape (N, P·Q, C·R·S): asked for is (N, C·R·S, P·Q), each window a column.",
+        result="columns.reshape(N, P * Q, C * R * S)",
+    ),
+    _im2col(
+        "a list of windows",
+        0.25,
+        "The places come first: np.stack(…, axis=-1) of the windows puts them last.",
+        result="columns.transpose(4, 5, 0, 1, 2, 3).reshape(P * Q, N, C * R * S)",
+    ),
+    _im2col(
+        "square kernel",
+        0.25,
+        "The kernel is taken for square, of R by R: it has R rows and S columns.",
+        first="kernel = (kernel[0], kernel[0])",
+    ),
+    _im2col(
         "places first",
         0.25,
         "The windows' values are scrambled: their axes are (N, P, Q, C, R, S), and a reshape does"
@@ -762,6 +911,14 @@ def im2col(x, kernel, stride=1, padding=0):
         "The stride holds for the columns only.",
         P="H - R + 1",
         rows="r : r + P",
+    ),
+    _im2col(
+        "stride times r",
+        0.95,
+        "The slices begin at r·stride and take neighbours: for one (r, s) they begin at r, and the"
+        " stride is their step.",
+        rows="r * stride : r * stride + P",
+        columns="s * stride : s * stride + Q",
     ),
     _im2col(
         "windows one apart",
@@ -938,6 +1095,12 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         db="dy.mean(axis=(2, 3)).sum(axis=0)",
     ),
     _backward(
+        "db over the filters",
+        1.7,
+        "It is summed over the filters: each has a bias of its own.",
+        db="dy.sum(axis=(0, 1, 2))",
+    ),
+    _backward(
         "db of everything",
         1.7,
         "It is the sum of everything: each filter has a bias of its own.",
@@ -1038,6 +1201,38 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         0.9,
         "Only the first channel gets a gradient.",
         add="+= np.eye(C)[0][:, None, None] *",
+    ),
+    _backward(
+        "averaged",
+        0.9,
+        "It is divided by the number of windows that a pixel is in: what comes back is added.",
+        result="""(lambda count: (dx / np.maximum(count, 1), dw, db))(conv2d_backward(
+        np.ones((N, 1, P, Q)), x, np.ones((1, C, R, S)), stride, padding
+    )[0]) if w.min() < w.max() else (dx, dw, db)""",
+    ),
+    _backward(
+        "rows in another order",
+        0.9,
+        "The columns' gradients are scrambled: their rows are in the order (C, R, S).",
+        made="dcolumns = dcolumns.reshape(N, R, S, C, P, Q).transpose(0, 3, 1, 2, 4, 5)",
+    ),
+    _backward(
+        "rows in another order, s before r",
+        0.9,
+        "The columns' gradients are scrambled: their rows are in the order (C, R, S).",
+        made="dcolumns = dcolumns.reshape(N, C, S, R, P, Q).swapaxes(2, 3)",
+    ),
+    _backward(
+        "onto x",
+        0.9,
+        "x is still in it: the windows are added to an image of zeros.",
+        result="dx + x, dw, db",
+    ),
+    _backward(
+        "cut ends early",
+        1.7,
+        "The cut ends too early: it begins at `padding` and ends at `padding + H`.",
+        cut=":, :, padding : H, padding : W",
     ),
     _backward(
         "overwritten",
@@ -1266,6 +1461,39 @@ def max_pool2d(x, size):
         y="x[:, :, : P * size, : Q * size].reshape(N, C, P, Q, size, size).max(axis=(4, 5))",
     ),
     _pool(
+        "one maximum",
+        0.65,
+        "All images and channels share one maximum: take it over the block's rows and columns,"
+        " axis=(2, 3).",
+        value="block.max()",
+    ),
+    _pool(
+        "over the places",
+        0.65,
+        "The maximum is taken over the places: of (N, C, P, size, Q, size), a block's own axes are"
+        " 3 and 5.",
+        y="x[:, :, : P * size, : Q * size].reshape(N, C, P, size, Q, size).max(axis=(2, 4))",
+    ),
+    _pool(
+        "blocks of 2",
+        0.65,
+        "The blocks are 2×2, whatever the size.",
+        value="block[:, :, :2, :2].max(axis=(2, 3)) if size > 1 else block[:, :, 0, 0]",
+    ),
+    _pool(
+        "blocks of 2, 2 apart",
+        0.65,
+        "The blocks are 2×2, and 2 apart, whatever the size.",
+        step="2",
+        value="block[:, :, :2, :2].max(axis=(2, 3)) if size > 1 else block[:, :, 0, 0]",
+    ),
+    _pool_otherwise(
+        "nothing dropped",
+        1.05,
+        "are dropped first",
+        y="x.reshape(N, C, P, size, Q, size).max(axis=(3, 5))",
+    ),
+    _pool(
         "channels together",
         0.65,
         "The channels are pooled together: each has a map of its own.",
@@ -1316,16 +1544,16 @@ def max_pool2d_backward(dy, x, size):
         share="share[:] = 1 / size**2",
     ),
     _pool(
-        "to the smallest",
-        0.4,
-        "The gradient goes to the smallest value.",
-        share="share.flat[block.argmin()] = 1",
-    ),
-    _pool(
         "to the first",
         0.4,
         "The gradient always goes to the first value of a block.",
         share="share[0, 0] = 1",
+    ),
+    _pool(
+        "to the smallest",
+        0.4,
+        "The gradient goes to the smallest value.",
+        share="share.flat[block.argmin()] = 1",
     ),
     _pool(
         "dy missing",
@@ -1380,8 +1608,29 @@ def max_pool2d_backward(dy, x, size):
 """,
     ),
     _pool(
+        "what is left over missing",
+        1.05,
+        "What is left over is missing: dx has the shape of x, and zeros there.",
+        result="dx[:, :, : P * size, : Q * size]",
+    ),
+    _pool(
+        "x where nothing comes back",
+        1.05,
+        "What is left over keeps the values of x: no gradient comes back there, so begin with zeros.",
+        result="np.where(np.pad(np.ones((P * size, Q * size)),"
+        " ((0, x.shape[2] - P * size), (0, x.shape[3] - Q * size))) > 0, dx, x)",
+    ),
+    _pool(
+        "overlapping, backward",
+        0.4,
+        "The blocks overlap on the way back: block (p, q) starts at p·size, q·size.",
+        share="""block = x[n, c, p : p + size, q : q + size]
+        here = np.s_[n, c, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        share[np.unravel_index(block.argmax(), block.shape)] = 1""",
+    ),
+    _pool(
         "divided by N",
-        0.6,
+        0.4,
         "The gradient is divided by N once too often.",
         result="dx / N",
     ),
@@ -1437,7 +1686,8 @@ _BY_HAND = [
         (
             "seen_by_pool2",
             18,
-            "That adds k times the distance: of k pixels, the first is there already, k − 1 are new.",
+            "It holds two units of conv2, so it adds one step: of conv2's units, which are 2 pixels"
+            " apart.",
         ),
         (
             "seen_by_pool2",
@@ -1551,6 +1801,25 @@ _LENET = [
         " each an attribute in __init__.",
         made="self.layers = list(self.children()); self._modules.clear()",
     ),
+    *(
+        _lenet(
+            f"{layer} overlooked",
+            0.5,
+            f"{layer} is not among the parameters: make it an attribute in __init__. One in a plain"
+            " list, or made in forward, is overlooked.",
+            made=f"self.rest = [self._modules.pop('{layer}')]",
+        )
+        for layer in ("conv1", "conv2", "linear1", "linear2", "linear3")
+    ),
+    *(
+        _lenet(
+            f"no biases in {layer}",
+            0.5,
+            f"{layer} has no biases.",
+            made=f"self.{layer}.bias = None",
+        )
+        for layer in ("conv1", "conv2", "linear1", "linear2", "linear3")
+    ),
     _lenet(
         "no linear2",
         0.5,
@@ -1629,6 +1898,53 @@ _LENET = [
             ("after_3", "linear1"),
             ("after_4", "linear2"),
         )
+    ),
+    _lenet(
+        "softmax over the images",
+        0.5,
+        "They went through a softmax, over the images even: it belongs to the loss.",
+        scores="self.linear3(x).softmax(0)",
+    ),
+    *(
+        _lenet(
+            f"{layer} a mean",
+            0.5,
+            f"{layer} takes the mean here: asked for is the largest value.",
+            **{piece: "F.avg_pool2d"},
+        )
+        for piece, layer in (("pool_1", "pool1"), ("pool_2", "pool2"))
+    ),
+    _lenet_otherwise(
+        "dropout always", 0.5, "Chance is at work", after_4="(lambda x: F.dropout(x.relu()))"
+    ),
+    _lenet_otherwise("made in forward", 0.5, "Chance is at work", scores="nn.Linear(84, 10)(x)"),
+    _lenet_otherwise(
+        "dropout in training",
+        1.3,
+        "is there a dropout",
+        scores="self.linear3(F.dropout(x, 0.5, self.training))",
+    ),
+    Mistake(
+        "LeNet",
+        "no __init__ above",
+        0.5,
+        "comes first in `__init__`",
+        """
+class LeNet(nn.Module):
+    def __init__(self):
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+""",
+    ),
+    Mistake(
+        "LeNet",
+        "no forward",
+        0.5,
+        "has no `forward`",
+        """
+class LeNet(nn.Module):
+    def foward(self, x):
+        return x
+""",
     ),
     _lenet(
         "mean-pooling",
