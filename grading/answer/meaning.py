@@ -34,7 +34,15 @@ _MEANINGS = (
         r"cannot reshape array of size|is invalid for input of size",
         "A new shape must hold exactly as many numbers as there are.",
     ),
-    (r"inhomogeneous|setting an array element with a sequence", "The rows have different lengths."),
+    (r"inhomogeneous", "The rows have different lengths."),
+    (
+        r"setting an array element with a sequence",
+        "One number is needed there, and an array or list of several is given.",
+    ),
+    (
+        r"before Module\.__init__\(\)",
+        "`super().__init__()` comes first in `__init__`: it makes the place where layers are kept.",
+    ),
     (
         r"is out of bounds for (axis|dimension)|index out of range|out of range in self",
         "The index is beyond the end: places count from 0, so the last is the length less 1.",

@@ -171,6 +171,10 @@ class Runner:
                 return run()
         except NotImplementedError as error:
             frames = self._student_frames(error)
+            without = re.search(r"Module \[(\w+)\] is missing the required \"forward\"", str(error))
+            if without:  # PyTorch's own way to say so
+                message = f"The `{without[1]}` has no method `forward`: is its name misspelt?"
+                raise Fault("missing", message) from None
             raise _not_done(called(frames), frames) from None
         except TimeLimit as error:
             seconds = f"{limit:g} second{'s' * (limit != 1)}"

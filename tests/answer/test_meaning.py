@@ -38,6 +38,13 @@ X, W = np.zeros((4, 3)), np.zeros(5)
         ("def f(w, X): return X @ w", (W, X), "In a matrix product the last size"),
         ("def f(w, X): return X @ 2", (W, X), "where one side is a single number, write `*`"),
         ("def f(z):\n    if z >= 0: return 1", (W,), "A condition needs one truth value"),
+        ("def f(z):\n    a = np.zeros(2); a[0] = z", (W,), "One number is needed there"),
+        ("def f():\n    return np.array([[1], [1, 2]])", (), "rows have different lengths"),
+        (
+            "class N(nn.Module):\n    def __init__(self): self.a = nn.Linear(1, 1)\ndef f(): N()",
+            (),
+            "`super().__init__()` comes first",
+        ),
         ("def f(z): return float(z)", (W,), "One number is needed"),
         ("def f(z): return z.reshape(2, 3)", (W,), "exactly as many numbers"),
         ("def f(z): return z[7]", (W,), "beyond the end"),

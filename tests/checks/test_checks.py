@@ -226,6 +226,11 @@ def test_a_probe_runs_beside_the_students_code() -> None:
     [
         ("def double(x): raise NotImplementedError", "`double` is not written yet."),
         (
+            "import torch\nclass Net(torch.nn.Module):\n    def foward(self, x): return x\n"
+            "def double(x): return Net()(x)",
+            "The `Net` has no method `forward`: is its name misspelt?",
+        ),
+        (
             "def add(x, y): raise NotImplementedError\ndef double(x): return add(x, x)",
             "`double` uses `add`, which is not written yet.",
         ),
