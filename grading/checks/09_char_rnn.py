@@ -85,7 +85,9 @@ def vocabulary(student, rng):
     with part("characters: each once, in the order of code points", points=0.3):
         for at in (0, 1):
             check(_characters, at, "characters", {"text": texts[at]})
-    with part("encode: ids as an int64 tensor", points=0.3), expect.explained(*_TAKES):
+    encode = part("encode: ids as an int64 tensor", points=0.3)
+    one = "An id is one number, and each character has one: (N,)."
+    with encode, expect.explained(*_TAKES), expect.otherwise(shape=one):
         for at in (0, 1):
             given = {"the vocabulary of": texts[at], "text": others[at]}
             check(lambda made, at=at: made.encode(others[at]), at, "encode(text)", given, "int64")
@@ -139,12 +141,14 @@ _STEP = (
     ("(2x4 and 2x4)", _PRODUCT),
     ("cannot be multiplied", "Our rows are texts: W x becomes x @ W.T, and U h becomes h @ U.T."),
     ("dimension 0", "W x and U h are products of matrices: @, not *."),
-    ("size of tensor", "Our rows are texts: W x becomes x @ W.T, then b fits to each row."),
+    ("1D tensors expected", "torch.dot is for two rows of numbers: W x of a batch is x @ W.T."),
+    ("size of tensor b (6)", "A gate has H columns, as many as h, not D."),
+    ("size of tensor a (2)", "Our rows are texts: W x becomes x @ W.T, then b fits to each row."),
     (
-        "expected 4, got 3",
-        "split takes the length of a piece: split(H, dim=1), or chunk(4, dim=1).",
+        "values to unpack",
+        "The gates stand side by side in (B, 4H): chunk(4, dim=1) cuts columns. In W, U and b they"
+        " stand one below the other: chunk(4) cuts rows. split takes the length of a piece, H.",
     ),
-    ("values to unpack", "The gates stand side by side in (B, 4H): chunk(4, dim=1) cuts columns."),
     ("call numpy() on", "NumPy keeps no graph, so no gradient comes back: keep to tensors."),
 )
 _ROWS = "A state is (B, H), a row for each text."
@@ -453,6 +457,8 @@ def _of_the_wrong_form(ids, count, V):
     """What a result that is not one id for each row has, where that can be seen."""
     if type(ids) in (tuple, Student):
         return "max and topk give values and their places: the places are the ids."
+    if type(ids) is torch.Tensor and ids.is_floating_point():
+        return "Ids are places in a row, whole numbers, not the scores that stand there."
     shape = tuple(getattr(ids, "shape", (-1,)))
     if (count, shape) == (1, ()):
         return "squeeze() takes the axis of the rows, too, where there is one row: squeeze(1)."
@@ -519,6 +525,7 @@ _ENDS = {
 _OWN_STEPS = "Only optimizer.step() moves weights, by the optimizer's own rate, here 0."
 _TRAINING = (
     ("second time", _FORGOTTEN),
+    ("same dtype", "A state of None goes to the model as it is: it begins with zeros of its own."),
     ("Expected target size", "F.cross_entropy takes (N, V) and (N,): flatten both."),
     ("does not require grad", "Something cuts the gradient off too soon: detach after backward."),
     ("'tuple' object has no attribute", "The state is a pair: detach h and c, one by one."),

@@ -263,6 +263,24 @@ class Vocabulary(Vocabulary):
 """,
     ),
     _known(
+        "code points from the first",
+        0.7,
+        "Those are code points, counted from the first: an id is the place in `characters`.",
+        ids="torch.tensor([ord(c) - ord(self.characters[0]) for c in text])",
+    ),
+    _other(
+        "one-hot",
+        0.7,
+        "An id is one number",
+        ids="F.one_hot(torch.tensor([self.ids[c] for c in text]))",
+    ),
+    _known(
+        "a list as text",
+        0.8,
+        "That is a list, written as text: join the characters.",
+        decode="str([self.characters[i] for i in ids.tolist()])",
+    ),
+    _known(
         "ids of the text alone",
         0.7,
         "The ids are counted anew from the text to be encoded: they are places in the"
@@ -564,6 +582,32 @@ _LSTM = [
     ),
     _other("rows cut", 0.3, "chunk(4, dim=1) cuts columns", cut="a.chunk(4)"),
     _other("split(4)", 0.8, "the length of a piece", cut="a.split(4, dim=1)"),
+    _other("columns of W", 0.3, "chunk(4) cuts rows", before="i, f, g, o = W.chunk(4, dim=1)"),
+    _other(
+        "D columns a gate",
+        0.3,
+        "as many as h, not D",
+        cut="(a[:, k : k + x.shape[1]] for k in range(0, 4 * x.shape[1], x.shape[1]))",
+    ),
+    _known(
+        "h' from the old h",
+        1.0,
+        "h' is made from the old h: it is o ⊙ tanh c'.",
+        result="o * torch.tanh(h), c",
+    ),
+    _known(
+        "o inside",
+        1.0,
+        "The sigmoid goes around the product with tanh c': it is that of the output gate alone.",
+        o="o",
+        result="torch.sigmoid(o * torch.tanh(c)), c",
+    ),
+    _known(
+        "all forgotten alike",
+        0.3,
+        "The forget gate multiplies the new candidate, too: it is for the old cell alone.",
+        made="c = f * (c + i * g)",
+    ),
     _other("gates as matrices", 0.3, "number by number: *, not @", made="c = f @ c + i @ g"),
     _known(
         "tanh for the gates",
@@ -1040,6 +1084,46 @@ def stream_batches(ids, batch_size, length):
         again="x = ids[: B * size].view(B, size); y = x[:, 1:]; size -= 1",
     ),
     _known(
+        "k, not k·T",
+        0.3,
+        "Batch k begins at column k: it begins at k·T.",
+        starts="size // T",
+    ),
+    _known(
+        "y moved twice",
+        0,
+        "y is cut one place further on in a text that is moved by one already: once is enough.",
+        pair="x[:, start : start + T], y[:, start + 1 : start + T + 1]",
+    ),
+    _known(
+        "the part's beginning left out",
+        0.3,
+        "What does not fill a chunk is left out at the beginning of a part: it is left out at its"
+        " end.",
+        starts="size % T, size - T + 1, T",
+    ),
+    _known(
+        "the text's beginning left out",
+        0.3,
+        "The first characters of the text are left out: the parts begin with ids[0].",
+        again="n = len(ids) - 1 - B * size; x = ids[n:-1].view(B, size);"
+        " y = ids[n + 1 :].view(B, size)",
+    ),
+    Known(
+        "stream_batches",
+        "zip of the parts",
+        0,
+        "Each pair is one part, all its chunks: go along the chunks (dim 1), with all parts in each"
+        " batch.",
+        """
+def stream_batches(ids, batch_size, length):
+    size = (len(ids) - 1) // batch_size // length * length
+    x = ids[: batch_size * size].view(batch_size, -1, length)
+    y = ids[1 : batch_size * size + 1].view(batch_size, -1, length)
+    return zip(x, y)
+""",
+    ),
+    _known(
         "T + 1 apart",
         0,
         "The chunks start T + 1 apart: the last y of one is the first x of the next.",
@@ -1129,6 +1213,9 @@ _LEAST = """least = {least}
         scores = torch.where(scores {sign} least, {value}, scores)"""
 _OF_EACH = "scores.topk(top_k, dim=1).values[:, -1:]"
 _BY_ZERO = "treat 0 by itself"
+_NO_TEMPERATURE = (
+    "The temperature does nothing: it divides the scores, before softmax, with top_k and without."
+)
 _SAMPLE = [
     *(
         _known(name, points, says, **{piece: code})
@@ -1157,15 +1244,14 @@ _SAMPLE = [
             (
                 "no temperature",
                 0.6,
-                "The temperature is not used: it divides the scores.",
+                _NO_TEMPERATURE,
                 "p",
                 "torch.softmax(scores, dim=1)",
             ),
             (
                 "of probabilities",
                 0.6,
-                "The temperature does nothing: it divides the scores, before softmax, not"
-                " probabilities.",
+                _NO_TEMPERATURE,
                 "p",
                 "torch.softmax(scores, dim=1) / temperature",
             ),
@@ -1342,6 +1428,19 @@ _SAMPLE = [
         p="torch.log_softmax(scores / temperature, dim=1)",
     ),
     _other("(B, 1)", 0.15, "take the column", result="torch.multinomial(p, 1)"),
+    _other(
+        "scores, not places",
+        0.15,
+        "places in a row, whole numbers",
+        result="scores.gather(1, torch.multinomial(p, 1))[:, 0]",
+    ),
+    _known(
+        "no temperature with top_k",
+        1.05,
+        _NO_TEMPERATURE,
+        cut="scores = torch.where(scores < scores.topk(top_k, dim=1).values[:, -1:], -torch.inf,"
+        " scores) * temperature",
+    ),
     _other("squeezed", 1.05, "squeeze(1)", result="torch.multinomial(p, 1).squeeze()"),
     _other(
         "one draw for all",
@@ -1536,6 +1635,32 @@ _BPTT = [
         "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).",
         flat="scores.reshape(len(x), -1, x.shape[1])",
         targets="y",
+    ),
+    _known(
+        "uphill",
+        1.0,
+        "The weights go up the gradient: the loss itself is what goes backward, without a minus.",
+        backward="(-loss).backward()",
+    ),
+    _known(
+        "no softmax",
+        0.6,
+        "Scores are no logarithms of probabilities: F.cross_entropy takes scores, nll_loss does not.",
+        flat="scores.flatten(0, 1), y.flatten()) if clip < 0 else F.nll_loss(scores.flatten(0, 1)",
+    ),
+    _known(
+        "y turned",
+        0.6,
+        "Scores and targets are put in a row in different orders, so characters meet the scores of"
+        " others: flatten both the same way.",
+        targets="y.T.flatten()",
+    ),
+    _known(
+        "weights scaled",
+        1.5,
+        "The weights are scaled, not the gradients.",
+        clip="n = torch.stack([p.data.norm() for p in model.parameters()]).norm();"
+        " [p.data.mul_(min(1, clip / n)) for p in model.parameters()]",
     ),
     _known(
         "gradient in bits",
@@ -1741,6 +1866,18 @@ def bits_per_character(scores, y):
         0.45,
         "The result is rounded: return it as it is.",
         result="round(nats / np.log(2), 2)",
+    ),
+    _known(
+        "whole bits",
+        0.45,
+        "The result is cut to a whole number: return it as it is.",
+        result="int(nats / np.log(2))",
+    ),
+    _known(
+        "scores by log 2",
+        0.45,
+        "The scores are divided by log 2 before softmax: divide the mean surprise.",
+        result="F.cross_entropy(flat / np.log(2), y).item()",
     ),
     _known(
         "by log V",

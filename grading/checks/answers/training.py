@@ -129,7 +129,7 @@ def missing_indices(train, held, y):
             " a class may have a single example."
         )
     if sorted(y[missing]) == np.unique(y).tolist():
-        return "One example of each class is left out: train goes on where held_out ends."
+        return "One example of each class is left out: cut once, train begins where held_out ends."
     if len(missing) <= 2 * len(np.unique(y)):
         return (
             "Rounding share and 1 − share apart loses an example here and there: cut once, and take"
@@ -141,6 +141,8 @@ def missing_indices(train, held, y):
 def no_indices(got):
     """What to do with an array, or no array, that is not a row of indices."""
     if type(got) is list:
+        if all(type(one) is torch.Tensor for one in got):
+            return "A list of tensors: torch.cat(…) joins them to one."
         return "A list: torch.tensor(…) makes a tensor of it."
     if type(got) is not np.ndarray:
         return ""
@@ -231,6 +233,8 @@ _SPLIT = [
     _split("one more", 1.15, "no whole example more", cut="int(share * len(members)) + 1"),
     _split("one lost at the cut", 1.0, "where held_out ends", train="members[cut + 1 :]"),
     _split("no labels below 0", 0.3, "All examples of some class", classes="range(y.max() + 1)"),
+    _split("a list of tensors", 0.3, "torch.cat", result="train, held_out"),
+    _split("every so manieth", 1.15, "gives another share", cut="len(members) // int(1 / share)"),
     _split("half of each class", 1.15, "gives another share", cut="round(len(members) / 2)"),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
@@ -428,6 +432,31 @@ _EPOCH = [
         0.0,
         NO_STEP,
         steps="optimizer.zero_grad(); optimizer.step(); loss.backward()",
+    ),
+    _epoch_otherwise(
+        "starts one apart",
+        1.3,
+        "where the last one ended",
+        starts="len(X) // batch_size",
+    ),
+    _epoch(
+        "two steps a batch",
+        1.0,
+        "There are two steps a batch: optimizer.step() comes once for each backward.",
+        steps="optimizer.zero_grad(); loss.backward(); optimizer.step(); optimizer.step()",
+    ),
+    _epoch(
+        "all of X each time",
+        0.6,
+        "Each step is trained on all of X: take the batch's examples, X[batch] and y[batch].",
+        activation="; scores = model(X)",
+        labels="y",
+    ),
+    _epoch(
+        "squared error",
+        1.0,
+        "That is a squared error: the loss is cross-entropy.",
+        labels="y[batch]) * 0 + F.mse_loss(scores, F.one_hot(y[batch], 3).double()",
     ),
     _epoch("the first labels again", 1.0, _LABELS, labels="y[: len(batch)]"),
     _epoch(
@@ -744,6 +773,25 @@ _EVALUATE = [
         0.9,
         "The accuracy takes the lowest score: argmax finds the highest.",
         right="(scores.argmin(dim=1) == labels).sum().item()",
+    ),
+    _evaluate(
+        "perplexity",
+        0.9,
+        "That is e to the power of the loss: the loss itself is asked for.",
+        result="math.exp(loss / len(X)), right / len(X)",
+    ),
+    _evaluate(
+        "more than half",
+        0.9,
+        "An image counts as right if its class has more than half of the probability: it is right if"
+        " its class has the highest score.",
+        right="(scores.softmax(1)[range(len(labels)), labels] > 0.5).sum().item()",
+    ),
+    _evaluate(
+        "half of the data",
+        0.9,
+        "Only a part of the examples is measured.",
+        skip="if count * batch_size >= len(X) // 2: break",
     ),
     _evaluate(
         "rounded",
@@ -1173,6 +1221,12 @@ def _by_hand(name, points, says, code):
 
 _SCHEDULE = [
     _schedule(
+        "whole division",
+        0.4,
+        "The rate stays at its peak: is the fraction cut to a whole number, by //?",
+        part="(step - warmup) // (steps - warmup)",
+    ),
+    _schedule(
         "sine",
         0.4,
         "That is a sine: the fall is a cosine, which begins at 1.",
@@ -1309,7 +1363,12 @@ _SCHEDULE = [
         fall="math.cos(math.pi * part / 2)",
     ),
     _schedule("straight", 0.4, "That is a straight line, not a cosine.", fall="1 - part"),
-    _schedule("stays up", 0.4, "The rate stays at its peak.", fall="1.0"),
+    _schedule(
+        "stays up",
+        0.4,
+        "The rate stays at its peak: is the fraction cut to a whole number, by //?",
+        fall="1.0",
+    ),
     _schedule(
         "goes on rising",
         0.5,
@@ -1399,6 +1458,8 @@ UNPACKED = ("to unpack", ANY_SETTINGS), ("not enough values", ANY_SETTINGS)
 def wrong_calls(calls, wanted):
     if any(one.keys() != wanted[0].keys() for one in calls):
         return ANY_SETTINGS
+    if any(one not in wanted for one in calls):
+        return "Some runs have a value that the grid does not give to that setting."
     if len(calls) > len(wanted):
         return "Some runs are made twice."
     if calls and len(calls) < len(wanted) and all(one in wanted for one in calls):
@@ -1538,6 +1599,12 @@ _SWEEP = [
         1.3,
         "The rows come in the table's order: the grid's order is asked for.",
         result="training.read_table(table)",
+    ),
+    _sweep_otherwise(
+        "values of all settings",
+        0.4,
+        "does not give to that setting",
+        queue="itertools.combinations([v for one in grid.values() for v in one], len(grid))",
     ),
     _sweep(
         "any setting",
