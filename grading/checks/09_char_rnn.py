@@ -139,6 +139,7 @@ _PRODUCT = "Gates multiply number by number: *, not @."
 _STEP = (
     ("(2x3 and 2x3)", _PRODUCT),
     ("(2x4 and 2x4)", _PRODUCT),
+    ("(1x8 and", "A state is (B, H), a row for each text."),
     ("cannot be multiplied", "Our rows are texts: W x becomes x @ W.T, and U h becomes h @ U.T."),
     ("dimension 0", "W x and U h are products of matrices: @, not *."),
     ("1D tensors expected", "torch.dot is for two rows of numbers: W x of a batch is x @ W.T."),
@@ -526,6 +527,8 @@ _OWN_STEPS = "Only optimizer.step() moves weights, by the optimizer's own rate, 
 _TRAINING = (
     ("second time", _FORGOTTEN),
     ("same dtype", "A state of None goes to the model as it is: it begins with zeros of its own."),
+    ("1D target", "F.cross_entropy takes (N, V) and (N,): flatten(0, 1) keeps the V in a row."),
+    ("inplace operation", "optimizer.step() changes weights that backward needs: backward first."),
     ("Expected target size", "F.cross_entropy takes (N, V) and (N,): flatten both."),
     ("does not require grad", "Something cuts the gradient off too soon: detach after backward."),
     ("'tuple' object has no attribute", "The state is a pair: detach h and c, one by one."),

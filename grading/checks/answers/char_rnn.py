@@ -275,6 +275,12 @@ class Vocabulary(Vocabulary):
         ids="F.one_hot(torch.tensor([self.ids[c] for c in text]))",
     ),
     _known(
+        "the first alone",
+        0.8,
+        "Only the first character is returned: does return stand inside a loop?",
+        decode="self.characters[ids[0]]",
+    ),
+    _known(
         "a list as text",
         0.8,
         "That is a list, written as text: join the characters.",
@@ -490,6 +496,16 @@ _RNN = [
                 "torch.tanh(x @ W.T - h @ U.T + b)",
             ),
             (
+                "tanh again",
+                "tanh is applied twice.",
+                "torch.tanh(torch.tanh(x @ W.T + h @ U.T + b))",
+            ),
+            (
+                "tanh of h",
+                "The old state goes through tanh once more: it is multiplied by U as it is.",
+                "torch.tanh(x @ W.T + torch.tanh(h) @ U.T + b)",
+            ),
+            (
                 "b subtracted",
                 "The bias b is taken away: it is added.",
                 "torch.tanh(x @ W.T + h @ U.T - b)",
@@ -588,6 +604,12 @@ _LSTM = [
         0.3,
         "as many as h, not D",
         cut="(a[:, k : k + x.shape[1]] for k in range(0, 4 * x.shape[1], x.shape[1]))",
+    ),
+    _known(
+        "c as it was",
+        0.8,
+        "The old cell is returned: the second result is the new one.",
+        result="o * torch.tanh(c), old",
     ),
     _known(
         "h' from the old h",
@@ -1082,6 +1104,19 @@ def stream_batches(ids, batch_size, length):
         size="len(ids) // B",
         y="x",
         again="x = ids[: B * size].view(B, size); y = x[:, 1:]; size -= 1",
+    ),
+    _known(
+        "y before x",
+        0.9,
+        "y is the character before: it is the one after.",
+        y="ids.roll(1)[: B * size].view(B, size)",
+    ),
+    _known(
+        "row by row",
+        0,
+        "Each pair is one row of a batch: a batch has all B rows.",
+        starts="size // T * B",
+        pair="x[start % B, (k := start // B * T) : k + T], y[start % B, k : k + T]",
     ),
     _known(
         "k, not k·T",
@@ -1635,6 +1670,13 @@ _BPTT = [
         "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).",
         flat="scores.reshape(len(x), -1, x.shape[1])",
         targets="y",
+    ),
+    _known(
+        "the first row",
+        0.6,
+        "Only the first row counts: all B·T characters do.",
+        flat="scores[0]",
+        targets="y[0]",
     ),
     _known(
         "uphill",

@@ -157,7 +157,8 @@ def wrong_share(train, held, share, y):
     n, counts = len(y), np.array([(y[held] == label).sum() for label in np.unique(y)])
     if not len(train) + len(held) == len({*train.tolist(), *held.tolist()}) == n:
         return ""
-    if abs(len(train) - share * n) < abs(len(held) - share * n):
+    sizes = np.unique(y, return_counts=True)[1]
+    if (abs(counts - (1 - share) * sizes) < 1).all():
         return "The two are swapped: train comes first, and `share` is what is held out."
     if len(set(counts[counts > 1])) == 1:
         return (
@@ -168,7 +169,6 @@ def wrong_share(train, held, share, y):
             "The share is right over all examples, not in each class: that is no stratified split."
             " Each class gives the share of its own examples."
         )
-    sizes = np.unique(y, return_counts=True)[1]
     if (abs(counts - share * sizes) < 2).all():
         return "The share of a class is rounded, up or down: it is no whole example more or less."
     return ""
@@ -235,6 +235,7 @@ _SPLIT = [
     _split("no labels below 0", 0.3, "All examples of some class", classes="range(y.max() + 1)"),
     _split("a list of tensors", 0.3, "torch.cat", result="train, held_out"),
     _split("every so manieth", 1.15, "gives another share", cut="len(members) // int(1 / share)"),
+    _split("share of all", 1.15, "gives another share", cut="int(share * len(y))"),
     _split("half of each class", 1.15, "gives another share", cut="round(len(members) / 2)"),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
@@ -438,6 +439,12 @@ _EPOCH = [
         1.3,
         "where the last one ended",
         starts="len(X) // batch_size",
+    ),
+    _epoch(
+        "the last sum",
+        1.7,
+        "That is the last batch's sum, divided by all examples: add up all batches' sums.",
+        loss="loss.item() * len(batch) - total",
     ),
     _epoch(
         "two steps a batch",
@@ -1077,9 +1084,7 @@ _STOPPING = [
         "the best one counted",
         0.75,
         "The epoch with the lowest loss is itself counted: it stops one epoch early.",
-        always="self.waited += 1",
-        note="self.lowest, self.waited = loss, -0",
-        stop="self.waited >= self.patience",
+        note="self.lowest, self.waited = loss, 1",
     ),
     _stopping(
         "impatient",
