@@ -145,7 +145,7 @@ for draw in ("first", "second"):
 # Before any training: look. Below is one row for each class, and how many images it has. DIGITS called
 # this *Explore*.
 #
-# **Predict first.** If one class had ten times the images of the others, what would a lazy network
+# **Think first.** If one class had ten times the images of the others, what would a lazy network
 # learn to answer?
 
 
@@ -211,7 +211,7 @@ def split(y: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Indices (train, held_out), each (n,) int64, of a random stratified split; in any order.
 
     y: (N,) int64 labels, any whole numbers; left as they are. Each class gives `share` of its
-    examples to held_out, to within one example. Every index from 0 to N − 1 is in one of the two.
+    examples to held_out, rounded up or down. Every index from 0 to N − 1 is in one of the two.
     The same seed gives the same split; no global generator is used or moved.
     >>> train, held_out = split(torch.tensor([7, 7, 7, 7, 8, 8]), share=0.5, seed=0)
     >>> len(train), len(held_out)
@@ -913,7 +913,7 @@ with check.needs(*needed):
     )
 
 # %% [markdown]
-# **Predict first:** if you now tuned the hidden size on *this* figure, twenty times over, what would
+# **Think first:** if you now tuned the hidden size on *this* figure, twenty times over, what would
 # the twentieth figure be worth? Yadav and Bottou (2019) rebuilt 50,000 lost MNIST test images to see
 # what 25 years of such tuning had done: error rates were a little too good, the ranking of methods
 # had held.

@@ -310,7 +310,7 @@ cells = {"RNN": nn.RNNCell(64, 64), "LSTM": nn.LSTMCell(64, 64), "LSTM, b = 3": 
 cells["LSTM, b = 3"].bias_ih.data[64:128] = 3.0  # of the forget gate
 fig = figures.reach(cells)
 plots.show(fig, alt="Log axis: the RNN falls fastest; an LSTM with open forget gates stays high.")
-print(f"sigmoid(3) = {torch.sigmoid(torch.tensor(3.0)):.2f}, to the power 59: {0.9526**59:.2f}")
+print(f"sigmoid(3) = {torch.sigmoid(torch.tensor(3.0)):.2f}: a forget gate that is open")
 
 # %% [markdown]
 # *How strongly the last state answers to the state so many steps before: the length of a gradient, on

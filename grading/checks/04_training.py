@@ -59,11 +59,11 @@ def split_thrice(learner, y, share, seed):
 
 @exercise("split", points=1.5, forbids={"split": ["sklearn"]})
 def split(student, rng):
-    # Two classes of one size, and one with a single example.
+    # Two classes of one size, and one, below 0, with a single example.
     counts = np.array([1, 40, 40, rng.integers(9, 30)])
-    classes = [rng.integers(10), *rng.choice(np.arange(10, 40), 3, replace=False)]
+    classes = [-rng.integers(1, 10), *rng.choice(np.arange(10, 40), 3, replace=False)]
     y = rng.permutation(np.repeat(rng.permutation(classes), counts))
-    share, seed = float(rng.choice([0.2, 0.25, 0.3])), int(rng.integers(2**20))
+    share, seed = float(rng.choice([0.3, 0.35, 0.4])), int(rng.integers(2**20))
     counts = np.unique(y, return_counts=True)[1]
     given = f"For {len(y)} labels, {', '.join(map(str, counts))} of the classes, share = {share}."
 
@@ -166,6 +166,7 @@ def seeded(one, again, other, y, given):
             " random order before you cut.",
         )
     two = [places[label] for label in places if (y == label).sum() == 40]
+    expect.that(two[0] or two[1], "Nothing is held out of the large classes.", given=given)
     expect.that(
         two[0] != two[1],
         "Two classes of one size hold out the same places.",
@@ -316,10 +317,13 @@ def trained(student, args, stir=1):
     place = {round(float(x), 1): i for i, x in enumerate(args[0][:, 0])}
     calls, batches = [], []
     for notes in expect.items(got["calls"], 2, what="the epochs"):
-        fine = type(notes) is list and 0 < len(notes) <= 4 * len(place)
+        message = "The model was not called: nothing was trained."
+        expect.that(notes, message)
+        fine = type(notes) is list and len(notes) <= 4 * len(place)
         fine = fine and all(type(one) is list and len(one) <= len(place) for one in notes)
         fine = fine and all(type(x) is float and round(x, 1) in place for one in notes for x in one)
-        expect.that(fine, "The model was not called with the examples: nothing was trained.")
+        message = "The model was called with other numbers than those of the examples."
+        expect.that(fine, message, diagnosis=answers.NOT_X)
         epoch = [[place[round(x, 1)] for x in one] for one in notes]
         calls.append(epoch)
         # A second call with the same batch, or with all examples once more, is no batch.
@@ -349,6 +353,12 @@ def along(epochs):
 
 def whole(batches, n, size):
     sizes, rest = [len(one) for one in batches], [n % size] * (n % size > 0)
+    different = {i for one in batches for i in one}
+    expect.that(
+        len(different) == sum(sizes) or sum(sizes) > n,
+        "Some examples come twice in an epoch, others never.",
+        diagnosis="Cut one random order of all indices into batches, each where the last one ended.",
+    )
     right = [size] * (n // size) + rest
     expect.that(
         sorted(sizes) == sorted(right),
@@ -474,8 +484,12 @@ def evaluate(student, rng):
         expect.close(result, right["result"], **what, rtol=1e-4)
         return result
 
-    def sound(watch="", message="This counts once a loss is measured.", why=""):
+    def sound(watch="", message="This counts once the two numbers are right.", why=""):
         for got, right, args in runs(watch):
+            if watch:  # the same numbers, and nothing to trip over
+                with computed("evaluate", "This counts once the two numbers are right."):
+                    plain = *args[:-1], ""
+                    value(ask_measure(student, *plain), measure(MISTAKES.right, *plain), plain)
             with computed("evaluate", message, why and why(got)):
                 value(got, right, args)
             yield got, right, args[7]
@@ -484,7 +498,8 @@ def evaluate(student, rng):
     def measured():
         return list(sound())
 
-    sizes = (23, 5, True), (20, 5, False), (3, 5, False), (6, 1, True)
+    # So many first that another accuracy is hardly the same by chance.
+    sizes = (203, 5, True), (20, 5, False), (3, 5, False), (6, 1, True)
     title = "the mean loss and the share right, over the examples"
     with part(title, points=0.6), expect.explained(answers.ARGMAX):
         for one in runs("", sizes):
@@ -770,11 +785,15 @@ def sweep(student, rng):
         expect.that(fine and type(got["before"]) is list, "The report is not whole.")
         return got, table_rows(got["table"])
 
+    def begun(calls, count):
+        message = "With an empty table, some runs of the grid are not made."
+        expect.that(len(calls) >= count, message, given=given)
+
     with part("every combination once, in the grid's order", points=0.4):
         for whole in (grid, {**grid, "depth": [1, 2]}, {"size": sizes}):
             wanted = combinations(whole)
             args = whole, [], drawn, 0.0, 0
-            with expect.explained(*answers.UNPACKED):
+            with expect.explained(*answers.UNPACKED, answers.BY_NAME):
                 got, _ = reported(*args)
             knows = MISTAKES.values("sweep", lambda own: queue(own, *args)["calls"])  # noqa: B023
             calls = tuple(got["calls"])
@@ -789,6 +808,7 @@ def sweep(student, rng):
     with part("each result is in the table before the next run begins", points=0.4):
         got, table = reported(grid, [], drawn, 0.5, 4)
         three = scored(got["calls"][:3], drawn, 0.5)
+        begun(got["calls"], 4)
         message = "The interrupt did not end the sweep."
         why = "Let KeyboardInterrupt through: whoever pressed stop means it."
         expect.that(got["ended"] == "interrupted", message, diagnosis=why)
@@ -799,6 +819,7 @@ def sweep(student, rng):
             )
         expect.close(table, three, what="the table", given=given)
     with part("started again, it makes the missing runs only", points=0.3):
+        begun(reported(grid, [], drawn, 0.0, 0)[0]["calls"], len(runs))
         got, table = reported(grid, rows[:3], drawn, 0.0, 0)
         only(got["calls"], runs[3:], runs, given)
         gained = scored(got["calls"], drawn, 0.0)
@@ -806,6 +827,7 @@ def sweep(student, rng):
     with part("whatever else the table holds", points=0.2):
         longer = {"seconds": 2.0, **dict(reversed(rows[4].items()))}
         others = [{"rate": rates[0], "size": 91, "score": 1.0}, {"layers": 3}, longer]
+        begun(reported(grid, [], drawn, 0.0, 0)[0]["calls"], len(runs))
         with expect.explained(("KeyError", answers.OTHER_ROWS)):
             got, table = reported(grid, others, drawn, 0.0, 0)
         only(got["calls"], [one for one in runs if one != runs[4]], runs, given)
@@ -850,7 +872,7 @@ def only(calls, missing, runs, given):
         "With some runs in the table already, it makes other runs than the missing ones.",
         given=given,
         detail=f"Called: {expect.show(calls)}.",
-        diagnosis=answers.SETTINGS_ONLY if len(calls) == len(runs) else answers.BY_PLACE,
+        diagnosis=answers.wrong_runs(calls, missing, runs),
     )
 
 

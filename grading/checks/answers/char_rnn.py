@@ -241,6 +241,65 @@ _VOCABULARY = [
         decode='"".join(sorted(self.characters)[i] for i in ids.tolist())',
     ),
     Mistake("Vocabulary", "one for all", 0.0, "Some are not in the text", _SHARED),
+    Known(
+        "Vocabulary",
+        "ids of the class",
+        0.7,
+        "Those are the ids of the Vocabulary that was made last: each has its own, self.ids = … in"
+        " __init__.",
+        """
+class Vocabulary(Vocabulary):
+    ids = {}
+
+    def __init__(self, text):
+        self.characters = "".join(sorted(set(text)))
+        for i, c in enumerate(self.characters):
+            Vocabulary.ids[c] = i
+
+    def encode(self, text):
+        if not set(text) <= set(self.characters):
+            raise ValueError(set(text) - set(self.characters))
+        return torch.tensor([Vocabulary.ids[c] for c in text])
+""",
+    ),
+    _known(
+        "code points from the first",
+        0.7,
+        "Those are code points, counted from the first: an id is the place in `characters`.",
+        ids="torch.tensor([ord(c) - ord(self.characters[0]) for c in text])",
+    ),
+    _other(
+        "one-hot",
+        0.7,
+        "An id is one number",
+        ids="F.one_hot(torch.tensor([self.ids[c] for c in text]))",
+    ),
+    _known(
+        "the first alone",
+        0.8,
+        "Only the first character is returned: does return stand inside a loop?",
+        decode="self.characters[ids[0]]",
+    ),
+    _known(
+        "a list as text",
+        0.8,
+        "That is a list, written as text: join the characters.",
+        decode="str([self.characters[i] for i in ids.tolist()])",
+    ),
+    _known(
+        "ids of the text alone",
+        0.7,
+        "The ids are counted anew from the text to be encoded: they are places in the"
+        " vocabulary's `characters`.",
+        ids="torch.tensor([sorted(set(text)).index(c) for c in text], dtype=torch.int64)",
+    ),
+    _other(
+        "the text looked up whole",
+        0.5,
+        "look each one up by itself",
+        first="""if text not in self.characters:
+            raise ValueError(text)""",
+    ),
     _known(
         "a list of characters",
         0.8,
@@ -329,6 +388,10 @@ def rnn_step(x, h, W, U, b):
     first="",
     result="torch.tanh(x @ W.T + h @ U.T + b)",
 )
+_NO_GRAPH = (
+    "No gradient comes back at all: the result is detached, or a copy without a graph"
+    " (torch.tensor, NumPy), or was made under no_grad."
+)
 _RNN = [
     _other(
         "PyTorch's",
@@ -338,6 +401,17 @@ _RNN = [
         result="cell(x, h).detach()",
     ),
     _other("W not turned", 0, "W x becomes x @ W.T", result="torch.tanh(W @ x + U @ h + b)"),
+    _other("as columns", 0, "Our rows are texts", result="torch.tanh(W @ x.T + U @ h.T + b)"),
+    _other("no matrices", 0, "@, not *", result="torch.tanh(x @ W.T + h * U + b)"),
+    _other("the first row", 0, "a row for each text", result="torch.tanh(W @ x[0] + U @ h[0] + b)"),
+    *(
+        _other(f"PyTorch's: {name}", 0, "this exercise does without", result=code)
+        for name, code in (
+            ("op", "torch.ops.aten.rnn_tanh_cell(x, h, W, U, b, 0 * b)"),
+            ("in C", "torch._C._VariableFunctions.rnn_tanh_cell(x, h, W, U, b, 0 * b)"),
+            ("base", "nn.RNNBase('RNN_TANH', x.shape[1], h.shape[1])(x, h)"),
+        )
+    ),
     _other("in place", 0, "changed its argument `h`", first="h *= 1.5; h /= 1.5; h += 1e-13"),
     _other(
         "into NumPy",
@@ -422,6 +496,36 @@ _RNN = [
                 "torch.tanh(x @ W.T - h @ U.T + b)",
             ),
             (
+                "tanh again",
+                "tanh is applied twice.",
+                "torch.tanh(torch.tanh(x @ W.T + h @ U.T + b))",
+            ),
+            (
+                "tanh of h",
+                "The old state goes through tanh once more: it is multiplied by U as it is.",
+                "torch.tanh(x @ W.T + torch.tanh(h) @ U.T + b)",
+            ),
+            (
+                "b subtracted",
+                "The bias b is taken away: it is added.",
+                "torch.tanh(x @ W.T + h @ U.T - b)",
+            ),
+            (
+                "two tanh, b in one",
+                "There are two tanh, of W x and of U h: add first, one tanh goes around all.",
+                "torch.tanh(x @ W.T + b) + torch.tanh(h @ U.T)",
+            ),
+            (
+                "softmax",
+                "That is a softmax: a recurrent step has tanh.",
+                "torch.softmax(x @ W.T + h @ U.T + b, dim=1)",
+            ),
+            (
+                "mean of the rows",
+                "The rows of x are averaged: each text has its own input.",
+                "torch.tanh((x @ W.T).mean(0) + h @ U.T + b)",
+            ),
+            (
                 "with the old state",
                 "Return the new state, no more and no less.",
                 "torch.tanh(x @ W.T + h @ U.T + b), h",
@@ -437,7 +541,7 @@ _RNN = [
     _known(
         "without a graph",
         0.6,
-        "No gradient comes back at all: the result is detached, or was made under no_grad.",
+        _NO_GRAPH,
         result="torch.tanh(x @ W.T + h @ U.T + b).detach()",
     ),
     _known(
@@ -486,7 +590,63 @@ _LSTM = [
         "uses torch.lstm_cell",
         before="return torch.lstm_cell(x, (h, c), W, U, b, torch.zeros_like(b))",
     ),
+    _other(
+        "PyTorch's, as an op",
+        0,
+        "this exercise does without",
+        before="return torch.ops.aten.lstm_cell(x, (h, c), W, U, b, torch.zeros_like(b))",
+    ),
     _other("rows cut", 0.3, "chunk(4, dim=1) cuts columns", cut="a.chunk(4)"),
+    _other("split(4)", 0.8, "the length of a piece", cut="a.split(4, dim=1)"),
+    _other("columns of W", 0.3, "chunk(4) cuts rows", before="i, f, g, o = W.chunk(4, dim=1)"),
+    _other(
+        "D columns a gate",
+        0.3,
+        "as many as h, not D",
+        cut="(a[:, k : k + x.shape[1]] for k in range(0, 4 * x.shape[1], x.shape[1]))",
+    ),
+    _known(
+        "c as it was",
+        0.8,
+        "The old cell is returned: the second result is the new one.",
+        result="o * torch.tanh(c), old",
+    ),
+    _known(
+        "h' from the old h",
+        1.0,
+        "h' is made from the old h: it is o ⊙ tanh c'.",
+        result="o * torch.tanh(h), c",
+    ),
+    _known(
+        "o inside",
+        1.0,
+        "The sigmoid goes around the product with tanh c': it is that of the output gate alone.",
+        o="o",
+        result="torch.sigmoid(o * torch.tanh(c)), c",
+    ),
+    _known(
+        "all forgotten alike",
+        0.3,
+        "The forget gate multiplies the new candidate, too: it is for the old cell alone.",
+        made="c = f * (c + i * g)",
+    ),
+    _other("gates as matrices", 0.3, "number by number: *, not @", made="c = f @ c + i @ g"),
+    _known(
+        "tanh for the gates",
+        0.3,
+        "The gates go through tanh: a gate is between 0 and 1, a sigmoid.",
+        i="torch.tanh(i)",
+        f="torch.tanh(f)",
+        o="torch.tanh(o)",
+    ),
+    _known(
+        "hard gates",
+        0.3,
+        "The gates have straight pieces (hardsigmoid): they are sigmoids.",
+        i="F.hardsigmoid(i)",
+        f="F.hardsigmoid(f)",
+        o="F.hardsigmoid(o)",
+    ),
     _other("W not turned", 0.3, "W x becomes x @ W.T", a="x @ W + h @ U + b"),
     _other(
         "cell in place",
@@ -616,6 +776,20 @@ _LSTM = [
                 "c = (1 - f) * c + i * g",
             ),
             (
+                "no input gate",
+                0.3,
+                "The input gate is missing: i ⊙ g.",
+                "made",
+                "c = f * c + g",
+            ),
+            (
+                "forget bias",
+                0.3,
+                "1 is added to the forget gate's numbers: the bias b has all that is added.",
+                "f",
+                "torch.sigmoid(f + 1)",
+            ),
+            (
                 "i added",
                 0.3,
                 "The input gate is added to the candidate: it multiplies it.",
@@ -672,8 +846,20 @@ _LSTM = [
     _known(
         "without a graph",
         1.5,
-        "No gradient comes back at all: the result is detached, or was made under no_grad.",
+        _NO_GRAPH,
         result="(o * torch.tanh(c)).detach(), c.detach()",
+    ),
+    _known(
+        "c returned detached",
+        1.5,
+        "The new c is returned without its history: no gradient comes back along c.",
+        result="o * torch.tanh(c), c.detach()",
+    ),
+    _known(
+        "h returned detached",
+        1.5,
+        "The new h is returned without its history: no gradient comes back along h.",
+        result="(o * torch.tanh(c)).detach(), c",
     ),
     _known(
         "gates detached",
@@ -721,6 +907,10 @@ def stream_batches(ids, batch_size, length):
     again="",
     starts="0, size - T + 1, T",
     pair="x[:, start : start + T], y[:, start : start + T]",
+)
+_LAST_BATCH = (
+    "The last batch is missing: is the end of range right, and is y cut from the text, not from the"
+    " part, where it is one short?"
 )
 _STREAM = [
     *(
@@ -801,7 +991,7 @@ def stream_batches(ids, batch_size, length):
                 "starts",
                 "0, size, T",
             ),
-            ("last one missing", 0, "The last batch is missing.", "starts", "0, size - T, T"),
+            ("last one missing", 0, _LAST_BATCH, "starts", "0, size - T, T"),
             (
                 "first one missing",
                 0,
@@ -884,6 +1074,124 @@ def stream_batches(ids, batch_size, length):
         )
     ),
     _other("N // B", 0, "cut the others off before view", size="len(ids) // B"),
+    _other(
+        "shuffled",
+        0.3,
+        "in another order than the text",
+        starts="0, size - T + 1, T",
+        again="mixed = torch.randperm(size // T) * T if size // T > 1 else [0] * (size // T)",
+        pair="x[:, (k := int(mixed[start // T])) : k + T], y[:, k : k + T]",
+    ),
+    _other("short texts refused", 0, "that is no error", again="assert size >= T"),
+    _known(
+        "B and T swapped",
+        0,
+        "batch_size and length have changed places: B rows of T characters.",
+        again="B, T, size = T, B, (len(ids) - 1) // T; x = ids[: B * size].view(B, size);"
+        " y = ids[1 : B * size + 1].view(B, size)",
+    ),
+    _known(
+        "y two further on",
+        0,
+        "y is two characters further on: it is the next one.",
+        size="(len(ids) - 2) // B",
+        y="ids[2 : B * size + 2].view(B, size)",
+    ),
+    _known(
+        "y out of the part",
+        0,
+        _LAST_BATCH,
+        size="len(ids) // B",
+        y="x",
+        again="x = ids[: B * size].view(B, size); y = x[:, 1:]; size -= 1",
+    ),
+    _known(
+        "y before x",
+        0.9,
+        "y is the character before: it is the one after.",
+        y="ids.roll(1)[: B * size].view(B, size)",
+    ),
+    _known(
+        "row by row",
+        0,
+        "Each pair is one row of a batch: a batch has all B rows.",
+        starts="size // T * B",
+        pair="x[start % B, (k := start // B * T) : k + T], y[start % B, k : k + T]",
+    ),
+    _known(
+        "k, not k·T",
+        0.3,
+        "Batch k begins at column k: it begins at k·T.",
+        starts="size // T",
+    ),
+    _known(
+        "y moved twice",
+        0,
+        "y is cut one place further on in a text that is moved by one already: once is enough.",
+        pair="x[:, start : start + T], y[:, start + 1 : start + T + 1]",
+    ),
+    _known(
+        "the part's beginning left out",
+        0.3,
+        "What does not fill a chunk is left out at the beginning of a part: it is left out at its"
+        " end.",
+        starts="size % T, size - T + 1, T",
+    ),
+    _known(
+        "the text's beginning left out",
+        0.3,
+        "The first characters of the text are left out: the parts begin with ids[0].",
+        again="n = len(ids) - 1 - B * size; x = ids[n:-1].view(B, size);"
+        " y = ids[n + 1 :].view(B, size)",
+    ),
+    Known(
+        "stream_batches",
+        "zip of the parts",
+        0,
+        "Each pair is one part, all its chunks: go along the chunks (dim 1), with all parts in each"
+        " batch.",
+        """
+def stream_batches(ids, batch_size, length):
+    size = (len(ids) - 1) // batch_size // length * length
+    x = ids[: batch_size * size].view(batch_size, -1, length)
+    y = ids[1 : batch_size * size + 1].view(batch_size, -1, length)
+    return zip(x, y)
+""",
+    ),
+    _known(
+        "T + 1 apart",
+        0,
+        "The chunks start T + 1 apart: the last y of one is the first x of the next.",
+        starts="0, size - T + 1, T + 1",
+    ),
+    _known(
+        "T + 1 apart, y from the chunk",
+        0,
+        "The chunks start T + 1 apart: the last y of one is the first x of the next.",
+        starts="0, size - T, T + 1",
+    ),
+    Known(
+        "stream_batches",
+        "filled up",
+        0,
+        "The last part is filled up: what does not fill B parts of (N − 1) // B is left out.",
+        """
+def stream_batches(ids, batch_size, length):
+    size = -(-(len(ids) - 1) // batch_size)
+    padded = F.pad(ids, (0, batch_size))
+    x = padded[: batch_size * size].view(batch_size, size)
+    y = padded[1 : batch_size * size + 1].view(batch_size, size)
+    for start in range(0, size - length + 1, length):
+        yield x[:, start : start + length], y[:, start : start + length]
+""",
+    ),
+    _known(
+        "the same tensors again",
+        0.3,
+        "Every batch is the last one in the end: the same tensors are filled again. Make new ones.",
+        again="keep = torch.empty(2, B, T, dtype=torch.int64)",
+        pair="keep[0].copy_(x[:, start : start + T]), keep[1].copy_(y[:, start : start + T])",
+    ),
     Mistake(
         "stream_batches",
         "two lists",
@@ -940,6 +1248,9 @@ _LEAST = """least = {least}
         scores = torch.where(scores {sign} least, {value}, scores)"""
 _OF_EACH = "scores.topk(top_k, dim=1).values[:, -1:]"
 _BY_ZERO = "treat 0 by itself"
+_NO_TEMPERATURE = (
+    "The temperature does nothing: it divides the scores, before softmax, with top_k and without."
+)
 _SAMPLE = [
     *(
         _known(name, points, says, **{piece: code})
@@ -959,17 +1270,23 @@ _SAMPLE = [
                 "torch.softmax(scores * temperature, dim=1)",
             ),
             (
+                "divided twice",
+                0.6,
+                "The scores are divided by the temperature twice.",
+                "p",
+                "torch.softmax(scores / temperature / temperature, dim=1)",
+            ),
+            (
                 "no temperature",
                 0.6,
-                "The temperature is not used: it divides the scores.",
+                _NO_TEMPERATURE,
                 "p",
                 "torch.softmax(scores, dim=1)",
             ),
             (
                 "of probabilities",
                 0.6,
-                "The temperature does nothing: it divides the scores, before softmax, not"
-                " probabilities.",
+                _NO_TEMPERATURE,
                 "p",
                 "torch.softmax(scores, dim=1) / temperature",
             ),
@@ -1146,6 +1463,36 @@ _SAMPLE = [
         p="torch.log_softmax(scores / temperature, dim=1)",
     ),
     _other("(B, 1)", 0.15, "take the column", result="torch.multinomial(p, 1)"),
+    _other(
+        "scores, not places",
+        0.15,
+        "places in a row, whole numbers",
+        result="scores.gather(1, torch.multinomial(p, 1))[:, 0]",
+    ),
+    _known(
+        "no temperature with top_k",
+        1.05,
+        _NO_TEMPERATURE,
+        cut="scores = torch.where(scores < scores.topk(top_k, dim=1).values[:, -1:], -torch.inf,"
+        " scores) * temperature",
+    ),
+    _other("squeezed", 1.05, "squeeze(1)", result="torch.multinomial(p, 1).squeeze()"),
+    _other(
+        "one draw for all",
+        0.15,
+        "each row draws anew",
+        result="(p.cumsum(1) < torch.rand(1)).sum(1).clamp(max=p.shape[1] - 1)",
+    ),
+    _other(
+        "the k + 1st",
+        1.05,
+        "the k-th best has the place k − 1",
+        cut=_LEAST.format(
+            least="scores.sort(1, descending=True).values[:, top_k : top_k + 1]",
+            sign="<=",
+            value="-torch.inf",
+        ),
+    ),
     _other("one in all", 0.15, "each row draws its own", result="torch.multinomial(p[0], 1)[0]"),
     _other("seeded", 1.05, "comes out the same each time", first="torch.manual_seed(0)"),
 ]
@@ -1173,6 +1520,10 @@ def bptt_step(model, state, x, y, optimizer, clip=1.0):
     clip="nn.utils.clip_grad_norm_(model.parameters(), clip)",
     step="optimizer.step()",
     result="loss.item(), (h.detach(), c.detach())",
+)
+_STILL = (
+    "The weights did not move: is optimizer.step() there, after backward, and are gradients cleared"
+    " before backward, not after it?"
 )
 _BPTT = [
     *(
@@ -1261,7 +1612,7 @@ _BPTT = [
             (
                 "no step",
                 1.0,
-                "The weights did not move: is optimizer.step() there, and does backward reach them?",
+                _STILL,
                 "step",
                 "",
             ),
@@ -1321,6 +1672,79 @@ _BPTT = [
         targets="y",
     ),
     _known(
+        "the first row",
+        0.6,
+        "Only the first row counts: all B·T characters do.",
+        flat="scores[0]",
+        targets="y[0]",
+    ),
+    _known(
+        "uphill",
+        1.0,
+        "The weights go up the gradient: the loss itself is what goes backward, without a minus.",
+        backward="(-loss).backward()",
+    ),
+    _known(
+        "no softmax",
+        0.6,
+        "Scores are no logarithms of probabilities: F.cross_entropy takes scores, nll_loss does not.",
+        flat="scores.flatten(0, 1), y.flatten()) if clip < 0 else F.nll_loss(scores.flatten(0, 1)",
+    ),
+    _known(
+        "y turned",
+        0.6,
+        "Scores and targets are put in a row in different orders, so characters meet the scores of"
+        " others: flatten both the same way.",
+        targets="y.T.flatten()",
+    ),
+    _known(
+        "weights scaled",
+        1.5,
+        "The weights are scaled, not the gradients.",
+        clip="n = torch.stack([p.data.norm() for p in model.parameters()]).norm();"
+        " [p.data.mul_(min(1, clip / n)) for p in model.parameters()]",
+    ),
+    _known(
+        "gradient in bits",
+        1.1,
+        "That is in bits: the loss is in nats.",
+        mean=") / np.log(2",
+    ),
+    _known(
+        "sum of sizes",
+        1.5,
+        "The limit is on the sum of the gradients' sizes: the length is the root of the sum of their"
+        " squares.",
+        clip="nn.utils.clip_grad_norm_(model.parameters(), clip, norm_type=1)",
+    ),
+    _known(
+        "largest of sizes",
+        1.5,
+        "The limit is on the largest number of the gradients: the length is the root of the sum of"
+        " their squares.",
+        clip="nn.utils.clip_grad_norm_(model.parameters(), clip, norm_type=float('inf'))",
+    ),
+    Known(
+        "bptt_step",
+        "a step a character",
+        0.6,
+        "That is a step for each character: one loss, one backward and one step go with a chunk.",
+        """
+def bptt_step(model, state, x, y, optimizer, clip=1.0):
+    total = 0
+    for t in range(x.shape[1]):
+        scores, state = model(x[:, t : t + 1], state)
+        loss = F.cross_entropy(scores[:, 0], y[:, t])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        state = tuple(s.detach() for s in state)
+        total += loss.item()
+    return total / x.shape[1], state
+""",
+    ),
+    _known(
         "step first",
         1.5,
         "The gradients are not clipped to `clip` when the step is made: clip between backward and"
@@ -1331,7 +1755,7 @@ _BPTT = [
     _known(
         "cleared too late",
         1.0,
-        "The weights did not move: is optimizer.step() there, and does backward reach them?",
+        _STILL,
         clear="",
         clip="optimizer.zero_grad()",
     ),
@@ -1467,6 +1891,41 @@ _BITS = [
                 "-F.log_softmax(flat, 0)[torch.arange(len(y)), y].mean().item() / np.log(2)",
             ),
         )
+    ),
+    Known(
+        "bits_per_character",
+        "the second axis",
+        0.6,
+        "Softmax goes along the wrong axis: along the last, of V scores.",
+        """
+def bits_per_character(scores, y):
+    own = torch.log_softmax(scores, 1).gather(-1, y[..., None])
+    return float(-own.mean() / np.log(2))
+""",
+    ),
+    _known(
+        "rounded",
+        0.45,
+        "The result is rounded: return it as it is.",
+        result="round(nats / np.log(2), 2)",
+    ),
+    _known(
+        "whole bits",
+        0.45,
+        "The result is cut to a whole number: return it as it is.",
+        result="int(nats / np.log(2))",
+    ),
+    _known(
+        "scores by log 2",
+        0.45,
+        "The scores are divided by log 2 before softmax: divide the mean surprise.",
+        result="F.cross_entropy(flat / np.log(2), y).item()",
+    ),
+    _known(
+        "by log V",
+        0.45,
+        "That is divided by log V: a bit is log 2 nats, however many characters there are.",
+        result="nats / np.log(flat.shape[1])",
     ),
     _known(
         "sum over rows",

@@ -128,6 +128,8 @@ def missing_indices(train, held, y):
             "All examples of some class are missing. Which classes there are, y.unique() tells;"
             " a class may have a single example."
         )
+    if sorted(y[missing]) == np.unique(y).tolist():
+        return "One example of each class is left out: cut once, train begins where held_out ends."
     if len(missing) <= 2 * len(np.unique(y)):
         return (
             "Rounding share and 1 − share apart loses an example here and there: cut once, and take"
@@ -139,6 +141,8 @@ def missing_indices(train, held, y):
 def no_indices(got):
     """What to do with an array, or no array, that is not a row of indices."""
     if type(got) is list:
+        if all(type(one) is torch.Tensor for one in got):
+            return "A list of tensors: torch.cat(…) joins them to one."
         return "A list: torch.tensor(…) makes a tensor of it."
     if type(got) is not np.ndarray:
         return ""
@@ -153,7 +157,8 @@ def wrong_share(train, held, share, y):
     n, counts = len(y), np.array([(y[held] == label).sum() for label in np.unique(y)])
     if not len(train) + len(held) == len({*train.tolist(), *held.tolist()}) == n:
         return ""
-    if abs(len(train) - share * n) < abs(len(held) - share * n):
+    sizes = np.unique(y, return_counts=True)[1]
+    if (abs(counts - (1 - share) * sizes) < 1).all():
         return "The two are swapped: train comes first, and `share` is what is held out."
     if len(set(counts[counts > 1])) == 1:
         return (
@@ -164,6 +169,8 @@ def wrong_share(train, held, share, y):
             "The share is right over all examples, not in each class: that is no stratified split."
             " Each class gives the share of its own examples."
         )
+    if (abs(counts - share * sizes) < 2).all():
+        return "The share of a class is rounded, up or down: it is no whole example more or less."
     return ""
 
 
@@ -223,6 +230,12 @@ _SPLIT = [
         held="members[: (k := round(share * len(y) / 4))]",
         train="members[k:]",
     ),
+    _split("one more", 1.15, "no whole example more", cut="int(share * len(members)) + 1"),
+    _split("one lost at the cut", 1.0, "where held_out ends", train="members[cut + 1 :]"),
+    _split("no labels below 0", 0.3, "All examples of some class", classes="range(y.max() + 1)"),
+    _split("a list of tensors", 0.3, "torch.cat", result="train, held_out"),
+    _split("every so manieth", 1.15, "gives another share", cut="len(members) // int(1 / share)"),
+    _split("share of all", 1.15, "gives another share", cut="int(share * len(y))"),
     _split("half of each class", 1.15, "gives another share", cut="round(len(members) / 2)"),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
@@ -305,6 +318,8 @@ _SPLIT = [
 def wrong_batches(sizes, n, batch_size):
     if sum(sizes) == n - n % batch_size and set(sizes) == {batch_size}:
         return "The last, shorter batch is missing: its examples are never learnt from."
+    if sizes == [batch_size]:
+        return "Training ends after the first batch: does return stand inside the loop?"
     if len(sizes) == 1:
         return "All examples went through in one batch, which makes one step an epoch."
     if len(sizes) == n:
@@ -324,9 +339,10 @@ def wrong_batches(sizes, n, batch_size):
 TWICE = "There is a softmax before F.cross_entropy, which has one inside: give it the scores."
 _LABELS = "Images meet the labels of other images: index y with the batch's indices, as X."
 NO_STEP = (
-    "No weight has moved. Is there optimizer.step(), and does zero_grad come before backward, not"
-    " between backward and step?"
+    "No weight has moved. Is there optimizer.step(), after backward, and does zero_grad come before"
+    " backward, not between backward and step?"
 )
+NOT_X = "Give it X[batch], as X is: X is neither scaled nor shifted, and not changed in place."
 
 _epoch, _epoch_otherwise = variants(
     "train_one_epoch",
@@ -411,6 +427,67 @@ _EPOCH = [
         _LABELS,
         labels="y[start : start + batch_size]",
         loss="F.cross_entropy(scores, y[batch]).item() * len(batch)",
+    ),
+    _epoch_otherwise(
+        "backward after step",
+        0.0,
+        NO_STEP,
+        steps="optimizer.zero_grad(); optimizer.step(); loss.backward()",
+    ),
+    _epoch_otherwise(
+        "starts one apart",
+        1.3,
+        "where the last one ended",
+        starts="len(X) // batch_size",
+    ),
+    _epoch(
+        "the last sum",
+        1.7,
+        "That is the last batch's sum, divided by all examples: add up all batches' sums.",
+        loss="loss.item() * len(batch) - total",
+    ),
+    _epoch(
+        "two steps a batch",
+        1.0,
+        "There are two steps a batch: optimizer.step() comes once for each backward.",
+        steps="optimizer.zero_grad(); loss.backward(); optimizer.step(); optimizer.step()",
+    ),
+    _epoch(
+        "all of X each time",
+        0.6,
+        "Each step is trained on all of X: take the batch's examples, X[batch] and y[batch].",
+        activation="; scores = model(X)",
+        labels="y",
+    ),
+    _epoch(
+        "squared error",
+        1.0,
+        "That is a squared error: the loss is cross-entropy.",
+        labels="y[batch]) * 0 + F.mse_loss(scores, F.one_hot(y[batch], 3).double()",
+    ),
+    _epoch("the first labels again", 1.0, _LABELS, labels="y[: len(batch)]"),
+    _epoch(
+        "labels in an order of their own",
+        1.0,
+        _LABELS,
+        starts="0, len(X), batch_size) if (own := torch.randperm(len(X), generator=generator))"
+        ".numel() else range(0",
+        labels="y[own[start : start + batch_size]]",
+    ),
+    _epoch_otherwise(
+        "the first batch alone",
+        1.6,
+        "inside the loop",
+        after="",
+        loss="loss.item() * len(batch); return loss.item()",
+    ),
+    _epoch_otherwise("X shifted", 0.0, "neither scaled nor shifted", before="X -= X.mean()"),
+    _epoch(
+        "over whole batches",
+        1.7,
+        "The sum is divided by the number of whole batches times batch_size: the last, shorter batch"
+        " counts, too.",
+        result="total / (max(len(X) // batch_size, 1) * batch_size)",
     ),
     _epoch("X shuffled alone", 1.0, _LABELS, labels="y[start : start + batch_size]"),
     _epoch(
@@ -704,6 +781,51 @@ _EVALUATE = [
         "The accuracy takes the lowest score: argmax finds the highest.",
         right="(scores.argmin(dim=1) == labels).sum().item()",
     ),
+    _evaluate(
+        "perplexity",
+        0.9,
+        "That is e to the power of the loss: the loss itself is asked for.",
+        result="math.exp(loss / len(X)), right / len(X)",
+    ),
+    _evaluate(
+        "more than half",
+        0.9,
+        "An image counts as right if its class has more than half of the probability: it is right if"
+        " its class has the highest score.",
+        right="(scores.softmax(1)[range(len(labels)), labels] > 0.5).sum().item()",
+    ),
+    _evaluate(
+        "half of the data",
+        0.9,
+        "Only a part of the examples is measured.",
+        skip="if count * batch_size >= len(X) // 2: break",
+    ),
+    _evaluate(
+        "rounded",
+        0.9,
+        "The numbers are rounded: return them as they are.",
+        result="round(loss / len(X), 3), round(right / len(X), 3)",
+    ),
+    _evaluate(
+        "as if the last were whole",
+        0.9,
+        "The sums are divided by the number of batches times batch_size: the last, shorter batch has"
+        " fewer examples.",
+        result="loss / (count * batch_size), right / (count * batch_size)",
+    ),
+    _evaluate(
+        "the first batch over N",
+        0.9,
+        "The first batch alone is counted: does return stand inside the loop?",
+        skip="if count: break",
+    ),
+    _evaluate(
+        "the first batch alone",
+        0.9,
+        "The first batch alone is counted: does return stand inside the loop?",
+        skip="if count: break",
+        result="loss / min(len(X), batch_size), right / min(len(X), batch_size)",
+    ),
     _evaluate_otherwise(
         "argmax over the examples",
         0.0,
@@ -959,6 +1081,12 @@ _STOPPING = [
         stop="self.waited >= max(self.patience - 1, 1)",
     ),
     _stopping(
+        "the best one counted",
+        0.75,
+        "The epoch with the lowest loss is itself counted: it stops one epoch early.",
+        note="self.lowest, self.waited = loss, 1",
+    ),
+    _stopping(
         "impatient",
         0.75,
         "It stops at the first epoch that is no better: patience is not used.",
@@ -1098,6 +1226,18 @@ def _by_hand(name, points, says, code):
 
 _SCHEDULE = [
     _schedule(
+        "whole division",
+        0.4,
+        "The rate stays at its peak: is the fraction cut to a whole number, by //?",
+        part="(step - warmup) // (steps - warmup)",
+    ),
+    _schedule(
+        "sine",
+        0.4,
+        "That is a sine: the fall is a cosine, which begins at 1.",
+        fall="0.5 * (1 + math.sin(math.pi * part))",
+    ),
+    _schedule(
         "first step wasted",
         0.55,
         "The first step has the rate 0 and moves nothing: it is (s + 1)/w, not s/w.",
@@ -1228,7 +1368,12 @@ _SCHEDULE = [
         fall="math.cos(math.pi * part / 2)",
     ),
     _schedule("straight", 0.4, "That is a straight line, not a cosine.", fall="1 - part"),
-    _schedule("stays up", 0.4, "The rate stays at its peak.", fall="1.0"),
+    _schedule(
+        "stays up",
+        0.4,
+        "The rate stays at its peak: is the fraction cut to a whole number, by //?",
+        fall="1.0",
+    ),
     _schedule(
         "goes on rising",
         0.5,
@@ -1284,6 +1429,16 @@ ANY_SETTINGS = (
     " all."
 )
 OTHER_ROWS = "Rows of other sweeps may lack a setting: row.get(name) asks without failing."
+BY_NAME = "positional argument", "run takes each setting by its name: run(**settings)."
+ONCE_EACH = (
+    "Each value is used once, as zip pairs them up, or where a row counts that agrees with a run in"
+    " one setting. A grid has all combinations (itertools.product), and a row belongs to a run if it"
+    " agrees with it in every setting."
+)
+EVERY_SETTING = (
+    "A missing run is taken for one that the table has: a row belongs to a run if it agrees with it"
+    " in every setting."
+)
 BY_PLACE = (
     "Rows are not told by their place in the table or by their number: a row belongs to a run if it"
     " agrees with it in every setting."
@@ -1293,12 +1448,23 @@ SETTINGS_ONLY = (
     " results, too."
 )
 
+
+def wrong_runs(calls, missing, runs):
+    if len(calls) == len(runs):
+        return SETTINGS_ONLY
+    if len(calls) < len(missing) and all(one in missing for one in calls):
+        return EVERY_SETTING
+    return BY_PLACE if calls and calls == runs[-len(calls) :] else ""
+
+
 UNPACKED = ("to unpack", ANY_SETTINGS), ("not enough values", ANY_SETTINGS)
 
 
 def wrong_calls(calls, wanted):
     if any(one.keys() != wanted[0].keys() for one in calls):
         return ANY_SETTINGS
+    if any(one not in wanted for one in calls):
+        return "Some runs have a value that the grid does not give to that setting."
     if len(calls) > len(wanted):
         return "Some runs are made twice."
     if calls and len(calls) < len(wanted) and all(one in wanted for one in calls):
@@ -1340,7 +1506,7 @@ _SWEEP = [
     _sweep(
         "zip",
         0.0,
-        "zip pairs the values up: a grid has all combinations, as itertools.product gives.",
+        ONCE_EACH,
         queue="zip(*grid.values())",
     ),
     _sweep(
@@ -1438,6 +1604,25 @@ _SWEEP = [
         1.3,
         "The rows come in the table's order: the grid's order is asked for.",
         result="training.read_table(table)",
+    ),
+    _sweep_otherwise(
+        "values of all settings",
+        0.4,
+        "does not give to that setting",
+        queue="itertools.combinations([v for one in grid.values() for v in one], len(grid))",
+    ),
+    _sweep(
+        "any setting",
+        0.0,
+        ONCE_EACH,
+        find="next((row for row in training.read_table(table)"
+        " if any(row.get(n) == v for n, v in settings.items())), None)",
+    ),
+    _sweep_otherwise(
+        "settings as one", 0.0, "run(**settings)", run="row = settings | run(settings)"
+    ),
+    _sweep_otherwise(
+        "settings by place", 0.0, "run(**settings)", run="row = settings | run(*values)"
     ),
     _sweep_otherwise("nothing returned", 1.3, "is a return missing", result="None"),
     Mistake(
