@@ -32,6 +32,29 @@ def packed(lengths, size, numbers=8):
     return buckets
 
 
+def dropping(lengths, size):
+    """The same, where what does not fit is lost, and the bucket begins empty."""
+    buckets = [0]
+    for n in lengths:
+        if 8 * (buckets[-1] + n) <= size:
+            buckets[-1] += n
+        else:
+            buckets.append(0)
+    return [n for n in buckets if n]
+
+
+def never_reset(lengths, size):
+    """The same, where the size goes on from bucket to bucket."""
+    buckets, held = [], 0
+    for n in lengths:
+        held += n
+        if buckets and 8 * held <= size:
+            buckets[-1] += n
+        else:
+            buckets.append(n)
+    return buckets
+
+
 def overfull(lengths, size):
     """The same, where a bucket is closed only once it is too large."""
     buckets, full = [], True
@@ -197,7 +220,14 @@ _TREE = [
         down="dist.isend(total, rank + d)",
     ),
     _tree("any distance", 0.0, "Rank 0 has some", distances="range(1, p)"),
-    _tree("the last one only", 0.9, "missing from the sum", add="total = part"),
+    _tree("the last one only", 0.9, "own numbers are gone", add="total = part"),
+    Mistake(
+        "tree_all_reduce",
+        "another dist",
+        0.0,
+        "the `dist` that is given",
+        "def tree_all_reduce(_, x): return x * torch.distributed.get_rank()",
+    ),
     _tree("own x sent down", 0.9, "find its way back", down="dist.send(x, rank + d)"),
     _tree("one too far", 0.6, "if that is below p", partner=" and rank + d <= p"),
     _tree("the total not kept", 0.9, "find its way back", receive="dist.recv(part, rank - d)"),
@@ -248,7 +278,23 @@ _RING = [
     _ring(
         "added all the way", 1.15, "more than once", new="chunks[coming] = chunks[coming] + part"
     ),
-    _ring("never added", 1.15, "missing from the sum", new="chunks[coming] = part"),
+    _ring("never added", 1.15, "one rank's numbers alone", new="chunks[coming] = part"),
+    _ring(
+        "other chunks sent on",
+        1.15,
+        "one rank's numbers alone",
+        going="(rank + step) % p",
+        coming="(rank + step - 1) % p",
+    ),
+    _ring("p + 1 pieces", 1.15, "may make p + 1 pieces", pieces="x.clone().split(len(x) // p)"),
+    _ring(
+        "left for right",
+        0.0,
+        "All messages go to the left",
+        send="request = dist.isend(chunks[going], (rank - 1) % p)",
+        source="(rank + 1) % p",
+    ),
+    _ring("for one rank, too", 0.6, "a single rank sends nothing", steps="2 * p - 1"),
     _ring("added to another chunk", 0.0, "belongs to", coming="(rank - step + 1) % p"),
     _ring(
         "a step too long added",
@@ -269,7 +315,7 @@ _RING = [
     ),
     _ring("a step too many", 0.6, "comes round to where it began", steps="2 * p"),
     _ring("a step too few", 0.0, "The adding is right", steps="2 * p - 3"),
-    _ring("wrong chunk", 1.15, "missing from the sum", going="rank", coming="(rank - 1) % p"),
+    _ring("wrong chunk", 1.15, "one rank's numbers alone", going="rank", coming="(rank - 1) % p"),
     _ring("size of the one sent", 1.15, "receives into", buffer="torch.empty_like(chunks[going])"),
     _ring(
         "remainder in the last",
@@ -350,6 +396,7 @@ _ALONE = "The latency is forgotten: each message takes α + β · nbytes."
 _ONE_WAY = "Only one of the two ways is counted: the sum has to get back, too."
 _RATE_OF_BYTES = "1 / beta is the bandwidth; beta itself is the time for a byte."
 _NUMBERS = "`nbytes` counts bytes already: a number's 4 are in it."
+_BITS = "β is the time of a byte, and `nbytes` counts bytes: nothing here counts bits."
 _EACH = "The latency is paid for each message."
 _SERVER_BILL = [
     _cost("the larger of the two", 0.95, _ADD, server="2 * (p - 1) * max(alpha, beta * nbytes)"),
@@ -369,6 +416,19 @@ _SERVER_BILL = [
         server="2 * (p - 1) * (alpha + nbytes / beta)",
         tree="2 * (p - 1).bit_length() * (alpha + nbytes / beta)",
     ),
+    _cost(
+        "four ways",
+        0.95,
+        "That is twice the time: a message takes its time once, not at each end.",
+        server="4 * (p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "alpha for beta",
+        0.95,
+        "α and β are mixed up: α is for a message, β for each of its bytes.",
+        server="2 * (p - 1) * (beta + alpha * nbytes)",
+    ),
+    _cost("bits", 0.95, _BITS, server="2 * (p - 1) * (alpha + 8 * beta * nbytes)"),
     _cost("four bytes a byte", 0.95, _NUMBERS, server="2 * (p - 1) * (alpha + 4 * beta * nbytes)"),
 ]
 _TREE_BILL = [
@@ -417,6 +477,18 @@ _TREE_BILL = [
         0.85,
         "A logarithm to the base 2 counts doublings; that is one to the base e, rounded up.",
         tree="2 * int(np.ceil(np.log(p))) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "one round too few",
+        0.85,
+        "As many rounds lead down as up; none of them can be spared.",
+        tree="(2 * (p - 1).bit_length() - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "half of it travels",
+        0.85,
+        "Messages of the tree are not cut: each has nbytes.",
+        tree="2 * (p - 1).bit_length() * (alpha + beta * nbytes / 2)",
     ),
     _cost(
         "the tree cut",
@@ -473,6 +545,24 @@ _RING_BILL = [
         ring="2 * (p - 1) * (alpha + 4 * beta * nbytes / p)",
     ),
     _cost(
+        "a latency for each half",
+        0.85,
+        _EACH,
+        ring="2 * alpha + 2 * (p - 1) / p * beta * nbytes",
+    ),
+    _cost(
+        "whole bytes, rounded down",
+        0.85,
+        "A chunk is nbytes / p here, also where that is no whole number.",
+        ring="2 * (p - 1) * (alpha + beta * (nbytes // p))",
+    ),
+    _cost(
+        "p over p − 1",
+        0.85,
+        "There are 2 (p − 1) steps, and each moves 1/p: (p − 1)/p, not p/(p − 1).",
+        ring="2 * p / max(p - 1, 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
         "whole bytes",
         0.85,
         "A chunk is nbytes / p here, also where that is no whole number.",
@@ -505,6 +595,12 @@ _READ = [
         ("steps alone", "That is the ratio of the steps. How large is a chunk in each?", "63 / 7"),
         ("not at all", "Nearly, but not quite: (p − 1)/p still grows a little.", "1.0"),
         ("upside down", "Upside down: how much longer does it take with 64?", "8 / 9"),
+        ("by 12.5", "A growth of 12.5 per cent is a factor of 1.125.", "12.5"),
+        (
+            "of 64 ranks alone",
+            "That is the time of 64 ranks, in units of β · nbytes. By that of 8 it is to be divided.",
+            "2 * 63 / 64",
+        ),
         ("in per cent", "That is by how much it grows; a factor is 1 and that.", "0.125"),
     )
 ] + [
@@ -590,6 +686,38 @@ _AVERAGE = [
         "zeros_like",
         lacking="parameter.grad = torch.zeros(parameter.shape)",
     ),
+    _average(
+        "what all_reduce returns",
+        0.0,
+        "all_reduce returns nothing",
+        reduce="parameter.grad = dist.all_reduce(parameter.grad) / dist.get_world_size()",
+        divide="",
+    ),
+    _average(
+        "those without a gradient last",
+        0.9,
+        "gave to all_reduce are not",
+        parameters="sorted(model.parameters(), key=lambda q: q.grad is None)",
+    ),
+    _average(
+        "zeroed afterwards",
+        0.0,
+        "what zero_grad clears",
+        divide="parameter.grad /= dist.get_world_size(); final = parameter is list(model.parameters())"
+        "[-1]; model.zero_grad() if final else None",
+    ),
+    _average(
+        "by the parameters",
+        0.0,
+        "by the number of ranks",
+        divide="parameter.grad /= len(list(model.parameters()))",
+    ),
+    _average(
+        "another dist",
+        0.0,
+        "the `dist` that is given",
+        reduce="torch.distributed.all_reduce(parameter.grad)",
+    ),
     _average("by a fixed number", 0.0, "by the number of ranks", divide="parameter.grad /= 4"),
     _average(
         "tied twice",
@@ -651,6 +779,25 @@ def bucketed_all_reduce(dist, model, bucket_bytes):
             dist.all_reduce(parameter.grad)
             parameter.grad /= dist.get_world_size()
 """
+_BY_HAND = """
+def bucketed_all_reduce(dist, model, bucket_bytes):
+    bucket, size = [], 0
+    def flush():
+        if not bucket: return
+        flat = torch.cat([g.flatten() for g in bucket])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for g, mean in zip(bucket, flat.split([g.numel() for g in bucket])):
+            g.copy_(mean.view_as(g))
+        {clear}
+    for q in reversed([q for q in model.parameters() if q.requires_grad]):
+        if q.grad is None: q.grad = torch.zeros_like(q)
+        if size + q.grad.nbytes > bucket_bytes:
+            {send}
+        bucket.append(q.grad)
+        size += q.grad.nbytes
+    flush()
+"""
 _EMPTY = "torch.cat([torch.zeros(0).double(), *[g.flatten() for g in bucket]])"
 _CLOSED_AT_ONCE = "sum(h.nbytes for h in buckets[-1]) + g.nbytes > bucket_bytes"
 _BUCKETS = [
@@ -686,6 +833,43 @@ _BUCKETS = [
         0.5,
         "exactly still fits",
         close="buckets[-1] and sum(h.nbytes for h in buckets[-1]) + g.nbytes >= bucket_bytes",
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "what does not fit is lost",
+        0.0,
+        "with it the next one begins",
+        _BY_HAND.format(send="flush(); size = 0; continue", clear="bucket.clear()"),
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "not emptied",
+        0.0,
+        "empty it after it was sent",
+        _BY_HAND.format(send="flush(); size = 0", clear=""),
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "the size goes on",
+        1.0,
+        "a new bucket begins at 0",
+        _BY_HAND.format(send="flush()", clear="bucket.clear()"),
+    ),
+    _buckets("pieces not shaped", 0.0, "view_as(g)", back="g.copy_(mean)"),
+    Mistake(
+        "bucketed_all_reduce",
+        "unpacked from the end",
+        0.0,
+        "in the order in which was packed",
+        _BY_HAND.format(send="flush(); size = 0", clear="bucket.clear()").replace(
+            "zip(bucket,", "zip(bucket[::-1],"
+        ),
+    ),
+    _buckets(
+        "a generator turned round",
+        0.0,
+        "can be reversed",
+        order="reversed(model.parameters())",
     ),
     _buckets("sent from the end", 0.5, "as they get full", sent="buckets[::-1]"),
     _buckets(
@@ -809,6 +993,12 @@ _RATE = [
         "nothing to divide by",
         over="False",
         during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)",
+    ),
+    _rate(
+        "times the batch",
+        0,
+        "That is base_rate times the batch; how many times larger is it than base_batch?",
+        scaled="base_rate * batch",
     ),
     _rate(
         "on top",
