@@ -463,7 +463,7 @@ class Averages(Network):
         self.trained = [key for key in self.weights if not key.startswith("fixed")]
         shards = [self._gradients(rank) for rank in range(p)]
         self.shards = {key: torch.stack([one[key] for one in shards]) for key in self.trained}
-        self.order, self.secret = [], {}
+        self.order, self.secret, self.rounded = [], {}, False
 
     def _gradients(self, rank):
         w = {key: one.clone().requires_grad_() for key, one in self.weights.items()}
@@ -479,6 +479,7 @@ class Averages(Network):
 
     def reduced(self, parts):
         total = torch.stack(parts).sum(dim=0)
+        self.rounded |= total.dtype != torch.float64 and total.numel() > 1
         rows, start, found = torch.stack([one.flatten() for one in parts]), 0, []
         while start < rows.shape[1]:
             piece = self._whose(rows[:, start:])
@@ -510,11 +511,16 @@ class Averages(Network):
         return None
 
     def deadlock(self, detail):
+        why = "All ranks call all_reduce for the same parameters, in the same order: none is left out."
+        if not all(self.uses):
+            why = (
+                "A rank that has no gradient for a parameter must still take part, with zeros: the"
+                " others wait for it."
+            )
         return Fault(
             "exception",
             f"`{self.name}` never ends: not all ranks call all_reduce equally often, and alike.",
-            "A rank that has no gradient for a parameter must still take part, with zeros:"
-            " the others wait for it.",
+            why,
             detail=detail,
             given=self.given,
         )
@@ -570,6 +576,12 @@ class Averages(Network):
 
     def check(self, keys):
         """The gradients of these parameters are the means of what was delivered."""
+        expect.that(
+            not self.rounded,
+            "What is given to all_reduce has another dtype than the gradients, which are float64.",
+            kind="dtype",
+            given=self.given,
+        )
         for rank, (gradients, weights) in self.ended.items():
             for key in keys:
                 self._check_one(gradients[key], key, rank)
@@ -600,6 +612,7 @@ class Averages(Network):
                 own,
             ),
             ("That is divided by the number of ranks twice.", mean / p),
+            ("That is multiplied by the number of ranks: divide by it.", p * p * mean),
             ("That is this rank's own gradient, divided.", own / p),
             *(
                 (
@@ -681,7 +694,7 @@ def bucketed_all_reduce(student, rng):
             means.check(means.trained)
             means.check_frozen()
     with part("buckets are filled from the last parameter on, up to bucket_bytes", points=0.5):
-        for size in (10**6, 200, 320, 384):
+        for size in (10**6, 184, 320, 384, 200):
             _bucket_sizes(carried(size, True, True), size)
     with part("a gradient larger than a bucket travels alone", points=0.25):
         for size in (160, 190, 24):  # 24: the first one is larger already
@@ -716,6 +729,10 @@ def _bucket_sizes(means, size):
         (
             "The size of the bucket goes on from the one before: a new bucket begins at 0.",
             right.never_reset(last, size),
+        ),
+        (
+            "Those are the smallest first: the order is from the last parameter to the first.",
+            right.packed(sorted(last), size),
         ),
         ("That is one message for each gradient.", first),
         ("That is one message for each gradient.", last),

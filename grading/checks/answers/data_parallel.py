@@ -428,6 +428,24 @@ _SERVER_BILL = [
         "α and β are mixed up: α is for a message, β for each of its bytes.",
         server="2 * (p - 1) * (beta + alpha * nbytes)",
     ),
+    _cost(
+        "one fewer",
+        0.95,
+        "Rank 0 needs p − 1 messages and sends p − 1: 2 (p − 1) in all.",
+        server="(2 * p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "all pairs",
+        0.95,
+        "Only rank 0 is one end of each message: there are 2 (p − 1), not one for each pair.",
+        server="p * (p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "the server's cut",
+        0.95,
+        "The server's messages are not cut: each has nbytes.",
+        server="2 * (p - 1) * (alpha + beta * nbytes / p)",
+    ),
     _cost("bits", 0.95, _BITS, server="2 * (p - 1) * (alpha + 8 * beta * nbytes)"),
     _cost("four bytes a byte", 0.95, _NUMBERS, server="2 * (p - 1) * (alpha + 4 * beta * nbytes)"),
 ]
@@ -483,6 +501,24 @@ _TREE_BILL = [
         0.85,
         "As many rounds lead down as up; none of them can be spared.",
         tree="(2 * (p - 1).bit_length() - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "one round too many",
+        0.85,
+        "As many rounds lead down as up, and none is between.",
+        tree="(2 * (p - 1).bit_length() + 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "bytes once",
+        0.85,
+        "In each round the whole travels again: the bytes are paid for each.",
+        tree="2 * (p - 1).bit_length() * alpha + beta * nbytes",
+    ),
+    _cost(
+        "p rounds",
+        0.85,
+        "Each round doubles how many ranks' numbers are added up: log₂ p rounds, not p / 2.",
+        tree="p * (alpha + beta * nbytes)",
     ),
     _cost(
         "half of it travels",
@@ -543,6 +579,24 @@ _RING_BILL = [
         0.85,
         _NUMBERS,
         ring="2 * (p - 1) * (alpha + 4 * beta * nbytes / p)",
+    ),
+    _cost(
+        "all bytes, each way",
+        0.85,
+        "Each way has p − 1 steps with 1/p of the bytes: not quite all of them.",
+        ring="2 * (p - 1) * alpha + 2 * beta * nbytes * (p > 1)",
+    ),
+    _cost(
+        "one step more",
+        0.85,
+        "Both halves have p − 1 steps.",
+        ring="(2 * p - 1) * (alpha + beta * nbytes / p)",
+    ),
+    _cost(
+        "the tree's rounds",
+        0.85,
+        "Those are the tree's rounds; a chunk goes to one neighbour after another, p − 1 times.",
+        ring="2 * (p - 1).bit_length() * (alpha + beta * nbytes / p)",
     ),
     _cost(
         "a latency for each half",
@@ -718,6 +772,15 @@ _AVERAGE = [
         "the `dist` that is given",
         reduce="torch.distributed.all_reduce(parameter.grad)",
     ),
+    _average(
+        "rank 0 alone",
+        0.0,
+        "none is left out",
+        reduce="if dist.get_rank() == 0: dist.all_reduce(parameter.grad)",
+    ),
+    _average(
+        "times p", 0.0, "That is multiplied", divide="parameter.grad *= dist.get_world_size()"
+    ),
     _average("by a fixed number", 0.0, "by the number of ranks", divide="parameter.grad /= 4"),
     _average(
         "tied twice",
@@ -851,9 +914,12 @@ _BUCKETS = [
     Mistake(
         "bucketed_all_reduce",
         "the size goes on",
-        1.0,
+        0.5,
         "a new bucket begins at 0",
         _BY_HAND.format(send="flush()", clear="bucket.clear()"),
+    ),
+    _buckets(
+        "as float32", 0.75, "another dtype", flat="torch.cat([g.flatten() for g in bucket]).float()"
     ),
     _buckets("pieces not shaped", 0.0, "view_as(g)", back="g.copy_(mean)"),
     Mistake(
@@ -875,7 +941,7 @@ _BUCKETS = [
     _buckets(
         "by size",
         0.5,
-        "whose they are is not",
+        "the smallest first",
         order="sorted([q for q in model.parameters() if q.requires_grad], key=torch.numel)",
     ),
     _buckets(
@@ -993,6 +1059,24 @@ _RATE = [
         "nothing to divide by",
         over="False",
         during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)",
+    ),
+    _rate(
+        "one less",
+        0,
+        "The factor is batch / base_batch, not how much larger the batch is.",
+        scaled="base_rate * (batch / base_batch - 1)",
+    ),
+    _rate(
+        "half the way",
+        0.6,
+        "The line ends at the scaled rate; this one comes half as far.",
+        during="base_rate + (scaled - base_rate) * step / warmup_steps / 2",
+    ),
+    _rate(
+        "a curve",
+        0.6,
+        "That grows with the square of the step; asked for is a straight line.",
+        during="base_rate + (scaled - base_rate) * (step / warmup_steps) ** 2",
     ),
     _rate(
         "times the batch",
