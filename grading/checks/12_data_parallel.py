@@ -17,6 +17,7 @@ from grading.checks import expect
 from grading.checks.answers import data_parallel as right
 from grading.checks.answers.data_parallel import MISTAKES
 from grading.checks.carrier import BANDWIDTH, LATENCY, Network, Sums
+from grading.checks.limits import limits
 
 _FITS = "recv overwrites a tensor of the size and dtype of what is sent."
 _GIVEN = ("process group", "Ask the `dist` that is given: here it stands for torch.distributed.")
@@ -351,7 +352,8 @@ def communication_cost(student, rng):
             beta, alpha = (float(rate * rng.uniform(1.0, 1.5)) for rate in rates)
             inputs = algorithm, p, float(rng.uniform(1e4, 2e4)), alpha, beta
             given = dict(zip(("algorithm", "p", "nbytes", "alpha", "beta"), inputs, strict=True))
-            expect.answers(student, MISTAKES, "communication_cost", given, what="the time")
+            with limits(student, "communication_cost", *right.COSTS[algorithm]):
+                expect.answers(student, MISTAKES, "communication_cost", given, what="the time")
         got = student.communication_cost(**given)  # by the names that the lab uses later
         expect.close(got, right.communication_cost(**given), what="the time", given=given)
 
@@ -784,8 +786,10 @@ def learning_rate_at(student, rng):
             inputs = step, float(rng.uniform(0.01, 0.2)), base_batch, batch, warmup
             names = "step", "base_rate", "base_batch", "batch", "warmup_steps"
             given = dict(zip(names, inputs, strict=True))
-            with expect.explained(
-                ("division", "Without warm-up there is nothing to divide by: warmup_steps is 0.")
+            nothing = "Without warm-up there is nothing to divide by: warmup_steps is 0."
+            with (
+                limits(student, "learning_rate_at", *right.RATES),
+                expect.explained(("division", nothing)),
             ):
                 expect.answers(student, MISTAKES, "learning_rate_at", given, what="the rate")
         got = student.learning_rate_at(**given)  # by the names that the docstring uses

@@ -14,6 +14,7 @@ from grading.answer.student import Student, probe
 from grading.checks import expect
 from grading.checks.answers import pipeline as answers
 from grading.checks.answers.pipeline import MISTAKES
+from grading.checks.limits import limits
 from utils.pipeline import schedules
 from utils.pipeline.conversation import Other, data_of, exchange_program, stage_program
 from utils.pipeline.saved import parameter_of, saved_by
@@ -498,7 +499,8 @@ def speed_up(student, rng):
     with part("the time of one rank by that of p", points=0.4):
         for p, m in ((int(rng.integers(2, 9)), int(rng.integers(2, 40))), (3, 2), (1, 6), (5, 1)):
             given = {"stages": p, "microbatches": m}
-            expect.answers(student, MISTAKES, "speed_up", given)
+            with limits(student, "speed_up", *answers.SPEEDS):
+                expect.answers(student, MISTAKES, "speed_up", given)
     with part("share_reached", points=0.35):
         how = "Compute your formula for 8 stages and 32 micro-batches, and divide."
         known = dict(MISTAKES.written("speed_up", "share_reached"))
@@ -518,12 +520,16 @@ def interleaved(student, rng):
     with part("the stages of a rank", points=0.25):
         for rank, stages, chunks in ((1, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):
             given = {"rank": rank, "stages": stages, "chunks": chunks}
-            expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")
+            with limits(student, "chunks_of", *answers.HELD_CHUNKS):
+                expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")
     with part("the bubble of chunks", points=0.5):
         drawn = int(rng.integers(3, 9)), int(rng.integers(9, 40)), int(rng.integers(2, 6))
         for p, m, v in (drawn, (4, 8, 1), (1, 3, 2), (3, 2, 5)):
             given = {"stages": p, "microbatches": m, "chunks": v}
-            expect.answers(student, MISTAKES, "interleaved_bubble", given, exercise="interleaved")
+            with limits(student, "interleaved_bubble", *answers.BUBBLES):
+                expect.answers(
+                    student, MISTAKES, "interleaved_bubble", given, exercise="interleaved"
+                )
 
 
 @exercise("staleness", points=0.75)
@@ -532,4 +538,5 @@ def staleness(student, rng):
         p = int(rng.integers(5, 10))
         for rank, stages in ((3, 11), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
             given = {"rank": rank, "stages": stages}
-            expect.answers(student, MISTAKES, "staleness", given)
+            with limits(student, "staleness", *answers.STALENESSES):
+                expect.answers(student, MISTAKES, "staleness", given)

@@ -21,6 +21,48 @@ def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):
     return (1 - share) * base_rate + share * scaled
 
 
+_ALONE_COST = "A single rank sends nothing: for p = 1 it takes no time."
+COSTS = {  # simple cases, and why they are as they are
+    "server": (
+        (("server", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
+        (("server", 8, 0, 1.0, 0.001), 14.0, "The server's picture has 14 messages in a row."),
+        (
+            ("server", 2, 1000, 0.0, 0.001),
+            2.0,
+            "For 2 ranks the whole travels twice, there and back.",
+        ),
+    ),
+    "tree": (
+        (("tree", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
+        (("tree", 8, 0, 1.0, 0.001), 6.0, "The tree's picture has 6 rounds: 3 up and 3 down."),
+        (("tree", 5, 0, 1.0, 0.001), 6.0, "Five ranks need as many rounds as eight: 3 each way."),
+        (("tree", 2, 1000, 0.0, 0.001), 2.0, "For 2 ranks the whole travels twice."),
+        (
+            ("tree", 8, 1000, 0.0, 0.001),
+            6.0,
+            "In each of the 6 rounds for 8 ranks the whole travels.",
+        ),
+    ),
+    "ring": (
+        (("ring", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
+        (("ring", 8, 0, 1.0, 0.001), 14.0, "The ring's picture has 14 steps: 7 add, 7 pass on."),
+        (("ring", 2, 1000, 0.0, 0.001), 1.0, "For 2 ranks a half travels twice."),
+        (("ring", 4, 1000, 0.0, 0.001), 1.5, "For 4 ranks a quarter travels in each of 6 steps."),
+    ),
+}
+RATES = (
+    (
+        (10, 0.1, 32, 96, 10),
+        0.3,
+        "Three times the batch takes three times the rate, after warm-up.",
+    ),
+    ((0, 0.1, 32, 96, 10), 0.1, "At step 0 it is base_rate."),
+    ((5, 0.1, 32, 96, 10), 0.2, "Halfway through the warm-up it is halfway between the two rates."),
+    ((99, 0.1, 32, 96, 10), 0.3, "After the warm-up the scaled rate stays."),
+    ((0, 0.1, 32, 96, 0), 0.3, "Without warm-up step 0 has the scaled rate."),
+)
+
+
 def packed(lengths, size, numbers=8):
     """How many numbers each bucket holds, of gradients of `lengths` in this order."""
     buckets = []

@@ -166,6 +166,38 @@ def most_saved(steps, number_bytes):
     return most
 
 
+# Simple cases of the formulas, and why they are as they are.
+SPEEDS = (
+    ((1, 6), 1.0, "One rank is as fast as one rank: for p = 1 it is 1."),
+    ((4, 1), 1.0, "With a single micro-batch one rank works at a time: it is 1, whatever p."),
+    (
+        (3, 10**5),
+        3e5 / (10**5 + 2),
+        "With very many micro-batches p ranks are next to p times as fast.",
+    ),
+    ((2, 3), 1.5, "For 2 stages and 3 micro-batches it is 1.5, as the docstring says."),
+)
+HELD_CHUNKS = (
+    ((1, 2, 2), [1, 3], "With v = 2 on p = 2 ranks, rank 1 holds stages 1 and 3."),
+    ((2, 3, 1), [2], "With one chunk a rank it is a list of the rank's own number."),
+    ((0, 4, 2), [0, 4], "Rank 0 has the first stage and the (p + 1)-th: of 4 ranks, 0 and 4."),
+)
+BUBBLES = (
+    ((1, 3, 2), 0.0, "A single rank waits for nobody: for p = 1 it is 0."),
+    ((4, 8, 1), 3 / 11, "For v = 1 it is lab 14's bubble, (p − 1)/(m + p − 1)."),
+    (
+        (2, 1, 2),
+        1 / 3,
+        "For p = 2, m = 1 and v = 2 a rank works for t and waits for t/2: a third of the whole.",
+    ),
+    ((3, 10**5, 2), 2 / (2 * 10**5 + 2), "With very many micro-batches the bubble is next to 0."),
+)
+STALENESSES = (
+    ((3, 4), 0, "On the last rank the backward follows its forward at once: 0."),
+    ((0, 4), 3, "In the written-out schedule three Bs stand between F3 and B3 on rank 0 of 4."),
+    ((0, 1), 0, "A single rank has no row to wait for: 0."),
+)
+
 # What the words of an error say about an exercise; the first that fits.
 LAYER_ERRORS = (
     ("process group", "Which rank is meant is the argument `rank`: no process runs here yet."),

@@ -87,6 +87,39 @@ class RematerialisedStage:
         return x.grad
 
 
+# Simple cases of the formulas, and why they are as they are.
+BUBBLES = (
+    ((1, 5), 0.0, "With one stage nobody waits: the bubble of p = 1 is 0."),
+    (
+        (4, 1),
+        0.75,
+        "With a single micro-batch one of p ranks works at a time: for p = 4 that is 3/4.",
+    ),
+    ((3, 10**5), 2 / (10**5 + 2), "With very many micro-batches the bubble is next to 0."),
+    ((3, 4), 1 / 3, "For 3 stages and 4 micro-batches it is 1/3, as the docstring says."),
+)
+PEAKS = (
+    ((0, 4, 8, "gpipe"), 8, "GPipe's ranks hold all micro-batches: the picture shows 8."),
+    ((3, 4, 8, "1f1b"), 1, "The last rank turns each micro-batch round at once, and holds one."),
+    ((0, 4, 8, "1f1b"), 4, "The picture of 1F1B with 4 ranks shows 4 for rank 0."),
+    ((0, 8, 2, "1f1b"), 2, "Of 2 micro-batches a rank that is far from the end holds both."),
+)
+WARMUPS = (
+    ((3, 4, 1.0, 2.0, 0.5), 0, "The last rank's warm-up is 0, as before."),
+    ((0, 4, 1.0, 2.0, 0.0), 3, "For messages that take no time it is 1F1B's warm-up, p − r − 1."),
+    ((0, 4, 1.0, 2.0, 0.5), 6, "For the example above the exercise it is 6, 4, 2, 0 by rank."),
+    (
+        (2, 4, 1.0, 2.0, 1.5),
+        2,
+        "Two messages of 1.5 take just as long as one pair of f = 1 and b = 2: one more forward.",
+    ),
+    (
+        (2, 4, 1.0, 2.0, 15.0),
+        11,
+        "Two messages of 15 take as long as ten pairs of f = 1 and b = 2: ten more forwards.",
+    ),
+)
+
 # What the validator's words say about the one who wrote the schedule.
 UNRUNNABLE = {
     "no action": 'An action is a tuple of a capital letter and a number, ("F", 2). Waiting is no'
@@ -94,6 +127,8 @@ UNRUNNABLE = {
     "before its forward": "A backward needs what its forward left behind: first F, then B.",
     "deadlock": "Each of these ranks waits for another one to go on first.",
     "for a second time": "Every micro-batch goes forward once and back once on each rank.",
+    "there is no micro-batch -": "Numbers of micro-batches are not below 0. Is a warm-up negative?"
+    " Ranks count from 0 to p − 1.",
     "there is no micro-batch": "Micro-batches count from 0 to m − 1. Are stages and micro-batches"
     " exchanged? Is the warm-up longer than m? After a warm-up of w, are there m − w pairs?",
     "the backward of": "A forward is never followed by its backward: is the drain complete?",
@@ -592,7 +627,8 @@ _SPLIT = [
     _split(
         "nothing goes backward",
         0.6,
-        "The gradients are as they were: was backward called on each micro-batch's loss?",
+        "The gradients are as they were: was backward called on each micro-batch's loss,"
+        " and through this model?",
         share="(loss(model(inputs), targets) / microbatches).detach().requires_grad_()",
     ),
     _at_once(
