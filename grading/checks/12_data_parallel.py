@@ -162,6 +162,9 @@ def _whose_numbers(sums, counts):
             "In the first p − 1 steps each message has one rank's numbers alone. What comes is added"
             " to this rank's chunk, and that chunk is the one that goes on in the next step."
         )
+    own = all((of.sum(axis=1) == of[:, rank]).all() for rank, of in enumerate(counts))
+    if own:
+        return "That is this rank's own x: nothing was added."
     if ring and sums.p > 2 and sums.grows():
         return (
             "The adding is right in the messages of the first p − 1 steps: each has one addend more."
@@ -170,8 +173,6 @@ def _whose_numbers(sums, counts):
         )
     if whole[0].all():
         return "Rank 0 has the sum, and this rank not: the total must find its way back to all."
-    if all((of.sum(axis=1) == of[:, rank]).all() for rank, of in enumerate(counts)):
-        return "That is this rank's own x: nothing was added."
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
         " and not only its own? Is everything added before the way back?"
@@ -549,7 +550,8 @@ class Averages(Network):
             ),
             (
                 "is invalid for input of size",
-                "A piece does not fit its gradient: unpack in the order in which was packed.",
+                "A piece does not fit its gradient: unpack in the order in which was packed, and"
+                " give each piece the length of its gradient (numel).",
             ),
             ("not reversible", "list(model.parameters()) can be reversed."),
             ("non-empty list", "Is a bucket that is still empty closed, and sent?"),
@@ -743,7 +745,8 @@ def _bucket_sizes(means, size):
             right.packed(last, size, 1),
         ),
         (
-            "A number need not have 4 bytes: these have 8 (g.nbytes). A float64 number has 8.",
+            "A bucket holds more than bucket_bytes: are the sizes of all gradients in it added up,"
+            " in bytes (g.nbytes)? A float64 number has 8.",
             right.packed(last, size, 4),
         ),
         (

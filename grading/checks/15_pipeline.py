@@ -413,8 +413,8 @@ def measured_bubble(student, rng):
 
     with part("one micro-batch through the ranks", points=0.4):
         in_turn = [(r, "F", 0) for r in range(3)] + [(r, "B", 0) for r in (2, 1, 0)]
-        ends = np.cumsum(rng.uniform(0.5, 2, size=6)).tolist()
-        starts = [0.0, *ends[:-1]]
+        ends = np.cumsum(rng.uniform(1, 2, size=6)).tolist()
+        starts = [0.0, *(end + float(rng.uniform(0.1, 0.5)) for end in ends[:-1])]
         check([(*one, a, b) for one, a, b in zip(in_turn, starts, ends, strict=True)], 3)
         first, gap, second, third, late, fourth = rng.uniform(0.5, 2, size=6).tolist()
         at = np.cumsum([first + gap, second, third, late, fourth]).tolist()
@@ -536,7 +536,7 @@ def interleaved(student, rng):
 def staleness(student, rng):
     with part("updates between a forward and its backward", points=0.75):
         p = int(rng.integers(5, 10))
-        for rank, stages in ((3, 11), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
+        for rank, stages in ((5, 23), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
             given = {"rank": rank, "stages": stages}
             with limits(student, "staleness", *answers.STALENESSES):
                 expect.answers(student, MISTAKES, "staleness", given)

@@ -328,6 +328,7 @@ _RING = [
         going="(rank + step) % p",
         coming="(rank + step - 1) % p",
     ),
+    _ring("x returned", 1.15, "nothing was added", result="x.clone()"),
     _ring("p + 1 pieces", 1.15, "may make p + 1 pieces", pieces="x.clone().split(len(x) // p)"),
     _ring(
         "left for right",
@@ -962,6 +963,15 @@ _BUCKETS = [
     ),
     _buckets(
         "as float32", 0.75, "another dtype", flat="torch.cat([g.flatten() for g in bucket]).float()"
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "size of the last alone",
+        0.5,
+        "are the sizes of all gradients in it added up",
+        _BY_HAND.format(send="flush(); size = 0", clear="bucket.clear()").replace(
+            "size += q.grad.nbytes", "size = q.grad.nbytes"
+        ),
     ),
     _buckets("pieces not shaped", 0.0, "view_as(g)", back="g.copy_(mean)"),
     Mistake(

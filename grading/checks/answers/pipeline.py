@@ -276,7 +276,7 @@ ERRORS = (
         " its output come from the next rank.",
     ),
     (
-        "does not require grad",
+        "does not require grad and does not have a grad_fn",
         "backward starts from a tensor without a graph: is it the detached one that was kept?",
     ),
     (
@@ -308,6 +308,13 @@ ERRORS = (
         "only integer tensors of a single element",
         "The loss is asked for with the micro-batch's number first: loss(m, *outputs).",
     ),
+    (
+        "One of the differentiated",
+        "torch.autograd.grad gives the gradients that it is asked for, and fills no .grad:"
+        " torch.autograd.backward does.",
+    ),
+    ("is not registered", "Here messages go by the arguments `send` and `recv`, not by dist."),
+    ("'list' object has no attribute", "A list is used as one tensor: loss(m, *outputs)."),
     ("KeyError", "Is what the backward needs kept under the micro-batch's number?"),
 )
 
@@ -427,6 +434,18 @@ _LAYERS = [
         0,
         "A slice ends before its second number: layers[a:b] goes up to layers[b - 1].",
         value="layers[r * n : (r + 1) * n - 1]",
+    ),
+    _layers(
+        "p layers",
+        0,
+        "Each stage has L // p layers, not p.",
+        value="layers[r * p : (r + 1) * p]",
+    ),
+    _layers(
+        "all alike, spread",
+        0.3,
+        "L // p layers a rank leave L % p over: who has them?",
+        value="layers[r * len(layers) // p :][:n]",
     ),
     _layers(
         "one layer",
@@ -769,6 +788,27 @@ _RUN = [
         'The module runs once for each ("F", m): batch normalisation changes with each forward.',
         first=_TWICE,
     ),
+    _run(
+        "the input passed on",
+        0.4,
+        "That is this stage's input, as it came: the next rank waits for the output.",
+        sent="tuple(value.detach() for value in x)",
+    ),
+    _run(
+        "gradient times m",
+        0.4,
+        "The gradient is multiplied by m on its way: it goes on as it is.",
+        gradient="value.grad * microbatches",
+    ),
+    _run_otherwise(
+        "autograd.grad",
+        0.4,
+        "fills no .grad",
+        back="torch.autograd.grad(y, x, recv('next', ('B', m)) if loss is None else None)"
+        " if inputs is None or loss is None else y[0].backward()",
+    ),
+    _run_otherwise("loss of a list", 0, "A list is used", share="loss(m, list(y)) / microbatches"),
+    _run_otherwise("dist's send", 0.4, "not by dist", start="send = dist.send"),
     _run(
         "the weights' gradient",
         0.4,

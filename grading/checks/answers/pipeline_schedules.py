@@ -332,6 +332,9 @@ def partition(costs, stages):
     return [b - a for a, b in pairwise([0, *cuts, layers])]
 """,
     ),
+    _cut_otherwise(
+        "by the last stage", 0.3, "Compare all choices", worst="(lambda each: each[-1])"
+    ),
     _cut_otherwise("cuts", 0.3, "one fewer than the stages", result="list(cuts)"),
     _cut_otherwise("ends", 0.3, "the places of the cuts", result="[*cuts, layers]"),
     _cut_otherwise(
@@ -527,6 +530,30 @@ _SPLIT = [
         0.9,
         "The weights have changed between two calls: they are the optimizer's to move.",
         last="with torch.no_grad(): [p.sub_(0.1 * p.grad) for p in model.parameters()]",
+    ),
+    _split(
+        "root of m",
+        0.4,
+        "It is divided by the root of m: each micro-batch's loss enters the mean with 1/m.",
+        share="loss(model(inputs), targets) / microbatches**0.5",
+    ),
+    _split(
+        "loss by the examples",
+        1.3,
+        "It is divided by the number of examples: cross-entropy is a mean already.",
+        result="total / len(X)",
+    ),
+    _split(
+        "returns in the loop",
+        0.4,
+        "That is the first micro-batch alone: does a return stand inside of the loop?",
+        total="return share.item()",
+    ),
+    _split(
+        "the whole batch each time",
+        1.2,
+        "The whole batch goes forward and backward each time.",
+        share="loss(model(X), y) / microbatches",
     ),
     _split("m times", 0.4, _TIMES, share="loss(model(inputs), targets)"),
     _split(
@@ -1044,6 +1071,30 @@ _ONE_F_ONE_B = [
         0,
         _NEWEST,
         pair='[("F", warmup + m), ("B", warmup + m)]',
+    ),
+    _one_f(
+        "w pairs",
+        0,
+        "After a warm-up of w there are m − w pairs, not w.",
+        pairs="warmup",
+    ),
+    _one_f(
+        "backwards from 1",
+        0,
+        "The first backward is that of micro-batch 0: pair k sends back k.",
+        pair='[("F", warmup + m), ("B", m + 1)]',
+    ),
+    _one_f(
+        "forwards one too far",
+        0,
+        "The warm-up has sent 0 to w − 1 forward: the pairs go on with forward w + k.",
+        pair='[("F", warmup + m + 1), ("B", m)]',
+    ),
+    _one_f(
+        "longer and longer",
+        0.6,
+        "The warm-up grows with the rank: rank r has p − r − 1 ranks below it.",
+        warmup="stages + rank - 1",
     ),
     _one_f(
         "a pair as one",
