@@ -188,6 +188,12 @@ def _known(sums):
         diagnosis="A rank knows its own x and what arrived: it sends sums of these, each once, and"
         " does not divide them. Is what arrives added to the numbers that it belongs to?",
     )
+    expect.that(
+        not sums.empty(),
+        "A message has nothing of any rank's x in it.",
+        given=sums.given,
+        diagnosis="What travels is a rank's own x, or a piece of it, and what was added to it.",
+    )
 
 
 def _waited(sums):
