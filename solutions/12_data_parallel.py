@@ -405,8 +405,10 @@ with check.needs("communication_cost"):
 #
 # ## 6 · On a wire
 # Now real processes; **gloo**, PyTorch's library for CPUs, carries their messages. This machine has no
-# slow wire between its processes: messages pass through memory. **Predict first:** eight ranks on this one machine, no wire: how long does the tree take
-# against the server? (The model's ratio is 3 to 7. “As long” here is: within a factor of 1.5.)
+# slow wire between its processes: messages pass through memory.
+#
+# **Predict first:** eight ranks on this one machine, no wire: how long does the tree take against the
+# server? (The model says six rounds against fourteen. “As long” here is: within a factor of 1.5.)
 
 # %%
 check.predict("without a wire the tree takes", "", "less time", "as long", "more time")

@@ -245,7 +245,7 @@ except RankError as error:
 # <code>torch.empty_like(y)</code> is a place for it.</details>
 #
 # <details><summary>Hint 2</summary>Rank 1: first let <code>x</code> arrive, then ask for its gradient, then
-# use it. In the other order it would not be known where the numbers come from.</details>
+# use it: autograd records only what happens after that.</details>
 
 
 # %% nbgrader={"grade_id": "there_and_back_code", "solution": true}
@@ -780,8 +780,8 @@ if stashes:
 # micro-batches cost no memory, and shrink the bubble.
 #
 # ## 7 · Speed-up
-# One rank needs $pm(f + b)$ for the whole network; p ranks need $(m + p - 1)(f + b)$. The **speed-up** is
-# one divided by the other.
+# A stage needs $f$ for the forward of one micro-batch and $b$ for its backward. One rank needs $pm(f + b)$
+# for the whole network; p ranks need $(m + p - 1)(f + b)$. The **speed-up** is one divided by the other.
 
 # %% [markdown]
 # ### Exercise 6 · Speed-up — 1 point, 15 minutes, ●●○
@@ -863,13 +863,15 @@ if speeds:
 # %% [markdown]
 # ## 8 · Interleaved stages
 # A rank may hold several stages, v **chunks** of layers. Rank 0 has the first, the (p + 1)-th and so on: a
-# micro-batch goes v times round the ranks. Each chunk takes 1/v of the time $t$ that the rank's layers take
-# together. With v = 2 on p = 2 ranks and four stages, rank 0 holds stages 0 and 2, rank 1 stages 1 and 3.
+# micro-batch goes v times round the ranks. Let $t$ be the time of a rank's layers for one micro-batch, forward
+# and backward; a chunk takes $t/v$. With v = 2 on p = 2 ranks and four stages, rank 0 holds stages 0 and 2,
+# rank 1 stages 1 and 3.
 
 # %% [markdown]
-# A rank works $m \cdot t$ in all, as before. How long does it idle? The last rank waits until the first
-# micro-batch has come through p − 1 *chunks* before its own; at the end the first rank waits as long for the
-# others. You have all that is needed for the bubble: idle time as a share of the whole.
+# A rank works $m \cdot t$ in all, as before. How long does it idle? The last rank waits at the start for the
+# forwards of p − 1 *chunks*, and at the end, when its own work is done, for their backwards: no longer for
+# their whole stages. Every rank idles as long. You have all that is needed for the bubble: idle time as a
+# share of the whole.
 
 # %% [markdown]
 # ### Exercise 7 · Interleaved — 0.75 points, 15 minutes, ●●○

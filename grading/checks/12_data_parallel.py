@@ -17,10 +17,13 @@ from grading.checks import expect
 from grading.checks.answers import data_parallel as right
 from grading.checks.answers.data_parallel import MISTAKES
 from grading.checks.carrier import BANDWIDTH, LATENCY, Network, Sums
+from grading.checks.limits import limits
 
 _FITS = "recv overwrites a tensor of the size and dtype of what is sent."
+_GIVEN = ("process group", "Ask the `dist` that is given: here it stands for torch.distributed.")
 RAISED = {
     "tree_all_reduce": [
+        _GIVEN,
         (
             "there is no rank",
             "In some rounds a rank has no partner: the other is rank − d, or rank + d if that is"
@@ -29,6 +32,12 @@ RAISED = {
         ("receives into", _FITS),
     ],
     "ring_all_reduce": [
+        _GIVEN,
+        (
+            "and itself need",
+            "Right of rank r is rank (r + 1) % p, and a single rank sends nothing: 2 (p − 1) steps"
+            " are none for p = 1.",
+        ),
         ("there is no rank", "Numbers of ranks are modulo p: left of rank 0 is rank p − 1."),
         (
             "receives into",
@@ -110,9 +119,15 @@ def _same(a, b):
 
 def _whose_numbers(sums, counts):
     """What is wrong with results of which it is known how often each x is in them."""
+    left = sums.p > 2 and all((source - to) % sums.p == 1 for source, to, _ in sums.messages)
     if any(of is None for of in counts):
         if sums.means:
             return "That is the mean; asked for is the sum."
+        if sums.name == "ring_all_reduce" and sums.messages and left:
+            return (
+                "All messages go to the left, rank (r − 1) % p. With chunk r − s in step s they go"
+                " to the right, rank (r + 1) % p."
+            )
         return (
             "It is not made of its own x and of what arrived by recv, which alone a rank can know:"
             " added, each once, and not divided. Is what arrives added to the numbers that it"
@@ -129,8 +144,28 @@ def _whose_numbers(sums, counts):
             "Some ranks' numbers are in the sum more than once. On the way back a finished number"
             " replaces what is there; it is not added."
         )
-    whole = (every == 1).all(axis=2)
-    if sums.name == "ring_all_reduce" and sums.p > 2 and sums.grows():
+    whole, ring = (every == 1).all(axis=2), sums.name == "ring_all_reduce"
+    ownly = np.stack([of.sum(axis=1) == of[:, rank] for rank, of in enumerate(counts)]).all(axis=0)
+    ends = int(np.argmin(ownly[::-1])) if ownly.any() and not ownly.all() else 0
+    if ring and ends and whole[:, : sums.n - ends].all():
+        return (
+            "At its end each result is the rank's own x: a piece takes no part. split(n // p) may"
+            " make p + 1 pieces, tensor_split(p) makes p."
+        )
+    if not ring and (every[0, :, 0] == 0).all():
+        return (
+            "Rank 0's own numbers are gone: what it received replaced them. Receive into another"
+            " tensor, and add that."
+        )
+    if ring and sums.p > 2 and sums.stays():
+        return (
+            "In the first p − 1 steps each message has one rank's numbers alone. What comes is added"
+            " to this rank's chunk, and that chunk is the one that goes on in the next step."
+        )
+    own = all((of.sum(axis=1) == of[:, rank]).all() for rank, of in enumerate(counts))
+    if own:
+        return "That is this rank's own x: nothing was added."
+    if ring and sums.p > 2 and sums.grows():
         return (
             "The adding is right in the messages of the first p − 1 steps: each has one addend more."
             " The last chunk that comes in them is added, too, and the all-gather begins with it: it"
@@ -138,8 +173,6 @@ def _whose_numbers(sums, counts):
         )
     if whole[0].all():
         return "Rank 0 has the sum, and this rank not: the total must find its way back to all."
-    if all((of.sum(axis=1) == of[:, rank]).all() for rank, of in enumerate(counts)):
-        return "That is this rank's own x: nothing was added."
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
         " and not only its own? Is everything added before the way back?"
@@ -154,6 +187,12 @@ def _known(sums):
         given=sums.given,
         diagnosis="A rank knows its own x and what arrived: it sends sums of these, each once, and"
         " does not divide them. Is what arrives added to the numbers that it belongs to?",
+    )
+    expect.that(
+        not sums.empty(),
+        "A message has nothing of any rank's x in it.",
+        given=sums.given,
+        diagnosis="What travels is a rank's own x, or a piece of it, and what was added to it.",
     )
 
 
@@ -296,15 +335,18 @@ def _ring_time(sums):
     _known(sums)
     steps = 2 * (sums.p - 1)
     took = sums.seconds / (LATENCY + 8 * (sums.n / sums.p) / BANDWIDTH)
+    why = "p − 1 steps add, p − 1 steps pass the finished chunks on, and in each one chunk travels."
+    if took > steps and len(sums.messages) == sums.p * steps:
+        why = (
+            "A rank that waits for the end of its send before it receives holds up its neighbour:"
+            " begin to send with isend, receive, and then wait."
+        )
     expect.that(
         abs(took - steps) < 0.01,
         "It takes another time than 2 (p − 1) steps in which all ranks send.",
         given=sums.given,
         detail=f"expected {steps} steps   yours {took:g}, on the check's clock",
-        diagnosis="A rank that waits for the end of its send before it receives holds up its"
-        " neighbour: begin to send with isend, receive, and then wait."
-        if took > steps
-        else "Are all chunks passed on?",
+        diagnosis=why,
     )
     _waited(sums)
 
@@ -317,7 +359,8 @@ def communication_cost(student, rng):
             beta, alpha = (float(rate * rng.uniform(1.0, 1.5)) for rate in rates)
             inputs = algorithm, p, float(rng.uniform(1e4, 2e4)), alpha, beta
             given = dict(zip(("algorithm", "p", "nbytes", "alpha", "beta"), inputs, strict=True))
-            expect.answers(student, MISTAKES, "communication_cost", given, what="the time")
+            with limits(student, "communication_cost", *right.COSTS[algorithm]):
+                expect.answers(student, MISTAKES, "communication_cost", given, what="the time")
         got = student.communication_cost(**given)  # by the names that the lab uses later
         expect.close(got, right.communication_cost(**given), what="the time", given=given)
 
@@ -378,9 +421,9 @@ def averaging(learner, name, weights, tokens, targets, uses, extra):
             super().__init__()
             d, h = weights["words.weight"].shape
             self.words = torch.nn.Embedding(d, h)
-            self.mix = torch.nn.Linear(h, h)
-            self.fixed = torch.nn.Linear(h, h)
             self.side = torch.nn.Linear(h, h)
+            self.fixed = torch.nn.Linear(h, h)
+            self.mix = torch.nn.Linear(h, h)
             self.out = torch.nn.Linear(h, d, bias=False)
             self.out.weight = self.words.weight
             self.double().load_state_dict({**weights, "out.weight": weights["words.weight"]})
@@ -421,7 +464,7 @@ class Averages(Network):
         )
         super().__init__(p, name, f"For {given}{f', bucket_bytes = {extra[0]}' if extra else ''}.")
         shapes = {"words.weight": (d, h)}
-        for layer in ("mix", "fixed", "side"):
+        for layer in ("side", "fixed", "mix"):  # a rank may lack a gradient amid the others
             shapes |= {f"{layer}.weight": (h, h), f"{layer}.bias": (h,)}
         self.rng, self.uses, self.extra = rng, uses, list(extra)
         self.weights = {key: torch.tensor(rng.normal(size=s)) for key, s in shapes.items()}
@@ -429,7 +472,7 @@ class Averages(Network):
         self.trained = [key for key in self.weights if not key.startswith("fixed")]
         shards = [self._gradients(rank) for rank in range(p)]
         self.shards = {key: torch.stack([one[key] for one in shards]) for key in self.trained}
-        self.order, self.secret = [], {}
+        self.order, self.secret, self.rounded = [], {}, False
 
     def _gradients(self, rank):
         w = {key: one.clone().requires_grad_() for key, one in self.weights.items()}
@@ -445,6 +488,7 @@ class Averages(Network):
 
     def reduced(self, parts):
         total = torch.stack(parts).sum(dim=0)
+        self.rounded |= total.dtype != torch.float64 and total.numel() > 1
         rows, start, found = torch.stack([one.flatten() for one in parts]), 0, []
         while start < rows.shape[1]:
             piece = self._whose(rows[:, start:])
@@ -476,11 +520,16 @@ class Averages(Network):
         return None
 
     def deadlock(self, detail):
+        why = "All ranks call all_reduce for the same parameters, in the same order: none is left out."
+        if not all(self.uses):
+            why = (
+                "A rank that has no gradient for a parameter must still take part, with zeros: the"
+                " others wait for it."
+            )
         return Fault(
             "exception",
             f"`{self.name}` never ends: not all ranks call all_reduce equally often, and alike.",
-            "A rank that has no gradient for a parameter must still take part, with zeros:"
-            " the others wait for it.",
+            why,
             detail=detail,
             given=self.given,
         )
@@ -493,7 +542,24 @@ class Averages(Network):
             " rank's shard did not use has None, too, and counts as zeros."
         )
         with expect.explained(
+            _GIVEN,
+            (
+                "for /: 'NoneType'",
+                "None is divided. all_reduce returns nothing, it replaces the numbers of its"
+                " argument; and .grad is None where a parameter is frozen or this shard did not use"
+                " it.",
+            ),
             ("NoneType", bare),
+            (
+                "must match the size",
+                "A piece of the flat tensor is flat, its gradient need not be: piece.view_as(g).",
+            ),
+            (
+                "is invalid for input of size",
+                "A piece does not fit its gradient: unpack in the order in which was packed, and"
+                " give each piece the length of its gradient (numel).",
+            ),
+            ("not reversible", "list(model.parameters()) can be reversed."),
             ("non-empty list", "Is a bucket that is still empty closed, and sent?"),
             ("grad_dtype", "The zeros have another dtype than the parameter: torch.zeros_like."),
             ("same number of dimensions", "Packed are gradients made flat: g.flatten()."),
@@ -520,6 +586,12 @@ class Averages(Network):
 
     def check(self, keys):
         """The gradients of these parameters are the means of what was delivered."""
+        expect.that(
+            not self.rounded,
+            "What is given to all_reduce has another dtype than the gradients, which are float64.",
+            kind="dtype",
+            given=self.given,
+        )
         for rank, (gradients, weights) in self.ended.items():
             for key in keys:
                 self._check_one(gradients[key], key, rank)
@@ -536,6 +608,8 @@ class Averages(Network):
         if type(got) is str:
             message = "A trainable parameter has no gradient afterwards."
             why = "Where a rank lacks a gradient, it takes part with zeros, and gets the mean."
+            if all(type(one) is str for one in self.ended[rank][0].values()):
+                why = "All gradients are gone: what zero_grad clears, the optimizer lacks."
             raise Fault("value", message, why, detail=at, given=self.given)
         shards, p, secret = self.shards[key], self.p, self.secret.get(key, 0.0)
         own, mean = shards[rank], shards.mean(dim=0) + secret
@@ -548,15 +622,18 @@ class Averages(Network):
                 own,
             ),
             ("That is divided by the number of ranks twice.", mean / p),
+            ("That is multiplied by the number of ranks: divide by it.", p * p * mean),
             ("That is this rank's own gradient, divided.", own / p),
             *(
                 (
                     "That is the sum, divided by another number: divide by the number of ranks.",
                     p / n * mean,
                 )
-                for n in (2, 3, 4, 8)
+                for n in (2, 3, 4, 5, 7, 8)
             ),
         ]
+        if None not in self.order and all(key not in one for one in self.order):
+            knows.insert(0, ("No all_reduce took this gradient: it is this rank's own still.", own))
         if having < p:
             users = "That is the mean over the ranks that had a gradient: divide by the number of"
             knows.insert(0, (f"{users} all.", p / having * mean))
@@ -593,7 +670,7 @@ def average_gradients(student, rng):
         return Averages(rng, uses, "average_gradients").carried(student)
 
     with part("the mean over all ranks, which is the whole batch's gradient", points=0.5):
-        for p in (2, 3, 4):
+        for p in (3, 2, 4):
             carried(*[True] * p).check(["mix.weight", "mix.bias"])
     with part("frozen parameters are left out, tied ones sent once", points=0.4):
         means = carried(True, True, True)
@@ -627,7 +704,7 @@ def bucketed_all_reduce(student, rng):
             means.check(means.trained)
             means.check_frozen()
     with part("buckets are filled from the last parameter on, up to bucket_bytes", points=0.5):
-        for size in (10**6, 320, 384, 200):
+        for size in (10**6, 184, 320, 384, 200):
             _bucket_sizes(carried(size, True, True), size)
     with part("a gradient larger than a bucket travels alone", points=0.25):
         for size in (160, 190, 24):  # 24: the first one is larger already
@@ -651,6 +728,22 @@ def _bucket_sizes(means, size):
             right.packed(first, size),
         ),
         ("The last bucket, not full, is still to be sent.", right.packed(last, size)[:-1]),
+        (
+            "A gradient that does not fit is in no bucket: with it the next one begins.",
+            right.dropping(last, size),
+        ),
+        (
+            "What a bucket held is sent again with the next: empty it after it was sent.",
+            np.cumsum(right.packed(last, size)).tolist(),
+        ),
+        (
+            "The size of the bucket goes on from the one before: a new bucket begins at 0.",
+            right.never_reset(last, size),
+        ),
+        (
+            "Those are the smallest first: the order is from the last parameter to the first.",
+            right.packed(sorted(last), size),
+        ),
         ("That is one message for each gradient.", first),
         ("That is one message for each gradient.", last),
         (
@@ -658,7 +751,8 @@ def _bucket_sizes(means, size):
             right.packed(last, size, 1),
         ),
         (
-            "A number need not have 4 bytes: these have 8 (g.nbytes). A float64 number has 8.",
+            "A bucket holds more than bucket_bytes: are the sizes of all gradients in it added up,"
+            " in bytes (g.nbytes)? A float64 number has 8.",
             right.packed(last, size, 4),
         ),
         (
@@ -701,8 +795,10 @@ def learning_rate_at(student, rng):
             inputs = step, float(rng.uniform(0.01, 0.2)), base_batch, batch, warmup
             names = "step", "base_rate", "base_batch", "batch", "warmup_steps"
             given = dict(zip(names, inputs, strict=True))
-            with expect.explained(
-                ("division", "Without warm-up there is nothing to divide by: warmup_steps is 0.")
+            nothing = "Without warm-up there is nothing to divide by: warmup_steps is 0."
+            with (
+                limits(student, "learning_rate_at", *right.RATES),
+                expect.explained(("division", nothing)),
             ):
                 expect.answers(student, MISTAKES, "learning_rate_at", given, what="the rate")
         got = student.learning_rate_at(**given)  # by the names that the docstring uses

@@ -14,6 +14,7 @@ from grading.answer.student import Student, probe
 from grading.checks import expect
 from grading.checks.answers import pipeline as answers
 from grading.checks.answers.pipeline import MISTAKES
+from grading.checks.limits import limits
 from utils.pipeline import schedules
 from utils.pipeline.conversation import Other, data_of, exchange_program, stage_program
 from utils.pipeline.saved import parameter_of, saved_by
@@ -27,12 +28,9 @@ def stage_layers(student, rng):
             given = {"layers": layers, "stages": stages}
             of = lambda own: [own.stage_layers(list(layers), r, stages) for r in range(stages)]  # noqa: B023, E731
             right, known = of(answers), MISTAKES.values("stage_layers", of)
-            with expect.otherwise(
-                "The check sends numbers in place of layers: return a plain list of some."
-            ):
-                expect.equal(
-                    of(student), right, what="the layers by rank", given=given, knows=known
-                )
+            with expect.explained(*answers.LAYER_ERRORS):
+                got = of(student)
+            expect.equal(got, right, what="the layers by rank", given=given, knows=known)
             expect.unchanged(student, right[-1], given=given)
 
     with part("every layer in one stage, in order", points=0.3):
@@ -143,9 +141,8 @@ class _Talk:
                 )
         if wanted == ("end",):
             expect.that(len(values[-1]), "The parameters have no gradient.", given=given)
-            with expect.otherwise("Does a backward run for each micro-batch, on its own graph?"):
-                known = ((why, found[-1]) for why, found in self.knows(at))
-                expect.close(values[-1], numbers[-1], what="the gradient", given=given, knows=known)
+            known = ((why, found[-1]) for why, found in self.knows(at))
+            expect.close(values[-1], numbers[-1], what="the gradient", given=given, knows=known)
             self.returned = list(values[:-1])
 
     def judge_returned(self, given):
@@ -169,6 +166,12 @@ class _Talk:
                 given=given,
                 diagnosis="Return a number, without its graph: `.item()`. A graph keeps in memory"
                 " all that it came from.",
+            )
+            expect.that(
+                mine.shape != (3,),
+                "The loss is returned as a tensor, and a float is asked for.",
+                given=given,
+                diagnosis="`.item()` makes a number of it.",
             )
             expect.that(
                 mine.ndim == 0 and not mine.isnan(),
@@ -228,13 +231,22 @@ def _out_of_turn(what, wanted):
     """What is wrong if a step comes where another should."""
     if what[0] == "module":
         return 'The module runs once for each ("F", m), when that is the next action.'
+    if what[0] == "backward" and wanted[:3] == ("send", "previous", "B"):
+        return (
+            "One action goes back through the module more than once: torch.autograd.backward"
+            " takes all outputs and all gradients at once."
+        )
     if what[0] in ("backward", "loss backward"):
         return 'A backward runs when ("B", m) is the next action.'
     if what == ("end",) and wanted[0] == "send":
         return "Another rank waits for a gradient or an activation that is never sent."
-    if what[0] == "recv" and wanted[0] == "send" and len(what) == 2:
+    if what == ("end",):
+        return "It returns before all is done: is a return inside of the loop?"
+    if what == ("recv", 1) and wanted[0] == "send":
         return "Rank 1 sends nothing before it has received: this rank's turn is to send."
-    if what[0] == wanted[0]:
+    if what[0] == wanted[0] in ("send", "recv") and what[1] != wanted[1]:
+        return "Activations go from previous to next, and gradients from next to previous."
+    if what[0] == wanted[0] in ("send", "recv") and what[2:3] != wanted[2:3]:
         return (
             "A message is found by its label: an activation carries the ('F', m) that made it, a"
             " gradient the ('B', m) that made it. Sender and receiver must name the same one."
@@ -254,18 +266,20 @@ def there_and_back(student, rng):
         reply = lambda what: (coming,) if what[0] == "recv" else ()  # noqa: E731
         talk = _Talk("there_and_back", rank_of_two, exchange_program, setting, reply)
         given = f"On rank {rank}, for 4 examples of 3 numbers."
-        causes = [
-            ("NoneType", "Ask for the gradient of what came: requires_grad_() on what came."),
-            ("does not require grad", "Keep the output that has its graph; send its detach()."),
-        ]
-        with expect.explained(*causes):
-            pending = talk.hold(student, given)[-1]
+        with expect.explained(*answers.EXCHANGE_ERRORS):
+            pending, changed = divmod(talk.hold(student, given)[-1], 2)
         talk.judge_returned(given)
         expect.that(
             not pending,
-            "A message that was begun has not ended, or the input was changed.",
+            "A message that was begun has not ended.",
             given=given,
             diagnosis="isend and irecv return a request: wait() on it, or the rank may end before.",
+        )
+        expect.that(
+            not changed,
+            "Rank 0's x is not as it was: its numbers changed, or it wants a gradient now.",
+            given=given,
+            diagnosis="x is the caller's, and nobody waits for its gradient.",
         )
 
     with part("rank 0: the activation goes out, its gradient comes in", points=0.65):
@@ -394,10 +408,14 @@ def measured_bubble(student, rng):
             made.append((span.rank, span.kind, span.microbatch, begin, end))
         if message:
             made.append((1, "receive", 0, start - 0.02, start + 0.03))
-            made.append((0, "wait", 3, start + timeline.end, start + timeline.end + 0.01))
+            made.append((0, "Wait", 3, start + timeline.end, start + timeline.end + 0.01))
         return sorted(made, key=lambda row: row[3])
 
-    with part("one micro-batch through two ranks", points=0.4):
+    with part("one micro-batch through the ranks", points=0.4):
+        in_turn = [(r, "F", 0) for r in range(3)] + [(r, "B", 0) for r in (2, 1, 0)]
+        ends = np.cumsum(rng.uniform(1, 2, size=6)).tolist()
+        starts = [0.0, *(end + float(rng.uniform(0.1, 0.5)) for end in ends[:-1])]
+        check([(*one, a, b) for one, a, b in zip(in_turn, starts, ends, strict=True)], 3)
         first, gap, second, third, late, fourth = rng.uniform(0.5, 2, size=6).tolist()
         at = np.cumsum([first + gap, second, third, late, fourth]).tolist()
         timed = [(0, "F", 0, 0.0, first), (1, "F", 0, at[0], at[1]), (1, "B", 0, at[1], at[2])]
@@ -406,9 +424,11 @@ def measured_bubble(student, rng):
     with part("traces of real schedules, from any time on", points=0.5):
         check(rows([answers.gpipe(4)] * 2), 2)
         check(rows([answers.one_f_one_b(rank, 4, 8) for rank in range(4)]), 4)
+        start, short = float(rng.uniform(5, 900)), float(rng.uniform(0.2, 0.4))
+        within = [(1, "F", m, start + m + 0.5, start + m + 0.5 + short) for m in range(3)]
+        check([*within, (0, "F", 0, start, start + 5)], 2)  # the last to begin is not the last
     with part("waiting is no work, and a backward in two parts is", points=0.35):
-        with expect.otherwise("Spans of kind F, B, I and W are work, and no others."):
-            check(rows([answers.one_f_one_b(r, 3, 4) for r in range(3)], message=True), 3)
+        check(rows([answers.one_f_one_b(r, 3, 4) for r in range(3)], message=True), 3)
         check(rows(schedules.parse("F0 F1 I0 I1 W0 W1\nF0 I0 F1 I1 W0 W1")), 2)
 
 
@@ -440,7 +460,8 @@ def measured_stash(student, rng):
         known = MISTAKES.values(
             "measured_stash", lambda own: own.measured_stash(run, iter([own_weight]))
         )
-        got = expect.items(stash(student, steps, weight), 2)
+        with expect.explained(*answers.HOOK_ERRORS):
+            got = expect.items(stash(student, steps, weight), 2)
         expect.close(got[0], right, what="the number of bytes", given=given, knows=known)
         expect.that(
             _near(torch.tensor(float(expect.number(got[1]))), torch.tensor(float(right))),
@@ -464,8 +485,8 @@ def measured_stash(student, rng):
             says="two, one after another",
         )
         check(*two, ("backward", 1), ("tanh", 2), says="two, frees one, and saves one more")
-        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), says="two, drops both, and saves one")
         check(("tanh", 0), ("again", 0), ("tanh", 1), says="one, goes back and keeps it, one more")
+        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), says="two, drops both, and saves one")
     with part("weights left out", points=0.3):
         check(("linear", 0), says="a linear layer's input and a tanh's output")
     with part("a tensor that is saved twice is held once", points=0.4):
@@ -478,7 +499,8 @@ def speed_up(student, rng):
     with part("the time of one rank by that of p", points=0.4):
         for p, m in ((int(rng.integers(2, 9)), int(rng.integers(2, 40))), (3, 2), (1, 6), (5, 1)):
             given = {"stages": p, "microbatches": m}
-            expect.answers(student, MISTAKES, "speed_up", given)
+            with limits(student, "speed_up", *answers.SPEEDS):
+                expect.answers(student, MISTAKES, "speed_up", given)
     with part("share_reached", points=0.35):
         how = "Compute your formula for 8 stages and 32 micro-batches, and divide."
         known = dict(MISTAKES.written("speed_up", "share_reached"))
@@ -498,18 +520,23 @@ def interleaved(student, rng):
     with part("the stages of a rank", points=0.25):
         for rank, stages, chunks in ((1, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):
             given = {"rank": rank, "stages": stages, "chunks": chunks}
-            expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")
+            with limits(student, "chunks_of", *answers.HELD_CHUNKS):
+                expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")
     with part("the bubble of chunks", points=0.5):
         drawn = int(rng.integers(3, 9)), int(rng.integers(9, 40)), int(rng.integers(2, 6))
         for p, m, v in (drawn, (4, 8, 1), (1, 3, 2), (3, 2, 5)):
             given = {"stages": p, "microbatches": m, "chunks": v}
-            expect.answers(student, MISTAKES, "interleaved_bubble", given, exercise="interleaved")
+            with limits(student, "interleaved_bubble", *answers.BUBBLES):
+                expect.answers(
+                    student, MISTAKES, "interleaved_bubble", given, exercise="interleaved"
+                )
 
 
 @exercise("staleness", points=0.75)
 def staleness(student, rng):
     with part("updates between a forward and its backward", points=0.75):
         p = int(rng.integers(5, 10))
-        for rank, stages in ((3, 9), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
+        for rank, stages in ((5, 23), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
             given = {"rank": rank, "stages": stages}
-            expect.answers(student, MISTAKES, "staleness", given)
+            with limits(student, "staleness", *answers.STALENESSES):
+                expect.answers(student, MISTAKES, "staleness", given)

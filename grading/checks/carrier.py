@@ -322,6 +322,14 @@ class Sums(Network):
         first = list(range(1, self.p))
         return all(sent[: self.p - 1] == first for sent in self._sent)
 
+    def empty(self) -> bool:
+        """Whether a message has nothing of any x in it: zeros, sent for show."""
+        return any(of == 0 for sent in self._sent for of in sent)
+
+    def stays(self) -> bool:
+        """Whether each of the first p − 1 messages of every rank is of one x alone."""
+        return all(sent[: self.p - 1] == [1] * (self.p - 1) for sent in self._sent)
+
     def _own(self, rank: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of each number of x all sums that the rank can know: 0 and its own."""
         of = np.zeros((2, self.p), int)

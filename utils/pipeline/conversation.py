@@ -164,9 +164,9 @@ def stage_program(run_stage: Callable[..., Any], setting: Mapping[str, Any]) -> 
 
 
 def _number(found: object) -> Tensor:
-    """What run_stage returned, as a tensor: NaN for None, two numbers if a graph hangs on it."""
-    if isinstance(found, Tensor) and found.requires_grad:
-        return torch.zeros(2, dtype=torch.float64)
+    """What run_stage returned: NaN for None; for a tensor three numbers, two with a graph."""
+    if isinstance(found, Tensor):
+        return torch.zeros(2 if found.requires_grad else 3, dtype=torch.float64)
     if found is None:
         return torch.tensor(float("nan"), dtype=torch.float64)
     try:
@@ -205,7 +205,7 @@ class _Stage(nn.Module):
         self.other, self.memory, self.runs = other, memory, 0
 
     def forward(self, x: Tensor, around: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
-        y = torch.tanh(x @ self.weight)
+        y = torch.tanh(x @ self.weight) if self.training else x @ self.weight
         if not self.several:
             return _Counted.apply(self, y)[0]
         return _Counted.apply(self, y, y * y if around is None else around + 0.5 * y)
@@ -254,23 +254,31 @@ def exchange_program(there_and_back: Callable[..., Any], setting: Mapping[str, A
     """What a rank of two runs: `there_and_back`, of lab 15, with a module of one weight matrix.
 
     setting: rank; weight, and before: the gradient that it has beforehand; x: rank 0's inputs;
-    target: what rank 1 compares its output with. It ends as `stage_program` does.
+    target: what rank 1 compares its output with. It ends as `stage_program` does; with it is told
+    how many messages have not ended, twice, and one more if rank 0's x was changed.
     """
 
     def program(other: Other) -> Event:
-        module = nn.Linear(*setting["weight"].T.shape, bias=False, dtype=torch.float64)
+        module = _Half(*setting["weight"].T.shape, bias=False, dtype=torch.float64)
         module.weight.data.copy_(setting["weight"])
         module.weight.grad = setting["before"].clone()
         x, target = setting["x"].clone(), setting["target"]
         loss = None if setting["rank"] == 0 else lambda y: ((y - target) ** 2).mean()
         dist = _TwoRanks(setting["rank"], other)
         found = there_and_back(dist, module, x, loss)
-        spoilt = dist.pending + (setting["rank"] == 0 and x.requires_grad)
+        changed = setting["rank"] == 0 and (x.requires_grad or not torch.equal(x, setting["x"]))
         grad = module.weight.grad
         grad = torch.zeros(0) if grad is None else grad.detach().clone()
-        return ("end",), (_number(found), grad), spoilt
+        return ("end",), (_number(found), grad), 2 * dist.pending + changed
 
     return program
+
+
+class _Half(nn.Linear):
+    """A layer whose backward needs the values of its output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(super().forward(x))
 
 
 class _TwoRanks:
@@ -288,7 +296,8 @@ class _TwoRanks:
     def isend(self, tensor: Tensor, dst: int, tag: int = 0) -> "_Pending":
         self._check(tensor, dst)
         self.ask(("send", dst), (tensor,))
-        return _Pending(self, lambda: None)
+        sent = tensor.detach().clone()
+        return _Pending(self, lambda: self._end_of_send(tensor, sent))
 
     def irecv(self, tensor: Tensor, src: int, tag: int = 0) -> "_Pending":
         self._check(tensor, src)
@@ -301,6 +310,10 @@ class _TwoRanks:
     def recv(self, tensor: Tensor, src: int, tag: int = 0) -> int:
         self.irecv(tensor, src).wait()
         return src
+
+    def _end_of_send(self, tensor: Tensor, sent: Tensor) -> None:
+        if not torch.equal(tensor, sent):
+            raise ValueError("A tensor that is being sent was changed before wait().")
 
     def _fill(self, tensor: Tensor, src: int) -> None:
         (value,) = self.ask(("recv", src))

@@ -13,6 +13,7 @@ A step is what is done, its number, and for one that saves, the shape n × d:
     "drop"                 lets the graph go, without a backward
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ def saved_by(steps: Sequence[Step], weight: Tensor) -> Callable[[], None]:
     that of all tensors."""
 
     def run() -> None:
+        gc.collect(0)  # the next collection is far away: a cycle of references stays for this run
         graphs: dict[int, Tensor] = {}
         for do, name, *shape in steps:
             if do in ("backward", "again"):

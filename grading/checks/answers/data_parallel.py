@@ -21,11 +21,76 @@ def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):
     return (1 - share) * base_rate + share * scaled
 
 
+_ALONE_COST = "A single rank sends nothing: for p = 1 it takes no time."
+COSTS = {  # simple cases, and why they are as they are
+    "server": (
+        (("server", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
+        (("server", 8, 0, 1.0, 0.001), 14.0, "The server's picture has 14 messages in a row."),
+        (
+            ("server", 2, 1000, 0.0, 0.001),
+            2.0,
+            "For 2 ranks the whole travels twice, there and back.",
+        ),
+    ),
+    "tree": (
+        (("tree", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
+        (("tree", 8, 0, 1.0, 0.001), 6.0, "The tree's picture has 6 rounds: 3 up and 3 down."),
+        (("tree", 5, 0, 1.0, 0.001), 6.0, "Five ranks need as many rounds as eight: 3 each way."),
+        (("tree", 2, 1000, 0.0, 0.001), 2.0, "For 2 ranks the whole travels twice."),
+        (
+            ("tree", 8, 1000, 0.0, 0.001),
+            6.0,
+            "In each of the 6 rounds for 8 ranks the whole travels.",
+        ),
+    ),
+    "ring": (
+        (("ring", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
+        (("ring", 8, 0, 1.0, 0.001), 14.0, "The ring's picture has 14 steps: 7 add, 7 pass on."),
+        (("ring", 2, 1000, 0.0, 0.001), 1.0, "For 2 ranks a half travels twice."),
+        (("ring", 4, 1000, 0.0, 0.001), 1.5, "For 4 ranks a quarter travels in each of 6 steps."),
+    ),
+}
+RATES = (
+    (
+        (10, 0.1, 32, 96, 10),
+        0.3,
+        "Three times the batch takes three times the rate, after warm-up.",
+    ),
+    ((0, 0.1, 32, 96, 10), 0.1, "At step 0 it is base_rate."),
+    ((5, 0.1, 32, 96, 10), 0.2, "Halfway through the warm-up it is halfway between the two rates."),
+    ((99, 0.1, 32, 96, 10), 0.3, "After the warm-up the scaled rate stays."),
+    ((0, 0.1, 32, 96, 0), 0.3, "Without warm-up step 0 has the scaled rate."),
+)
+
+
 def packed(lengths, size, numbers=8):
     """How many numbers each bucket holds, of gradients of `lengths` in this order."""
     buckets = []
     for n in lengths:
         if buckets and numbers * (buckets[-1] + n) <= size:
+            buckets[-1] += n
+        else:
+            buckets.append(n)
+    return buckets
+
+
+def dropping(lengths, size):
+    """The same, where what does not fit is lost, and the bucket begins empty."""
+    buckets = [0]
+    for n in lengths:
+        if 8 * (buckets[-1] + n) <= size:
+            buckets[-1] += n
+        else:
+            buckets.append(0)
+    return [n for n in buckets if n]
+
+
+def never_reset(lengths, size):
+    """The same, where the size goes on from bucket to bucket."""
+    buckets, held = [], 0
+    for n in lengths:
+        held += n
+        if buckets and 8 * held <= size:
             buckets[-1] += n
         else:
             buckets.append(n)
@@ -197,7 +262,14 @@ _TREE = [
         down="dist.isend(total, rank + d)",
     ),
     _tree("any distance", 0.0, "Rank 0 has some", distances="range(1, p)"),
-    _tree("the last one only", 0.9, "missing from the sum", add="total = part"),
+    _tree("the last one only", 0.9, "own numbers are gone", add="total = part"),
+    Mistake(
+        "tree_all_reduce",
+        "another dist",
+        0.0,
+        "the `dist` that is given",
+        "def tree_all_reduce(_, x): return x * torch.distributed.get_rank()",
+    ),
     _tree("own x sent down", 0.9, "find its way back", down="dist.send(x, rank + d)"),
     _tree("one too far", 0.6, "if that is below p", partner=" and rank + d <= p"),
     _tree("the total not kept", 0.9, "find its way back", receive="dist.recv(part, rank - d)"),
@@ -237,7 +309,7 @@ def ring_all_reduce(dist, x):
     result="torch.cat(chunks)",
 )
 _RING = [
-    Mistake("ring_all_reduce", "a memory of all", 1.15, "made of its own x", _RING_BY_MEMORY),
+    Mistake("ring_all_reduce", "a memory of all", 0.0, "made of its own x", _RING_BY_MEMORY),
     _ring(
         "send blocks",
         0.0,
@@ -248,7 +320,24 @@ _RING = [
     _ring(
         "added all the way", 1.15, "more than once", new="chunks[coming] = chunks[coming] + part"
     ),
-    _ring("never added", 1.15, "missing from the sum", new="chunks[coming] = part"),
+    _ring("never added", 1.15, "one rank's numbers alone", new="chunks[coming] = part"),
+    _ring(
+        "other chunks sent on",
+        1.15,
+        "one rank's numbers alone",
+        going="(rank + step) % p",
+        coming="(rank + step - 1) % p",
+    ),
+    _ring("x returned", 1.15, "nothing was added", result="x.clone()"),
+    _ring("p + 1 pieces", 1.15, "may make p + 1 pieces", pieces="x.clone().split(len(x) // p)"),
+    _ring(
+        "left for right",
+        0.0,
+        "All messages go to the left",
+        send="request = dist.isend(chunks[going], (rank - 1) % p)",
+        source="(rank + 1) % p",
+    ),
+    _ring("for one rank, too", 0.6, "a single rank sends nothing", steps="2 * p - 1"),
     _ring("added to another chunk", 0.0, "belongs to", coming="(rank - step + 1) % p"),
     _ring(
         "a step too long added",
@@ -269,7 +358,7 @@ _RING = [
     ),
     _ring("a step too many", 0.6, "comes round to where it began", steps="2 * p"),
     _ring("a step too few", 0.0, "The adding is right", steps="2 * p - 3"),
-    _ring("wrong chunk", 1.15, "missing from the sum", going="rank", coming="(rank - 1) % p"),
+    _ring("wrong chunk", 1.15, "one rank's numbers alone", going="rank", coming="(rank - 1) % p"),
     _ring("size of the one sent", 1.15, "receives into", buffer="torch.empty_like(chunks[going])"),
     _ring(
         "remainder in the last",
@@ -350,6 +439,7 @@ _ALONE = "The latency is forgotten: each message takes α + β · nbytes."
 _ONE_WAY = "Only one of the two ways is counted: the sum has to get back, too."
 _RATE_OF_BYTES = "1 / beta is the bandwidth; beta itself is the time for a byte."
 _NUMBERS = "`nbytes` counts bytes already: a number's 4 are in it."
+_BITS = "β is the time of a byte, and `nbytes` counts bytes: nothing here counts bits."
 _EACH = "The latency is paid for each message."
 _SERVER_BILL = [
     _cost("the larger of the two", 0.95, _ADD, server="2 * (p - 1) * max(alpha, beta * nbytes)"),
@@ -369,6 +459,37 @@ _SERVER_BILL = [
         server="2 * (p - 1) * (alpha + nbytes / beta)",
         tree="2 * (p - 1).bit_length() * (alpha + nbytes / beta)",
     ),
+    _cost(
+        "four ways",
+        0.95,
+        "That is twice the time: a message takes its time once, not at each end.",
+        server="4 * (p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "alpha for beta",
+        0.95,
+        "α and β are mixed up: α is for a message, β for each of its bytes.",
+        server="2 * (p - 1) * (beta + alpha * nbytes)",
+    ),
+    _cost(
+        "one fewer",
+        0.95,
+        "Rank 0 needs p − 1 messages and sends p − 1: 2 (p − 1) in all.",
+        server="(2 * p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "all pairs",
+        0.95,
+        "Only rank 0 is one end of each message: there are 2 (p − 1), not one for each pair.",
+        server="p * (p - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "the server's cut",
+        0.95,
+        "The server's messages are not cut: each has nbytes.",
+        server="2 * (p - 1) * (alpha + beta * nbytes / p)",
+    ),
+    _cost("bits", 0.95, _BITS, server="2 * (p - 1) * (alpha + 8 * beta * nbytes)"),
     _cost("four bytes a byte", 0.95, _NUMBERS, server="2 * (p - 1) * (alpha + 4 * beta * nbytes)"),
 ]
 _TREE_BILL = [
@@ -417,6 +538,36 @@ _TREE_BILL = [
         0.85,
         "A logarithm to the base 2 counts doublings; that is one to the base e, rounded up.",
         tree="2 * int(np.ceil(np.log(p))) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "one round too few",
+        0.85,
+        "As many rounds lead down as up; none of them can be spared.",
+        tree="(2 * (p - 1).bit_length() - 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "one round too many",
+        0.85,
+        "As many rounds lead down as up, and none is between.",
+        tree="(2 * (p - 1).bit_length() + 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "bytes once",
+        0.85,
+        "In each round the whole travels again: the bytes are paid for each.",
+        tree="2 * (p - 1).bit_length() * alpha + beta * nbytes",
+    ),
+    _cost(
+        "p rounds",
+        0.85,
+        "Each round doubles how many ranks' numbers are added up: log₂ p rounds, not p / 2.",
+        tree="p * (alpha + beta * nbytes)",
+    ),
+    _cost(
+        "half of it travels",
+        0.85,
+        "Messages of the tree are not cut: each has nbytes.",
+        tree="2 * (p - 1).bit_length() * (alpha + beta * nbytes / 2)",
     ),
     _cost(
         "the tree cut",
@@ -473,6 +624,42 @@ _RING_BILL = [
         ring="2 * (p - 1) * (alpha + 4 * beta * nbytes / p)",
     ),
     _cost(
+        "all bytes, each way",
+        0.85,
+        "Each way has p − 1 steps with 1/p of the bytes: not quite all of them.",
+        ring="2 * (p - 1) * alpha + 2 * beta * nbytes * (p > 1)",
+    ),
+    _cost(
+        "one step more",
+        0.85,
+        "Both halves have p − 1 steps.",
+        ring="(2 * p - 1) * (alpha + beta * nbytes / p)",
+    ),
+    _cost(
+        "the tree's rounds",
+        0.85,
+        "Those are the tree's rounds; a chunk goes to one neighbour after another, p − 1 times.",
+        ring="2 * (p - 1).bit_length() * (alpha + beta * nbytes / p)",
+    ),
+    _cost(
+        "a latency for each half",
+        0.85,
+        _EACH,
+        ring="2 * alpha + 2 * (p - 1) / p * beta * nbytes",
+    ),
+    _cost(
+        "whole bytes, rounded down",
+        0.85,
+        "A chunk is nbytes / p here, also where that is no whole number.",
+        ring="2 * (p - 1) * (alpha + beta * (nbytes // p))",
+    ),
+    _cost(
+        "p over p − 1",
+        0.85,
+        "There are 2 (p − 1) steps, and each moves 1/p: (p − 1)/p, not p/(p − 1).",
+        ring="2 * p / max(p - 1, 1) * (alpha + beta * nbytes)",
+    ),
+    _cost(
         "whole bytes",
         0.85,
         "A chunk is nbytes / p here, also where that is no whole number.",
@@ -505,6 +692,12 @@ _READ = [
         ("steps alone", "That is the ratio of the steps. How large is a chunk in each?", "63 / 7"),
         ("not at all", "Nearly, but not quite: (p − 1)/p still grows a little.", "1.0"),
         ("upside down", "Upside down: how much longer does it take with 64?", "8 / 9"),
+        ("by 12.5", "A growth of 12.5 per cent is a factor of 1.125.", "12.5"),
+        (
+            "of 64 ranks alone",
+            "That is the time of 64 ranks, in units of β · nbytes. By that of 8 it is to be divided.",
+            "2 * 63 / 64",
+        ),
         ("in per cent", "That is by how much it grows; a factor is 1 and that.", "0.125"),
     )
 ] + [
@@ -590,6 +783,47 @@ _AVERAGE = [
         "zeros_like",
         lacking="parameter.grad = torch.zeros(parameter.shape)",
     ),
+    _average(
+        "what all_reduce returns",
+        0.0,
+        "all_reduce returns nothing",
+        reduce="parameter.grad = dist.all_reduce(parameter.grad) / dist.get_world_size()",
+        divide="",
+    ),
+    _average(
+        "those without a gradient last",
+        0.9,
+        "gave to all_reduce are not",
+        parameters="sorted(model.parameters(), key=lambda q: q.grad is None)",
+    ),
+    _average(
+        "zeroed afterwards",
+        0.0,
+        "what zero_grad clears",
+        divide="parameter.grad /= dist.get_world_size(); final = parameter is list(model.parameters())"
+        "[-1]; model.zero_grad() if final else None",
+    ),
+    _average(
+        "by the parameters",
+        0.0,
+        "by the number of ranks",
+        divide="parameter.grad /= len(list(model.parameters()))",
+    ),
+    _average(
+        "another dist",
+        0.0,
+        "the `dist` that is given",
+        reduce="torch.distributed.all_reduce(parameter.grad)",
+    ),
+    _average(
+        "rank 0 alone",
+        0.0,
+        "none is left out",
+        reduce="if dist.get_rank() == 0: dist.all_reduce(parameter.grad)",
+    ),
+    _average(
+        "times p", 0.0, "That is multiplied", divide="parameter.grad *= dist.get_world_size()"
+    ),
     _average("by a fixed number", 0.0, "by the number of ranks", divide="parameter.grad /= 4"),
     _average(
         "tied twice",
@@ -651,6 +885,25 @@ def bucketed_all_reduce(dist, model, bucket_bytes):
             dist.all_reduce(parameter.grad)
             parameter.grad /= dist.get_world_size()
 """
+_BY_HAND = """
+def bucketed_all_reduce(dist, model, bucket_bytes):
+    bucket, size = [], 0
+    def flush():
+        if not bucket: return
+        flat = torch.cat([g.flatten() for g in bucket])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for g, mean in zip(bucket, flat.split([g.numel() for g in bucket])):
+            g.copy_(mean.view_as(g))
+        {clear}
+    for q in reversed([q for q in model.parameters() if q.requires_grad]):
+        if q.grad is None: q.grad = torch.zeros_like(q)
+        if size + q.grad.nbytes > bucket_bytes:
+            {send}
+        bucket.append(q.grad)
+        size += q.grad.nbytes
+    flush()
+"""
 _EMPTY = "torch.cat([torch.zeros(0).double(), *[g.flatten() for g in bucket]])"
 _CLOSED_AT_ONCE = "sum(h.nbytes for h in buckets[-1]) + g.nbytes > bucket_bytes"
 _BUCKETS = [
@@ -687,11 +940,60 @@ _BUCKETS = [
         "exactly still fits",
         close="buckets[-1] and sum(h.nbytes for h in buckets[-1]) + g.nbytes >= bucket_bytes",
     ),
+    Mistake(
+        "bucketed_all_reduce",
+        "what does not fit is lost",
+        0.0,
+        "with it the next one begins",
+        _BY_HAND.format(send="flush(); size = 0; continue", clear="bucket.clear()"),
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "not emptied",
+        0.0,
+        "empty it after it was sent",
+        _BY_HAND.format(send="flush(); size = 0", clear=""),
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "the size goes on",
+        0.5,
+        "a new bucket begins at 0",
+        _BY_HAND.format(send="flush()", clear="bucket.clear()"),
+    ),
+    _buckets(
+        "as float32", 0.75, "another dtype", flat="torch.cat([g.flatten() for g in bucket]).float()"
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "size of the last alone",
+        0.5,
+        "are the sizes of all gradients in it added up",
+        _BY_HAND.format(send="flush(); size = 0", clear="bucket.clear()").replace(
+            "size += q.grad.nbytes", "size = q.grad.nbytes"
+        ),
+    ),
+    _buckets("pieces not shaped", 0.0, "view_as(g)", back="g.copy_(mean)"),
+    Mistake(
+        "bucketed_all_reduce",
+        "unpacked from the end",
+        0.0,
+        "in the order in which was packed",
+        _BY_HAND.format(send="flush(); size = 0", clear="bucket.clear()").replace(
+            "zip(bucket,", "zip(bucket[::-1],"
+        ),
+    ),
+    _buckets(
+        "a generator turned round",
+        0.0,
+        "can be reversed",
+        order="reversed(model.parameters())",
+    ),
     _buckets("sent from the end", 0.5, "as they get full", sent="buckets[::-1]"),
     _buckets(
         "by size",
         0.5,
-        "whose they are is not",
+        "the smallest first",
         order="sorted([q for q in model.parameters() if q.requires_grad], key=torch.numel)",
     ),
     _buckets(
@@ -809,6 +1111,30 @@ _RATE = [
         "nothing to divide by",
         over="False",
         during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)",
+    ),
+    _rate(
+        "one less",
+        0,
+        "The factor is batch / base_batch, not how much larger the batch is.",
+        scaled="base_rate * (batch / base_batch - 1)",
+    ),
+    _rate(
+        "half the way",
+        0.6,
+        "The line ends at the scaled rate; this one comes half as far.",
+        during="base_rate + (scaled - base_rate) * step / warmup_steps / 2",
+    ),
+    _rate(
+        "a curve",
+        0.6,
+        "That grows with the square of the step; asked for is a straight line.",
+        during="base_rate + (scaled - base_rate) * (step / warmup_steps) ** 2",
+    ),
+    _rate(
+        "times the batch",
+        0,
+        "That is base_rate times the batch; how many times larger is it than base_batch?",
+        scaled="base_rate * batch",
     ),
     _rate(
         "on top",

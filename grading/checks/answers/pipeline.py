@@ -166,7 +166,84 @@ def most_saved(steps, number_bytes):
     return most
 
 
-# What the words of an error say about run_stage; the first that fits.
+# Simple cases of the formulas, and why they are as they are.
+SPEEDS = (
+    ((1, 6), 1.0, "One rank is as fast as one rank: for p = 1 it is 1."),
+    ((4, 1), 1.0, "With a single micro-batch one rank works at a time: it is 1, whatever p."),
+    (
+        (3, 10**5),
+        3e5 / (10**5 + 2),
+        "With very many micro-batches p ranks are next to p times as fast.",
+    ),
+    ((2, 3), 1.5, "For 2 stages and 3 micro-batches it is 1.5, as the docstring says."),
+)
+HELD_CHUNKS = (
+    ((1, 2, 2), [1, 3], "With v = 2 on p = 2 ranks, rank 1 holds stages 1 and 3."),
+    ((2, 3, 1), [2], "With one chunk a rank it is a list of the rank's own number."),
+    ((0, 4, 2), [0, 4], "Rank 0 has the first stage and the (p + 1)-th: of 4 ranks, 0 and 4."),
+)
+BUBBLES = (
+    ((1, 3, 2), 0.0, "A single rank waits for nobody: for p = 1 it is 0."),
+    ((4, 8, 1), 3 / 11, "For v = 1 it is lab 14's bubble, (p − 1)/(m + p − 1)."),
+    (
+        (2, 1, 2),
+        1 / 3,
+        "For p = 2, m = 1 and v = 2 a rank works for t and waits for t/2: a third of the whole.",
+    ),
+    ((3, 10**5, 2), 2 / (2 * 10**5 + 2), "With very many micro-batches the bubble is next to 0."),
+)
+STALENESSES = (
+    ((3, 4), 0, "On the last rank the backward follows its forward at once: 0."),
+    ((0, 4), 3, "In the written-out schedule three Bs stand between F3 and B3 on rank 0 of 4."),
+    ((0, 1), 0, "A single rank has no row to wait for: 0."),
+)
+
+# What the words of an error say about an exercise; the first that fits.
+LAYER_ERRORS = (
+    ("process group", "Which rank is meant is the argument `rank`: no process runs here yet."),
+    ("slice indices must be", "L / p need be no whole number: // divides down to one."),
+    ("Module", "The check sends numbers in place of layers: return a plain list of some."),
+)
+EXCHANGE_ERRORS = (
+    ("process group", "Ask the `dist` that is given: here it stands for torch.distributed."),
+    (
+        "not NoneType",
+        "x has no gradient: requires_grad_() asks for that of what came, and a backward from the"
+        " loss computes it.",
+    ),
+    (
+        "'NoneType' object",
+        "wait() returns None: what came is then in the tensor that irecv was given.",
+    ),
+    (
+        "implicitly created only for scalar",
+        "Rank 0's backward starts from what came back, y.backward(dy). It is in the tensor that"
+        " irecv was given; wait() returns None.",
+    ),
+    ("does not require grad", "Keep the output that has its graph; send its detach()."),
+    (
+        "modified by an inplace operation",
+        "The gradient was received into the output's own memory, and the backward needs the output:"
+        " receive into a place of its own, torch.empty_like(y).",
+    ),
+    ("changed before wait()", "Until wait() the tensor belongs to the message: use another."),
+    ("has one other rank", "Rank 0 sends to rank 1 and receives from it, and rank 1 from rank 0."),
+    (
+        "receives a tensor of shape",
+        "Rank 1 receives what has x's shape, and rank 0 what has the shape of its output.",
+    ),
+)
+HOOK_ERRORS = (
+    (
+        "unpack_hook expected",
+        "unpack is given what pack returned, and must give back the tensor that was saved.",
+    ),
+    (
+        "Boolean value of Tensor",
+        "A set compares its members, and tensors compare number by number: put an object of a class"
+        " of your own into it.",
+    ),
+)
 ERRORS = (
     (
         "process group",
@@ -188,13 +265,18 @@ ERRORS = (
         " one for the backward.",
     ),
     ("takes a tuple of tensors", "A message is a tuple, also of one tensor: (y,)."),
-    ("has no next rank", "The last rank sends nothing on: its output goes into the loss."),
     (
-        "has no previous rank",
-        "The first rank's inputs come from `inputs`, and nobody waits for their gradients.",
+        "has no next rank",
+        "The last rank has none after it: its output goes into the loss, and its backward starts"
+        " from the loss.",
     ),
     (
-        "does not require grad",
+        "has no previous rank",
+        "The first rank's inputs come from `inputs`, and nobody waits for their gradients. Those of"
+        " its output come from the next rank.",
+    ),
+    (
+        "does not require grad and does not have a grad_fn",
         "backward starts from a tensor without a graph: is it the detached one that was kept?",
     ),
     (
@@ -210,8 +292,29 @@ ERRORS = (
     ("tensors and", "There must be one gradient for each output: a stage may return several."),
     ("grad_tensors", "There must be one gradient for each output: a stage may return several."),
     ("Mismatch in shape", "The gradient has another shape than the output that it is of."),
-    ("'tuple' object has no attribute", "Is a tuple of tensors used as one? recv returns a tuple."),
+    (
+        "'tuple' object has no attribute",
+        "A tuple of tensors is used as one tensor: recv returns a tuple, and the loss takes the"
+        " outputs one by one, loss(m, *outputs).",
+    ),
     ("must be Tensor, not tuple", "recv returns a tuple of tensors: module(*received)."),
+    ("'tuple' and 'Parameter'", "The module takes tensors, not a tuple: module(*received)."),
+    (
+        "incorrect number of gradients",
+        "A tensor that is unpacked with * falls into its rows: as_tuple(output) makes a tuple of"
+        " one tensor.",
+    ),
+    (
+        "only integer tensors of a single element",
+        "The loss is asked for with the micro-batch's number first: loss(m, *outputs).",
+    ),
+    (
+        "One of the differentiated",
+        "torch.autograd.grad gives the gradients that it is asked for, and fills no .grad:"
+        " torch.autograd.backward does.",
+    ),
+    ("is not registered", "Here messages go by the arguments `send` and `recv`, not by dist."),
+    ("'list' object has no attribute", "A list is used as one tensor: loss(m, *outputs)."),
     ("KeyError", "Is what the backward needs kept under the micro-batch's number?"),
 )
 
@@ -277,6 +380,96 @@ _LAYERS = [
         0.3,
         "The stages before have longer ones among them: where does this rank begin?",
         value="layers[r * n :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "begins too late",
+        0.3,
+        "It begins as if all stages before had the length of the longer ones.",
+        value="layers[r * (n + (len(layers) % p > 0)) :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "all longer before",
+        0,
+        "It begins as if all stages before had the length of the longer ones.",
+        value="layers[r * (n + 1) :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "begins after all that is left over",
+        0.3,
+        "Of the L % p longer stages only min(r, L % p) come before rank r's.",
+        value="layers[r * n + (len(layers) % p) * (r > 0) :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "one longer stage too many",
+        0,
+        "The longer stages are the first L % p: r < L % p, not r <= L % p.",
+        value="layers[r * n + min(r, len(layers) % p) :][: n + (r <= len(layers) % p)]",
+    ),
+    _layers(
+        "ranks from 1",
+        0,
+        "The ranks count from 0: the first has rank 0.",
+        value="layers[(r - 1) * n : r * n] if r else []",
+    ),
+    _layers(
+        "all stages",
+        0,
+        "Those are all stages; this rank needs its own alone.",
+        value="[layers[k * len(layers) // p : (k + 1) * len(layers) // p] for k in range(p)]",
+    ),
+    _layers(
+        "longer ones spread",
+        0.3,
+        "The longer stages lie between shorter ones: the first L % p are to be longer.",
+        value="layers[-(-len(layers) * r // p) : -(-len(layers) * (r + 1) // p)]",
+    ),
+    _layers(
+        "longer ones spread, rounded",
+        0.3,
+        "The longer stages lie between shorter ones: the first L % p are to be longer.",
+        value="layers[round(len(layers) * r / p) : round(len(layers) * (r + 1) / p)]",
+    ),
+    _layers(
+        "one too few",
+        0,
+        "A slice ends before its second number: layers[a:b] goes up to layers[b - 1].",
+        value="layers[r * n : (r + 1) * n - 1]",
+    ),
+    _layers(
+        "p layers",
+        0,
+        "Each stage has L // p layers, not p.",
+        value="layers[r * p : (r + 1) * p]",
+    ),
+    _layers(
+        "all alike, spread",
+        0.3,
+        "L // p layers a rank leave L % p over: who has them?",
+        value="layers[r * len(layers) // p :][:n]",
+    ),
+    _layers(
+        "one layer",
+        0,
+        "That is one layer; a stage is a list of layers, layers[start:end].",
+        value="layers[r * n]",
+    ),
+    _layers(
+        "turned round",
+        0,
+        "The stages are not in order: rank 0 has the first layers.",
+        value="layers[::-1][r * n : (r + 1) * n]",
+    ),
+    _layers_otherwise(
+        "divided with /",
+        0,
+        "// divides down",
+        value="layers[int(r > 9) + r * (len(layers) / p) : (r + 1) * (len(layers) / p)]",
+    ),
+    _layers_otherwise(
+        "asks for its rank",
+        0,
+        "is the argument `rank`",
+        value="layers[dist.get_rank() * n :][: n]",
     ),
     _layers(
         "overlap",
@@ -357,9 +550,78 @@ _BOTH = [
         "Rank 0 sends its stage's output, not the input.",
         send="sent = dist.isend(x, 1)",
     ),
+    _both(
+        "the loss comes back",
+        0.65,
+        "That is the loss; rank 0 waits for the gradient of what it sent.",
+        answer="dist.isend(value.detach(), 0).wait()",
+    ),
+    _both(
+        "backward from the output",
+        0.65,
+        "Rank 1's backward starts from the loss, not from its output.",
+        back="module(x).sum().backward()",
+    ),
+    _both(
+        "the output's gradient comes back",
+        0.65,
+        "That is the gradient of rank 1's output; rank 0 waits for that of rank 1's input.",
+        back="y = module(x); y.retain_grad(); value = loss(y); value.backward()",
+        answer="dist.isend(y.grad, 0).wait()",
+    ),
+    _both_otherwise("no backward on rank 1", 0.65, "a backward from the", back="pass"),
+    _both_otherwise("loss as a tensor", 0.65, "`.item()`", value="value.detach()"),
+    _both_otherwise(
+        "x wants a gradient",
+        0.6,
+        "is the caller's",
+        send="x.requires_grad_(); y = module(x); sent = dist.isend(y.detach(), 1)",
+    ),
+    _both_otherwise("x changed", 0.6, "is not as it was", first="y.backward(dy); x.mul_(2)"),
+    _both_otherwise(
+        "into the output's memory",
+        0.6,
+        "a place of its own",
+        receive="sent.wait(); dy = y.detach(); dist.irecv(dy, 1).wait()",
+    ),
+    _both_otherwise(
+        "changed while it is sent",
+        0.6,
+        "belongs to the message",
+        send="out = y.detach().clone(); sent = dist.isend(out, 1)",
+        receive="dy = out; coming = dist.irecv(dy, 1); coming.wait(); sent.wait()",
+    ),
+    _both_otherwise(
+        "wait's value",
+        0.65,
+        "what came is then in the tensor",
+        take="x = dist.irecv(x, 0).wait()",
+    ),
+    _both_otherwise(
+        "wait's value as gradient",
+        0.6,
+        "wait() returns None",
+        receive="sent.wait(); dy = dist.irecv(torch.empty_like(y), 1).wait()",
+    ),
+    _both_otherwise(
+        "to itself", 0.6, "sends to rank 1 and receives", send="sent = dist.isend(y.detach(), 0)"
+    ),
+    _both_otherwise(
+        "the input's shape",
+        0.6,
+        "the shape of its output",
+        receive="dy = torch.empty_like(x); dist.irecv(dy, 1).wait(); sent.wait()",
+    ),
+    Mistake(
+        "there_and_back",
+        "another dist",
+        0,
+        "the `dist` that is given",
+        "def there_and_back(_, module, x, loss=None): return dist.get_rank()",
+    ),
     _both("zeroed on rank 0", 0.6, _GONE, first="module.zero_grad(); y.backward(dy)"),
     _both("zeroed on rank 1", 0.65, _GONE, back="module.zero_grad(); value.backward()"),
-    _both_otherwise("no gradient asked for", 0.65, "requires_grad_() on what came", leaf="pass"),
+    _both_otherwise("no gradient asked for", 0.65, "requires_grad_() asks for", leaf="pass"),
     _both_otherwise("nothing sent back", 0.65, "that is never sent", answer="pass"),
     _both_otherwise("no loss returned", 0.65, "The last rank returns the loss", value="None"),
     _both_otherwise("graph returned", 0.65, "without its graph", value="value"),
@@ -441,7 +703,8 @@ _TWICE = "if kind == 'F' and inputs is not None: module(inputs[m])"
 _ORDER = "The order is that of `actions`, one after another: the schedule is the caller's choice."
 _NAIVE = "[(k, m) for k, m in actions if k == 'F'] + [(k, m) for k, m in actions if k == 'B']"
 _ASKED = 'recv("next", ("B", m))'
-_DY = f"dy = {_ASKED} if loss is None else None; torch.autograd.backward(y, dy)"
+_COME = f"dy = {_ASKED} if loss is None else None"
+_DY = f"{_COME}; torch.autograd.backward(y, dy)"
 _RUN = [
     _run(
         "sum of losses",
@@ -525,6 +788,110 @@ _RUN = [
         'The module runs once for each ("F", m): batch normalisation changes with each forward.',
         first=_TWICE,
     ),
+    _run(
+        "the input passed on",
+        0.4,
+        "That is this stage's input, as it came: the next rank waits for the output.",
+        sent="tuple(value.detach() for value in x)",
+    ),
+    _run(
+        "gradient times m",
+        0.4,
+        "The gradient is multiplied by m on its way: it goes on as it is.",
+        gradient="value.grad * microbatches",
+    ),
+    _run_otherwise(
+        "autograd.grad",
+        0.4,
+        "fills no .grad",
+        back="torch.autograd.grad(y, x, recv('next', ('B', m)) if loss is None else None)"
+        " if inputs is None or loss is None else y[0].backward()",
+    ),
+    _run_otherwise("loss of a list", 0, "A list is used", share="loss(m, list(y)) / microbatches"),
+    _run_otherwise("dist's send", 0.4, "not by dist", start="send = dist.send"),
+    _run(
+        "the weights' gradient",
+        0.4,
+        "That is the gradient of the weights; the rank before waits for that of this stage's input.",
+        gradient="module.weight.grad",
+    ),
+    _run(
+        "by the number of the micro-batch",
+        0,
+        "The loss is divided by m, the number that this micro-batch has; the share is 1 by how"
+        " many there are.",
+        share="loss(m, *y) / m",
+    ),
+    _run(
+        "m² times",
+        0,
+        "It is m² times too large: the loss is multiplied by m, and its share is 1/m.",
+        share="loss(m, *y) * microbatches",
+    ),
+    _run(
+        "returns in the loop",
+        0,
+        "The function returns after its first action: the return stands inside of the loop.",
+        finish="    return total if loss is not None else None",
+    ),
+    _run(
+        "returns after a backward",
+        0,
+        "The function returns after its first backward: the return stands inside of the loop.",
+        finish="        return total if loss is not None else None",
+    ),
+    _run(
+        "m is the largest number",
+        0,
+        "The micro-batches count from 0: they are one more than the largest number.",
+        start="microbatches = max(m for _, m in actions)",
+    ),
+    _run(
+        "divided on each rank",
+        0.4,
+        "The gradient that comes already has the 1/m of the mean: only the last rank divides.",
+        back=f"{_COME}; torch.autograd.backward("
+        "y, [d / microbatches for d in dy] if loss is None else None)",
+    ),
+    _run(
+        "eval",
+        0,
+        "The module is put into eval mode: the caller has set its mode, and batch normalisation"
+        " works otherwise in it.",
+        start="module.eval()",
+    ),
+    _run(
+        "first tensor's gradient alone",
+        2.6,
+        "backward starts from the first output alone: torch.autograd.backward(outputs, gradients).",
+        back=f"{_COME}; y[0].backward(dy[0] if dy else None)",
+    ),
+    _run(
+        "gradients in another order",
+        2.6,
+        "The gradients come in the order of the outputs that they are of.",
+        back=f"{_COME}; torch.autograd.backward(y, dy[::-1] if dy else None)",
+    ),
+    _run_otherwise(
+        "one after another",
+        2.6,
+        "takes all outputs and all gradients at once",
+        back=f"dy = {_ASKED} if loss is None else [None];"
+        " [one.backward(d, retain_graph=True) for one, d in zip(y, dy)]",
+    ),
+    _run_otherwise("a tuple as input", 0, "module(*received)", forward="module(x)"),
+    _run_otherwise(
+        "a tensor falls apart", 0.4, "falls into its rows", share="loss(m, *output) / microbatches"
+    ),
+    _run_otherwise("loss without m", 0, "the micro-batch's number", share="loss(*y)"),
+    _run_otherwise("loss of a tuple", 0, "loss(m, *outputs)", share="loss(m, y) / microbatches"),
+    _run_otherwise("loss as a tensor", 2.7, "a float is asked for", total="y[0].detach()"),
+    _run_otherwise(
+        "wrong neighbour",
+        0.4,
+        "from previous to next",
+        start="send, really = lambda to, *more: really('next', *more), send",
+    ),
     _run("wrong label", 0.4, _LABEL, label='("B", m)'),
     _run("label off by one", 0.4, _LABEL, asked='("F", m + 1)'),
     _run("gradient as F", 0.4, _LABEL, back_label='("F", m)'),
@@ -607,7 +974,7 @@ _RUN = [
     ),
 ]
 
-_bubble, _bubble_otherwise = variants(
+_bubble, _ = variants(
     "measured_bubble",
     """
 def measured_bubble(spans, stages):
@@ -625,6 +992,7 @@ def measured_bubble(spans, stages):
 )
 _OWN_ENDS = "sum(max(s.end for s in r) - min(s.start for s in r) for r in ranks if r)"
 _GAPS = "sum(b.start - a.end for r in ranks for a, b in pairwise(sorted(r, key=lambda s: s.start)))"
+_OTHERS = "Spans of kind F, B, I and W are work, and no others."
 _NO_WORK = "Waiting for a message is counted as work: only forward and backward are."
 _BUBBLE = [
     _bubble("waiting is work", 0.9, _NO_WORK, counts="True"),
@@ -642,6 +1010,45 @@ _BUBBLE = [
         "A backward in two parts, I and W, is work, too.",
         counts='span.kind in "FB"',
     ),
+    _bubble(
+        "no split, in the time of all work",
+        0.9,
+        "A backward in two parts, I and W, is work, too.",
+        result="1 - sum(s.end - s.start for s in work if s.kind in 'FB') / (stages * (end - start))",
+    ),
+    _bubble(
+        "to the last start",
+        0,
+        "The time goes to the last end of work, not to its last start.",
+        end="max(span.start for span in work)",
+    ),
+    _bubble(
+        "to the end of the last to begin",
+        0.75,
+        "What begins last need not end last: the last end of all work is meant.",
+        end="max(work, key=lambda span: span.start).end",
+    ),
+    _bubble(
+        "one rank alone",
+        0,
+        "That is the share of rank 0 alone: all ranks' time and all ranks' work count.",
+        result="1 - sum(s.end - s.start for s in ranks[0]) / (end - start)",
+    ),
+    _bubble(
+        "the idlest rank",
+        0,
+        "That is the share of the rank that idles most: all ranks' time counts.",
+        result="max(1 - sum(s.end - s.start for s in r) / (end - start) for r in ranks)",
+    ),
+    _bubble(
+        "upside down",
+        0,
+        "It is upside down: work is a share of the time, not the time of work.",
+        result="1 - stages * (end - start) / busy",
+    ),
+    _bubble("first letter", 0.9, _OTHERS, counts='span.kind[0] in "FBIW"'),
+    _bubble("all but waiting", 0.9, _OTHERS, counts='span.kind.lower() != "wait"'),
+    _bubble("all but receiving", 0.9, _OTHERS, counts='span.kind != "receive"'),
     _bubble("forward only", 0, "Backwards are work, too.", counts='span.kind == "F"'),
     _bubble(
         "the rest",
@@ -695,6 +1102,12 @@ _BUBBLE = [
         "A rank that did no work at all was idle all the time, and counts.",
         result="1 - busy / (len([r for r in ranks if r]) * (end - start))",
     ),
+    _bubble(
+        "p − 1 ranks",
+        0,
+        "All ranks have p times one rank's time, not p − 1 times.",
+        result="1 - busy / ((stages - 1) * (end - start))",
+    ),
     _bubble("from 0", 0.4, "The clock need not begin at 0: subtract the first start.", start="0"),
     _bubble(
         "whole trace",
@@ -723,7 +1136,6 @@ _BUBBLE = [
         result="sum(1 - sum(s.end - s.start for s in r) / (max(s.end for s in r)"
         " - min(s.start for s in r)) for r in ranks if r) / stages",
     ),
-    _bubble_otherwise("all but receiving", 0.9, "and no others", counts='span.kind != "receive"'),
     Mistake(
         "measured_bubble",
         "library",
@@ -742,7 +1154,7 @@ def measured_stash(run, parameters):
     {before}
     held, most, total = weakref.WeakSet(), 0, 0
     class Held:
-        def __init__(self, tensor): self.tensor = tensor.detach()
+        def __init__(self, tensor): self.tensor = {own}
     def pack(tensor):
         nonlocal most, total
         kept = Held(tensor)
@@ -760,6 +1172,7 @@ def measured_stash(run, parameters):
         run()
     return {result}
 """,
+    own="tensor.detach()",
     before="",
     keep="",
     sizes="now = sum({s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in weights}"
@@ -770,7 +1183,10 @@ def measured_stash(run, parameters):
 )
 _EACH = "now = sum(s.nbytes() for s in storages if s.data_ptr() not in weights)"
 _AT_END = "sum(one.tensor.untyped_storage().nbytes() for one in held)"
-_ONCE = "One tensor is saved more than once, and memory holds it once: compare storages."
+_ONCE = (
+    "Memory holds a storage once, whatever is saved of it: compare storages, not tensors, places or"
+    " copies."
+)
 _ADDED = "That is what was saved in all; asked for is the most that is held at one time."
 _WEIGHTS = (
     "The weights are counted; they are there all the time and are no stash. Is `parameters` gone"
@@ -801,6 +1217,37 @@ _STASH = [
         " if o.tensor.untyped_storage().data_ptr() not in weights}.values())",
     ),
     _stash(
+        "graph kept",
+        1,
+        "The object that pack returns has the tensor with its graph, and the graph has the object:"
+        " nothing is freed. Keep tensor.detach() in it.",
+        own="tensor",
+    ),
+    _stash_otherwise(
+        "unpack returns the object", 0.7, "give back the tensor", unpack="return kept"
+    ),
+    Mistake(
+        "measured_stash",
+        "a set of tensors",
+        0.6,
+        "an object of a class of your own",
+        """
+def measured_stash(run, parameters):
+    weights = {p.untyped_storage().data_ptr() for p in parameters}
+    alive, most = weakref.WeakSet(), 0
+    def pack(tensor):
+        nonlocal most
+        alive.add(tensor)
+        storages = [one.untyped_storage() for one in alive]
+        sizes = {s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in weights}
+        most = max(most, sum(sizes.values()))
+        return tensor
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return most
+""",
+    ),
+    _stash(
         "let go in unpack",
         0.6,
         "unpack is called by a backward; a graph that is dropped has none, and one that is kept has"
@@ -812,6 +1259,20 @@ _STASH = [
     ),
     _stash("all in all", 0.3, _ADDED, most="max(most, total)"),
     _stash("never let go", 1, _ADDED, before="kept_all = []", keep="kept_all.append(kept)"),
+    _stash("copies", 0.8, _ONCE, own="tensor.detach().clone()"),
+    _stash(
+        "the largest",
+        0.3,
+        "That is the largest of what is held at a time; asked for is its sum.",
+        sizes="now = max([s.nbytes() for s in storages if s.data_ptr() not in weights], default=0)",
+    ),
+    _stash("KiB", 0, "That is in KiB; asked for are bytes.", result="most / 1024"),
+    _stash(
+        "sums added up",
+        0.3,
+        "What is held is added up again with each tensor; asked for is the most at one time.",
+        most="most + now",
+    ),
     _stash(
         "numbers",
         0,
@@ -830,7 +1291,8 @@ _STASH = [
     _stash(
         "at the end",
         0,
-        "That is what is held at the end; asked for is the most that is held at any time.",
+        "It is 0, as much as is held at the end; asked for is the most that is held at any time."
+        " Does `run()` run, with the hooks in place?",
         result=_AT_END,
     ),
     _stash(
@@ -872,6 +1334,33 @@ _SPEED = [
         "That is how much longer a pipeline takes than one that need not be filled.",
         formula="(m + p - 1) / m",
     ),
+    _speed(
+        "work and time mixed up",
+        0.6,
+        "The whole work is p · m and the time m + p − 1: the speed-up is one by the other.",
+        formula="p * (m + p - 1) / m",
+    ),
+    _speed(
+        "whole numbers",
+        0.6,
+        "// cuts off what comes after the point: a speed-up is no whole number.",
+        formula="p * m // (m + p - 1)",
+    ),
+    _speed(
+        "p less the bubble",
+        0.6,
+        "The bubble is a share: p · (1 − bubble), not p − bubble.",
+        formula="p - (p - 1) / (m + p - 1)",
+    ),
+    _speed(
+        "m",
+        0.6,
+        "The micro-batches do not make the ranks more: with very many it is p.",
+        formula="m",
+    ),
+    _speed(
+        "p + 1", 0.6, "Filling the row takes p − 1 steps, not p + 1.", formula="p * m / (m + p + 1)"
+    ),
     _speed("p steps", 0.6, "Filling the row takes p − 1 steps, not p.", formula="p * m / (m + p)"),
     _speed(
         "bubble by m",
@@ -892,6 +1381,20 @@ _SPEED = [
         0.65,
         "That is what the formula allows; what share of it is 4.953?",
         "share_reached = 8 * 32 / 39",
+    ),
+    Known(
+        "speed_up",
+        "of a longer filling",
+        0.65,
+        "Filling the row takes p − 1 steps, not p.",
+        "share_reached = 4.953 / (8 * 32 / 40)",
+    ),
+    Known(
+        "speed_up",
+        "lost",
+        0.65,
+        "That is the share that is lost; asked for is the one reached.",
+        "share_reached = 1 - 4.953 / (8 * 32 / 39)",
     ),
     Known("speed_up", "over", 0.65, "It is upside down.", "share_reached = 8 * 32 / 39 / 4.953"),
     Known(
@@ -934,6 +1437,84 @@ _INTERLEAVED = [
         0.5,
         "Chunks of a rank are p stages apart, not v.",
         stages="[rank + chunks * c for c in range(chunks)]",
+    ),
+    _chunks(
+        "from 1",
+        0.5,
+        "Stages and ranks count from 0: rank 0's first stage is stage 0.",
+        stages="[rank + 1 + stages * c for c in range(chunks)]",
+    ),
+    _chunks(
+        "one too many",
+        0.5,
+        "A rank holds as many stages as `chunks` says; this is one more.",
+        stages="[rank + stages * c for c in range(chunks + 1)]",
+    ),
+    _chunks(
+        "from the rank on",
+        0.5,
+        "Those are stages next to each other: a rank's stages are p apart.",
+        stages="[rank + c for c in range(chunks)]",
+    ),
+    _chunks(
+        "waiting without v above",
+        0.25,
+        "Above is how long a rank waits, (p − 1) times t/v, and below the same and m times t.",
+        bubble="(p - 1) / (m + v * (p - 1))",
+    ),
+    _chunks(
+        "stops at p",
+        0.5,
+        "There are stages · chunks stages in all; the numbers stop before.",
+        stages="list(range(rank, stages, chunks))",
+    ),
+    _chunks(
+        "stops at v",
+        0.5,
+        "There are stages · chunks stages in all; the numbers stop before.",
+        stages="list(range(rank, chunks, stages))",
+    ),
+    _chunks(
+        "neighbours, p apart",
+        0.5,
+        "Those are stages next to each other: a rank's stages are p apart.",
+        stages="[rank * stages + c for c in range(chunks)]",
+    ),
+    _chunks(
+        "waits v times as long",
+        0.25,
+        "A chunk takes 1/v of the time t, not v times: waiting becomes shorter.",
+        bubble="v * (p - 1) / (m + v * (p - 1))",
+    ),
+    _chunks(
+        "longer row, chunk by chunk",
+        0.25,
+        "The row has p ranks, not v · p: a rank's chunks share its time.",
+        bubble="(v * p - 1) / (v * m + v * p - 1)",
+    ),
+    _chunks(
+        "waits twice",
+        0.25,
+        "Forward and backward of a chunk are both in its time: p − 1 chunks are idle time in all.",
+        bubble="2 * (p - 1) / (v * m + 2 * (p - 1))",
+    ),
+    _chunks(
+        "p ranks before",
+        0.25,
+        "Before the last rank there are p − 1 others, not p.",
+        bubble="p / (v * m + p)",
+    ),
+    _chunks(
+        "p in the whole",
+        0.25,
+        "The whole is work and waiting: p − 1 chunks of waiting, below as above.",
+        bubble="(p - 1) / (v * m + p)",
+    ),
+    _chunks(
+        "ranks for micro-batches",
+        0.25,
+        "The arguments are mixed up: p is the number of ranks, m that of micro-batches.",
+        bubble="(m - 1) / (v * p + m - 1)",
     ),
     _chunks(
         "not interleaved",
@@ -981,6 +1562,31 @@ _STALE = [
         0,
         "The way to the end of the row and back grows shorter from rank to rank.",
         formula="rank",
+    ),
+    _stale(
+        "counts up",
+        0,
+        "It grows with the rank; the first rank waits longest for its backward.",
+        formula="rank + 1",
+    ),
+    _stale("all ranks", 0, "It is not the same on all ranks.", formula="stages"),
+    _stale(
+        "none",
+        0,
+        "Other micro-batches' backwards come between: count the Bs between F3 and B3 on rank 0.",
+        formula="0",
+    ),
+    _stale(
+        "both ways, the own one too",
+        0,
+        "Both ways are counted; only what comes back makes an update.",
+        formula="2 * (stages - rank) - 1",
+    ),
+    _stale(
+        "one more than the stash",
+        0,
+        "The stash has p − r micro-batches, and this one is among them.",
+        formula="stages - rank + 1",
     ),
     _stale("same", 0, "It is not the same on all ranks.", formula="stages - 1"),
     _stale(

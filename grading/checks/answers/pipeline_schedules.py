@@ -87,6 +87,39 @@ class RematerialisedStage:
         return x.grad
 
 
+# Simple cases of the formulas, and why they are as they are.
+BUBBLES = (
+    ((1, 5), 0.0, "With one stage nobody waits: the bubble of p = 1 is 0."),
+    (
+        (4, 1),
+        0.75,
+        "With a single micro-batch one of p ranks works at a time: for p = 4 that is 3/4.",
+    ),
+    ((3, 10**5), 2 / (10**5 + 2), "With very many micro-batches the bubble is next to 0."),
+    ((3, 4), 1 / 3, "For 3 stages and 4 micro-batches it is 1/3, as the docstring says."),
+)
+PEAKS = (
+    ((0, 4, 8, "gpipe"), 8, "GPipe's ranks hold all micro-batches: the picture shows 8."),
+    ((3, 4, 8, "1f1b"), 1, "The last rank turns each micro-batch round at once, and holds one."),
+    ((0, 4, 8, "1f1b"), 4, "The picture of 1F1B with 4 ranks shows 4 for rank 0."),
+    ((0, 8, 2, "1f1b"), 2, "Of 2 micro-batches a rank that is far from the end holds both."),
+)
+WARMUPS = (
+    ((3, 4, 1.0, 2.0, 0.5), 0, "The last rank's warm-up is 0, as before."),
+    ((0, 4, 1.0, 2.0, 0.0), 3, "For messages that take no time it is 1F1B's warm-up, p − r − 1."),
+    ((0, 4, 1.0, 2.0, 0.5), 6, "For the example above the exercise it is 6, 4, 2, 0 by rank."),
+    (
+        (2, 4, 1.0, 2.0, 1.5),
+        2,
+        "Two messages of 1.5 take just as long as one pair of f = 1 and b = 2: one more forward.",
+    ),
+    (
+        (2, 4, 1.0, 2.0, 15.0),
+        11,
+        "Two messages of 15 take as long as ten pairs of f = 1 and b = 2: ten more forwards.",
+    ),
+)
+
 # What the validator's words say about the one who wrote the schedule.
 UNRUNNABLE = {
     "no action": 'An action is a tuple of a capital letter and a number, ("F", 2). Waiting is no'
@@ -94,6 +127,8 @@ UNRUNNABLE = {
     "before its forward": "A backward needs what its forward left behind: first F, then B.",
     "deadlock": "Each of these ranks waits for another one to go on first.",
     "for a second time": "Every micro-batch goes forward once and back once on each rank.",
+    "there is no micro-batch -": "Numbers of micro-batches are not below 0. Is a warm-up negative?"
+    " Ranks count from 0 to p − 1.",
     "there is no micro-batch": "Micro-batches count from 0 to m − 1. Are stages and micro-batches"
     " exchanged? Is the warm-up longer than m? After a warm-up of w, are there m − w pairs?",
     "the backward of": "A forward is never followed by its backward: is the drain complete?",
@@ -284,6 +319,22 @@ def partition(costs, stages):
         "changed its argument `costs` in place",
         choices="[costs.sort()] and combinations(range(1, layers), stages - 1)",
     ),
+    Mistake(
+        "partition",
+        "a sorted copy",
+        0.3,
+        "layers stay in their order",
+        """
+def partition(costs, stages):
+    costs, layers = sorted(costs), len(costs)
+    worst = lambda cuts: max(sum(costs[a:b]) for a, b in pairwise([0, *cuts, layers]))
+    cuts = min(combinations(range(1, layers), stages - 1), key=worst)
+    return [b - a for a, b in pairwise([0, *cuts, layers])]
+""",
+    ),
+    _cut_otherwise(
+        "by the last stage", 0.3, "Compare all choices", worst="(lambda each: each[-1])"
+    ),
     _cut_otherwise("cuts", 0.3, "one fewer than the stages", result="list(cuts)"),
     _cut_otherwise("ends", 0.3, "the places of the cuts", result="[*cuts, layers]"),
     _cut_otherwise(
@@ -334,6 +385,20 @@ def partition(costs, stages):
         1.2,
         "That is the slow stage's work alone: when does its first micro-batch reach it?",
         "ten_microbatches = 30",
+    ),
+    Known(
+        "partition",
+        "all steps slow",
+        1.2,
+        "That is 13 steps as long as the slowest stage. The first three stages take 1 ms each.",
+        "ten_microbatches = 39",
+    ),
+    Known(
+        "partition",
+        "the first not counted",
+        1.2,
+        "The first micro-batch has its way through all stages, too, 6 ms.",
+        "ten_microbatches = 27",
     ),
     Known(
         "partition",
@@ -448,6 +513,48 @@ _SPLIT = [
         "should be a list",
         parts="batch.reshape(microbatches, -1, *batch.shape[1:])",
     ),
+    _split_otherwise(
+        "arguments exchanged",
+        0.4,
+        "loss(scores, targets)",
+        share="loss(targets, model(inputs)) / microbatches",
+    ),
+    _split(
+        "eval",
+        0.4,
+        "The model is put into eval mode, in which some layers work otherwise: leave its mode.",
+        first="model.eval()",
+    ),
+    _split(
+        "a step",
+        0.9,
+        "The weights have changed between two calls: they are the optimizer's to move.",
+        last="with torch.no_grad(): [p.sub_(0.1 * p.grad) for p in model.parameters()]",
+    ),
+    _split(
+        "root of m",
+        0.4,
+        "It is divided by the root of m: each micro-batch's loss enters the mean with 1/m.",
+        share="loss(model(inputs), targets) / microbatches**0.5",
+    ),
+    _split(
+        "loss by the examples",
+        1.3,
+        "It is divided by the number of examples: cross-entropy is a mean already.",
+        result="total / len(X)",
+    ),
+    _split(
+        "returns in the loop",
+        0.4,
+        "That is the first micro-batch alone: does a return stand inside of the loop?",
+        total="return share.item()",
+    ),
+    _split(
+        "the whole batch each time",
+        1.2,
+        "The whole batch goes forward and backward each time.",
+        share="loss(model(X), y) / microbatches",
+    ),
     _split("m times", 0.4, _TIMES, share="loss(model(inputs), targets)"),
     _split(
         "m times, reported right",
@@ -547,7 +654,8 @@ _SPLIT = [
     _split(
         "nothing goes backward",
         0.6,
-        "The gradients are as they were: was backward called on each micro-batch's loss?",
+        "The gradients are as they were: was backward called on each micro-batch's loss,"
+        " and through this model?",
         share="(loss(model(inputs), targets) / microbatches).detach().requires_grad_()",
     ),
     _at_once(
@@ -769,6 +877,27 @@ _BUBBLE = [
             "(p - 1) // (m + p - 1)",
         ),
         ("plus", "The way down is p − 1 stages long, not p + 1.", "(p + 1) / (m + p + 1)"),
+        (
+            "upside down",
+            "It is upside down: the idle share of all time is below 1.",
+            "(m + p - 1) / max(p - 1, 0.5)",
+        ),
+        ("one by m", "That is 1/m: the number of stages does not enter.", "1 / m"),
+        (
+            "half",
+            "Each rank idles for p − 1 forwards and p − 1 backwards; that is half of it.",
+            "(p - 1) / 2 / (m + p - 1)",
+        ),
+        (
+            "other units below",
+            "Idle time is counted in other units above than below: both are made of f + b.",
+            "3 * (p - 1) / (3 * m + p - 1)",
+        ),
+        (
+            "other units below, f = b",
+            "Idle time is counted in other units above than below: both are made of f + b.",
+            "2 * (p - 1) / (2 * m + p - 1)",
+        ),
     )
 ] + [
     Mistake(
@@ -844,6 +973,10 @@ _NEWEST = (
     "The newest micro-batch goes back first. The oldest should: it has come down and up again, and"
     " forward w + k is followed by backward k."
 )
+_ROUND = (
+    "The warm-ups are the wrong way round: rank 0 has the longest way to the end of the row and back,"
+    " the last rank none."
+)
 _GPIPE_AGAIN = "That is GPipe: all forwards come first."
 _ONE_F_ONE_B = [
     _one_f(
@@ -866,7 +999,20 @@ _ONE_F_ONE_B = [
         "Every rank has the same warm-up: the nearer the end of the row, the shorter the way back.",
         warmup="stages - 1",
     ),
-    _one_f_otherwise("other way round", 0.6, "waits for another one to go on", warmup="rank"),
+    _one_f("other way round", 0.6, _ROUND, warmup="rank"),
+    _one_f(
+        "twice as long",
+        0.9,
+        "The warm-up is twice as long: rank r waits for p − r − 1 ranks below it, one forward for"
+        " each.",
+        warmup="2 * (stages - rank - 1)",
+    ),
+    _one_f(
+        "ranks from 1",
+        0.6,
+        "Ranks count from 0: the last one is p − 1.",
+        warmup="stages - rank - 2",
+    ),
     _one_f(
         "no warm-up",
         1.2,
@@ -895,7 +1041,76 @@ _ONE_F_ONE_B = [
         " in turn.",
         clamp="warmup = microbatches",
     ),
-    _one_f_otherwise("m pairs", 0, "are there m − w pairs", pairs="microbatches", drain="pass"),
+    _one_f(
+        "m pairs",
+        0,
+        "After a warm-up of w there are m − w pairs, not m.",
+        pairs="microbatches",
+        drain="pass",
+    ),
+    _one_f(
+        "m pairs, and a drain",
+        0,
+        "After a warm-up of w there are m − w pairs, not m.",
+        pairs="microbatches",
+    ),
+    _one_f(
+        "drain from w",
+        0,
+        "The pairs send back 0 to m − w − 1: the drain goes on from m − w, not from w.",
+        drain='actions += [("B", m) for m in range(warmup, microbatches)]',
+    ),
+    _one_f(
+        "drain one too early",
+        0,
+        "The pairs send back 0 to m − w − 1: the drain goes on from m − w.",
+        drain='actions += [("B", m) for m in range(microbatches - warmup - 1, microbatches)]',
+    ),
+    _one_f(
+        "backward of the newest",
+        0,
+        _NEWEST,
+        pair='[("F", warmup + m), ("B", warmup + m)]',
+    ),
+    _one_f(
+        "w pairs",
+        0,
+        "After a warm-up of w there are m − w pairs, not w.",
+        pairs="warmup",
+    ),
+    _one_f(
+        "backwards from 1",
+        0,
+        "The first backward is that of micro-batch 0: pair k sends back k.",
+        pair='[("F", warmup + m), ("B", m + 1)]',
+    ),
+    _one_f(
+        "forwards one too far",
+        0,
+        "The warm-up has sent 0 to w − 1 forward: the pairs go on with forward w + k.",
+        pair='[("F", warmup + m + 1), ("B", m)]',
+    ),
+    _one_f(
+        "longer and longer",
+        0.6,
+        "The warm-up grows with the rank: rank r has p − r − 1 ranks below it.",
+        warmup="stages + rank - 1",
+    ),
+    _one_f(
+        "a pair as one",
+        0,
+        "A pair is two actions, one after the other: actions += [forward, backward].",
+        pair='[(("F", warmup + m), ("B", m))]',
+    ),
+    Mistake(
+        "one_f_one_b_actions",
+        "the list of the last call",
+        0,
+        "begins with the list of the call before",
+        _ONE_F_TEMPLATE.format(**_ONE_F_USUAL)
+        .replace("(warmup, microbatches):", "(warmup, microbatches, actions=[]):")
+        .replace("actions = [", "actions += ["),
+    ),
     _one_f_otherwise(
         "no min",
         1.7,
@@ -910,8 +1125,18 @@ _ONE_F_ONE_B = [
         "is the drain complete",
         drain='actions += [("B", m) for m in range(microbatches - warmup, microbatches - 1)]',
     ),
-    _one_f_otherwise("backward first", 0, "first F, then B", pair='[("B", m), ("F", warmup + m)]'),
-    _one_f_otherwise("forward of m", 0, "goes forward once", pair='[("F", m), ("B", m)]'),
+    _one_f(
+        "backward first",
+        0,
+        "In the steady phase a forward comes first, then a backward.",
+        pair='[("B", m), ("F", warmup + m)]',
+    ),
+    _one_f(
+        "forward of m",
+        0,
+        "The warm-up has sent 0 to w − 1 forward: the pairs go on with forward w + k.",
+        pair='[("F", m), ("B", m)]',
+    ),
     _one_f_otherwise("one pair too few", 0, "first F, then B", pairs="microbatches - warmup - 1"),
     Mistake(
         "one_f_one_b_actions",
@@ -959,6 +1184,41 @@ _PEAK = [
             "That is a share of the batch: asked for is how many micro-batches.",
             "1",
             "min(p - rank, m) / m",
+        ),
+        (
+            "one too many for GPipe",
+            0.5,
+            "There are m micro-batches, and no rank holds more.",
+            "m + 1",
+            "min(p - rank, m)",
+        ),
+        (
+            "of all ranks",
+            0.5,
+            "That is what all ranks hold together: asked for is one rank's.",
+            "m * p",
+            "min(p - rank, m)",
+        ),
+        (
+            "one fewer than all",
+            0.6,
+            "If there are fewer micro-batches than the way is long, all of them are held.",
+            "m",
+            "min(p - rank, m - 1)",
+        ),
+        (
+            "there and back",
+            0.25,
+            "Both ways are counted, in forwards: under way, each of the p − r ranks has one.",
+            "m",
+            "min(2 * (p - rank) - 1, m)",
+        ),
+        (
+            "p + r",
+            0.25,
+            "The way to the end of the row and back grows shorter from rank to rank, not longer.",
+            "m",
+            "min(p + rank, m)",
         ),
         ("no min", 0.6, "There are only m micro-batches to hold.", "m", "p - rank"),
         (
@@ -1044,6 +1304,36 @@ _HIDE = [
         formula="",
     )[0](name, points, says, formula=formula)
     for name, points, says, formula in (
+        (
+            "one lead",
+            0.0,
+            "That is the lead of one hop: a rank's warm-up is the leads of all hops below it.",
+            "1 + math.ceil(2 * transfer / pair)",
+        ),
+        (
+            "four messages",
+            0,
+            "A round trip between neighbours has two messages, one down and one up.",
+            "ahead * (1 + math.ceil(4 * transfer / pair))",
+        ),
+        (
+            "each message by itself",
+            0,
+            "Each of the two messages is rounded up by itself; they are waited for together.",
+            "ahead * (1 + 2 * math.ceil(transfer / pair))",
+        ),
+        (
+            "all messages at each hop",
+            0.4,
+            "At each hop only its own two messages count, not those of all hops below.",
+            "ahead * (1 + math.ceil(2 * ahead * transfer / pair))",
+        ),
+        (
+            "as on rank 0",
+            0,
+            "That is rank 0's warm-up: the hops below rank r are p − r − 1.",
+            "(stages - 1) * (1 + math.ceil(2 * transfer / pair))",
+        ),
         (
             "all hops together",
             0.4,
@@ -1199,6 +1489,27 @@ _REMATERIALISATION = [
         "only leaves it afterwards",
         context="torch.enable_grad()",
         forward="self.module(x).detach()",
+    ),
+    Known(
+        "rematerialisation",
+        "eval",
+        0.0,
+        "The module is put into eval mode, in which some layers work otherwise: leave its mode.",
+        """
+class RematerialisedStage:
+    def __init__(self, module):
+        self.module, self.kept = module.eval(), {}
+
+    def forward(self, m, x):
+        self.kept[m] = x
+        with torch.no_grad():
+            return self.module(x)
+
+    def backward(self, m, dy):
+        x = self.kept.pop(m).detach().requires_grad_()
+        self.module(x).backward(dy)
+        return x.grad
+""",
     ),
     _remat_otherwise(
         "keeps the output, too",
@@ -1364,7 +1675,8 @@ class RematerialisedStage:
     _remat(
         "autograd.grad",
         0.8,
-        "torch.autograd.grad gives the gradients it is asked for and fills no grad; backward does.",
+        "The parameters got no gradient: backward of the module itself fills them. torch.autograd.grad"
+        " does not, nor does a copy of the module.",
         run="dx, = torch.autograd.grad(self.module(x), x, dy)",
         result="dx",
     ),

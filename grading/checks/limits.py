@@ -1,0 +1,36 @@
+"""What a wrong formula says of simple cases: for one that no known mistake explains.
+
+with limits(student, "bubble_fraction", ((1, 5), 0.0, "With one stage nobody waits: it is 0.")):
+    expect.answers(student, MISTAKES, "bubble_fraction", given)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from grading.answer.fault import Fault
+from grading.answer.student import Student
+from grading.checks import expect
+
+
+@contextmanager
+def limits(student: Student, name: str, *cases: tuple[tuple[Any, ...], Any, str]) -> Iterator[None]:
+    """Gives to a wrong value without a diagnosis that of the first case that is wrong, too.
+
+    cases: arguments of the student's function `name`, what it is to return, and why.
+    """
+    try:
+        yield
+    except Fault as fault:
+        if fault.kind in ("value", "type") and not fault.diagnosis:
+            wrong = (why for args, right, why in cases if not _right(student, name, args, right))
+            fault.diagnosis = next(wrong, "")
+        raise
+
+
+def _right(student: Student, name: str, args: tuple[Any, ...], right: Any) -> bool:
+    try:
+        expect.close(getattr(student, name)(*args), right)
+    except Fault:
+        return False
+    return True
