@@ -99,6 +99,14 @@ _MEANINGS = (
         "The function gives that name a value somewhere, so it is its own name, and here it has no"
         " value yet.",
     ),
+    (
+        r"stack expects each tensor to be equal size",
+        "torch.stack needs equal shapes; torch.cat joins pieces of different lengths.",
+    ),
+    (
+        r"'(float|int)' object has no attribute 'backward'",
+        "`.item()` makes a plain number, which has no graph: backward needs the tensor.",
+    ),
     (r"object is not callable", "Something that is no function is called: is a name used twice?"),
     (r"object is not iterable", "A loop needs a list, an array or a range, and this is one thing."),
     (r"maximum recursion depth", "The function calls itself without coming to an end."),

@@ -175,13 +175,15 @@ class Runner:
             if without:  # PyTorch's own way to say so
                 message = f"The `{without[1]}` has no method `forward`: is its name misspelt?"
                 raise Fault("missing", message) from None
+            if "-packages" in _raised_in(error):  # by a library, and not by an unwritten answer
+                raise _raised(called(frames), frames, error) from None
             raise _not_done(called(frames), frames) from None
         except TimeLimit as error:
             seconds = f"{limit:g} second{'s' * (limit != 1)}"
             raise Fault(
                 "time limit",
                 f"{called(self._student_frames(error))} was stopped after {seconds}, the limit for"
-                " one call. Is there a loop that never ends?",
+                " one call. Is there a loop that never ends, or far more to compute than needed?",
             ) from None
         except (Exception, SystemExit) as error:
             frames = self._student_frames(error)
@@ -205,6 +207,14 @@ class Runner:
                 found.append((code.co_name, step.tb_lineno, line, shapes(step.tb_frame, line)))
             step = step.tb_next
         return found
+
+
+def _raised_in(error: BaseException) -> str:
+    """The file of the code that raised it."""
+    step, file = error.__traceback__, ""
+    while step is not None:
+        step, file = step.tb_next, step.tb_frame.f_code.co_filename
+    return file
 
 
 def _not_done(outer: str, frames: list[_Frame]) -> Fault:

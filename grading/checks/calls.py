@@ -81,12 +81,25 @@ class _Names:
             if one in seen or one not in self.defined:
                 continue
             seen.add(one)
-            for root, *rest in _Reader(self).mentions(self.defined[one]):
-                if root in self.defined:
-                    waiting.append(root)
-                used |= self._full_names(root, rest)
+            for mentioned in _Reader(self).mentions(self.defined[one]):
+                for root, *rest in self._aliases(mentioned):
+                    if root in self.defined:
+                        waiting.append(root)
+                    used |= self._full_names(root, rest)
         own = {one for one in seen - {name} if one in forbidden}
         return sorted(own | {full for full in used if any(_is(full, each) for each in forbidden)})
+
+    def _aliases(self, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """A dotted name, and what it is where its root is another name for something."""
+        seen = set[str]()
+        while name[0] not in seen:
+            yield name
+            seen.add(name[0])
+            node = self.defined.get(name[0])
+            meant = _Reader(self)._chain(node) if node is not None else None
+            if meant is None:
+                return
+            name = (*meant, *name[1:])
 
     def _full_names(self, root: str, rest: Sequence[str]) -> set[str]:
         """What a dotted name stands for in a library; and each of its parts, as a method."""

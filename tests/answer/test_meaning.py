@@ -39,6 +39,8 @@ X, W = np.zeros((4, 3)), np.zeros(5)
         ("def f(w, X): return X @ 2", (W, X), "where one side is a single number, write `*`"),
         ("def f(z):\n    if z >= 0: return 1", (W,), "A condition needs one truth value"),
         ("def f(z):\n    a = np.zeros(2); a[0] = z", (W,), "One number is needed there"),
+        ("def f():\n    torch.stack([torch.zeros(1), torch.zeros(2)])", (), "torch.cat joins"),
+        ("def f():\n    torch.zeros(1).sum().item().backward()", (), "backward needs the tensor"),
         ("def f():\n    return np.array([[1], [1, 2]])", (), "rows have different lengths"),
         (
             "class N(nn.Module):\n    def __init__(self): self.a = nn.Linear(1, 1)\ndef f(): N()",

@@ -45,6 +45,13 @@ def found(*cells: str) -> list[str]:
             NN,
         ),
         (["import torch.nn.functional as F", "def conv2d(*x): return vars(F)['conv2d'](*x)"], NN),
+        (
+            [
+                "import torch.nn.functional as F\nG = F",
+                "H = G\ndef conv2d(*x): return getattr(H, 'conv' + '2d')(*x)",
+            ],
+            NN,
+        ),
         (["from torch.nn.functional import *", "g = conv2d\ndef conv2d(*x): return g(*x)"], NN),
         (["from torch.nn import functional as F", "conv2d: object = F.conv2d"], NN),
         (["import torch.nn.functional as F", "conv2d, other = F.conv2d, 3"], NN),

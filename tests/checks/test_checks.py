@@ -226,6 +226,11 @@ def test_a_probe_runs_beside_the_students_code() -> None:
     [
         ("def double(x): raise NotImplementedError", "`double` is not written yet."),
         (
+            "import torch\ndef double(x):\n"
+            "  class F(torch.autograd.Function): pass\n  return F.apply(torch.ones(1))",
+            "`double` raised NotImplementedError",
+        ),
+        (
             "import torch\nclass Net(torch.nn.Module):\n    def foward(self, x): return x\n"
             "def double(x): return Net()(x)",
             "The `Net` has no method `forward`: is its name misspelt?",
