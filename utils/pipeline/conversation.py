@@ -277,8 +277,8 @@ def exchange_program(there_and_back: Callable[..., Any], setting: Mapping[str, A
 class _Half(nn.Linear):
     """A layer whose backward needs the values of its output."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(super().forward(x))
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.tanh(super().forward(input))
 
 
 class _TwoRanks:
