@@ -27,7 +27,10 @@ def run(
     trust: bool = False,
     gpu: bool = False,
 ) -> int:
-    """Grade the submissions of a lab; 0 if each has a result. Raises CourseError."""
+    """Grade the submissions of a lab; 0 if each has a result, 130 if it was interrupted.
+
+    Raises CourseError.
+    """
     setting = setting_of(root, lab, kernels.TRUSTED if trust else kernels.isolation(), gpu)
     pile = handed_in(submissions, setting.lab)
     work = pile.submissions
@@ -37,7 +40,14 @@ def run(
         count = jobs or len(os.sched_getaffinity(0))
         # One more for each process, so that none waits for this one.
         make, in_flight = partial(executors.processes, min(count, len(work))), 2 * count
-    tally = autograde(work, setting, Results(results, setting.lab, setting.secret), make, in_flight)
+    store = Results(results, setting.lab, setting.secret)
+    try:
+        tally = autograde(work, setting, store, make, in_flight)
+    except KeyboardInterrupt:
+        kept = sum(store.file(one.student).exists() for one in work)
+        print(f"\nStopped: {kept} of {len(work)} have a result, which is kept. ", end="")
+        print("Give the same command again for the others.")
+        return 130
     print("\n".join([*summary(setting.lab, tally), *passed_over(pile)]))
     unjudged = any(not_judged(one) for one in tally.results)
     return 1 if tally.failed or pile.passed_over or unjudged else 0

@@ -151,6 +151,17 @@ def test_killed_at_once_it_goes_on_where_it_was(course: Path, tmp_path: Path) ->
     assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == [f"{LAB}.json"] * 3
 
 
+def test_interrupted_it_says_what_is_kept(course: Path, tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "grading", *command(course, tmp_path, TRUST, "--jobs", "1")]
+    first = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: bool(results_in(tmp_path)))
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=120)
+    assert first.returncode == 130, said
+    assert re.search(r"Stopped: [12] of 3 have a result, which is kept. Give the same", said), said
+    assert "Traceback" not in said
+
+
 def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
