@@ -168,6 +168,22 @@ _OPS = [
     _add_otherwise("parents' data", 1.7, "not their data", all=_added(parents="a.data, b.data")),
     _add_otherwise("no parents", 1.7, "a tuple of the input tensors", all=_added(parents="")),
     _add_otherwise("one share", 1.7, "one gradient for each parent", all=_added(pull="(dY,)")),
+    _add_otherwise("pull sets grad", 1.7, "sets no grad itself", all=_added(pull="None")),
+    Mistake(
+        "tensor_ops",
+        "pull without dY",
+        1.7,
+        "pull takes one argument, dY",
+        'def add(a, b): return Tensor(a.data + b.data, "add", (a, b), lambda: (a.grad, b.grad))',
+    ),
+    _mul_otherwise("tensors in pull", 1.6, "take the `data` of the tensors", pull="(b, a)"),
+    Mistake(
+        "tensor_ops",
+        "operator of tensors",
+        1.6,
+        "a tensor's array is its `data`",
+        'def mul(a, b): return Tensor(a * b, "mul", (a, b), lambda dY: (dY * b.data, dY * a.data))',
+    ),
     _mul(
         "matrix product",
         1.6,
@@ -254,6 +270,28 @@ _OPS = [
         1.5,
         "It is the gradient's transpose.",
         pull="(b.data @ dY.T, dY.T @ a.data)",
+    ),
+    _matmul(
+        "b's mean over rows",
+        1.5,
+        "It is divided by the number of rows: the rows' shares add up.",
+        pull="(dY @ b.data.T, a.data.T @ dY / len(a.data))",
+    ),
+    _relu(
+        "slope a half at 0",
+        1.65,
+        "The slope at 0 is 0, not a half: dY passes where a > 0.",
+        pull="(dY * np.heaviside(a.data, 0.5),)",
+    ),
+    Mistake(
+        "tensor_ops",
+        "one parent, no tuple",
+        1.65,
+        "The parents are a tuple, of one also",
+        """
+def relu(a):
+    return Tensor(np.maximum(a.data, 0), "relu", (a), lambda dY: (dY * (a.data > 0),))
+""",
     ),
     _relu("absolute", 1.65, "That is the absolute value.", value="abs(a.data)"),
     _relu(
@@ -376,11 +414,17 @@ _OPS = [
         pull="(np.full(a.data.shape, dY.sum()),)",
     ),
     _total_otherwise(
+        "repeated along one axis",
+        1.55,
+        "has the shape of a's data",
+        pull="(np.repeat(dY, len(a.data), axis=axis),)",
+    ),
+    _total_otherwise(
         "a tensor's torch", 0, "uses torch.tensor", value="torch.tensor(a.data).sum().numpy()"
     ),
 ]
 
-_unbroadcast, _ = variants(
+_unbroadcast, _unbroadcast_otherwise = variants(
     "unbroadcast",
     """
 def unbroadcast(dY, shape):
@@ -469,6 +513,34 @@ _UNBROADCAST = [
         0,
         "That is the share of the first place alone: all of them add up.",
         it="dY.reshape(-1, *shape)[0]",
+    ),
+    _whole(
+        "one sum everywhere",
+        0.15,
+        "The sum of everything is in every place: sum only the axes that were repeated.",
+        it="np.full(shape, dY.sum())",
+    ),
+    Known(
+        "unbroadcast",
+        "axes move up",
+        0.55,
+        "Once axis 0 is summed, the next missing axis is axis 0: the axes have moved up.",
+        """
+def unbroadcast(dY, shape):
+    for axis in range(dY.ndim - len(shape)):
+        dY = dY.sum(axis=axis)
+    ones = tuple(axis for axis, length in enumerate(shape) if length == 1)
+    return dY.sum(axis=ones, keepdims=True)
+""",
+    ),
+    _whole_otherwise("reshape alone", 0, "reshape adds nothing up", it="dY.reshape(shape)"),
+    _whole_otherwise("repeated again", 0, "this is the way back", it="np.broadcast_to(dY, shape)"),
+    _unbroadcast_otherwise(
+        "axes of the whole",
+        0.75,
+        "counted from the right",
+        left="dY",
+        right="dY.sum(axis=missing + ones).reshape(shape)",
     ),
     _whole_otherwise(
         "PyTorch's", 0, "uses torch.", it="torch.tensor(dY).sum_to_size(shape).numpy()"
@@ -622,6 +694,32 @@ _ORDER = [
     _order_otherwise("ids", 0, "the tensors themselves", after="order.append(id(tensor))"),
     _order_otherwise("nothing returned", 0, "is a return missing?", result="None"),
     _order_otherwise("an iterator", 0, "list(…) makes a list", result="reversed(order[::-1])"),
+    Mistake(
+        "topological_order",
+        "visited kept, itself recursive",
+        0,
+        "Something is left from the first call",
+        """
+def topological_order(root, visited=set()):
+    if id(root) in visited:
+        return []
+    visited.add(id(root))
+    return [one for p in root.parents for one in topological_order(p, visited)] + [root]
+""",
+    ),
+    Mistake(
+        "topological_order",
+        "marks on the tensors",
+        0,
+        "or in the tensors themselves",
+        """
+def topological_order(root):
+    if hasattr(root, "visited"):
+        return []
+    root.visited = True
+    return [one for p in root.parents for one in topological_order(p)] + [root]
+""",
+    ),
     Mistake("topological_order", "marked late", 1.0, "there are 2ⁿ paths", _MARKED_LATE),
     Mistake("topological_order", "the library's", 0, "uses graphlib.TopologicalSorter", _GRAPHLIB),
 ]
@@ -636,7 +734,7 @@ def backward(order):
     for tensor in {tensors}:
         if tensor.pull is None:
             {leaf}
-        for p, share in zip(tensor.parents, tensor.pull(tensor.grad)):
+        for p, share in zip(tensor.parents, tensor.pull({sent})):
             {join}
     {after}
 """,
@@ -644,6 +742,7 @@ def backward(order):
     seed="np.ones_like(loss.data)",
     tensors="reversed(order)",
     leaf="continue",
+    sent="tensor.grad",
     join="p.grad = np.array(share) if p.grad is None else p.grad + share",
     after="",
 )
@@ -709,6 +808,37 @@ _BACKWARD = [
         0,
         "Backward starts with the loss's own value: its gradient in itself is 1.",
         seed="loss.data.copy()",
+    ),
+    _backward(
+        "data for the gradient",
+        0,
+        "pull is given the tensor's data: it takes what has arrived, the tensor's grad.",
+        sent="tensor.data",
+    ),
+    _backward_otherwise(
+        "float32",
+        0,
+        "should have dtype float64",
+        join="share = np.array(share, dtype=np.float32)\n"
+        "            p.grad = share if p.grad is None else p.grad + share",
+    ),
+    Known(
+        "backward",
+        "on at once",
+        0.7,
+        "A gradient is sent on before all its shares have come, and what came first is sent twice:"
+        " go through `order` once, from its end.",
+        """
+def backward(order):
+    def send(tensor):
+        if tensor.pull is not None:
+            for parent, share in zip(tensor.parents, tensor.pull(tensor.grad)):
+                parent.grad = np.array(share) if parent.grad is None else parent.grad + share
+                send(parent)
+
+    order[-1].grad = np.ones_like(order[-1].data)
+    send(order[-1])
+""",
     ),
     _backward_otherwise(
         "last left out",
@@ -819,6 +949,16 @@ _DETACH = [
         cut="(t := Tensor(a.data), setattr(a, 'grad', None))[0]",
     ),
     _detach("zeros", 0.75, "The numbers are gone: take a's data.", cut="Tensor(0 * a.data)"),
+    _detach_otherwise("op kept", 0.75, "it has an op", cut="Tensor(a.data, a.op)"),
+    _detach_otherwise(
+        "parents without pull", 0.75, "it has parents", cut="Tensor(a.data, a.op, a.parents)"
+    ),
+    _detach_otherwise(
+        "a pull of zeros",
+        0.75,
+        "it has parents",
+        cut='Tensor(a.data, "detach", (a,), lambda dY: (0 * dY,))',
+    ),
     _detach_otherwise("of a tensor", 0.75, "Tensor takes an array", cut="Tensor(a)"),
     _detach_otherwise("array", 0.75, "should return a Tensor", cut="a.data"),
     _step(
@@ -836,6 +976,19 @@ _DETACH = [
         clear="",
         work="loss.backward(); [setattr(p, 'grad', None) for p in parameters]\n"
         "    update(parameters)",
+    ),
+    _step(
+        "one cleared",
+        1.0,
+        "Only the first parameter's gradient is cleared: clear those of all.",
+        clear="parameters[0].grad = None",
+    ),
+    _step_otherwise("list cleared", 0.5, "`parameters` is a list", clear="parameters.grad = None"),
+    _step_otherwise(
+        "an order of a loss",
+        0.5,
+        "it is the method, loss.backward()",
+        work="[one.pull for one in loss]",
     ),
     _step(
         "update first",
@@ -970,6 +1123,38 @@ _SGD = [
         first="old = v",
         result="w - lr * v, old",
     ),
+    _sgd(
+        "v left alone",
+        0,
+        "w moves by the gradient alone, and v is returned as it came: momentum does nothing.",
+        first="old = v",
+        result="w - lr * g, old",
+    ),
+    _sgd(
+        "rates mixed up",
+        0,
+        "The learning rate and the momentum have changed places.",
+        v="lr * v + g",
+        result="w - momentum * v, v",
+    ),
+    _sgd(
+        "gradient subtracted",
+        0,
+        "The gradient is added to v; the minus stands where w moves.",
+        v="momentum * v - g",
+    ),
+    _sgd(
+        "momentum on the step, too",
+        0,
+        "The momentum weakens the old v, once: the step is lr times the new v.",
+        result="w - lr * momentum * v, v",
+    ),
+    _sgd(
+        "gradient twice",
+        0,
+        "The gradient moves w twice: it is in v already.",
+        result="w - lr * g - lr * v, v",
+    ),
     _sgd("other order", 0, "The order is (w, v).", result="v, w - lr * v"),
     _sgd_otherwise("in place", 0, "changed its argument `w`", result="w.__isub__(lr * v), v"),
     _sgd_otherwise("w alone", 0, "a tuple of 2", result="w - lr * v"),
@@ -1098,7 +1283,51 @@ _ADAM = [
         m_hat="g",
     ),
     _adam("no ε", 0.4, "ε is missing.", w="w - lr * m_hat / np.sqrt(u_hat)"),
-    _adam_otherwise("ε fixed", 0.65, "wrong value", w="w - lr * m_hat / (np.sqrt(u_hat) + 1e-8)"),
+    _adam(
+        "ε fixed",
+        0.65,
+        "ε is fixed at 1e-8: take it from `eps`.",
+        w="w - lr * m_hat / (np.sqrt(u_hat) + 1e-8)",
+    ),
+    _adam(
+        "ε beside the quotient",
+        0.4,
+        "ε is added to the quotient: the sum √û + ε needs brackets.",
+        w="w - lr * m_hat / np.sqrt(u_hat) + eps",
+    ),
+    _adam(
+        "ε added to the step",
+        0.4,
+        "ε is added to the quotient: the sum √û + ε needs brackets.",
+        w="w - lr * (m_hat / np.sqrt(u_hat) + eps)",
+    ),
+    _adam(
+        "multiplied",
+        0.4,
+        "The correction multiplies by 1 − βᵗ: early means are too small, so divide.",
+        m_hat="m * (1 - one**t)",
+        u_hat="u * (1 - two**t)",
+    ),
+    _adam(
+        "power of the difference",
+        0.4,
+        "The power is that of β alone: 1 − βᵗ, not (1 − β)ᵗ.",
+        m_hat="m / (1 - one) ** t",
+        u_hat="u / (1 - two) ** t",
+    ),
+    _adam(
+        "root of m too",
+        0.4,
+        "The quotient is under the root: only û is.",
+        w="w - lr * np.sign(m_hat) * np.sqrt(abs(m_hat) / (u_hat + eps))",
+    ),
+    _adam_otherwise("roof", 0, "write `**`", m_hat="m / (1 - one ^ t)"),
+    _adam_otherwise(
+        "of math",
+        0,
+        "NumPy's takes arrays",
+        w="w - lr * m_hat / (__import__('math').sqrt(u_hat) + eps)",
+    ),
     _adam(
         "old means",
         0.4,
