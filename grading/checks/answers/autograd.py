@@ -176,6 +176,25 @@ _OPS = [
         "pull takes one argument, dY",
         'def add(a, b): return Tensor(a.data + b.data, "add", (a, b), lambda: (a.grad, b.grad))',
     ),
+    Mistake(
+        "tensor_ops",
+        "op left out",
+        1.7,
+        "op is text",
+        "def add(a, b): return Tensor(a.data + b.data, (a, b), lambda dY: (dY, dY))",
+    ),
+    _mul(
+        "product divided",
+        1.6,
+        "The product is divided by a number that may be 0: the slope of a·b in a is b itself.",
+        pull="(lambda a, b: (dY * (a * b) / a, dY * (a * b) / b))(a.data, b.data)",
+    ),
+    _mul(
+        "sum of both",
+        1.6,
+        "That is dY times the sum of both: the slope of a·b in a is b alone.",
+        pull="(dY * (a.data + b.data),) * 2",
+    ),
     _mul_otherwise("tensors in pull", 1.6, "take the `data` of the tensors", pull="(b, a)"),
     Mistake(
         "tensor_ops",
@@ -533,6 +552,25 @@ def unbroadcast(dY, shape):
     return dY.sum(axis=ones, keepdims=True)
 """,
     ),
+    _unbroadcast(
+        "product",
+        0,
+        "The shares are multiplied: they add up.",
+        left="dY.prod(axis=missing)",
+        right="dX.prod(axis=ones, keepdims=True)",
+    ),
+    _unbroadcast(
+        "one axis of length 1",
+        0.85,
+        "Only one axis of length 1 is summed: does a `return` end the loop?",
+        right="dX.sum(axis=ones[:1], keepdims=True)",
+    ),
+    _unbroadcast_otherwise(
+        "no axis as None",
+        0.3,
+        "sum(axis=()) none",
+        left="dY.sum(axis=missing or None)",
+    ),
     _whole_otherwise("reshape alone", 0, "reshape adds nothing up", it="dY.reshape(shape)"),
     _whole_otherwise("repeated again", 0, "this is the way back", it="np.broadcast_to(dY, shape)"),
     _unbroadcast_otherwise(
@@ -696,6 +734,29 @@ _ORDER = [
     _order_otherwise("an iterator", 0, "list(…) makes a list", result="reversed(order[::-1])"),
     Mistake(
         "topological_order",
+        "the error caught",
+        1.0,
+        "is Python's RecursionError caught?",
+        """
+def topological_order(root):
+    order, visited = [], set()
+
+    def visit(tensor):
+        if id(tensor) not in visited:
+            visited.add(id(tensor))
+            for parent in tensor.parents:
+                visit(parent)
+            order.append(tensor)
+
+    try:
+        visit(root)
+    except RecursionError:
+        pass
+    return order
+""",
+    ),
+    Mistake(
+        "topological_order",
         "visited kept, itself recursive",
         0,
         "Something is left from the first call",
@@ -734,7 +795,7 @@ def backward(order):
     for tensor in {tensors}:
         if tensor.pull is None:
             {leaf}
-        for p, share in zip(tensor.parents, tensor.pull({sent})):
+        for p, share in zip({parents}, tensor.pull({sent})):
             {join}
     {after}
 """,
@@ -742,6 +803,7 @@ def backward(order):
     seed="np.ones_like(loss.data)",
     tensors="reversed(order)",
     leaf="continue",
+    parents="tensor.parents",
     sent="tensor.grad",
     join="p.grad = np.array(share) if p.grad is None else p.grad + share",
     after="",
@@ -808,6 +870,57 @@ _BACKWARD = [
         0,
         "Backward starts with the loss's own value: its gradient in itself is 1.",
         seed="loss.data.copy()",
+    ),
+    _backward(
+        "subtracted",
+        0.35,
+        "Shares are subtracted: they add up.",
+        join="p.grad = np.array(share) if p.grad is None else p.grad - share",
+    ),
+    _backward(
+        "shares exchanged",
+        0.35,
+        "Each parent gets another one's share: pull's shares stand in the order of `parents`.",
+        parents="tensor.parents[::-1]",
+    ),
+    _backward(
+        "ones for the gradient",
+        0,
+        "pull is given ones: it takes what has arrived, the tensor's grad.",
+        sent="np.ones_like(tensor.data)",
+    ),
+    _backward(
+        "gradient twice",
+        0,
+        "What has arrived is multiplied in twice: pull has done it already.",
+        join="p.grad = share * tensor.grad + (0 if p.grad is None else p.grad)",
+    ),
+    _backward(
+        "leaves alone add up",
+        0.7,
+        "Only in leaves do shares add up: they do in every tensor that is used twice.",
+        join="p.grad = np.array(share) if p.grad is None or p.pull else p.grad + share",
+    ),
+    _backward(
+        "seed shared out",
+        0,
+        "The loss's own gradient is 1 in each of its numbers, not 1 in all.",
+        seed="np.ones_like(loss.data) / loss.data.size",
+    ),
+    Mistake(
+        "backward",
+        "gradients returned",
+        0,
+        "sets the `grad` of each tensor",
+        """
+def backward(order):
+    grads = {id(order[-1]): np.ones_like(order[-1].data)}
+    for tensor in reversed(order):
+        if tensor.pull is not None:
+            for p, share in zip(tensor.parents, tensor.pull(grads[id(tensor)])):
+                grads[id(p)] = grads.get(id(p), 0) + share
+    return grads
+""",
     ),
     _backward(
         "data for the gradient",
@@ -949,6 +1062,12 @@ _DETACH = [
         cut="(t := Tensor(a.data), setattr(a, 'grad', None))[0]",
     ),
     _detach("zeros", 0.75, "The numbers are gone: take a's data.", cut="Tensor(0 * a.data)"),
+    _detach(
+        "a copy",
+        0.75,
+        "It is a copy of a with its past and its gradient: give Tensor the data only.",
+        cut="(t := Tensor(a.data, a.op, a.parents, a.pull), setattr(t, 'grad', a.grad))[0]",
+    ),
     _detach_otherwise("op kept", 0.75, "it has an op", cut="Tensor(a.data, a.op)"),
     _detach_otherwise(
         "parents without pull", 0.75, "it has parents", cut="Tensor(a.data, a.op, a.parents)"
@@ -976,6 +1095,24 @@ _DETACH = [
         clear="",
         work="loss.backward(); [setattr(p, 'grad', None) for p in parameters]\n"
         "    update(parameters)",
+    ),
+    _step(
+        "data cleared",
+        0.7,
+        "The parameters' data is cleared, which is what they have learned: clear their grad.",
+        clear="for p in parameters: p.data, p.grad = 0 * p.data, None",
+    ),
+    _step(
+        "cut to a whole number",
+        1.05,
+        "The loss is cut to a whole number: float, not int.",
+        result="int(loss.data)",
+    ),
+    _step_otherwise(
+        "parameters one by one in the call",
+        0.5,
+        "update takes the list of parameters",
+        work="loss.backward(); update(*parameters)",
     ),
     _step(
         "one cleared",
@@ -1130,6 +1267,37 @@ _SGD = [
         first="old = v",
         result="w - lr * g, old",
     ),
+    _sgd(
+        "v by the rest",
+        0.15,
+        "Old v counts 1 − momentum: it counts momentum.",
+        v="(1 - momentum) * v + g",
+    ),
+    _sgd(
+        "mean the other way",
+        0,
+        "The gradient counts momentum and old v the rest: v is momentum·v + g.",
+        v="(1 - momentum) * v + momentum * g",
+    ),
+    _sgd(
+        "on the gradient",
+        0,
+        "The momentum weakens the gradient: it weakens old v.",
+        v="v + momentum * g",
+    ),
+    _sgd(
+        "w weakened",
+        0,
+        "The momentum weakens w, too: it weakens the old v alone.",
+        result="momentum * w - lr * v, v",
+    ),
+    _sgd(
+        "rate twice",
+        0,
+        "The learning rate is in v and in the step: it belongs in the step.",
+        v="momentum * v + lr * g",
+    ),
+    _sgd("the step alone", 0, "That is the step of w: add it to w.", result="-lr * v, v"),
     _sgd(
         "rates mixed up",
         0,
@@ -1288,6 +1456,39 @@ _ADAM = [
         0.65,
         "ε is fixed at 1e-8: take it from `eps`.",
         w="w - lr * m_hat / (np.sqrt(u_hat) + 1e-8)",
+    ),
+    _adam(
+        "no rate",
+        0.4,
+        "The learning rate is missing in the step.",
+        w="w - m_hat / (np.sqrt(u_hat) + eps)",
+    ),
+    _adam(
+        "by t", 0.4, "The means are divided by t: divide by 1 − βᵗ.", m_hat="m / t", u_hat="u / t"
+    ),
+    _adam(
+        "ε times",
+        0.4,
+        "The root is multiplied by ε: ε is added to it.",
+        w="w - lr * m_hat / (np.sqrt(u_hat) * eps)",
+    ),
+    _adam(
+        "ε to the uncorrected root",
+        0.4,
+        "ε is added before the correction of u: it is added to the root of û.",
+        w="w - lr * m_hat * np.sqrt(1 - two**t) / (np.sqrt(u) + eps)",
+    ),
+    _adam(
+        "variance",
+        0,
+        "That is a mean of (g − m)²: u is one of g².",
+        u="two * u + (1 - two) * (g - m) ** 2",
+    ),
+    _adam(
+        "absolute value",
+        0,
+        "u is a mean of |g|, not of its square.",
+        u="two * u + (1 - two) * abs(g)",
     ),
     _adam(
         "ε beside the quotient",

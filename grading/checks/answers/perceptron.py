@@ -255,6 +255,18 @@ _PREDICT = [
         result="np.where(X @ w + b >= 0, -1, 1)",
     ),
     _predict(
+        "mean",
+        0.2,
+        "w·x is the sum of the products, not their mean.",
+        result="np.where((X * w).mean(axis=1) + b >= 0, 1, -1)",
+    ),
+    _predict(
+        "sum of everything",
+        0,
+        "All the products of all points are summed: sum those of each row, axis=1.",
+        result="np.where((X * w).sum() + b >= 0, 1, -1)",
+    ),
+    _predict(
         "threshold a half",
         0,
         "A score just above 0 is +1 already: the threshold is 0.",
@@ -434,6 +446,30 @@ _UPDATE = [
         new="w + lr * y * x, b - lr * y",
     ),
     _update(
+        "half a step",
+        0,
+        "The step is half as long as it should be: lr·y·x.",
+        new="w + lr * y * x / 2, b + lr * y / 2",
+    ),
+    _update(
+        "divided by the rate",
+        0,
+        "The step is divided by the learning rate: it is multiplied by it.",
+        new="w + y * x / lr, b + y / lr",
+    ),
+    _update(
+        "a margin of 1",
+        1.25,
+        "A point that is right by less than 1 moves the line: only a mistake may move it.",
+        right="y * (w @ x + b) >= 1",
+    ),
+    _update(
+        "signs of x",
+        0,
+        "The step goes along x, with its numbers, not their signs alone.",
+        new="w + lr * y * np.sign(x), b + lr * y",
+    ),
+    _update(
         "positive points alone",
         0,
         "A negative point that was missed moves nothing: it moves the line, too, away from it.",
@@ -549,6 +585,37 @@ _TRAIN = [
         0,
         "An epoch ends at the first point that is right: go on to the next point.",
         other="else: break",
+    ),
+    _train(
+        "one mistake an epoch",
+        0.75,
+        "An epoch ends at its first mistake: go on to the next point.",
+        count="mistakes[-1] += 1; break",
+    ),
+    _train(
+        "the last count",
+        1.0,
+        "Only the last epoch's count is left: make the list once, before the loop over epochs.",
+        result="mistakes[-1:]",
+    ),
+    Known(
+        "perceptron_train",
+        "numbers of points",
+        1.0,
+        "Those are the numbers of the points that were missed: count them, epoch by epoch.",
+        """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    w, b, missed = np.zeros(X.shape[1]), 0.0, []
+    for _ in range(max_epochs):
+        before = len(missed)
+        for i, (x, label) in enumerate(zip(X, y)):
+            if (1 if w @ x + b >= 0 else -1) != label:
+                w, b = w + lr * label * x, b + lr * label
+                missed.append(i)
+        if len(missed) == before:
+            break
+    return w, b, missed
+""",
     ),
     _train(
         "counted after the step",
@@ -781,6 +848,30 @@ _BOUND = [
         no_bound="0.0",
     ),
     _bound(
+        "R of the closest",
+        0,
+        "R belongs to the longest point: not to the shortest, nor to the closest to the line.",
+        R="lengths[z.argmin()]",
+    ),
+    _bound(
+        "1 to the length",
+        0,
+        "R is the length of (x, 1), not the length of x plus 1.",
+        R="np.linalg.norm(X, axis=1).max() + 1",
+    ),
+    _bound(
+        "sum of the coordinates",
+        0,
+        "The length of a point is the root of the sum of squares, not the sum of its coordinates.",
+        R="abs(np.column_stack([X, np.ones(len(X))])).sum(axis=1).max()",
+    ),
+    _bound(
+        "points of +1 alone",
+        0,
+        "γ is the smallest over all points: those of class −1 are left out.",
+        margin="z[y == 1].min() / line",
+    ),
+    _bound(
         "divided twice",
         0,
         "The scores are divided by the length of (w, b) twice, or by its square: once is enough.",
@@ -799,7 +890,10 @@ _BOUND = [
         R="np.linalg.norm(np.column_stack([X, np.ones(len(X))]), axis=0).max()",
     ),
     _bound(
-        "smallest R", 0, "R belongs to the longest point, not to the shortest.", R="lengths.min()"
+        "smallest R",
+        0,
+        "R belongs to the longest point: not to the shortest, nor to the closest to the line.",
+        R="lengths.min()",
     ),
     _bound(
         "largest number",
@@ -1115,6 +1209,18 @@ _TEN = [
         1.5,
         "A score of 0 means +1: with the target +1 that is no mistake.",
         wrong="target * (W @ x + b) <= 0",
+    ),
+    _ten(
+        "the start counted",
+        1.5,
+        "The zeros of the start are averaged, too: N · epochs steps, without the start.",
+        result="W_sum / (epochs * len(X) + 1), b_sum / (epochs * len(X) + 1)",
+    ),
+    _ten(
+        "digits from 1",
+        0,
+        "Row k learns digit k + 1: the digits begin at 0, np.arange(10).",
+        targets="np.where(y[:, None] == np.arange(1, 11), 1, -1)",
     ),
     _ten(
         "all when one is wrong",
