@@ -398,7 +398,9 @@ def sent_back(learner, parents, weights, starts, shared):
             if dY is None:
                 last = len(parents) - 1
                 left_out = number == last - 1 and last not in calls
-                raise LookupError("seed" if number == last else "loss" if left_out else "early")
+                kept = number in parents[last] and last in calls
+                why = "seed" if number == last else "loss" if left_out else "kept" * kept or "early"
+                raise LookupError(why)
             calls.append(number)
             if len(calls) > 1000:
                 raise LookupError("paths")
@@ -455,6 +457,11 @@ NONE = "A pull was given None: the gradient of its tensor has not arrived yet."
 BACKWARD = {
     "seed": (NONE, "The loss has no pull above it: give it its gradient, 1, first."),
     "loss": (NONE, "The loss has a pull, too: start with it, the last of the order."),
+    "kept": (
+        NONE,
+        "The loss's pull has been called: keep each share in the `grad` of the parent that it is"
+        " for.",
+    ),
     "early": (NONE, "Gradients come from the loss: go through the order from its end."),
     "none": (
         "backward called no `pull`.",
@@ -486,7 +493,18 @@ def backward(student, rng):
         told(got, BACKWARD, given)
         grads, halved, intact = expect.items(got, 3, what="the report")
         names = tuple(f"the gradient in {letters([i])}" for i in range(count))
-        knows = lambda which: MISTAKES.values("backward", lambda own: of(own)[which])  # noqa: E731
+
+        def knows(which):
+            """What mistakes give that do as the learner's does on a graph with many paths, too."""
+            also = lambda own: (of(own), sent_back(own, *telling, 0))  # noqa: E731
+            try:
+                other = ask_sent_back(student, *telling, 0)
+            except Fault:
+                return
+            for says, (values, there) in MISTAKES.values("backward", also):
+                if alike(other, there):
+                    yield says, values[which]
+
         present(grads, knows(0), count, given)
         shape = "A gradient is an array in the shape of its tensor's data."
         with expect.otherwise(shape=shape), no_factor():
@@ -502,6 +520,7 @@ def backward(student, rng):
             names = tuple(f"{name}, each halved in place," for name in names)
             expect.close(halved, of(answers)[1], what=names, given=given, knows=knows(1))
 
+    telling = graph([[], [], [0, 1], [2, 0], [3, 2, 0, 3], [4, 3, 1]])
     with part("along a chain: the loss starts with 1, each pull passes it on", points=0.35):
         check(*graph([[], [0], [1], [2]], last=()))
         check(*graph([[], [0], [1], [2]]))
@@ -520,6 +539,17 @@ def backward(student, rng):
     with part("a leaf's gradient adds up from one backward to the next", points=0.35):
         check(*graph([[], [], [0, 1], [0], [2, 3]]), shared=2)
         check(*graph([[], [0], [1]]), shared=1)
+
+
+def alike(got, known):
+    """Whether a report of `sent_back` is that of a mistake."""
+    if type(got) is str or type(known) is str:
+        return type(got) is type(known) and got == known
+    try:
+        expect.close(expect.items(got, 3)[0], known[0])
+    except Fault:
+        return False
+    return True
 
 
 @contextmanager

@@ -291,6 +291,12 @@ _OPS = [
         pull="(b.data @ dY.T, dY.T @ a.data)",
     ),
     _matmul(
+        "transposes alone",
+        1.5,
+        "Those are the transposes alone: each is multiplied by what arrives, dY.",
+        pull="(b.data.T, a.data.T)",
+    ),
+    _matmul(
         "b's mean over rows",
         1.5,
         "It is divided by the number of rows: the rows' shares add up.",
@@ -432,6 +438,12 @@ def relu(a):
         "dY is summed, too: with an axis, each row or column has its own.",
         pull="(np.full(a.data.shape, dY.sum()),)",
     ),
+    _total(
+        "largest number",
+        1.55,
+        "That is the largest number, not the sum.",
+        value="a.data.max(axis=axis, keepdims=axis is not None)",
+    ),
     _total_otherwise(
         "repeated along one axis",
         1.55,
@@ -551,6 +563,19 @@ def unbroadcast(dY, shape):
     ones = tuple(axis for axis, length in enumerate(shape) if length == 1)
     return dY.sum(axis=ones, keepdims=True)
 """,
+    ),
+    _unbroadcast(
+        "smallest",
+        0,
+        "That is the smallest share: shares add up.",
+        left="dY.min(axis=missing)",
+        right="dX.min(axis=ones, keepdims=True)",
+    ),
+    _unbroadcast(
+        "axes that are not 1",
+        0,
+        "The axes of length 1 are left, and the others summed: it is the other way round.",
+        right="dX.sum(axis=tuple(a for a, n in enumerate(shape) if n != 1), keepdims=True)",
     ),
     _unbroadcast(
         "product",
@@ -871,6 +896,19 @@ _BACKWARD = [
         "Backward starts with the loss's own value: its gradient in itself is 1.",
         seed="loss.data.copy()",
     ),
+    _backward(
+        "largest share",
+        0.35,
+        "The largest share is kept: shares add up.",
+        join="p.grad = np.array(share) if p.grad is None else np.maximum(p.grad, share)",
+    ),
+    _backward(
+        "first share twice",
+        0,
+        "The first share of each tensor is added twice.",
+        join="p.grad = share + share if p.grad is None else p.grad + share",
+    ),
+    _backward_otherwise("kept in a variable", 0, "keep each share", join="grad = np.array(share)"),
     _backward(
         "subtracted",
         0.35,
@@ -1298,6 +1336,7 @@ _SGD = [
         v="momentum * v + lr * g",
     ),
     _sgd("the step alone", 0, "That is the step of w: add it to w.", result="-lr * v, v"),
+    _sgd("no gradient", 0, "The gradient is not added to v.", v="momentum * v"),
     _sgd(
         "rates mixed up",
         0,
@@ -1462,6 +1501,25 @@ _ADAM = [
         0.4,
         "The learning rate is missing in the step.",
         w="w - m_hat / (np.sqrt(u_hat) + eps)",
+    ),
+    _adam(
+        "plus the power",
+        0.4,
+        "The correction divides by 1 − βᵗ, with a minus.",
+        m_hat="m / (1 + one**t)",
+        u_hat="u / (1 + two**t)",
+    ),
+    _adam(
+        "root before the correction",
+        0.4,
+        "The root is taken before the correction: correct u first.",
+        w="w - lr * m_hat / (np.sqrt(u) / (1 - two**t) + eps)",
+    ),
+    _adam(
+        "m of |g|",
+        0,
+        "m is a mean of |g|: of g, with its sign.",
+        m="one * m + (1 - one) * abs(g)",
     ),
     _adam(
         "by t", 0.4, "The means are divided by t: divide by 1 − βᵗ.", m_hat="m / t", u_hat="u / t"

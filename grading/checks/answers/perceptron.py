@@ -267,6 +267,12 @@ _PREDICT = [
         result="np.where((X * w).sum() + b >= 0, 1, -1)",
     ),
     _predict(
+        "0 for +1",
+        0,
+        "The classes are −1 and +1 here, not −1 and 0.",
+        result="np.where(X @ w + b >= 0, 0, -1)",
+    ),
+    _predict(
         "threshold a half",
         0,
         "A score just above 0 is +1 already: the threshold is 0.",
@@ -618,6 +624,19 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
 """,
     ),
     _train(
+        "one mistake is enough",
+        1.5,
+        "The clean epoch is missing at the end: it counts, too, with 0, and one mistake is not yet"
+        " none.",
+        clean="mistakes[-1] <= 1",
+    ),
+    _train(
+        "latest first",
+        1.0,
+        "The list is the wrong way round: the first epoch's count comes first.",
+        result="mistakes[::-1]",
+    ),
+    _train(
         "counted after the step",
         0,
         "The class is asked for after the step: a mistake is what was wrong before it.",
@@ -653,7 +672,8 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
     _train(
         "no clean epoch",
         1.5,
-        "The last entry is missing: the clean epoch counts too, with 0.",
+        "The clean epoch is missing at the end: it counts, too, with 0, and one mistake is not yet"
+        " none.",
         result="[m for m in mistakes if m]",
     ),
     _train("on and on", 1.5, "It goes on after the clean epoch.", clean="False"),
@@ -871,6 +891,9 @@ _BOUND = [
         "γ is the smallest over all points: those of class −1 are left out.",
         margin="z[y == 1].min() / line",
     ),
+    _bound("root", 0, "It is squared, not the root: (R/γ)².", bound="(R / margin) ** 0.5"),
+    _bound("product", 0, "R is divided by γ, not multiplied.", bound="(R * margin) ** 2"),
+    _bound("twice", 0, "That is twice the bound: (R/γ)² alone.", bound="2 * (R / margin) ** 2"),
     _bound(
         "divided twice",
         0,
@@ -1221,6 +1244,12 @@ _TEN = [
         0,
         "Row k learns digit k + 1: the digits begin at 0, np.arange(10).",
         targets="np.where(y[:, None] == np.arange(1, 11), 1, -1)",
+    ),
+    _ten(
+        "sums of the rows that move",
+        1.5,
+        "Only rows that move are added: add all of W and b after every image.",
+        after="W_sum[missed] += W[missed]; b_sum[missed] += b[missed]",
     ),
     _ten(
         "all when one is wrong",
