@@ -5,11 +5,13 @@ the check compares with what the same probe returns of the right answers. A stri
 report names what went wrong.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
-from grading.answer.student import probe
+from grading.answer.student import Student, probe
 from grading.checks import expect
 from grading.checks.answers import autograd as answers
 from grading.checks.answers.autograd import MISTAKES
@@ -69,6 +71,21 @@ OPERATION = {
 }
 
 
+RAISED_IN_OPERATION = (
+    (
+        "recursion",
+        "`+`, `*` and `@` of two tensors call your function again: compute with their `data`.",
+    ),
+    ("'Tensor' and", "The operators are for arrays: a tensor's array is its `data`."),
+    ("but 1 was given", "pull takes one argument, dY: the gradient that arrives from above."),
+    ("'Tensor' object is not iterable", "The parents are a tuple, of one also: `(a,)`."),
+    (
+        "'function' object is not iterable",
+        "The order is Tensor(data, op, parents, pull): op is text.",
+    ),
+)
+
+
 @exercise("tensor_ops", points=2, forbids=without("add", "mul", "matmul", "relu", "total"))
 def tensor_ops(student, rng):
     def check(op, arrays, **options):
@@ -79,7 +96,9 @@ def tensor_ops(student, rng):
         )
         of = lambda own: operated(own, op, arrays, dY, options)  # noqa: E731
         known = lambda get: MISTAKES.values("tensor_ops", lambda own: get(of(own)), op)  # noqa: E731
-        right, got = of(answers), ask_operated(student, op, arrays, dY, options)
+        right = of(answers)
+        with expect.explained(*RAISED_IN_OPERATION):
+            got = ask_operated(student, op, arrays, dY, options)
         told(got, OPERATION, given)
         value, parents, shares, changed = expect.items(got, 4, what="the report")
         expect.close(
@@ -96,19 +115,28 @@ def tensor_ops(student, rng):
         expect.that(changed == "", message, diagnosis=why, given=given)
         given["dY"] = dY
         comma = "A tuple of one needs its comma: `(dX,)`." if len(arrays) == 1 else ""
+        nothing = "pull returns nothing: it gives the gradients back, and sets no grad itself."
+        comma = nothing if shares is None else comma
         message = "pull should return a tuple with one gradient for each parent."
         fits = type(shares) in (tuple, list) and len(shares) == len(arrays)
         expect.that(fits, message, kind="type", diagnosis=comma, given=given)
         for i, name in enumerate(names):
             what, knows = f"the gradient in {name}", known(lambda r, i=i: r[2][i])
             share = right[2][i] if arrays[i].shape else float(right[2][i])
-            expect.close(shares[i], share, what=what, given=given, knows=knows)
+            tensor = type(shares[i]) is Student
+            why = "pull gives arrays: take the `data` of the tensors." if tensor else ""
+            shape = f"It is the gradient in {name}, and has the shape of {name}'s data."
+            with expect.otherwise(why, shape=shape):
+                expect.close(shares[i], share, what=what, given=given, knows=knows)
 
     draw = lambda *shapes: [numbers(rng, *shape) for shape in shapes]  # noqa: E731
     for op, points in {"add": 0.3, "mul": 0.4}.items():
         with part(f"{op}: its value and what it pulls", points=points):
             for shape in ((3,), (2, 2), ()):
                 check(op, draw(shape, shape))
+            with_0 = numbers(rng, 3) * (rng.permutation(3) > 0)
+            check(op, [with_0, numbers(rng, 3)])
+            check(op, [numbers(rng, 3), with_0])
     with part("matmul: its value and what it pulls", points=0.5):
         check("matmul", draw((2, 2), (2, 2)))
         check("matmul", draw((2, 3), (3, 4)))
@@ -123,12 +151,27 @@ def tensor_ops(student, rng):
         check("total", draw(()))
 
 
+RAISED_IN_UNBROADCAST = (
+    (
+        "cannot reshape",
+        "reshape adds nothing up: the axes that were repeated are summed first, all of them and no"
+        " others. Axes of `shape` are counted from the right.",
+    ),
+    ("axis remapping", "np.broadcast_to repeats: this is the way back, where shares are summed."),
+    (
+        "array of dimension 0",
+        "Everything is summed already: sum(axis=None) sums all axes, sum(axis=()) none.",
+    ),
+)
+
+
 @exercise("unbroadcast", points=1, forbids=without("unbroadcast"))
 def unbroadcast(student, rng):
     def check(*shapes):
         for wide, shape in shapes:
             given = {"dY": numbers(rng, *wide), "shape": shape}
-            expect.answers(student, MISTAKES, "unbroadcast", given, what="the gradient")
+            with expect.explained(*RAISED_IN_UNBROADCAST):
+                expect.answers(student, MISTAKES, "unbroadcast", given, what="the gradient")
 
     with part("an axis that was missing on the left", points=0.3):
         check(((4, 3), (3,)), ((3, 3), (3,)), ((1, 3), (3,)), ((2, 4, 3), (3,)))
@@ -213,8 +256,8 @@ ORDER = {
     ),
 }
 KEPT = (
-    "Something is left from the first call. A list or set that is a default argument, or is made"
-    " outside the function, is made only once."
+    "Something is left from the first call: in a list or set that is a default argument or is made"
+    " outside the function (it is made only once), or in the tensors themselves."
 )
 
 
@@ -241,7 +284,7 @@ class Graph:
         told(order, ORDER, self.given)
         expect.that(type(order) is list, ORDER["type"][0], kind="type", given=self.given)
         seen = [self.place.get(one, -1) if type(one) is int else -2 for one in order]
-        detail = f"Your order: {letters(seen)}." if len(seen) < 20 else ""
+        detail = f"Your order: {letters(seen) or 'empty'}." if len(seen) < 20 else ""
         mine = [place for place in seen if place >= 0]
         absent = sorted(set(range(len(self.parents))) - set(mine))
         message = "A second call for the same graph gives another order."
@@ -264,6 +307,8 @@ class Graph:
         return seen
 
     def missing(self, absent):
+        if len(self.parents) > 1000:
+            return "Does the walk end early, or is Python's RecursionError caught?"
         if absent == {self.root}:
             return "The root belongs to the order, as its last."
         if absent <= {i for i, before in enumerate(self.parents) if not before}:
@@ -303,8 +348,11 @@ def topological_order(student, rng):
         got = ask_ordered(student, [graph.sent for graph in graphs])
         told(got, ORDER)
         pairs = [expect.items(pair, 2) for pair in expect.items(got, len(graphs), kind="list")]
-        first = [graph.read(pair[0]) for graph, pair in zip(graphs, pairs, strict=True)]
-        return first, [g.read(pair[1], again=True) for g, pair in zip(graphs, pairs, strict=True)]
+        read = [
+            (graph.read(pair[0]), graph.read(pair[1], again=True))
+            for graph, pair in zip(graphs, pairs, strict=True)
+        ]
+        return [[*those] for those in zip(*read, strict=True)]
 
     def why(first):
         """The misconception behind orders in which a tensor comes too early."""
@@ -350,7 +398,9 @@ def sent_back(learner, parents, weights, starts, shared):
             if dY is None:
                 last = len(parents) - 1
                 left_out = number == last - 1 and last not in calls
-                raise LookupError("seed" if number == last else "loss" if left_out else "early")
+                kept = number in parents[last] and last in calls
+                why = "seed" if number == last else "loss" if left_out else "kept" * kept or "early"
+                raise LookupError(why)
             calls.append(number)
             if len(calls) > 1000:
                 raise LookupError("paths")
@@ -372,7 +422,7 @@ def sent_back(learner, parents, weights, starts, shared):
             tensors = tensors[:common]
             for number in range(common, len(parents)):
                 before = [tensors[i] for i in parents[number]]
-                pull, op = (pull_of(number), "op") if before else (None, "")
+                pull, op = (pull_of(number), ("add", "mul")[number % 2]) if before else (None, "")
                 tensors.append(learner.Tensor(starts[number], op, before, pull))
             learner.backward(list(tensors))
     except LookupError as error:
@@ -407,6 +457,11 @@ NONE = "A pull was given None: the gradient of its tensor has not arrived yet."
 BACKWARD = {
     "seed": (NONE, "The loss has no pull above it: give it its gradient, 1, first."),
     "loss": (NONE, "The loss has a pull, too: start with it, the last of the order."),
+    "kept": (
+        NONE,
+        "The loss's pull has been called: keep each share in the `grad` of the parent that it is"
+        " for.",
+    ),
     "early": (NONE, "Gradients come from the loss: go through the order from its end."),
     "none": (
         "backward called no `pull`.",
@@ -438,10 +493,24 @@ def backward(student, rng):
         told(got, BACKWARD, given)
         grads, halved, intact = expect.items(got, 3, what="the report")
         names = tuple(f"the gradient in {letters([i])}" for i in range(count))
-        knows = lambda which: MISTAKES.values("backward", lambda own: of(own)[which])  # noqa: E731
+
+        def knows(which):
+            """What mistakes give that do as the learner's does on a graph with many paths, too."""
+            also = lambda own: (of(own), sent_back(own, *telling, 0))  # noqa: E731
+            try:
+                other = ask_sent_back(student, *telling, 0)
+            except Fault:
+                return
+            for says, (values, there) in MISTAKES.values("backward", also):
+                if alike(other, there):
+                    yield says, values[which]
+
         present(grads, knows(0), count, given)
-        with expect.otherwise(shape="A gradient is an array in the shape of its tensor's data."):
-            expect.close(grads, of(answers)[0], what=names, given=given, knows=knows(0))
+        shape = "A gradient is an array in the shape of its tensor's data."
+        with expect.otherwise(shape=shape), no_factor():
+            expect.close(
+                grads, of(answers)[0], what=names, given=given, knows=knows(0), dtype="float64"
+            )
         if own:
             message, why = (
                 "An array that a pull took or gave was changed in place.",
@@ -451,6 +520,7 @@ def backward(student, rng):
             names = tuple(f"{name}, each halved in place," for name in names)
             expect.close(halved, of(answers)[1], what=names, given=given, knows=knows(1))
 
+    telling = graph([[], [], [0, 1], [2, 0], [3, 2, 0, 3], [4, 3, 1]])
     with part("along a chain: the loss starts with 1, each pull passes it on", points=0.35):
         check(*graph([[], [0], [1], [2]], last=()))
         check(*graph([[], [0], [1], [2]]))
@@ -471,15 +541,39 @@ def backward(student, rng):
         check(*graph([[], [0], [1]]), shared=1)
 
 
+def alike(got, known):
+    """Whether a report of `sent_back` is that of a mistake."""
+    if type(got) is str or type(known) is str:
+        return type(got) is type(known) and got == known
+    try:
+        expect.close(expect.items(got, 3)[0], known[0])
+    except Fault:
+        return False
+    return True
+
+
+@contextmanager
+def no_factor():
+    """No fault in the block speaks of a factor: the shares of one tensor are all the same."""
+    try:
+        yield
+    except Fault as fault:
+        fault.diagnosis *= not fault.diagnosis.startswith("Every value")
+        raise
+
+
 def present(grads, known, count, given):
     """Every tensor has a gradient."""
     expect.items(grads, count, what="the report", kind="list")
     places = lambda those: [i for i, one in enumerate(those) if type(one) is str]  # noqa: E731
     absent = places(grads)
     if absent:
-        why = "Every tensor gets one, leaves and results alike. "
+        why = "`backward` sets the `grad` of each tensor: it returns nothing. " * (
+            len(absent) == count
+        )
+        why = why or "Every tensor gets one, leaves and results alike. "
         why += (
-            "Does the loop reach the first of the order?"
+            "Does the loop reach the first of the order?" * (len(absent) < count)
             if absent[0] == 0
             else "Is one cleared when it has been passed on? It stays, as the pictures show."
         )
@@ -519,13 +613,14 @@ def cut_off(learner, array, weight, shares):
         before = 0.0 if tensor.grad is None else tensor.grad
         arrived[id(tensor)] = arrived.get(id(tensor), before) + dY
         for parent, share in zip(
-            tensor.parents, tensor.pull(dY) if tensor.parents else (), strict=True
+            tensor.parents, tensor.pull(dY) if tensor.parents and tensor.pull else (), strict=False
         ):
             send(parent, share)
 
     send(a, shares[0])
     send(cut, shares[1])
-    return cut.data, *(arrived.get(id(one), 0 * array) for one in (cut, a, leaf))
+    past = "parents" if cut.parents else "pull" if cut.pull is not None else "op" if cut.op else ""
+    return cut.data, *(arrived.get(id(one), 0 * array) for one in (cut, a, leaf)), past
 
 
 def trained(learner, values, losses, slopes, rates, afresh):
@@ -570,13 +665,18 @@ def trained(learner, values, losses, slopes, rates, afresh):
 
 ask_cut_off, ask_trained = probe(cut_off), probe(trained)
 NO_TENSOR = ("`detach` should return a Tensor.", "A Tensor made from the data alone is a leaf.")
+LEFT = {"": "nothing", "parents": "parents", "pull": "a pull", "op": "an op"}
 RAISED_IN_DETACH = ("'Tensor'", "Tensor takes an array: that of a tensor is its `data`.")
 NO_LIST = "update takes the list of parameters, as train_step was given it."
 RAISED_IN_STEP = (
     ("'function' object", "loss_of is a function: loss_of() computes the loss."),
     ("not the parameters", NO_LIST),
-    ("not iterable", NO_LIST),
+    ("'Tensor' object is not iterable", NO_LIST),
+    ("'Loss' object", "`backward` takes an order: of a loss it is the method, loss.backward()."),
+    ("'list' object has no attribute", "`parameters` is a list: each tensor in it has a grad."),
     ("missing 1 required positional argument: 'given'", NO_LIST),
+    ("update() takes 1 positional", NO_LIST),
+    ("loss_of() takes 0 positional", "loss_of() takes nothing: it knows its data and parameters."),
 )
 
 
@@ -590,9 +690,12 @@ def detach(student, rng):
         asked = draw(), rng.uniform(1, 3, size=9).tolist(), *many, afresh
         with expect.explained(*RAISED_IN_STEP):
             got = expect.items(ask_trained(student, *asked), 3, what="the report")
-        knows = lambda which: MISTAKES.values(  # noqa: E731
-            "detach", lambda own: trained(own, *asked)[which], "train_step"
-        )
+
+        def knows(which):
+            """What mistakes with the same calls give."""
+            known = MISTAKES.values("detach", lambda own: trained(own, *asked), "train_step")
+            return ((says, those[which]) for says, those in known if those[2] == got[2])
+
         return trained(answers, *asked), got, knows
 
     with part("detach: the same numbers, no past", points=0.5):
@@ -600,13 +703,19 @@ def detach(student, rng):
         with expect.explained(RAISED_IN_DETACH):
             got = ask_cut_off(student, *asked)
         told(got, {"type": NO_TENSOR})
+        *values, past = expect.items(got, 5, what="the report")
+        *right, _ = cut_off(answers, *asked)
         what = "the data", *(f"the gradient in {it}" for it in ("detach(a)", "a", "a's parent"))
-        knows = MISTAKES.values("detach", lambda own: cut_off(own, *asked), "detach")
-        expect.close(got, cut_off(answers, *asked), what=what, knows=knows)
+        knows = MISTAKES.values("detach", lambda own: cut_off(own, *asked)[:4], "detach")
+        expect.close(values, right, what=what, knows=knows)
+        why = "A leaf has no parents and no pull, and its op is an empty string."
+        left = LEFT.get(past, "more") if type(past) is str else "more"
+        message = f"The new tensor is no leaf: it has {left}."
+        expect.that(left == "nothing", message, diagnosis=why)
     with part("train_step: loss, backward, update, each once", points=0.3):
         right, got, knows = steps(afresh=True)
         order = f"Yours: {got[2] if type(got[2]) is str else ''}."
-        why = next((says for says, notes in knows(2) if notes == got[2]), order)
+        why = next((says for says, _ in knows(2)), order)
         expect.that(
             got[2] == right[2], "A step is: loss, backward, update, each once.", diagnosis=why
         )
@@ -621,7 +730,7 @@ def detach(student, rng):
             " For a report, return float(loss.data)."
         )
         for i, one in enumerate(expect.items(got[0], 3, what="the report", kind="list")):
-            with expect.otherwise(graph):
+            with expect.otherwise("" if one is None else graph):
                 expect.number(one, what="the loss")
             known = ((says, losses[i]) for says, losses in knows(0))
             expect.close(one, right[0][i], what="the loss", knows=known)
@@ -638,7 +747,7 @@ def sgd_momentum(student, rng):
         return answers.sgd_momentum(**given)
 
     with part("the first step, from rest", points=0.15):
-        check(numbers(rng, 3), numbers(rng, 3), np.zeros(3), 0.1, 0.9)
+        check(numbers(rng, 3), numbers(rng, 3), np.zeros(3), 0.2, 0.9)
     with part("a step in motion", points=0.35):
         for shape in ((3,), (2, 2)):
             w, g, v = (numbers(rng, *shape) for _ in range(3))
@@ -649,6 +758,29 @@ def sgd_momentum(student, rng):
             w, v = check(w, numbers(rng, 3), v, 0.3 / (step + 1), 0.8)
 
 
+RAISED_IN_ADAM = (
+    ("for ^", "`^` is no power in Python: write `**`."),
+    ("converted to Python scalars", "A function of `math` takes one number: NumPy's takes arrays."),
+)
+
+
+@contextmanager
+def exactly(got, known):
+    """A fault in the block gets the diagnosis of the mistake that gives all of `got`, to the last
+    digits: ε is small."""
+    try:
+        yield
+    except Fault as fault:
+        for says, values in known if type(got) in (tuple, list) else ():
+            try:
+                expect.close([*got], [*values], rtol=1e-11, atol=0.0)
+            except Fault:
+                continue
+            fault.diagnosis = says
+            break
+        raise
+
+
 @exercise("adam", points=1.25, forbids=without("adam"))
 def adam(student, rng):
     what = ("w", "m", "u")
@@ -656,11 +788,13 @@ def adam(student, rng):
     def check(w, g, m, u, t, which, lr=0.1, betas=(0.2, 0.3), eps=0.1):
         """The parts `which` of one step's result are right."""
         given = {"w": w, "g": g, "m": m, "u": u, "t": t, "lr": lr, "betas": betas, "eps": eps}
-        right, got = answers.adam(**given), student.adam(*given.values())
+        with expect.explained(*RAISED_IN_ADAM):
+            right, got = answers.adam(**given), student.adam(*given.values())
         expect.items(got, 3, what="the result (w, m, u)", given=given)
         for i in which:
-            knows = MISTAKES.values("adam", lambda own, i=i: own.adam(**given)[i], "adam")
-            expect.close(got[i], right[i], what=what[i], given=given, knows=knows)
+            knows = ((says, [one[i]]) for says, one in MISTAKES.call("adam", **given))
+            with exactly([got[i]], knows):
+                expect.close(got[i], right[i], what=what[i], given=given)
 
     def state():
         w, g, m = (numbers(rng, 3) for _ in range(3))
@@ -678,9 +812,14 @@ def adam(student, rng):
         w, m, u = numbers(rng, 3), np.zeros(3), np.zeros(3)
         for t in range(1, 7):
             g = numbers(rng, 3) * (1e-6 if t == 1 else 1.0)
-            given = {"w": w, "g": g, "m": m, "u": u, "t": t, "lr": 0.01}
-            expect.answers(student, MISTAKES, "adam", given, what=what)
-            w, m, u = answers.adam(**given)
+            given = {"w": w, "g": g, "m": m, "u": u, "t": t, "lr": 0.02}
+            with expect.explained(*RAISED_IN_ADAM):
+                got = student.adam(*given.values())
+            right = answers.adam(**given)
+            with exactly(got, MISTAKES.call("adam", **given)):
+                expect.close(got, right, what=what, given=given)
+            expect.unchanged(student, right, given=given)
+            w, m, u = right
 
 
 WHY = {

@@ -168,6 +168,41 @@ _OPS = [
     _add_otherwise("parents' data", 1.7, "not their data", all=_added(parents="a.data, b.data")),
     _add_otherwise("no parents", 1.7, "a tuple of the input tensors", all=_added(parents="")),
     _add_otherwise("one share", 1.7, "one gradient for each parent", all=_added(pull="(dY,)")),
+    _add_otherwise("pull sets grad", 1.7, "sets no grad itself", all=_added(pull="None")),
+    Mistake(
+        "tensor_ops",
+        "pull without dY",
+        1.7,
+        "pull takes one argument, dY",
+        'def add(a, b): return Tensor(a.data + b.data, "add", (a, b), lambda: (a.grad, b.grad))',
+    ),
+    Mistake(
+        "tensor_ops",
+        "op left out",
+        1.7,
+        "op is text",
+        "def add(a, b): return Tensor(a.data + b.data, (a, b), lambda dY: (dY, dY))",
+    ),
+    _mul(
+        "product divided",
+        1.6,
+        "The product is divided by a number that may be 0: the slope of a·b in a is b itself.",
+        pull="(lambda a, b: (dY * (a * b) / a, dY * (a * b) / b))(a.data, b.data)",
+    ),
+    _mul(
+        "sum of both",
+        1.6,
+        "That is dY times the sum of both: the slope of a·b in a is b alone.",
+        pull="(dY * (a.data + b.data),) * 2",
+    ),
+    _mul_otherwise("tensors in pull", 1.6, "take the `data` of the tensors", pull="(b, a)"),
+    Mistake(
+        "tensor_ops",
+        "operator of tensors",
+        1.6,
+        "a tensor's array is its `data`",
+        'def mul(a, b): return Tensor(a * b, "mul", (a, b), lambda dY: (dY * b.data, dY * a.data))',
+    ),
     _mul(
         "matrix product",
         1.6,
@@ -254,6 +289,34 @@ _OPS = [
         1.5,
         "It is the gradient's transpose.",
         pull="(b.data @ dY.T, dY.T @ a.data)",
+    ),
+    _matmul(
+        "transposes alone",
+        1.5,
+        "Those are the transposes alone: each is multiplied by what arrives, dY.",
+        pull="(b.data.T, a.data.T)",
+    ),
+    _matmul(
+        "b's mean over rows",
+        1.5,
+        "It is divided by the number of rows: the rows' shares add up.",
+        pull="(dY @ b.data.T, a.data.T @ dY / len(a.data))",
+    ),
+    _relu(
+        "slope a half at 0",
+        1.65,
+        "The slope at 0 is 0, not a half: dY passes where a > 0.",
+        pull="(dY * np.heaviside(a.data, 0.5),)",
+    ),
+    Mistake(
+        "tensor_ops",
+        "one parent, no tuple",
+        1.65,
+        "The parents are a tuple, of one also",
+        """
+def relu(a):
+    return Tensor(np.maximum(a.data, 0), "relu", (a), lambda dY: (dY * (a.data > 0),))
+""",
     ),
     _relu("absolute", 1.65, "That is the absolute value.", value="abs(a.data)"),
     _relu(
@@ -375,12 +438,24 @@ _OPS = [
         "dY is summed, too: with an axis, each row or column has its own.",
         pull="(np.full(a.data.shape, dY.sum()),)",
     ),
+    _total(
+        "largest number",
+        1.55,
+        "That is the largest number, not the sum.",
+        value="a.data.max(axis=axis, keepdims=axis is not None)",
+    ),
+    _total_otherwise(
+        "repeated along one axis",
+        1.55,
+        "has the shape of a's data",
+        pull="(np.repeat(dY, len(a.data), axis=axis),)",
+    ),
     _total_otherwise(
         "a tensor's torch", 0, "uses torch.tensor", value="torch.tensor(a.data).sum().numpy()"
     ),
 ]
 
-_unbroadcast, _ = variants(
+_unbroadcast, _unbroadcast_otherwise = variants(
     "unbroadcast",
     """
 def unbroadcast(dY, shape):
@@ -469,6 +544,66 @@ _UNBROADCAST = [
         0,
         "That is the share of the first place alone: all of them add up.",
         it="dY.reshape(-1, *shape)[0]",
+    ),
+    _whole(
+        "one sum everywhere",
+        0.15,
+        "The sum of everything is in every place: sum only the axes that were repeated.",
+        it="np.full(shape, dY.sum())",
+    ),
+    Known(
+        "unbroadcast",
+        "axes move up",
+        0.55,
+        "Once axis 0 is summed, the next missing axis is axis 0: the axes have moved up.",
+        """
+def unbroadcast(dY, shape):
+    for axis in range(dY.ndim - len(shape)):
+        dY = dY.sum(axis=axis)
+    ones = tuple(axis for axis, length in enumerate(shape) if length == 1)
+    return dY.sum(axis=ones, keepdims=True)
+""",
+    ),
+    _unbroadcast(
+        "smallest",
+        0,
+        "That is the smallest share: shares add up.",
+        left="dY.min(axis=missing)",
+        right="dX.min(axis=ones, keepdims=True)",
+    ),
+    _unbroadcast(
+        "axes that are not 1",
+        0,
+        "The axes of length 1 are left, and the others summed: it is the other way round.",
+        right="dX.sum(axis=tuple(a for a, n in enumerate(shape) if n != 1), keepdims=True)",
+    ),
+    _unbroadcast(
+        "product",
+        0,
+        "The shares are multiplied: they add up.",
+        left="dY.prod(axis=missing)",
+        right="dX.prod(axis=ones, keepdims=True)",
+    ),
+    _unbroadcast(
+        "one axis of length 1",
+        0.85,
+        "Only one axis of length 1 is summed: does a `return` end the loop?",
+        right="dX.sum(axis=ones[:1], keepdims=True)",
+    ),
+    _unbroadcast_otherwise(
+        "no axis as None",
+        0.3,
+        "sum(axis=()) none",
+        left="dY.sum(axis=missing or None)",
+    ),
+    _whole_otherwise("reshape alone", 0, "reshape adds nothing up", it="dY.reshape(shape)"),
+    _whole_otherwise("repeated again", 0, "this is the way back", it="np.broadcast_to(dY, shape)"),
+    _unbroadcast_otherwise(
+        "axes of the whole",
+        0.75,
+        "counted from the right",
+        left="dY",
+        right="dY.sum(axis=missing + ones).reshape(shape)",
     ),
     _whole_otherwise(
         "PyTorch's", 0, "uses torch.", it="torch.tensor(dY).sum_to_size(shape).numpy()"
@@ -622,6 +757,55 @@ _ORDER = [
     _order_otherwise("ids", 0, "the tensors themselves", after="order.append(id(tensor))"),
     _order_otherwise("nothing returned", 0, "is a return missing?", result="None"),
     _order_otherwise("an iterator", 0, "list(…) makes a list", result="reversed(order[::-1])"),
+    Mistake(
+        "topological_order",
+        "the error caught",
+        1.0,
+        "is Python's RecursionError caught?",
+        """
+def topological_order(root):
+    order, visited = [], set()
+
+    def visit(tensor):
+        if id(tensor) not in visited:
+            visited.add(id(tensor))
+            for parent in tensor.parents:
+                visit(parent)
+            order.append(tensor)
+
+    try:
+        visit(root)
+    except RecursionError:
+        pass
+    return order
+""",
+    ),
+    Mistake(
+        "topological_order",
+        "visited kept, itself recursive",
+        0,
+        "Something is left from the first call",
+        """
+def topological_order(root, visited=set()):
+    if id(root) in visited:
+        return []
+    visited.add(id(root))
+    return [one for p in root.parents for one in topological_order(p, visited)] + [root]
+""",
+    ),
+    Mistake(
+        "topological_order",
+        "marks on the tensors",
+        0,
+        "or in the tensors themselves",
+        """
+def topological_order(root):
+    if hasattr(root, "visited"):
+        return []
+    root.visited = True
+    return [one for p in root.parents for one in topological_order(p)] + [root]
+""",
+    ),
     Mistake("topological_order", "marked late", 1.0, "there are 2ⁿ paths", _MARKED_LATE),
     Mistake("topological_order", "the library's", 0, "uses graphlib.TopologicalSorter", _GRAPHLIB),
 ]
@@ -636,7 +820,7 @@ def backward(order):
     for tensor in {tensors}:
         if tensor.pull is None:
             {leaf}
-        for p, share in zip(tensor.parents, tensor.pull(tensor.grad)):
+        for p, share in zip({parents}, tensor.pull({sent})):
             {join}
     {after}
 """,
@@ -644,6 +828,8 @@ def backward(order):
     seed="np.ones_like(loss.data)",
     tensors="reversed(order)",
     leaf="continue",
+    parents="tensor.parents",
+    sent="tensor.grad",
     join="p.grad = np.array(share) if p.grad is None else p.grad + share",
     after="",
 )
@@ -709,6 +895,101 @@ _BACKWARD = [
         0,
         "Backward starts with the loss's own value: its gradient in itself is 1.",
         seed="loss.data.copy()",
+    ),
+    _backward(
+        "largest share",
+        0.35,
+        "The largest share is kept: shares add up.",
+        join="p.grad = np.array(share) if p.grad is None else np.maximum(p.grad, share)",
+    ),
+    _backward(
+        "first share twice",
+        0,
+        "The first share of each tensor is added twice.",
+        join="p.grad = share + share if p.grad is None else p.grad + share",
+    ),
+    _backward_otherwise("kept in a variable", 0, "keep each share", join="grad = np.array(share)"),
+    _backward(
+        "subtracted",
+        0.35,
+        "Shares are subtracted: they add up.",
+        join="p.grad = np.array(share) if p.grad is None else p.grad - share",
+    ),
+    _backward(
+        "shares exchanged",
+        0.35,
+        "Each parent gets another one's share: pull's shares stand in the order of `parents`.",
+        parents="tensor.parents[::-1]",
+    ),
+    _backward(
+        "ones for the gradient",
+        0,
+        "pull is given ones: it takes what has arrived, the tensor's grad.",
+        sent="np.ones_like(tensor.data)",
+    ),
+    _backward(
+        "gradient twice",
+        0,
+        "What has arrived is multiplied in twice: pull has done it already.",
+        join="p.grad = share * tensor.grad + (0 if p.grad is None else p.grad)",
+    ),
+    _backward(
+        "leaves alone add up",
+        0.7,
+        "Only in leaves do shares add up: they do in every tensor that is used twice.",
+        join="p.grad = np.array(share) if p.grad is None or p.pull else p.grad + share",
+    ),
+    _backward(
+        "seed shared out",
+        0,
+        "The loss's own gradient is 1 in each of its numbers, not 1 in all.",
+        seed="np.ones_like(loss.data) / loss.data.size",
+    ),
+    Mistake(
+        "backward",
+        "gradients returned",
+        0,
+        "sets the `grad` of each tensor",
+        """
+def backward(order):
+    grads = {id(order[-1]): np.ones_like(order[-1].data)}
+    for tensor in reversed(order):
+        if tensor.pull is not None:
+            for p, share in zip(tensor.parents, tensor.pull(grads[id(tensor)])):
+                grads[id(p)] = grads.get(id(p), 0) + share
+    return grads
+""",
+    ),
+    _backward(
+        "data for the gradient",
+        0,
+        "pull is given the tensor's data: it takes what has arrived, the tensor's grad.",
+        sent="tensor.data",
+    ),
+    _backward_otherwise(
+        "float32",
+        0,
+        "should have dtype float64",
+        join="share = np.array(share, dtype=np.float32)\n"
+        "            p.grad = share if p.grad is None else p.grad + share",
+    ),
+    Known(
+        "backward",
+        "on at once",
+        0.7,
+        "A gradient is sent on before all its shares have come, and what came first is sent twice:"
+        " go through `order` once, from its end.",
+        """
+def backward(order):
+    def send(tensor):
+        if tensor.pull is not None:
+            for parent, share in zip(tensor.parents, tensor.pull(tensor.grad)):
+                parent.grad = np.array(share) if parent.grad is None else parent.grad + share
+                send(parent)
+
+    order[-1].grad = np.ones_like(order[-1].data)
+    send(order[-1])
+""",
     ),
     _backward_otherwise(
         "last left out",
@@ -819,6 +1100,22 @@ _DETACH = [
         cut="(t := Tensor(a.data), setattr(a, 'grad', None))[0]",
     ),
     _detach("zeros", 0.75, "The numbers are gone: take a's data.", cut="Tensor(0 * a.data)"),
+    _detach(
+        "a copy",
+        0.75,
+        "It is a copy of a with its past and its gradient: give Tensor the data only.",
+        cut="(t := Tensor(a.data, a.op, a.parents, a.pull), setattr(t, 'grad', a.grad))[0]",
+    ),
+    _detach_otherwise("op kept", 0.75, "it has an op", cut="Tensor(a.data, a.op)"),
+    _detach_otherwise(
+        "parents without pull", 0.75, "it has parents", cut="Tensor(a.data, a.op, a.parents)"
+    ),
+    _detach_otherwise(
+        "a pull of zeros",
+        0.75,
+        "it has parents",
+        cut='Tensor(a.data, "detach", (a,), lambda dY: (0 * dY,))',
+    ),
     _detach_otherwise("of a tensor", 0.75, "Tensor takes an array", cut="Tensor(a)"),
     _detach_otherwise("array", 0.75, "should return a Tensor", cut="a.data"),
     _step(
@@ -836,6 +1133,37 @@ _DETACH = [
         clear="",
         work="loss.backward(); [setattr(p, 'grad', None) for p in parameters]\n"
         "    update(parameters)",
+    ),
+    _step(
+        "data cleared",
+        0.7,
+        "The parameters' data is cleared, which is what they have learned: clear their grad.",
+        clear="for p in parameters: p.data, p.grad = 0 * p.data, None",
+    ),
+    _step(
+        "cut to a whole number",
+        1.05,
+        "The loss is cut to a whole number: float, not int.",
+        result="int(loss.data)",
+    ),
+    _step_otherwise(
+        "parameters one by one in the call",
+        0.5,
+        "update takes the list of parameters",
+        work="loss.backward(); update(*parameters)",
+    ),
+    _step(
+        "one cleared",
+        1.0,
+        "Only the first parameter's gradient is cleared: clear those of all.",
+        clear="parameters[0].grad = None",
+    ),
+    _step_otherwise("list cleared", 0.5, "`parameters` is a list", clear="parameters.grad = None"),
+    _step_otherwise(
+        "an order of a loss",
+        0.5,
+        "it is the method, loss.backward()",
+        work="[one.pull for one in loss]",
     ),
     _step(
         "update first",
@@ -970,6 +1298,70 @@ _SGD = [
         first="old = v",
         result="w - lr * v, old",
     ),
+    _sgd(
+        "v left alone",
+        0,
+        "w moves by the gradient alone, and v is returned as it came: momentum does nothing.",
+        first="old = v",
+        result="w - lr * g, old",
+    ),
+    _sgd(
+        "v by the rest",
+        0.15,
+        "Old v counts 1 − momentum: it counts momentum.",
+        v="(1 - momentum) * v + g",
+    ),
+    _sgd(
+        "mean the other way",
+        0,
+        "The gradient counts momentum and old v the rest: v is momentum·v + g.",
+        v="(1 - momentum) * v + momentum * g",
+    ),
+    _sgd(
+        "on the gradient",
+        0,
+        "The momentum weakens the gradient: it weakens old v.",
+        v="v + momentum * g",
+    ),
+    _sgd(
+        "w weakened",
+        0,
+        "The momentum weakens w, too: it weakens the old v alone.",
+        result="momentum * w - lr * v, v",
+    ),
+    _sgd(
+        "rate twice",
+        0,
+        "The learning rate is in v and in the step: it belongs in the step.",
+        v="momentum * v + lr * g",
+    ),
+    _sgd("the step alone", 0, "That is the step of w: add it to w.", result="-lr * v, v"),
+    _sgd("no gradient", 0, "The gradient is not added to v.", v="momentum * v"),
+    _sgd(
+        "rates mixed up",
+        0,
+        "The learning rate and the momentum have changed places.",
+        v="lr * v + g",
+        result="w - momentum * v, v",
+    ),
+    _sgd(
+        "gradient subtracted",
+        0,
+        "The gradient is added to v; the minus stands where w moves.",
+        v="momentum * v - g",
+    ),
+    _sgd(
+        "momentum on the step, too",
+        0,
+        "The momentum weakens the old v, once: the step is lr times the new v.",
+        result="w - lr * momentum * v, v",
+    ),
+    _sgd(
+        "gradient twice",
+        0,
+        "The gradient moves w twice: it is in v already.",
+        result="w - lr * g - lr * v, v",
+    ),
     _sgd("other order", 0, "The order is (w, v).", result="v, w - lr * v"),
     _sgd_otherwise("in place", 0, "changed its argument `w`", result="w.__isub__(lr * v), v"),
     _sgd_otherwise("w alone", 0, "a tuple of 2", result="w - lr * v"),
@@ -1098,7 +1490,103 @@ _ADAM = [
         m_hat="g",
     ),
     _adam("no ε", 0.4, "ε is missing.", w="w - lr * m_hat / np.sqrt(u_hat)"),
-    _adam_otherwise("ε fixed", 0.65, "wrong value", w="w - lr * m_hat / (np.sqrt(u_hat) + 1e-8)"),
+    _adam(
+        "ε fixed",
+        0.65,
+        "ε is fixed at 1e-8: take it from `eps`.",
+        w="w - lr * m_hat / (np.sqrt(u_hat) + 1e-8)",
+    ),
+    _adam(
+        "no rate",
+        0.4,
+        "The learning rate is missing in the step.",
+        w="w - m_hat / (np.sqrt(u_hat) + eps)",
+    ),
+    _adam(
+        "plus the power",
+        0.4,
+        "The correction divides by 1 − βᵗ, with a minus.",
+        m_hat="m / (1 + one**t)",
+        u_hat="u / (1 + two**t)",
+    ),
+    _adam(
+        "root before the correction",
+        0.4,
+        "The root is taken before the correction: correct u first.",
+        w="w - lr * m_hat / (np.sqrt(u) / (1 - two**t) + eps)",
+    ),
+    _adam(
+        "m of |g|",
+        0,
+        "m is a mean of |g|: of g, with its sign.",
+        m="one * m + (1 - one) * abs(g)",
+    ),
+    _adam(
+        "by t", 0.4, "The means are divided by t: divide by 1 − βᵗ.", m_hat="m / t", u_hat="u / t"
+    ),
+    _adam(
+        "ε times",
+        0.4,
+        "The root is multiplied by ε: ε is added to it.",
+        w="w - lr * m_hat / (np.sqrt(u_hat) * eps)",
+    ),
+    _adam(
+        "ε to the uncorrected root",
+        0.4,
+        "ε is added before the correction of u: it is added to the root of û.",
+        w="w - lr * m_hat * np.sqrt(1 - two**t) / (np.sqrt(u) + eps)",
+    ),
+    _adam(
+        "variance",
+        0,
+        "That is a mean of (g − m)²: u is one of g².",
+        u="two * u + (1 - two) * (g - m) ** 2",
+    ),
+    _adam(
+        "absolute value",
+        0,
+        "u is a mean of |g|, not of its square.",
+        u="two * u + (1 - two) * abs(g)",
+    ),
+    _adam(
+        "ε beside the quotient",
+        0.4,
+        "ε is added to the quotient: the sum √û + ε needs brackets.",
+        w="w - lr * m_hat / np.sqrt(u_hat) + eps",
+    ),
+    _adam(
+        "ε added to the step",
+        0.4,
+        "ε is added to the quotient: the sum √û + ε needs brackets.",
+        w="w - lr * (m_hat / np.sqrt(u_hat) + eps)",
+    ),
+    _adam(
+        "multiplied",
+        0.4,
+        "The correction multiplies by 1 − βᵗ: early means are too small, so divide.",
+        m_hat="m * (1 - one**t)",
+        u_hat="u * (1 - two**t)",
+    ),
+    _adam(
+        "power of the difference",
+        0.4,
+        "The power is that of β alone: 1 − βᵗ, not (1 − β)ᵗ.",
+        m_hat="m / (1 - one) ** t",
+        u_hat="u / (1 - two) ** t",
+    ),
+    _adam(
+        "root of m too",
+        0.4,
+        "The quotient is under the root: only û is.",
+        w="w - lr * np.sign(m_hat) * np.sqrt(abs(m_hat) / (u_hat + eps))",
+    ),
+    _adam_otherwise("roof", 0, "write `**`", m_hat="m / (1 - one ^ t)"),
+    _adam_otherwise(
+        "of math",
+        0,
+        "NumPy's takes arrays",
+        w="w - lr * m_hat / (__import__('math').sqrt(u_hat) + eps)",
+    ),
     _adam(
         "old means",
         0.4,

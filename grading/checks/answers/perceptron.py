@@ -140,6 +140,66 @@ _NEURON = [
         "Below the threshold it gives 0; the class −1 is exercise 2's.",
         step="1.0 if z >= 0 else -1.0",
     ),
+    _neuron(
+        "sign",
+        0.4,
+        "That is the sign of w·x + b, −1, 0 or 1: the step is 0 or 1, and 1 at 0.",
+        step="float(np.sign(z))",
+    ),
+    _neuron(
+        "threshold b",
+        0,
+        "The bias is added; the threshold of w·x is −b, not b.",
+        score="float(w @ x)",
+        relu="z if z >= b else 0.0",
+        step="1.0 if z >= b else 0.0",
+    ),
+    _neuron(
+        "bias after relu",
+        0.6,
+        "The bias is added before relu: relu(w·x + b), not relu(w·x) + b.",
+        relu="max(float(w @ x), 0.0) + b",
+    ),
+    _neuron(
+        "bias to the inputs",
+        0,
+        "That is w·(x + b): the bias is added to the sum, not to each input.",
+        score="float(w @ (x + b))",
+    ),
+    _neuron(
+        "leaky",
+        0.6,
+        "That is a leaky relu, with a small slope below 0: here a negative sum gives 0.",
+        relu="z if z >= 0 else 0.01 * z",
+    ),
+    _neuron(
+        "cut",
+        0.6,
+        "The sum is cut to a whole number: leave out int().",
+        relu="max(int(z), 0)",
+    ),
+    _neuron("rounded", 0.6, "The sum is rounded: leave it as it is.", relu="max(round(z), 0)"),
+    _neuron_otherwise(
+        "activation called",
+        0,
+        "is a word, not a function",
+        relu="activation(z)",
+        step="activation(z)",
+    ),
+    _neuron_otherwise(
+        "a branch without return", 0.6, "nothing is returned", relu="z if z > 0 else None"
+    ),
+    Mistake(
+        "neuron",
+        "parameters in another order",
+        0,
+        "in the order x, w, b, activation",
+        """
+def neuron(x, w, activation, b):
+    z = w @ x + b
+    return (1.0 if z >= 0 else 0.0) if activation == "step" else max(z, 0.0)
+""",
+    ),
 ]
 
 _predict, _predict_otherwise = variants(
@@ -194,6 +254,49 @@ _PREDICT = [
         "It is the wrong way round: +1 is the side where w·x + b is positive.",
         result="np.where(X @ w + b >= 0, -1, 1)",
     ),
+    _predict(
+        "mean",
+        0.2,
+        "w·x is the sum of the products, not their mean.",
+        result="np.where((X * w).mean(axis=1) + b >= 0, 1, -1)",
+    ),
+    _predict(
+        "sum of everything",
+        0,
+        "All the products of all points are summed: sum those of each row, axis=1.",
+        result="np.where((X * w).sum() + b >= 0, 1, -1)",
+    ),
+    _predict(
+        "0 for +1",
+        0,
+        "The classes are −1 and +1 here, not −1 and 0.",
+        result="np.where(X @ w + b >= 0, 0, -1)",
+    ),
+    _predict(
+        "threshold a half",
+        0,
+        "A score just above 0 is +1 already: the threshold is 0.",
+        result="np.where(X @ w + b >= 0.5, 1, -1)",
+    ),
+    _predict(
+        "places",
+        0,
+        "np.where with a condition alone gives the places where it holds: give it the two values,"
+        " too.",
+        result="np.where(X @ w + b >= 0)",
+    ),
+    _predict(
+        "first row alone",
+        0,
+        "That is the class of the first row alone: does a `return` end the loop?",
+        result="1 if X[0] @ w + b >= 0 else -1",
+    ),
+    _predict(
+        "the + side alone",
+        0,
+        "Only the points of the + side are in it: a point of the other side gets −1.",
+        result="np.array([1 for x in X if x @ w + b >= 0])",
+    ),
     _predict_otherwise(
         "each number",
         0,
@@ -222,9 +325,10 @@ _update, _ = variants(
     """
 def perceptron_update(w, b, x, y, lr):
     if {right}:
-        return w, b
+        return {same}
     return {new}
 """,
+    same="w, b",
     right="(1 if w @ x + b >= 0 else -1) == y",
     new="w + lr * y * x, b + lr * y",
 )
@@ -309,6 +413,99 @@ _UPDATE = [
         " lr·y·x, whatever the score.",
         new="w + lr * (y - w @ x - b) * x, b + lr * (y - w @ x - b)",
     ),
+    _update(
+        "Widrow and Hoff, always",
+        0,
+        "That moves at every point, by the error of the score (Widrow and Hoff's rule). Rosenblatt's"
+        " moves on a mistake, by lr·y·x.",
+        right="False",
+        new="w + lr * (y - w @ x - b) * x, b + lr * (y - w @ x - b)",
+    ),
+    _update(
+        "as long as the score",
+        0,
+        "The step grows with the score: Rosenblatt's is lr·y·x, whatever the score.",
+        new="w + lr * abs(w @ x + b) * y * x, b + lr * abs(w @ x + b) * y",
+    ),
+    _update(
+        "as long as the score, w alone",
+        0,
+        "The step of w grows with the score: Rosenblatt's is lr·y·x, whatever the score.",
+        new="w + lr * abs(w @ x + b) * y * x, b + lr * y",
+    ),
+    _update(
+        "bias times itself",
+        0,
+        "The bias moves by lr·y, as a weight whose input is always 1: not by lr·y·b.",
+        new="w + lr * y * x, b + lr * y * b",
+    ),
+    _update(
+        "bias times the inputs",
+        0,
+        "The bias moves by lr·y: its input is always 1, not the sum of the inputs.",
+        new="w + lr * y * x, b + lr * y * x.sum()",
+    ),
+    _update(
+        "bias the other way",
+        0,
+        "w moves the right way and b the other: both add lr·y times their input.",
+        new="w + lr * y * x, b - lr * y",
+    ),
+    _update(
+        "half a step",
+        0,
+        "The step is half as long as it should be: lr·y·x.",
+        new="w + lr * y * x / 2, b + lr * y / 2",
+    ),
+    _update(
+        "divided by the rate",
+        0,
+        "The step is divided by the learning rate: it is multiplied by it.",
+        new="w + y * x / lr, b + y / lr",
+    ),
+    _update(
+        "a margin of 1",
+        1.25,
+        "A point that is right by less than 1 moves the line: only a mistake may move it.",
+        right="y * (w @ x + b) >= 1",
+    ),
+    _update(
+        "signs of x",
+        0,
+        "The step goes along x, with its numbers, not their signs alone.",
+        new="w + lr * y * np.sign(x), b + lr * y",
+    ),
+    _update(
+        "positive points alone",
+        0,
+        "A negative point that was missed moves nothing: it moves the line, too, away from it.",
+        right="y == -1 or w @ x + b >= 0",
+    ),
+    _update(
+        "negative points alone",
+        0.75,
+        "A positive point that was missed moves nothing: it moves the line, too, towards it.",
+        right="y == 1 or w @ x + b < 0",
+    ),
+    _update(
+        "other order, always",
+        0,
+        "The order is (w, b).",
+        same="b, w",
+        new="b + lr * y, w + lr * y * x",
+    ),
+    Known(
+        "perceptron_update",
+        "until it is right",
+        0.75,
+        "It steps again and again until the point is right: one call makes one step.",
+        """
+def perceptron_update(w, b, x, y, lr):
+    while (1 if w @ x + b >= 0 else -1) != y:
+        w, b = w + lr * y * x, b + lr * y
+    return w, b
+""",
+    ),
     Mistake(
         "perceptron_update",
         "in place",
@@ -328,32 +525,155 @@ _train, _train_otherwise = variants(
     "perceptron_train",
     """
 def perceptron_train(X, y, lr=1.0, max_epochs=1000):
-    w, b, mistakes = np.zeros(X.shape[1]), 0.0, []
-    for _ in range(max_epochs):
+    (w, b), mistakes = ({start}), []
+    for _ in range({epochs}):
         {epoch}
         mistakes.append(0)
+        {first}
         for x, label in zip({shown}):
             if {missed}:
-                w, b = w + {lr} * label * x, {b}
-                mistakes[-1] += 1
+                {step}
+                {count}
+            {other}
+        {end}
         if {clean}:
             break
     return w, b, {result}
 """,
+    start="np.zeros(X.shape[1]), 0.0",
+    epochs="max_epochs",
     epoch="",
+    first="",
+    step="w, b = w + lr * label * x, b + lr * label",
+    count="mistakes[-1] += 1",
+    other="",
+    end="",
     shown="X, y",
     missed="(1 if w @ x + b >= 0 else -1) != label",
-    lr="lr",
-    b="b + lr * label",
     clean="mistakes[-1] == 0",
     result="mistakes",
 )
 _TRAIN = [
     _train_otherwise("one epoch", 0, "Its last epoch had mistakes", clean="True"),
     _train(
+        "an epoch less",
+        1.5,
+        "It stops one epoch before max_epochs: that many it may take.",
+        epoch="if _ == max_epochs - 1: break",
+    ),
+    _train(
+        "max_epochs ignored",
+        1.5,
+        "max_epochs is not used: some problems have no line.",
+        epoch="",
+        epochs="1000",
+    ),
+    _train(
+        "two clean epochs",
+        1.5,
+        "It goes on after the clean epoch.",
+        clean="mistakes[-2:] == [0, 0]",
+    ),
+    _train(
+        "from ones",
+        0.75,
+        "w starts at 1: it should start at 0.",
+        start="np.ones(X.shape[1]), 0.0",
+    ),
+    _train(
+        "b from one",
+        0.75,
+        "b starts at 1: it should start at 0.",
+        start="np.zeros(X.shape[1]), 1.0",
+    ),
+    _train(
+        "on to the first right one",
+        0,
+        "An epoch ends at the first point that is right: go on to the next point.",
+        other="else: break",
+    ),
+    _train(
+        "one mistake an epoch",
+        0.75,
+        "An epoch ends at its first mistake: go on to the next point.",
+        count="mistakes[-1] += 1; break",
+    ),
+    _train(
+        "the last count",
+        1.0,
+        "Only the last epoch's count is left: make the list once, before the loop over epochs.",
+        result="mistakes[-1:]",
+    ),
+    Known(
+        "perceptron_train",
+        "numbers of points",
+        1.0,
+        "Those are the numbers of the points that were missed: count them, epoch by epoch.",
+        """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    w, b, missed = np.zeros(X.shape[1]), 0.0, []
+    for _ in range(max_epochs):
+        before = len(missed)
+        for i, (x, label) in enumerate(zip(X, y)):
+            if (1 if w @ x + b >= 0 else -1) != label:
+                w, b = w + lr * label * x, b + lr * label
+                missed.append(i)
+        if len(missed) == before:
+            break
+    return w, b, missed
+""",
+    ),
+    _train(
+        "one mistake is enough",
+        1.5,
+        "The clean epoch is missing at the end: it counts, too, with 0, and one mistake is not yet"
+        " none.",
+        clean="mistakes[-1] <= 1",
+    ),
+    _train(
+        "latest first",
+        1.0,
+        "The list is the wrong way round: the first epoch's count comes first.",
+        result="mistakes[::-1]",
+    ),
+    _train(
+        "counted after the step",
+        0,
+        "The class is asked for after the step: a mistake is what was wrong before it.",
+        missed="True",
+        step="w, b = (w, b) if (1 if w @ x + b >= 0 else -1) == label else"
+        " (w + lr * label * x, b + lr * label)",
+        count="mistakes[-1] += (1 if w @ x + b >= 0 else -1) != label",
+    ),
+    _train(
+        "counted after the epoch",
+        1.0,
+        "Those are the points that are wrong at the end of each epoch: count a mistake when its"
+        " point has its turn, before the step.",
+        count="pass",
+        end="mistakes[-1] = int((np.where(X @ w + b >= 0, 1, -1) != y).sum())",
+    ),
+    _train(
+        "counted before the epoch",
+        1.0,
+        "Those are the points that are wrong at the start of each epoch: count a mistake when its"
+        " point has its turn.",
+        count="pass",
+        first="mistakes[-1] = int((np.where(X @ w + b >= 0, 1, -1) != y).sum())",
+    ),
+    _train(
+        "classes of the epoch's start",
+        0.75,
+        "The weights stand still during an epoch: a mistake must move them at once, for the very"
+        " next point.",
+        first="classes = iter(np.where(X @ w + b >= 0, 1, -1))",
+        missed="next(classes) != label",
+    ),
+    _train(
         "no clean epoch",
         1.5,
-        "The last entry is missing: the clean epoch counts too, with 0.",
+        "The clean epoch is missing at the end: it counts, too, with 0, and one mistake is not yet"
+        " none.",
         result="[m for m in mistakes if m]",
     ),
     _train("on and on", 1.5, "It goes on after the clean epoch.", clean="False"),
@@ -397,8 +717,7 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         "own learning rate",
         1.25,
         "Those are the weights for lr = 1: lr is not used.",
-        lr="1.0",
-        b="b + label",
+        step="w, b = w + label * x, b + label",
     ),
     _train(
         "updates on the line",
@@ -409,13 +728,19 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
     _train_otherwise(
         "never a mistake", 0, "w and b are still zero", missed="label * (w @ x + b) < 0"
     ),
-    _train_otherwise(
+    _train(
         "from zero each epoch",
         0,
-        "begin at zero again",
+        "w and b begin at zero again in each epoch: they go on from where they are.",
         epoch="w, b = np.zeros(X.shape[1]), 0.0",
     ),
-    _train_otherwise("bias left alone", 0, "b is still zero", b="0.0"),
+    _train(
+        "nothing kept",
+        0,
+        "w and b are still zero: what `perceptron_update` returns has to be kept.",
+        step="pass",
+    ),
+    _train_otherwise("bias left alone", 0, "b is still zero", step="w = w + lr * label * x"),
     _train_otherwise("the total", 0, "one whole number for each epoch", result="sum(mistakes)"),
     Mistake(
         "perceptron_train",
@@ -542,6 +867,94 @@ _BOUND = [
         "No bound is no bound of 0: any number of mistakes can happen.",
         no_bound="0.0",
     ),
+    _bound(
+        "R of the closest",
+        0,
+        "R belongs to the longest point: not to the shortest, nor to the closest to the line.",
+        R="lengths[z.argmin()]",
+    ),
+    _bound(
+        "1 to the length",
+        0,
+        "R is the length of (x, 1), not the length of x plus 1.",
+        R="np.linalg.norm(X, axis=1).max() + 1",
+    ),
+    _bound(
+        "sum of the coordinates",
+        0,
+        "The length of a point is the root of the sum of squares, not the sum of its coordinates.",
+        R="abs(np.column_stack([X, np.ones(len(X))])).sum(axis=1).max()",
+    ),
+    _bound(
+        "points of +1 alone",
+        0,
+        "γ is the smallest over all points: those of class −1 are left out.",
+        margin="z[y == 1].min() / line",
+    ),
+    _bound("root", 0, "It is squared, not the root: (R/γ)².", bound="(R / margin) ** 0.5"),
+    _bound("product", 0, "R is divided by γ, not multiplied.", bound="(R * margin) ** 2"),
+    _bound("twice", 0, "That is twice the bound: (R/γ)² alone.", bound="2 * (R / margin) ** 2"),
+    _bound(
+        "divided twice",
+        0,
+        "The scores are divided by the length of (w, b) twice, or by its square: once is enough.",
+        margin="z.min() / line**2",
+    ),
+    _bound(
+        "lengths added",
+        0,
+        "The length of (w, b) is the root of w·w + b², not the length of w plus b.",
+        margin="z.min() / (normal + abs(b))",
+    ),
+    _bound(
+        "R of a column",
+        0,
+        "That R is the length of a column of the table: a point is a row, axis=1.",
+        R="np.linalg.norm(np.column_stack([X, np.ones(len(X))]), axis=0).max()",
+    ),
+    _bound(
+        "smallest R",
+        0,
+        "R belongs to the longest point: not to the shortest, nor to the closest to the line.",
+        R="lengths.min()",
+    ),
+    _bound(
+        "largest number",
+        0,
+        "R is the length of a point, not its largest coordinate.",
+        R="abs(np.column_stack([X, np.ones(len(X))])).max()",
+    ),
+    _bound(
+        "largest number, with its sign",
+        0,
+        "R is the length of a point, not its largest coordinate.",
+        R="np.column_stack([X, np.ones(len(X))]).max()",
+    ),
+    _bound(
+        "zeros for the 1",
+        0,
+        "The column beside the points holds zeros: it should hold ones.",
+        rows="X",
+        margin="(y * (X @ w)).min() / line",
+    ),
+    _bound(
+        "1 in front, b behind",
+        0,
+        "The 1 stands in front of x and b behind w: both in front, or both behind.",
+        margin="(y * (np.column_stack([np.ones(len(X)), X]) @ np.append(w, b))).min() / line",
+    ),
+    _bound(
+        "a whole number",
+        0,
+        "The bound is cut to a whole number: leave it as it is.",
+        bound="int((R / margin) ** 2)",
+    ),
+    _bound_otherwise(
+        "hstack",
+        0,
+        "np.column_stack makes a column",
+        rows="np.hstack([X, np.ones(len(X))])",
+    ),
     _bound_otherwise(
         "γ < 0 only",
         0.75,
@@ -598,14 +1011,49 @@ _XOR = [
     _xor(
         "never",
         0,
-        "It is 0 at every corner: can the last neuron reach its threshold?",
-        threshold="-1.5",
+        "It is 0 at every corner, whatever the first layer says.",
+        w="[0.0, 0.0]",
     ),
     _xor(
         "always",
         0,
-        "It is 1 at every corner: is the last neuron's bias too large?",
+        "It is 1 at every corner, whatever the first layer says.",
+        w="[0.0, 0.0]",
         threshold="1.0",
+    ),
+    _xor(
+        "x1 and not x2",
+        0,
+        "Only the corner (1, 0) gives 1: (0, 1) should, too.",
+        W="[[1.0, -1.0], [1.0, 1.0]]",
+        w="[1.0, 0.0]",
+    ),
+    _xor(
+        "x2 and not x1",
+        0,
+        "Only the corner (0, 1) gives 1: (1, 0) should, too.",
+        W="[[-1.0, 1.0], [1.0, 1.0]]",
+        w="[1.0, 0.0]",
+    ),
+    _xor_otherwise("threshold out of reach", 0, "fires at too few", threshold="-1.5"),
+    _xor_otherwise("threshold too low", 0, "fires at too many corners", threshold="3.0"),
+    _xor_otherwise("threshold just met", 0, "fires at too many corners", threshold="0.0"),
+    _xor_otherwise("last bias turned", 0, "opposite sign of b_last", threshold="0.5"),
+    _xor_otherwise(
+        "all biases for thresholds",
+        0,
+        "opposite sign of b_first and b_last",
+        b="[0.5, 1.5]",
+        threshold="0.5",
+    ),
+    _xor_otherwise(
+        "a neuron in a column",
+        0,
+        "a row is a neuron",
+        W="[[1.0, -1.0], [1.0, -1.0]]",
+        b="[-0.5, 1.5]",
+        w="[1.0, 1.0]",
+        threshold="-1.5",
     ),
     _xor_otherwise(
         "too close to (0, 0)", 0.4, "one of your lines passes too close", b="[-0.3, -1.5]"
@@ -618,7 +1066,7 @@ _XOR = [
         b="[-0.15, -1.5]",
     ),
     _xor_otherwise("just at its edge", 0.4, "one of your lines passes too close", b="[-0.4, -1.5]"),
-    _xor_otherwise("biases for thresholds", 0, "wrong", b="[0.5, 1.5]"),
+    _xor_otherwise("biases for thresholds", 0, "opposite sign of b_first it is", b="[0.5, 1.5]"),
     _xor_otherwise("three numbers", 0, "should have shape (2, 2)", W="[1.0, 1.0]"),
     _xor_otherwise(
         "only a line",
@@ -642,11 +1090,11 @@ def multiclass_train(X, y, epochs):
     {start}
     for _ in range(epochs):
         {epoch}
-        for x, target in zip(X, targets):
+        for x, target in zip({shown}):
             missed = {wrong}
             {before}
             W[missed] += np.outer(target[missed], x)
-            b[missed] += target[missed]
+            {step}
             {after}
         {end}
     return {result}
@@ -655,6 +1103,8 @@ def multiclass_train(X, y, epochs):
     sums="np.zeros_like(W), np.zeros_like(b)",
     start="",
     epoch="",
+    shown="X, targets",
+    step="b[missed] += target[missed]",
     wrong="np.where(W @ x + b >= 0, 1, -1) != target",
     before="",
     after="W_sum += W; b_sum += b",
@@ -776,6 +1226,55 @@ _TEN = [
         0,
         "It moves at every image: only a neuron that is wrong about it moves.",
         wrong="target != 0",
+    ),
+    _ten(
+        "on the line is wrong",
+        1.5,
+        "A score of 0 means +1: with the target +1 that is no mistake.",
+        wrong="target * (W @ x + b) <= 0",
+    ),
+    _ten(
+        "the start counted",
+        1.5,
+        "The zeros of the start are averaged, too: N · epochs steps, without the start.",
+        result="W_sum / (epochs * len(X) + 1), b_sum / (epochs * len(X) + 1)",
+    ),
+    _ten(
+        "digits from 1",
+        0,
+        "Row k learns digit k + 1: the digits begin at 0, np.arange(10).",
+        targets="np.where(y[:, None] == np.arange(1, 11), 1, -1)",
+    ),
+    _ten(
+        "sums of the rows that move",
+        1.5,
+        "Only rows that move are added: add all of W and b after every image.",
+        after="W_sum[missed] += W[missed]; b_sum[missed] += b[missed]",
+    ),
+    _ten(
+        "all when one is wrong",
+        0,
+        "All ten neurons move when one is wrong: only the rows that are wrong move.",
+        wrong="np.repeat((np.where(W @ x + b >= 0, 1, -1) != target).any(), 10)",
+    ),
+    _ten(
+        "b stays",
+        1.5,
+        "b is still zero: the biases move with the rows of W.",
+        step="pass",
+    ),
+    _ten(
+        "the last epoch",
+        1.5,
+        "That is the average over the last epoch alone: add from the first epoch on.",
+        epoch="W_sum[:] = b_sum[:] = 0",
+        result="W_sum / len(X), b_sum / len(X)",
+    ),
+    _ten(
+        "backwards",
+        1.5,
+        "The images are shown in another order: from the last to the first.",
+        shown="X[::-1], targets[::-1]",
     ),
     Known(
         "multiclass_train",
