@@ -35,7 +35,8 @@ class Setting:
     """What all submissions of one run have in common.
 
     released: the bytes of the course's labs/NN_name.ipynb; answers: the code of right answers, by
-    exercise (no session has one but to judge what stands on it); checks: the folder of the checks;
+    exercise (no session has one but to judge what stands on it), {} where solutions/ has none;
+    checks: the folder of the checks;
     secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it.
     """
 
@@ -57,14 +58,10 @@ def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setti
     if not (checks / f"{name}.py").exists():
         raise CourseError(f"{checks / name}.py is not there: without it {name} cannot be judged.")
     solution = root / "solutions" / f"{name}.py"
-    if not solution.exists():
-        raise CourseError(
-            f"{solution} is not there: what builds on a wrong answer needs a right one."
-        )
     return Setting(
         name,
         (root / "labs" / f"{name}.ipynb").read_bytes(),
-        source.answers(solution, exercise.load(name, checks)),
+        source.answers(solution, exercise.load(name, checks)) if solution.exists() else {},
         str(checks.resolve()),
         course_secret(root),
         isolation,

@@ -99,4 +99,4 @@ def test_stock_nbgrader_releases_grades_and_gives_feedback(
     expected = {student: score for student, (_, score) in SUBMISSIONS.items()}
     assert scores == {**expected, "untouched": 0.0}
     feedback = (course / "feedback" / "right" / LAB / f"{LAB}.html").read_text(encoding="utf-8")
-    assert "3.0 / 3.0" in feedback
+    assert "3 of 3 points" in feedback
