@@ -122,12 +122,12 @@ def tensor_ops(student, rng):
         expect.that(fits, message, kind="type", diagnosis=comma, given=given)
         for i, name in enumerate(names):
             what, knows = f"the gradient in {name}", known(lambda r, i=i: r[2][i])
-            share = right[2][i] if arrays[i].shape else float(right[2][i])
-            tensor = type(shares[i]) is Student
+            share, got = right[2][i] if arrays[i].shape else float(right[2][i]), list(shares)[i]
+            tensor = type(got) is Student
             why = "pull gives arrays: take the `data` of the tensors." if tensor else ""
             shape = f"It is the gradient in {name}, and has the shape of {name}'s data."
             with expect.otherwise(why, shape=shape):
-                expect.close(shares[i], share, what=what, given=given, knows=knows)
+                expect.close(got, share, what=what, given=given, knows=knows)
 
     draw = lambda *shapes: [numbers(rng, *shape) for shape in shapes]  # noqa: E731
     for op, points in {"add": 0.3, "mul": 0.4}.items():

@@ -29,17 +29,10 @@ def perceptron_update(w, b, x, y, lr):
 LABEL_FORGOTTEN = RIGHT.replace(" * y", "")
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab on a course not yet begun; each test works in a lab of its own."""
-    with served(tmp_path_factory.mktemp("browser") / "course") as address:
-        yield address
-
-
 @pytest.fixture
-def lab(address: str, tmp_path: Path) -> Iterator[JupyterLab]:
-    """A browser at the start page; its console stays without errors."""
-    with chromium(tmp_path / "profile") as driver:
+def lab(tmp_path: Path) -> Iterator[JupyterLab]:
+    """JupyterLab at the start page of a course not yet begun; its console stays without errors."""
+    with served(tmp_path / "course") as address, chromium(tmp_path / "profile") as driver:
         lab = JupyterLab(driver, address)
         yield lab
         assert lab.console_errors() == []

@@ -36,6 +36,7 @@ def graded(class_of_four: Path, tmp_path: Path) -> Path:
     for file in (class_of_four / "results").rglob(f"{LAB}.json"):
         write(tmp_path / "results" / file.parent.name / file.name, file.read_text())
     (tmp_path / "labs").symlink_to(class_of_four / "labs")
+    (tmp_path / "solutions").symlink_to(class_of_four / "solutions")
     (tmp_path / "course").symlink_to(class_of_four / "course")
     write(tmp_path / "grading" / "checks" / f"{LAB}.py", CHECKS)
     return tmp_path
