@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from grading import __main__ as command
-from grading.marking import autograde
+from grading.marking import autograde, batch
 from grading.marking.job import Setting
 from grading.marking.judge import TimeLimits
 
@@ -20,6 +20,7 @@ def main(cell: str, exercise: str, total: str, *arguments: str) -> int:
         return replace(usual(*given, **more), limits=limits)
 
     autograde.setting_of = setting_of
+    batch._run_alone = lambda *_: None  # limits are met on purpose here, however busy the machine
     return command.main(arguments)
 
 
