@@ -13,6 +13,8 @@ from unittest import mock
 
 import jupytext
 
+from grading.course.source import names_defined
+
 ROOT = Path(__file__).parents[1]
 LABS = sorted(path.stem for path in (ROOT / "solutions").glob("[0-9]*.py"))
 
@@ -123,15 +125,11 @@ def _used(source: str) -> set[str]:
 
 
 def _defined(source: str) -> list[str]:
-    """The names that a cell gives a value at its top level."""
-    names: list[str] = []
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            names.append(statement.name)
-        elif isinstance(statement, ast.Import | ast.ImportFrom):
-            names += [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
-        else:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    names.append(node.id)
-    return names
+    """The names that a cell gives a value at its top level, by an import too."""
+    imports = [
+        (alias.asname or alias.name).partition(".")[0]
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+        for alias in statement.names
+    ]
+    return [*imports, *names_defined(source)]

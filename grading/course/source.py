@@ -61,7 +61,10 @@ def read(source: Path, points: Mapping[str, float] | None = None) -> NotebookNod
 
 
 def answers(source: Path, exercises: Iterable[str]) -> dict[str, str]:
-    """The code of each exercise's answer, as the course's solution has it; "" for none."""
+    """The code of each exercise's answer, as the course's solution has it; "" for none.
+
+    exercises: all of the lab's, as the cells of `conv2d_loops` are none of `conv2d`'s.
+    """
     cells = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
     found = dict.fromkeys(exercises, "")
     for cell in cells:
