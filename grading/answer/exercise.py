@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grading.answer.fault import FINAL, UNDONE, Fault
+from grading.answer.fault import FINAL, UNDONE, UNWRITTEN, Fault
 from grading.answer.student import Student, Transport, connect
 from grading.answer.usual_state import usual_state
 
@@ -80,6 +80,12 @@ class Result:
         if self.score == 0 and faults and all(fault.kind in UNDONE for fault in faults):
             return "not done"
         return "partial" if self.score > 0 else "failed"
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether nothing of the answer itself is there, so that it can have no better result."""
+        faults = [part.fault for part in self.parts if part.fault is not None]
+        return self.score == 0 and all(fault.kind in UNWRITTEN for fault in faults)
 
 
 class UnknownExercise(LookupError):

@@ -4,18 +4,22 @@ from dataclasses import dataclass
 
 # The kinds that end an exercise at once: trying the next part would only say the same again.
 # (A value that is not filled in is no such thing: the next one may be.)
-FINAL = frozenset({"missing", "not done", "signature", "time limit", "dead", "library call"})
+FINAL = frozenset(
+    {"missing", "not done", "waits", "signature", "time limit", "dead", "library call"}
+)
 
-# The kinds that say that something is still to be done.
-UNDONE = frozenset({"missing", "not done", "no value"})
+# The kinds that say that something is still to be done: the answer itself, or what it stands on.
+UNWRITTEN = frozenset({"not done", "no value"})
+UNDONE = UNWRITTEN | {"missing", "waits"}
 
 
 @dataclass
 class Fault(Exception):
     """One thing that is wrong with an answer.
 
-    kind: missing, not done, no value, signature, exception, time limit, dead, library call, type,
-        shape, dtype, value, or check (the check itself could not go on).
+    kind: missing, not done, waits (for another answer, not done), no value, signature, exception,
+        time limit, dead, library call, type, shape, dtype, value, or check (the check itself could
+        not go on).
     message, diagnosis: name the fault and the misconception behind it, in words that hold for any
         input, so that graded feedback can show them.
     detail, given, expected, got: show the practice inputs and values; the learner's notebook only.

@@ -221,7 +221,7 @@ def _not_done(outer: str, frames: list[_Frame]) -> Fault:
     inner = f"`{frames[-1][0]}`" if frames else outer
     if inner == outer:
         return Fault("not done", f"{outer} is not written yet.")
-    return Fault("not done", f"{outer} uses {inner}, which is not written yet.")
+    return Fault("waits", f"{outer} uses {inner}, which is not written yet.")
 
 
 def _raised(outer: str, frames: list[_Frame], error: BaseException) -> Fault:

@@ -33,7 +33,7 @@ def second(
     first: Verdict,
 ) -> Second | None:
     """What failed on top of a wrong answer, as a submission; None where nothing did."""
-    failed = {one.name for one in first.exercises if one.score < one.max_score}
+    failed = {one.name: one for one in first.exercises if one.score < one.max_score}
     wrong = {name for name in failed if answers.get(name)}
     defined = {base: set(names_defined(answers[base])) for base in wrong}
     lent, earlier = dict[str, list[str]](), list[str]()
@@ -41,7 +41,7 @@ def second(
         words = _words(submission, name, exercises)
         beneath = exercise.foundations(exercises, name)
         bases = [base for base in earlier if base in beneath or defined[base] & words]
-        lent |= {name: bases} if bases else {}
+        lent |= {name: bases} if bases and not failed[name].unwritten else {}
         earlier += [name] if name in wrong else []
     if not lent:
         return None

@@ -80,7 +80,7 @@ class TrustedKernel:
     """A kernel without any isolation, for submissions that are trusted."""
 
     isolation = TRUSTED
-    idle_seconds = 0.0  # not measured
+    idle_seconds = starved_seconds = 0.0  # not measured
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._own = ExitStack()

@@ -17,6 +17,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from grading.marking.judge import SessionLost
 from grading.marking.pictures import image
 from grading.marking.verdict import CellOutcome, plain
+from grading.sandbox.inside.limits import with_starved
 
 MAX_OUTPUT = 10 * 2**20  # bytes that one cell, or one call of a check, may print
 KEPT_OUTPUT = 2**20  # bytes of a cell's output that feedback shows
@@ -41,7 +42,7 @@ class Kernel(Protocol):
     """A running kernel: a client that is connected to it, and power over its process.
 
     isolation: what keeps it apart, in words; idle_seconds: how long its cells waited while nothing
-    in it computed.
+    in it computed; starved_seconds: how long they would have computed, had there been a processor.
     """
 
     client: BlockingKernelClient
@@ -51,6 +52,9 @@ class Kernel(Protocol):
 
     @property
     def idle_seconds(self) -> float: ...
+
+    @property
+    def starved_seconds(self) -> float: ...
 
     def interrupt(self) -> None: ...
 
@@ -119,7 +123,7 @@ class KernelSession:
 
         Returns why it was interrupted, or nothing. Raises SessionLost.
         """
-        deadline, stopped, printed = time.monotonic() + seconds, "", 0
+        start, starved, stopped, printed = time.monotonic(), self.kernel.starved_seconds, "", 0
         heard = time.monotonic()
         pending = {"execute_reply", "idle"}
         while pending:
@@ -141,11 +145,12 @@ class KernelSession:
                 # ZeroMQ drops the connection at a message that is too long, and what follows it.
                 most = f"{MAX_OUTPUT / 2**20:g} MB"
                 raise SessionLost(f"It printed more than {most} at once, or closed its output.")
-            if pending and time.monotonic() > deadline:
+            longest = with_starved(seconds, self.kernel.starved_seconds - starved)
+            if pending and time.monotonic() > start + longest:
                 if stopped:
                     raise SessionLost(stopped)
                 stopped = f"It was stopped after {seconds:.3g} seconds, the limit."
-                deadline = time.monotonic() + GRACE
+                start = time.monotonic() + GRACE - longest
                 self.kernel.interrupt()
         return stopped
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from grading.answer.exercise import Exercise, Result
+from grading.answer.fault import UNWRITTEN
 
 SCHEMA = 2
 _TIME_LIMIT = re.compile(r"(took longer than|stopped after) [\d.]+ second|limit on the time of")
@@ -42,6 +43,11 @@ class ExerciseVerdict:
     faults: list[dict[str, str]] = field(default_factory=list)
     broke: str = ""
     lent: list[str] = field(default_factory=list)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether nothing of the answer itself is there (`Result.unwritten`)."""
+        return self.status == "not done" and all(one["kind"] in UNWRITTEN for one in self.faults)
 
 
 @dataclass

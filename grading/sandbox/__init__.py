@@ -108,6 +108,11 @@ class SandboxKernel:
         """How long its cells waited while nothing in it computed."""
         return self._session.idle_seconds
 
+    @property
+    def starved_seconds(self) -> float:
+        """How long its cells would have computed, had there been a processor."""
+        return self._session.starved_seconds
+
     def alive(self) -> bool:
         return self._session.exit_code is None
 

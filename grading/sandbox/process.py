@@ -21,7 +21,7 @@ from typing import Any
 from grading.sandbox import launch, view
 from grading.sandbox.files import bring_back, pack
 from grading.sandbox.inside.init import PORTS, SOCKETS, WORK
-from grading.sandbox.inside.limits import LimitReached, reached
+from grading.sandbox.inside.limits import LimitReached, reached, with_starved
 from grading.sandbox.launch import Allowance
 from grading.sandbox.view import SandboxUnavailable
 from grading.sandbox.watch import Usage
@@ -83,7 +83,9 @@ class Process:
         self._said_exit = -signal.SIGKILL
         self._output = 0
         self.idle_seconds = 0.0  # that cells took in which nothing of it computed
+        self.starved_seconds = 0.0  # that cells took in which it would have, but had no processor
         self._cell_since: float | None = None
+        self._cell_starved = 0.0  # how long it had been starved when the cell began
         self._interrupted = False
 
     # From any thread
@@ -184,6 +186,7 @@ class Process:
             self._said_exit = int(code[1])
         elif message in (b"busy", b"idle"):
             self._cell_since = time.monotonic() if message == b"busy" else None
+            self._cell_starved = self.starved_seconds
         else:
             self._heard.put_nowait(message)
 
@@ -255,14 +258,18 @@ class Process:
 
     async def _watch(self) -> None:
         limits, started, warned = self._limits, time.monotonic(), False
-        before = started
+        before, computed = started, 0.0
         assert self._usage is not None
         while True:
             used = self._usage.read(limits.memory)
             now = time.monotonic()
-            if used.waiting and self._cell_since is not None:
-                self.idle_seconds += now - max(before, self._cell_since)
-            before = now
+            if self._cell_since is not None:
+                spent = now - max(before, self._cell_since)
+                if used.waiting:
+                    self.idle_seconds += spent
+                else:  # the system counts in hundredths: what is too little now is too much later
+                    self.starved_seconds += spent - (used.cpu_seconds - computed)
+            before, computed = now, used.cpu_seconds
             if self.idle_seconds > limits.idle_seconds:
                 self._stop("idle_seconds")
             for limit in ("memory", "processes", "cpu_seconds", "disk"):
@@ -272,13 +279,19 @@ class Process:
                 self._stop("processes")  # a fork bomb, which would slow every cell that follows
             if now - started > limits.wall_seconds:
                 self._stop("wall_seconds")
-            cell = 0.0 if self._cell_since is None else now - self._cell_since - limits.cell_seconds
+            cell = 0.0 if self._cell_since is None else self._over_time(now - self._cell_since)
             if cell > GRACE_SECONDS:
                 self._stop("cell_seconds")
             elif cell > 0 and not warned:
                 self._interrupt(b"cell limit")
             warned = cell > 0
             await asyncio.sleep(WATCH_SECONDS)
+
+    def _over_time(self, seconds: float) -> float:
+        """By how much a cell that has run for so long is over its limit: what counts is the time
+        in which it had a processor, or wanted none, so that neighbours cost it nothing."""
+        starved = self.starved_seconds - self._cell_starved
+        return seconds - with_starved(self._limits.cell_seconds, starved)
 
     def _interrupt(self, message: bytes) -> None:
         self._interrupted = True

@@ -1,7 +1,7 @@
 """One exercise's fault costs no other: each is judged with right answers beneath it."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,9 @@ from grading.course import source
 from tests.labs import LABS, ROOT, answer_names, notebook
 
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
+BUILT_ON_OTHERS = [
+    (lab, name) for lab, name in EXERCISES if exercise.foundations(exercise.load(lab), name)
+]
 
 
 @cache
@@ -21,15 +24,31 @@ def fresh(lab: str) -> dict[str, Any]:
     return notebook(lab)
 
 
-def broken(value: Any) -> Any:
+def broken(value: Any, namespace: dict[str, Any]) -> Any:
     """What stands where a learner's answer is wrong."""
     if isinstance(value, type):
         return types.new_class(value.__name__)  # of the same name, without anything in it
     return (lambda *args, **kwargs: None) if callable(value) else None
 
 
+def unwritten(value: Any, namespace: dict[str, Any]) -> Any:
+    """What stands where a learner has not begun."""
+    if not callable(value):
+        return None
+    stub = "def stub(*args, **kwargs):\n    raise NotImplementedError"
+    return types.FunctionType(compile(stub, "<cell>", "exec").co_consts[0], namespace)
+
+
 @pytest.fixture
-def with_others_wrong(lab: str, name: str) -> Iterator[dict[str, Any]]:
+def instead() -> Callable[..., Any]:
+    """What stands in the place of the other answers."""
+    return broken
+
+
+@pytest.fixture
+def with_others_wrong(
+    lab: str, name: str, instead: Callable[..., Any]
+) -> Iterator[dict[str, Any]]:
     """The notebook with every answer wrong but that of the exercise `name`."""
     namespace = fresh(lab)
     before = dict(namespace)
@@ -37,7 +56,7 @@ def with_others_wrong(lab: str, name: str) -> Iterator[dict[str, Any]]:
     for other in exercise.load(lab):
         for each in answer_names(lab, other):
             if each not in own:
-                namespace[each] = broken(namespace[each])
+                namespace[each] = instead(namespace[each], namespace)
     yield namespace
     namespace.clear()
     namespace.update(before)
@@ -51,6 +70,15 @@ def test_a_right_answer_gets_full_marks_where_all_others_are_wrong(
     result = Checks(lab).judged(found, with_others_wrong)
     assert result.score == result.points, render.text(result)
     assert with_others_wrong == names  # and the wrong ones are back in their places
+
+
+@pytest.mark.parametrize("instead", [unwritten])
+@pytest.mark.parametrize(("lab", "name"), BUILT_ON_OTHERS)
+def test_a_right_answer_gets_full_marks_where_what_it_stands_on_is_unwritten(
+    lab: str, name: str, with_others_wrong: dict[str, Any]
+) -> None:
+    result = Checks(lab).judged(exercise.load(lab)[name], with_others_wrong)
+    assert result.score == result.points, render.text(result)
 
 
 @pytest.mark.parametrize(("lab", "name"), EXERCISES)

@@ -108,6 +108,23 @@ def test_work_is_not_idle(open_sandbox: Open) -> None:
     assert run(kernel, "1 + 1").ok() == "2"
 
 
+def test_a_cell_has_its_time_though_its_neighbours_take_the_processors(open_sandbox: Open) -> None:
+    """What counts is the time in which it could compute, up to four times of it on the clock."""
+    kernel = open_sandbox(Limits(cell_seconds=3))
+    spin = [sys.executable, "-c", "while True: pass"]
+    neighbours = [subprocess.Popen(spin) for _ in range(4 * (os.cpu_count() or 1))]
+    try:
+        work = "import time\nend = time.process_time() + 1\nwhile time.process_time() < end: pass"
+        run(kernel, work).ok()
+        assert kernel.starved_seconds > 0
+        answer = run(kernel, "while True: pass")
+        assert sentence("cell_seconds", 3) in answer.error
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+
+
 def test_raw_flood_on_the_output_socket_is_counted(open_sandbox: Open) -> None:
     """Output that bypasses the kernel's own code, and is no message, counts as well."""
     kernel = open_sandbox(Limits(output=MB))

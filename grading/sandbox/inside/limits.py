@@ -22,7 +22,7 @@ class Limits:
     open_files: int = 1024  # of one process
     output: int = 64 * MB  # everything that the kernel sends
     cpu_seconds: float = 1200  # of all processes together
-    cell_seconds: float = 300  # of one cell
+    cell_seconds: float = 300  # of one cell, while it has a processor or wants none
     idle_seconds: float = 600  # in which a cell waits and nothing computes
     wall_seconds: float = 1800  # from start to end
 
@@ -52,6 +52,12 @@ _NAMED = {
 def sentence(limit: str, value: float) -> str:
     """Says that the limit was reached, and what it is."""
     return f"The sandbox's limit on {_NAMED[limit].format(_amount(limit, value))}, was reached."
+
+
+def with_starved(seconds: float, starved: float) -> float:
+    """A limit of time where the process had no processor for `starved` seconds of it: longer by
+    these, and at most four times as long, as whatever looks like hunger may be a trick."""
+    return seconds + min(max(starved, 0.0), 3 * seconds)
 
 
 def reached(limits: Limits, limit: str) -> LimitReached:
