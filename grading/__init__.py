@@ -11,3 +11,9 @@ The doors are `check`, which labs import, and `__main__`, the command line. Impo
 answer ← checks, course ← marking ← gradebook ← the command line; `sandbox` needs none of them;
 `utils` imports nothing of this.
 """
+
+import sys
+
+# jsonschema, which nbformat uses, compiles a grammar of web addresses when it is imported; that
+# takes longer than all the rest of it, and no notebook's schema asks for it.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # an ImportError, to it
