@@ -35,7 +35,7 @@ Array = NDArray[np.floating]
 check = checks("05_convolution")
 sizes = settings.choose(
     scale,
-    smoke={"epochs": 2, "small_epochs": 20},
+    smoke={"epochs": 2, "small_epochs": 14},
     cpu={"epochs": 3, "small_epochs": 20},
     gpu={"epochs": 12, "small_epochs": 40},
 )

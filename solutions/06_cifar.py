@@ -35,7 +35,7 @@ from utils.spec import Section
 check = checks("06_cifar")
 sizes = settings.choose(
     scale,
-    smoke={"images": 10_000, "epochs": 4, "augment": False, "few_epochs": 16, "seeds": 2},
+    smoke={"images": 10_000, "epochs": 4, "augment": False, "few_epochs": 10, "seeds": 2},
     cpu={"images": 10_000, "epochs": 16, "augment": True, "few_epochs": 30, "seeds": 3},
     gpu={"images": 50_000, "epochs": 30, "augment": True, "few_epochs": 60, "seeds": 5},
 )

@@ -14,7 +14,8 @@ from grading.checks.mistakes import Mistake
 from tests import mistakes, styles
 from tests.labs import LABS, answer_names, answered, reference
 
-# Inputs that each mistake is tried with; `make test MISTAKE_SEEDS=3` for more.
+# Inputs that each answer is tried with, a reference with four times as many; `make test
+# MISTAKE_SEEDS=3` for more.
 SEEDS = int(os.environ.get("MISTAKE_SEEDS") or 1)
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
 STYLES = [
@@ -34,7 +35,7 @@ def judged(lab: str, name: str, namespace: dict[str, Any], seed: int = 0) -> Res
 @pytest.mark.parametrize(("lab", "name"), EXERCISES)
 def test_the_reference_gets_full_marks_for_any_input(lab: str, name: str) -> None:
     points = exercise.load(lab)[name].points
-    for seed in range(8):
+    for seed in range(4 * SEEDS):
         result = judged(lab, name, reference(lab), seed)
         assert result.score == points, render.text(result)
         assert all(part.fault is None for part in result.parts), render.text(result)
@@ -55,7 +56,7 @@ def test_a_named_mistake_loses_its_marks_and_gets_its_diagnosis(lab: str, mistak
 @pytest.mark.parametrize(("lab", "name", "style"), STYLES)
 def test_a_right_answer_in_another_style_gets_full_marks(lab: str, name: str, style: str) -> None:
     namespace = answered(lab, styles.load(lab)[name][style])
-    for seed in range(2):
+    for seed in range(SEEDS):
         result = judged(lab, name, namespace, seed)
         assert result.score == result.points, render.text(result)
 

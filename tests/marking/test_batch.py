@@ -153,7 +153,14 @@ def test_killed_at_once_it_goes_on_where_it_was(course: Path, tmp_path: Path) ->
 
 def test_interrupted_it_says_what_is_kept(course: Path, tmp_path: Path) -> None:
     run = [sys.executable, "-m", "grading", *command(course, tmp_path, TRUST, "--jobs", "1")]
-    first = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    first = subprocess.Popen(
+        run,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell's background job, as a run of the tests may be, would ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     wait_until(lambda: bool(results_in(tmp_path)))
     first.send_signal(signal.SIGINT)
     said, _ = first.communicate(timeout=120)
