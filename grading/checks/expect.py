@@ -19,6 +19,7 @@ import numpy as np
 
 from grading.answer.fault import Fault
 from grading.answer.student import Student, call_again, mutated_arguments
+from grading.checks import pattern
 from grading.checks.mistakes import Table
 
 Given = str | Mapping[str, Any]
@@ -106,7 +107,8 @@ def answers(
     of = lambda own: getattr(own, name)(*copy.deepcopy(args))  # noqa: E731
     knows = mistakes.values(exercise or name, of, name)
     got = getattr(student, name)(*args)
-    close(got, right, what=what, given=given, knows=knows, rtol=rtol, atol=atol, dtype=dtype)
+    with otherwise(_changed(mutated_arguments(student))):
+        close(got, right, what=what, given=given, knows=knows, rtol=rtol, atol=atol, dtype=dtype)
     unchanged(student, right, given=given, rtol=rtol, atol=atol)
     return got
 
@@ -233,12 +235,11 @@ def unchanged(
     right: what the call was to return. The same call on the very same arguments must return it
     again, which is evidence; that they look unchanged is only what the student's process says.
     """
-    names = mutated_arguments(student)
-    if names:
-        listed = " and ".join(f"`{name}`" for name in names)
+    changed = _changed(mutated_arguments(student))
+    if changed:
         raise Fault(
             "value",
-            f"The call changed its argument {listed} in place.",
+            changed,
             "What is changed in place (`w += …`, `.pop()`, `.sort()`) is the caller's own: build a"
             " new one.",
             given=_given(given),
@@ -254,6 +255,12 @@ def unchanged(
                 "It changes an argument in place, or keeps something from one call to the next.",
                 given=_given(given),
             ) from None
+
+
+def _changed(names: Sequence[str]) -> str:
+    """Says so where a call changed its arguments, as far as the student's process says."""
+    listed = " and ".join(f"`{name}`" for name in names)
+    return f"The call changed its argument {listed} in place." if names else ""
 
 
 def show(value: Any) -> str:
@@ -385,8 +392,11 @@ def _close_arrays(
 
 
 def _compare(got: np.ndarray, expected: np.ndarray, what: str, rtol: float, atol: float) -> None:
-    same = _isclose(got, expected, rtol, atol)
-    if same.all():
+    def same(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return _isclose(one, other, rtol, atol)
+
+    wrong = ~same(got, expected)
+    if not wrong.any():
         return
     if np.isnan(got).any() and not np.isnan(expected).any():
         raise Fault(
@@ -394,20 +404,20 @@ def _compare(got: np.ndarray, expected: np.ndarray, what: str, rtol: float, atol
             f"{_subject(what)} holds NaN, “not a number”.",
             "NaN comes from 0/0, ∞ − ∞, ∞ · 0 or the logarithm of a negative number.",
         )
-    fault = Fault(
-        "value", f"{_subject(what)} has the wrong value.", _pattern(got, expected, rtol, atol)
-    )
+    fault = Fault("value", f"{_subject(what)} has the wrong value.")
+    fault.diagnosis = pattern.relation(got, expected, same, rtol)
     if got.size > 8:
-        first = tuple(int(i) for i in np.argwhere(~same)[0])
-        at = f"[{', '.join(map(str, first))}]"
-        wrong = int((~same).sum())
-        fault.message = f"{_subject(what)} is wrong in some places."
+        count = int(wrong.sum())
+        everywhere = "everywhere" if count == got.size else "in some places"
+        first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        fault.message = f"{_subject(what)} is wrong {everywhere}."
         fault.detail = (
-            f"{wrong} of {got.size} values differ; the first is at {at}:"
-            f" expected {show(expected[first])}, yours {show(got[first])}."
+            f"{count} of {got.size} values differ; the first is at"
+            f" [{', '.join(map(str, first))}]: expected {show(expected[first])},"
+            f" yours {show(got[first])}. "
         )
-        if wrong == got.size:
-            fault.message = f"{_subject(what)} is wrong everywhere."
+    if not fault.diagnosis:
+        fault.detail = (fault.detail + pattern.places(got, expected, same)).strip()
     raise fault
 
 
@@ -416,57 +426,6 @@ def _isclose(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) ->
         got, expected = got.astype(np.int64), expected.astype(np.int64)
     with np.errstate(all="ignore"):
         return np.isclose(got, expected, rtol=rtol, atol=atol, equal_nan=True)
-
-
-def _pattern(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) -> str:
-    """Names a wrong value that is related to the right one in a simple way."""
-    if got.dtype.kind not in "iuf" or not np.isfinite(got).all() or not np.any(expected):
-        return ""
-    if not np.any(got):
-        what = "Everything is" if got.size > 1 else "It is"
-        return f"{what} zero: is the result really computed and returned?"
-    if imprecise := _imprecise(got, expected, rtol):
-        return imprecise
-    got, expected = got.astype(np.float64), expected.astype(np.float64)
-    if _isclose(got, -expected, rtol, atol).all():
-        return "It has exactly the opposite sign."
-    if expected.size < 2:
-        return ""
-    if (
-        got.ndim == 2
-        and got.shape[0] == got.shape[1]
-        and _isclose(got.T, expected, rtol, atol).all()
-    ):
-        return "It is the transpose of what it should be."
-    factor = float((got * expected).sum() / (expected * expected).sum())
-    if abs(factor - 1) < 1e-4:
-        return ""  # rounding, which no factor explains
-    if factor and _isclose(got, factor * expected, max(rtol, 1e-6), atol).all():
-        return _by_factor(factor)
-    return ""
-
-
-def _imprecise(got: np.ndarray, expected: np.ndarray, rtol: float) -> str:
-    """Where the values are right, as far as the digits go that their dtype has."""
-    if got.dtype.kind != "f" or got.dtype.itemsize >= expected.dtype.itemsize:
-        return ""
-    digits = 16 * float(np.finfo(got.dtype).eps)
-    exact = expected.astype(np.float64)
-    if (
-        digits <= rtol
-        or not _isclose(
-            got.astype(np.float64), exact, digits, digits * float(np.abs(exact).max())
-        ).all()
-    ):
-        return ""
-    return f"The values are right as far as {got.dtype} has digits: compute in {expected.dtype}."
-
-
-def _by_factor(factor: float) -> str:
-    for name, value in (("", factor), ("1/", 1 / factor)):
-        if abs(value - round(value)) < 1e-6 * abs(value) and abs(value) >= 2:
-            return f"Every value is {name}{round(value)} times what it should be."
-    return "Every value is off by the same factor."
 
 
 def _known(got: Any, knows: Knows, rtol: float, atol: float) -> str:

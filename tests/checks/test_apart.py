@@ -46,9 +46,7 @@ def instead() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def with_others_wrong(
-    lab: str, name: str, instead: Callable[..., Any]
-) -> Iterator[dict[str, Any]]:
+def with_others_wrong(lab: str, name: str, instead: Callable[..., Any]) -> Iterator[dict[str, Any]]:
     """The notebook with every answer wrong but that of the exercise `name`."""
     namespace = fresh(lab)
     before = dict(namespace)
