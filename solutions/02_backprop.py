@@ -426,7 +426,7 @@ with check.needs("activation_backward"):
 # A **linear layer** computes `Y = X W + b` for a whole batch: `X: (N, D)`, `W: (D, H)`, `b: (H,)`,
 # `Y: (N, H)`. The layer after it hands back `dY: (N, H)`. We need three gradients from it.
 #
-# Below are its arrays, and in red what comes back: each gradient has the shape of its array.
+# Below are its arrays, and in orange what comes back: each gradient has the shape of its array.
 
 # %%
 fig = figures.layer_shapes(N=5, D=4, H=3)

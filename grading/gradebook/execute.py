@@ -61,6 +61,8 @@ class SandboxedExecute(Execute):
             return result
         isolation = kernels.TRUSTED if self.trust_submissions else kernels.isolation()
         setting = setting_of(Path(self.root), lab, isolation)
+        if setting.lacks:
+            self.log.warning(setting.lacks)
         return grade(Job(student, nbformat.writes(nb).encode(), setting))
 
 

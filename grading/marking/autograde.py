@@ -32,9 +32,8 @@ def run(
     Raises CourseError.
     """
     setting = setting_of(root, lab, kernels.TRUSTED if trust else kernels.isolation(), gpu)
-    if not setting.answers:
-        missing = f"There is no solutions/{setting.lab}.py"
-        print(f"{missing}: what builds on a wrong answer is not judged apart from it.")
+    if setting.lacks:
+        print(setting.lacks)
     pile = handed_in(submissions, setting.lab)
     work = pile.submissions
     if scheduler is not None:

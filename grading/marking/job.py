@@ -50,6 +50,14 @@ class Setting:
     gpu: bool = False
     limits: TimeLimits = field(default_factory=TimeLimits)
 
+    @property
+    def lacks(self) -> str:
+        """What the course lacks to judge each answer apart from the others, or nothing."""
+        if self.answers:
+            return ""
+        missing = f"There is no solutions/{self.lab}.py"
+        return f"{missing}: what builds on a wrong answer is not judged apart from it."
+
 
 def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setting:
     """What the submissions of a lab of this course have in common. Raises CourseError."""

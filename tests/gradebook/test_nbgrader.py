@@ -207,7 +207,10 @@ def test_nbgraders_own_autograde_gives_our_marks(
             notebook["cells"].insert(at, {**notebook["cells"][at], "id": "a-copy"})
         file = root / "course" / "submitted" / student / LAB / f"{LAB}.ipynb"
         write(file, json.dumps(notebook))
-    nbgrader(root, "autograde", LAB, *isolation)
+    for source in (root / "solutions").glob("*"):
+        source.unlink()
+    said = nbgrader(root, "autograde", LAB, *isolation)
+    assert f"no solutions/{LAB}.py: what builds on a wrong answer is not judged apart" in said
     assert scores(root) == {student: SCORES[student] for student in ("anna", "ben")}
     assert "It has exactly the opposite sign." in feedback(root, "ben")
 

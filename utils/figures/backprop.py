@@ -77,7 +77,7 @@ def neuron_graph(x: float, y: float, w: float, b: float, *, back: bool = False) 
     for (start, end), slope in slopes.items():
         _arrow(ax, places[start], places[end], f"× {slope:.3g}".replace("-", "−"), back)
     ax.set(xlim=(-0.5, 6.8), ylim=(-1.8, 1.4))
-    told = "red: the local slopes" + "; blue: the slope of L that has arrived" * back
+    told = "orange: the local slopes" + "; blue: the slope of L that has arrived" * back
     ax.set_title(f"x = {x:g}, y = {y:g}; {told}", fontsize=10)
     ax.axis("off")
     return fig
@@ -96,7 +96,7 @@ def _arrow(
 
 
 def layer_shapes(N: int, D: int, H: int) -> Figure:
-    """The arrays of a linear layer as rectangles, sides to scale; what comes back in red."""
+    """The arrays of a linear layer as rectangles, sides to scale; what comes back in orange."""
     fig, ax = plt.subplots(figsize=(9, 2.6))
     left = 0.0
     arrays = [("X", N, D), ("W", D, H), ("b", 1, H), ("Y", N, H)]
