@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     execute = commands.add_parser("execute", help="run every lab through papermill")
     execute.add_argument("lab", nargs="?", help="such as 02; default: every lab")
     execute.add_argument("--scale", default="smoke", help="smoke (default), cpu, gpu or multi")
+    execute.add_argument(
+        "--again", action="store_true", help="run every section once more, the last one first"
+    )
     execute.set_defaults(run=_execute)
 
     _add_grading(commands)
@@ -128,7 +131,7 @@ def _release(options: argparse.Namespace) -> int:
 def _execute(options: argparse.Namespace) -> int:
     from grading.course import execute
 
-    return execute.execute_all(ROOT, options.lab, options.scale)
+    return execute.execute_all(ROOT, options.lab, options.scale, options.again)
 
 
 def _autograde(options: argparse.Namespace) -> int:

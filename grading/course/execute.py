@@ -5,6 +5,7 @@ import re
 import sys
 import tempfile
 import time
+from copy import deepcopy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +115,17 @@ def execute(
 
 
 def execute_all(
-    root: Path, only: str | None = None, scale: str = "smoke", points_of: PointsOf = points_of
+    root: Path,
+    only: str | None = None,
+    scale: str = "smoke",
+    again: bool = False,
+    points_of: PointsOf = points_of,
 ) -> int:
     """Execute the labs and print a table of time and points; the exit code, 0 if all went well.
 
     Every solution must get full marks from all of its lab's checks; every untouched notebook must
-    run to its end with each check saying "not done". `only` is a lab's number or name.
+    run to its end with each check saying "not done". `only` is a lab's number or name. again: every
+    section is run once more after the last, as learners do who go back.
     """
     try:
         labs = select(labs_in(root / "solutions", ".py"), only)
@@ -131,14 +137,18 @@ def execute_all(
         print(error, file=sys.stderr)
         return 2
     print(f"{'scale ' + scale:<22}{'solution':>19}{'untouched notebook':>31}", flush=True)
-    problems = [problem for lab in labs for problem in _execute_lab(root, lab, scale, points_of)]
+    problems = [
+        problem for lab in labs for problem in _execute_lab(root, lab, scale, again, points_of)
+    ]
     print("The executed notebooks are in build/executed.", flush=True)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
 
 
-def _execute_lab(root: Path, lab: str, scale: str, points_of: PointsOf) -> Iterator[str]:
+def _execute_lab(
+    root: Path, lab: str, scale: str, again: bool, points_of: PointsOf
+) -> Iterator[str]:
     """Execute one lab both ways and print its row; yields the problems, a sentence each."""
     source, given = root / "solutions" / f"{lab}.py", root / "labs" / f"{lab}.ipynb"
     if not given.exists():
@@ -149,6 +159,8 @@ def _execute_lab(root: Path, lab: str, scale: str, points_of: PointsOf) -> Itera
     except CourseError as error:
         yield str(error)
         return
+    for notebook in notebooks if again else ():
+        notebook.cells += list(sections_again(notebook))
     solution, untouched = (
         _execute_aside(notebook, root / "build" / "executed" / f"{lab}{kind}.ipynb", scale)
         for notebook, kind in zip(notebooks, ("", ".untouched"), strict=True)
@@ -166,6 +178,21 @@ def _execute_lab(root: Path, lab: str, scale: str, points_of: PointsOf) -> Itera
         yield from (f"{name}: {problem}" for problem in _problems(execution, wanted))
         if execution.stderr:
             print(f"    {name} wrote to stderr:\n{_indented(execution.stderr)}", flush=True)
+
+
+def sections_again(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    """Copies of the code cells, the last section first: each then finds what all later ones left,
+    and a name that a later one gave another meaning is found out."""
+    sections: list[list[NotebookNode]] = [[]]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and re.search("^## ", cell.source, re.MULTILINE):
+            sections.append([])
+        elif cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            sections[-1].append(cell)
+    for number, cell in enumerate(cell for section in reversed(sections) for cell in section):
+        copied = deepcopy(cell)
+        copied.id = f"again-{number}"
+        yield copied
 
 
 def _execute_aside(notebook: NotebookNode, output: Path, scale: str) -> Execution:

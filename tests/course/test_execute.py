@@ -157,6 +157,20 @@ def test_an_untouched_notebook_that_breaks_or_scores_fails(course: Path, capsys:
     )
 
 
+def test_a_section_that_a_later_one_breaks_is_found_out(course: Path, capsys: Say) -> None:
+    source = SOURCE.replace("# ## Doubling", "# ## Halving\n\n# %%\n1 / knob\n\n# %% [markdown]\n# ## On")
+    source = source.replace("# %%\nfrom IPython", "# %%\nknob = 1\n\n# %%\nfrom IPython")
+    write_source(course, source)
+    release(course, None, points_of)
+    assert execute_all(course, again=True, points_of=points_of) == 0
+    write_source(course, source.replace("knob = 3", "knob = 0"))
+    release(course, None, points_of)
+    assert execute_all(course, points_of=points_of) == 0
+    assert execute_all(course, again=True, points_of=points_of) == 1
+    err = capsys.readouterr().err
+    assert "(1 / knob) raised ZeroDivisionError" in err
+
+
 def test_a_check_without_a_result_fails(course: Path, capsys: Say) -> None:
     write_source(course, SOURCE.replace("    display({", "    dict({"))
     assert execute_all(course, points_of=points_of) == 1
