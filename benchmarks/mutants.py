@@ -62,11 +62,11 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[Any], None]]]:
     if type(operator) in _SWAPS:
         other = _SWAPS[type(operator)]
         yield f"{type(operator).__name__} → {other.__name__}", lambda n: _put(n, other())
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield f"{node.value} → {not node.value}", lambda n: setattr(n, "value", not n.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         for by in (1, -1):
             yield f"{node.value} → {node.value + by}", lambda n, by=by: _add(n, by)
-    if isinstance(node, ast.Constant) and type(node.value) is bool:
-        yield f"{node.value} → {not node.value}", lambda n: setattr(n, "value", not n.value)
     if isinstance(node, ast.Call) and len(node.args) >= 2:
         yield f"arguments of {ast.unparse(node.func)}", lambda n: n.args.reverse()
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
