@@ -158,6 +158,8 @@ def wrong_share(train, held, share, y):
     if not len(train) + len(held) == len({*train.tolist(), *held.tolist()}) == n:
         return ""
     sizes = np.unique(y, return_counts=True)[1]
+    if ((counts == sizes) & (share * sizes < 1) & (sizes > 1)).any():
+        return "members[-0:] is all of them: where nothing is held out, a cut from the end fails."
     if (abs(counts - (1 - share) * sizes) < 1).all():
         return "The two are swapped: train comes first, and `share` is what is held out."
     if len(set(counts[counts > 1])) == 1:
@@ -237,6 +239,19 @@ _SPLIT = [
     _split("every so manieth", 1.15, "gives another share", cut="len(members) // int(1 / share)"),
     _split("share of all", 1.15, "gives another share", cut="int(share * len(y))"),
     _split("half of each class", 1.15, "gives another share", cut="round(len(members) / 2)"),
+    _split(
+        "cut from the end",
+        1.15,
+        "members[-0:] is all of them",
+        held="members[-cut:]",
+        train="members[:-cut]",
+    ),
+    _split(
+        "generator made and not used",
+        1.15,
+        "Make a generator of your own",
+        order="torch.randperm(len(members))",
+    ),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
     _split(
@@ -343,6 +358,11 @@ NO_STEP = (
     " backward, not between backward and step?"
 )
 NOT_X = "Give it X[batch], as X is: X is neither scaled nor shifted, and not changed in place."
+
+EXCHANGED = (
+    "not implemented for 'Long'",
+    "Whole numbers stand where scores are needed: F.cross_entropy takes the scores first, then y.",
+)
 
 _epoch, _epoch_otherwise = variants(
     "train_one_epoch",
@@ -464,6 +484,18 @@ _EPOCH = [
         1.0,
         "That is a squared error: the loss is cross-entropy.",
         labels="y[batch]) * 0 + F.mse_loss(scores, F.one_hot(y[batch], 3).double()",
+    ),
+    _epoch(
+        "nll_loss",
+        1.0,
+        "F.nll_loss takes logarithms of probabilities; F.cross_entropy takes the scores.",
+        labels="y[batch]) * 0 + F.nll_loss(scores, y[batch]",
+    ),
+    _epoch_otherwise(
+        "scores and labels exchanged",
+        0.0,
+        "the scores first",
+        labels="y[batch]) if False else F.cross_entropy(y[batch], scores",
     ),
     _epoch("the first labels again", 1.0, _LABELS, labels="y[: len(batch)]"),
     _epoch(
@@ -629,14 +661,23 @@ _EPOCH = [
 
 # Exercise 3
 
-ARGMAX = (
-    "size of tensor a (3) must match the size of tensor b (5)",
-    "Three numbers, as many as classes, meet the labels of a batch of five: the best class of each"
-    " example is argmax(dim=1), along its row.",
+IN_EVALUATE = (
+    (
+        "size of tensor a (3) must match the size of tensor b (5)",
+        "Three numbers, as many as classes, meet the labels of a batch of five: the best class of"
+        " each example is argmax(dim=1), along its row.",
+    ),
+    (
+        "'bool' object has no attribute",
+        "`==` gave one truth value, not one for each example: is one side no tensor? max(dim=1)"
+        " gives a pair, the values and their places; argmax(dim=1) gives the places.",
+    ),
+    ("Got: Bool", "A mean needs numbers, and these are True and False: .float() comes first."),
+    EXCHANGED,
 )
 TRAINING_MODE = (
     "The model was in training mode: dropout switches units off, and batch normalisation uses the"
-    " batch's own mean, and learns from it. Call model.eval() first."
+    " batch's own mean, and learns from it. Call model.eval() first, brackets included."
 )
 GRADIENTS = (
     "Each batch then keeps its graph: memory and time for nothing. Measure inside `with"
@@ -825,6 +866,44 @@ _EVALUATE = [
         "The first batch alone is counted: does return stand inside the loop?",
         skip="if count: break",
         result="loss / min(len(X), batch_size), right / min(len(X), batch_size)",
+    ),
+    _evaluate(
+        "argmax over all scores",
+        0.9,
+        "argmax() without dim is one place among all scores of the batch: argmax(dim=1) is one for"
+        " each example.",
+        right="(scores.argmax() == labels).sum().item()",
+    ),
+    _evaluate(
+        "right by batches",
+        0.9,
+        "The number right is divided by the number of batches: divide it by the number of examples.",
+        result="loss / len(X), right / count",
+    ),
+    _evaluate(
+        "last batch over N",
+        0.9,
+        "Only the last batch is counted: add up with +=, not =.",
+        add="=",
+    ),
+    _evaluate_otherwise("eval not called", 1.2, "brackets included", mode="model.eval"),
+    _evaluate_otherwise(
+        "back too late",
+        1.3,
+        "before return",
+        after="return loss / len(X), right / len(X); model.train(mode)",
+    ),
+    _evaluate_otherwise(
+        "max for argmax",
+        0.0,
+        "gives a pair",
+        right="(scores.max(1) == labels).sum().item()",
+    ),
+    _evaluate_otherwise(
+        "mean of truth values",
+        0.0,
+        "True and False",
+        right="(scores.argmax(1) == labels).mean().item()",
     ),
     _evaluate_otherwise(
         "argmax over the examples",
@@ -1023,6 +1102,7 @@ _SPOILT = (
     " model's own tensors, and so does a shallow copy. copy.deepcopy makes new ones."
 )
 _LAST = "These are the weights of the last epoch: make the copy only when the loss is the lowest so far."
+IN_STEP = "step itself has changed the model: to put the copy back, that is for restore."
 BUFFERS = (
     "The running means of batch normalisation were not put back, or they changed along with the"
     " model: they are buffers, not parameters. A deep copy of state_dict() has both."
@@ -1105,6 +1185,18 @@ _STOPPING = [
         "Every epoch is counted, as if none were a new lowest. Does the lowest loss begin with math.inf,"
         " and the count at 0 again after each new lowest?",
         note="self.lowest = loss",
+    ),
+    _stopping(
+        "lowest not noted",
+        0.25,
+        "Every epoch counts as a new lowest: is the lowest loss noted when there is a new one?",
+        note="self.waited = 0",
+    ),
+    _stopping_otherwise(
+        "put back in step",
+        0.95,
+        "that is for restore",
+        stop="self.waited >= self.patience and (self.restore(model) or True)",
     ),
     _stopping(
         "counted in all",
@@ -1224,7 +1316,28 @@ def _by_hand(name, points, says, code):
     return Known("learning_rate_schedule", name, points, says, code)
 
 
+_BRACKETS = "Brackets are missing: (s − w)/(S − w) is one fraction, and π multiplies all of it."
 _SCHEDULE = [
+    *(
+        _schedule(f"no brackets: {fall}", points, _BRACKETS, fall=f"0.5 * (1 + math.cos({fall}))")
+        for points, fall in (
+            (0.4, "math.pi * step - warmup / steps - warmup"),
+            (0.4, "math.pi * step - warmup / (steps - warmup)"),
+            (0.5, "math.pi * (step - warmup) / steps - warmup"),
+        )
+    ),
+    _schedule(
+        "brackets in the rise",
+        0.55,
+        "Brackets are missing: s + 1 is divided as a whole, (s + 1)/w.",
+        rise="step + 1 / warmup",
+    ),
+    _schedule(
+        "times cos π",
+        0.4,
+        "The fraction stands inside the cosine: cos(π · fraction), not cos(π) times the fraction.",
+        fall="0.5 * (1 + math.cos(math.pi) * part)",
+    ),
     _schedule(
         "whole division",
         0.4,
@@ -1457,12 +1570,14 @@ def wrong_runs(calls, missing, runs):
     return BY_PLACE if calls and calls == runs[-len(calls) :] else ""
 
 
-UNPACKED = ("to unpack", ANY_SETTINGS), ("not enough values", ANY_SETTINGS)
+UNPACKED = tuple((piece, ANY_SETTINGS) for piece in ("to unpack", "not enough values", "KeyError"))
 
 
 def wrong_calls(calls, wanted):
     if any(one.keys() != wanted[0].keys() for one in calls):
         return ANY_SETTINGS
+    if len(calls) == 1:
+        return "Only the first run is made: does return stand inside the loop?"
     if any(one not in wanted for one in calls):
         return "Some runs have a value that the grid does not give to that setting."
     if len(calls) > len(wanted):
@@ -1523,6 +1638,13 @@ _SWEEP = [
         "An interrupt now would lose them",
         run="row = settings | run(**settings)",
         last="[training.append_row(table, row) for row in rows if row not in old]",
+    ),
+    _sweep_otherwise("returned in the loop", 0.0, "inside the loop", each="return [row]"),
+    _sweep_otherwise(
+        "names of the notebook's grid",
+        0.0,
+        "any number of settings",
+        queue='itertools.product(grid["rate"], grid["batch_size"])',
     ),
     _sweep_otherwise(
         "two settings",
@@ -1631,6 +1753,14 @@ _SWEEP = [
         0.0,
         "this exercise does without",
         "def sweep(run, grid, table): return training.sweep(run, grid, table)",
+    ),
+    Mistake(
+        "sweep",
+        "the course's, chosen by a condition",
+        0.0,
+        "this exercise does without",
+        "def sweep(run, grid, table):\n    x = training if grid else None\n"
+        "    return x.sweep(run, grid, table)",
     ),
 ]
 
