@@ -851,6 +851,18 @@ _NORM = [
         y="weight * (x - x.mean()) / torch.sqrt(var + eps) + bias",
     ),
     _norm(
+        "mean added",
+        0.85,
+        "The mean is added: it is subtracted.",
+        y="weight * (x + mean) / torch.sqrt(var + eps) + bias",
+    ),
+    _norm(
+        "ε kept",
+        1.7,
+        "ε is in the running variance, too: it belongs under the root alone.",
+        keep=_mixed(_MEAN, "(1 - momentum) * running_var + momentum * (flat[1] + eps)"),
+    ),
+    _norm(
         "divided by γ",
         0.85,
         "It is divided by the weight γ: multiply.",

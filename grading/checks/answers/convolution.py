@@ -190,6 +190,12 @@ _SIZE = [
         size="(n + 2 * padding) // stride - k + 1",
     ),
     _size(
+        "padding times stride",
+        0.8,
+        "Padding is counted in pixels, whatever the stride: it is not times the stride.",
+        size="(n + 2 * padding * stride - k) // stride + 1",
+    ),
+    _size(
         "stride + 1",
         0.4,
         "The + 1 stands with the stride: it counts the first place, and comes after the division.",
@@ -350,6 +356,14 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         0.4,
         f"The bias is added for every channel: {_ONCE}",
         bias="+ C * b[k]",
+    ),
+    _loops("times the bias", 0, "The bias is a factor: it is added.", bias="* b[k]"),
+    _loops(
+        "padded by the filter",
+        0,
+        "It is padded by half of the filter: the argument `padding` says by how much.",
+        first="(r, s), padding = (n // 2 for n in w.shape[2:]), 0;"
+        " x = np.pad(x, ((0, 0), (0, 0), (r, r), (s, s)))",
     ),
     _loops(
         "the image's bias",
@@ -701,6 +715,7 @@ def conv2d(x, w, b, stride=1, padding=0):
         result="w.reshape(K, -1) * columns",
     ),
     _conv2d_otherwise("one side of the kernel", 0, "a pair, (R, S)", kernel="R"),
+    _conv2d("times the bias", 0, "The bias is a factor: it is added.", bias="* b[:, None]"),
     _conv2d(
         "the image's bias",
         0,
@@ -1065,6 +1080,18 @@ def im2col(x, kernel, stride=1, padding=0):
     _im2col_otherwise("slices too long", 0.95, "where does it end", rows="r : r + P : stride"),
     _im2col_otherwise(
         "slices too short", 0.25, "where does it end", rows="r : r + P * stride - stride : stride"
+    ),
+    _im2col(
+        "columns not strided",
+        0.95,
+        "The stride holds for the rows only: columns need it, too.",
+        columns="s : s + Q",
+    ),
+    _im2col(
+        "rows not strided",
+        0.95,
+        "The stride holds for the columns only: rows need it, too.",
+        rows="r : r + P",
     ),
     _im2col(
         "reshaped, then transposed",
