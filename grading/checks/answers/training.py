@@ -117,11 +117,21 @@ NO_LEAK = {
 def shared_indices(train, held, y):
     if max(train.max(initial=0), held.max(initial=0)) < np.unique(y, return_counts=True)[1].max():
         return "These are places within a class, not indices into y: members[order], not order."
+    if len(train) + len(held) > 2 * len(y):
+        return (
+            "Classes are gone through again and again: set(y) takes every tensor for another one."
+            " y.unique() are the classes."
+        )
     return "An index in both sets is a leak: training has seen what validation asks for."
 
 
 def missing_indices(train, held, y):
     missing = np.setdiff1d(np.arange(len(y)), np.concatenate([train, held]))
+    if sorted(np.delete(y, missing)) == np.unique(y).tolist():
+        return (
+            "Only one example of each class is there: torch.nonzero gives one row for each hit, and"
+            " [0] takes the first. flatten() makes one row of them all."
+        )
     gone = np.setdiff1d(y, np.delete(y, missing))  # the classes of which nothing is left
     if np.isin(y[missing], gone).all():
         return (
@@ -160,6 +170,8 @@ def wrong_share(train, held, share, y):
     sizes = np.unique(y, return_counts=True)[1]
     if ((counts == sizes) & (share * sizes < 1) & (sizes > 1)).any():
         return "members[-0:] is all of them: where nothing is held out, a cut from the end fails."
+    if not counts.any():
+        return "Nothing is held out: share is a part of 1, times the number of a class's examples."
     if (abs(counts - (1 - share) * sizes) < 1).all():
         return "The two are swapped: train comes first, and `share` is what is held out."
     if len(set(counts[counts > 1])) == 1:
@@ -239,6 +251,15 @@ _SPLIT = [
     _split("every so manieth", 1.15, "gives another share", cut="len(members) // int(1 / share)"),
     _split("share of all", 1.15, "gives another share", cut="int(share * len(y))"),
     _split("half of each class", 1.15, "gives another share", cut="round(len(members) / 2)"),
+    _split("the share as a count", 0.8, "a part of 1", cut="int(share)"),
+    _split("a set of tensors", 0.3, "again and again", classes="set(y)"),
+    _split(
+        "the first row of nonzero",
+        0.3,
+        "Only one example of each class",
+        which="y == label",
+        order="torch.zeros(1, dtype=torch.int64)",
+    ),
     _split(
         "cut from the end",
         1.15,
@@ -355,14 +376,15 @@ TWICE = "There is a softmax before F.cross_entropy, which has one inside: give i
 _LABELS = "Images meet the labels of other images: index y with the batch's indices, as X."
 NO_STEP = (
     "No weight has moved. Is there optimizer.step(), after backward, and does zero_grad come before"
-    " backward, not between backward and step?"
+    " backward, not between backward and step? Each is called, with brackets."
 )
 NOT_X = "Give it X[batch], as X is: X is neither scaled nor shifted, and not changed in place."
 
-EXCHANGED = (
-    "not implemented for 'Long'",
-    "Whole numbers stand where scores are needed: F.cross_entropy takes the scores first, then y.",
+_SCORES = (
+    "Whole numbers stand where scores are needed: F.cross_entropy takes the scores, of all classes,"
+    " and then y."
 )
+NO_SCORES = tuple((piece, _SCORES) for piece in ("not implemented for 'Long'", "got Long"))
 
 _epoch, _epoch_otherwise = variants(
     "train_one_epoch",
@@ -494,8 +516,21 @@ _EPOCH = [
     _epoch_otherwise(
         "scores and labels exchanged",
         0.0,
-        "the scores first",
+        "takes the scores",
         labels="y[batch]) if False else F.cross_entropy(y[batch], scores",
+    ),
+    _epoch_otherwise("argmax for scores", 0.0, "takes the scores", activation=".argmax(1)"),
+    _epoch_otherwise(
+        "backward not called",
+        0.0,
+        "with brackets",
+        steps="optimizer.zero_grad(); loss.backward; optimizer.step()",
+    ),
+    _epoch(
+        "over batch_size",
+        1.7,
+        "The sum is divided by batch_size: divide it by the number of examples.",
+        result="total / batch_size",
     ),
     _epoch("the first labels again", 1.0, _LABELS, labels="y[: len(batch)]"),
     _epoch(
@@ -673,7 +708,7 @@ IN_EVALUATE = (
         " gives a pair, the values and their places; argmax(dim=1) gives the places.",
     ),
     ("Got: Bool", "A mean needs numbers, and these are True and False: .float() comes first."),
-    EXCHANGED,
+    *NO_SCORES,
 )
 TRAINING_MODE = (
     "The model was in training mode: dropout switches units off, and batch normalisation uses the"
@@ -857,13 +892,15 @@ _EVALUATE = [
     _evaluate(
         "the first batch over N",
         0.9,
-        "The first batch alone is counted: does return stand inside the loop?",
+        "The first batch alone is counted: does return stand inside the loop, or a slice end at"
+        " batch_size?",
         skip="if count: break",
     ),
     _evaluate(
         "the first batch alone",
         0.9,
-        "The first batch alone is counted: does return stand inside the loop?",
+        "The first batch alone is counted: does return stand inside the loop, or a slice end at"
+        " batch_size?",
         skip="if count: break",
         result="loss / min(len(X), batch_size), right / min(len(X), batch_size)",
     ),
@@ -879,6 +916,24 @@ _EVALUATE = [
         0.9,
         "The number right is divided by the number of batches: divide it by the number of examples.",
         result="loss / len(X), right / count",
+    ),
+    _evaluate(
+        "over batch_size",
+        0.9,
+        "The sums are divided by batch_size: divide them by the number of examples.",
+        result="loss / batch_size, right / batch_size",
+    ),
+    *(
+        _evaluate(
+            f"the last batch's {one}",
+            0.9,
+            "Of one of the two only the last batch is counted: add up with +=, not =.",
+            **{one: f"{value} - {one}"},
+        )
+        for one, value in (
+            ("loss", 'F.cross_entropy(scores, labels, reduction="sum").item()'),
+            ("right", "(scores.argmax(dim=1) == labels).sum().item()"),
+        )
     ),
     _evaluate(
         "last batch over N",
@@ -1183,8 +1238,36 @@ _STOPPING = [
         "count not begun again",
         0.75,
         "Every epoch is counted, as if none were a new lowest. Does the lowest loss begin with math.inf,"
-        " and the count at 0 again after each new lowest?",
+        " is a loss compared before it is noted, and the count at 0 again after each new lowest?",
         note="self.lowest = loss",
+    ),
+    _stopping(
+        "stop and go on exchanged",
+        0.75,
+        "It says stop at once: True is for stop, when the count has reached patience.",
+        stop="self.waited < self.patience",
+    ),
+    Mistake(
+        "early_stopping",
+        "noted before it is compared",
+        0.25,
+        "compared before it is noted",
+        """
+class EarlyStopping:
+    def __init__(self, patience):
+        self.patience, self.waited, self.lowest, self.best = patience, 0, math.inf, None
+
+    def step(self, loss, model):
+        self.lowest = min(self.lowest, loss)
+        if loss < self.lowest:
+            self.best, self.waited = copy.deepcopy(model.state_dict()), 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self, model):
+        model.load_state_dict(self.best)
+""",
     ),
     _stopping(
         "lowest not noted",
@@ -1215,7 +1298,7 @@ _STOPPING = [
         "lowest from 0",
         0.25,
         "Every epoch is counted, as if none were a new lowest. Does the lowest loss begin with math.inf,"
-        " and the count at 0 again after each new lowest?",
+        " is a loss compared before it is noted, and the count at 0 again after each new lowest?",
         lowest="0.0",
     ),
     _stopping(
@@ -1228,7 +1311,7 @@ _STOPPING = [
     _stopping(
         "ties",
         0.25,
-        "A loss that only equals the lowest counts as a new lowest here.",
+        "A loss that only equals the lowest is no new lowest: its epoch counts as one without.",
         better="<=",
     ),
     _stopping(
@@ -1327,6 +1410,24 @@ _SCHEDULE = [
         )
     ),
     _schedule(
+        "over all steps",
+        0.55,
+        "The rise is divided by all steps: it takes w of them, (s + 1)/w.",
+        rise="(step + 1) / steps",
+    ),
+    _schedule(
+        "from 0 to 1",
+        0.55,
+        "The rise begins at 0, and that step is wasted: it is (s + 1)/w, not s/(w − 1).",
+        rise="step / (warmup - 1)",
+    ),
+    _schedule(
+        "half of 1 only",
+        0.4,
+        "Brackets are missing: ½ multiplies the sum, 1 + cos, and not the 1 alone.",
+        fall="0.5 * 1 + math.cos(math.pi * part)",
+    ),
+    _schedule(
         "brackets in the rise",
         0.55,
         "Brackets are missing: s + 1 is divided as a whole, (s + 1)/w.",
@@ -1384,7 +1485,7 @@ _SCHEDULE = [
     _schedule(
         "begun before the warm-up is over",
         0.55,
-        "That is the cosine already, begun before the warm-up is over.",
+        "That is the cosine already: is a return missing in the rise, or does it end too soon?",
         early="< 0 *",
     ),
     _schedule(
@@ -1465,7 +1566,7 @@ _SCHEDULE = [
     _schedule(
         "upwards",
         0.4,
-        "It rises from 0 to 1: the sign before the cosine is wrong.",
+        "It rises from 0 to 1: the sign before the cosine is wrong, or the fraction runs from 1 to 0.",
         fall="0.5 * (1 - math.cos(math.pi * part))",
     ),
     _schedule(
@@ -1542,6 +1643,14 @@ ANY_SETTINGS = (
     " all."
 )
 OTHER_ROWS = "Rows of other sweeps may lack a setting: row.get(name) asks without failing."
+JOINED = (
+    ("keywords must be strings", "The names come first: zip(grid, values)."),
+    ("unhashable type: 'dict'", "{a, b} is a set: {**a, **b} joins two dictionaries."),
+    (
+        "unhashable type: 'list'",
+        "The names alone are grid's keys: zip(grid, values), not .items().",
+    ),
+)
 BY_NAME = "positional argument", "run takes each setting by its name: run(**settings)."
 ONCE_EACH = (
     "Each value is used once, as zip pairs them up, or where a row counts that agrees with a run in"
@@ -1576,7 +1685,7 @@ UNPACKED = tuple((piece, ANY_SETTINGS) for piece in ("to unpack", "not enough va
 def wrong_calls(calls, wanted):
     if any(one.keys() != wanted[0].keys() for one in calls):
         return ANY_SETTINGS
-    if len(calls) == 1:
+    if list(calls) == wanted[:1]:
         return "Only the first run is made: does return stand inside the loop?"
     if any(one not in wanted for one in calls):
         return "Some runs have a value that the grid does not give to that setting."
@@ -1638,6 +1747,23 @@ _SWEEP = [
         "An interrupt now would lose them",
         run="row = settings | run(**settings)",
         last="[training.append_row(table, row) for row in rows if row not in old]",
+    ),
+    _sweep_otherwise(
+        "a set of dictionaries", 0.0, "joins two", run="row = {settings, run(**settings)}"
+    ),
+    _sweep_otherwise(
+        "pairs for names",
+        0.0,
+        "keys",
+        first="",
+        queue="zip(*grid.values())",
+        find="dict(zip(grid.items(), values))",
+    ),
+    _sweep(
+        "the table's old rows",
+        1.3,
+        "These are the rows that the table had at first: those of all runs are asked for.",
+        result="old",
     ),
     _sweep_otherwise("returned in the loop", 0.0, "inside the loop", each="return [row]"),
     _sweep_otherwise(
