@@ -252,7 +252,8 @@ print("convolution      ", np.convolve(signal, kernel, mode="valid"))
 # corner, at an edge, and in the middle? The first cell below the check measures it.
 #
 # <details><summary>Hint 1</summary><code>np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding,
-# padding)))</code> pads rows and columns, and leaves images and channels alone.</details>
+# padding)))</code> pads rows and columns, and leaves images and channels alone;
+# <code>np.pad(x, padding)</code> pads all four.</details>
 #
 # <details><summary>Hint 2</summary>The window of place (p, q) starts at row p·stride and column
 # q·stride. For one image and one filter it has the filter's shape (C, R, S), so that

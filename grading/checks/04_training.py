@@ -67,7 +67,7 @@ def split(student, rng):
     counts = np.unique(y, return_counts=True)[1]
     given = f"For {len(y)} labels, {', '.join(map(str, counts))} of the classes, share = {share}."
 
-    def splits():
+    def splits(y=y, share=share, given=given):
         reply = split_thrice(student, torch.tensor(y), share, seed)
         three, moved, after = expect.items(reply, 3, what="the report")
         expect.form(after, torch.tensor(y))
@@ -79,19 +79,15 @@ def split(student, rng):
     with part("each example is in exactly one of the two", points=0.5):
         partitioned(*splits()[0][0], y, given)
     with part("every class gives its share", points=0.35):
-        for train, held in splits()[0]:
-            for label, count in zip(np.unique(y), counts, strict=True):
-                got = int((y[held] == label).sum())
-                expect.that(
-                    abs(got - share * count) < 1,
-                    "A class gives another share of its examples to held_out.",
-                    given=given,
-                    detail=f"Of the {count} examples of class {label}, {got} are held out.",
-                    diagnosis=answers.wrong_share(train, held, share, y),
-                )
+        shared(splits()[0], y, share, given)
+        few = (
+            np.repeat([3, 5], [2, 12]),
+            0.2,
+            "For 14 labels, 2 and 12 of the classes, share = 0.2.",
+        )
+        shared(splits(*few)[0], *few)
     with part("random by its seed, and by nothing else", points=0.35, alone=False):
         three, moved = splits()
-        seeded(*(held for _, held in three), y, given)
         why = (
             "torch.manual_seed, np.random.seed, and a torch.randperm without generator= change what"
             " all later code draws. Make a generator of your own:"
@@ -99,8 +95,22 @@ def split(student, rng):
         )
         message = "torch's or NumPy's global generator is another one after the call."
         expect.that(moved is False, message, diagnosis=why)
+        seeded(*(held for _, held in three), y, given)
     with part("leak", points=0.3):
         expect.choice(student, "leak", answers.leak, answers.NO_LEAK)
+
+
+def shared(splits, y, share, given):
+    for train, held in splits:
+        for label, count in zip(*np.unique(y, return_counts=True), strict=True):
+            got = int((y[held] == label).sum())
+            expect.that(
+                abs(got - share * count) < 1,
+                "A class gives another share of its examples to held_out.",
+                given=given,
+                detail=f"Of the {count} examples of class {label}, {got} are held out.",
+                diagnosis=answers.wrong_share(train, held, share, y),
+            )
 
 
 def indices(got, y, given):
@@ -271,7 +281,8 @@ def train_one_epoch(student, rng):
         with computed("train_one_epoch", why, but=answers.NO_STEP):
             weights(0)
 
-    with part("the weights move as gradient descent moves them", points=0.7):
+    title = "the weights move as gradient descent moves them"
+    with part(title, points=0.7), expect.explained(*answers.NO_SCORES):
         weights(0)
         weights(1)
     with part("each epoch goes through every example once, in batches", points=0.4):
@@ -501,7 +512,7 @@ def evaluate(student, rng):
     # So many first that another accuracy is hardly the same by chance.
     sizes = (203, 5, True), (20, 5, False), (3, 5, False), (6, 1, True)
     title = "the mean loss and the share right, over the examples"
-    with part(title, points=0.6), expect.explained(answers.ARGMAX):
+    with part(title, points=0.6), expect.explained(*answers.IN_EVALUATE):
         for one in runs("", sizes):
             plain_numbers(value(*one))
     with part("in evaluation mode", points=0.3):
@@ -547,8 +558,8 @@ def left_as_it_was(got, right, mode):
     """mode: the one that the model was in. What it answers now shows in which it is."""
     was = "in training mode" if mode else "in evaluation mode"
     why = (
-        "What trains on afterwards would do so without dropout: note model.training first,"
-        " and give it back to model.train(…), which tells the layers inside, too."
+        "What trains on afterwards would do so without dropout: note model.training first, and"
+        " before return give it back to model.train(…), which tells the layers inside, too."
         if mode
         else "model.train() at the end is too much: the model may have been in evaluation"
         " mode before. model.train(mode) takes the mode that you noted."
@@ -598,6 +609,9 @@ def stop(learner, losses, patience, states, steps):
             for tensor, value in zip(model.state_dict().values(), values, strict=True):
                 tensor.fill_(value)
 
+    def read():
+        return [float(tensor.sum() / tensor.numel()) for tensor in model.state_dict().values()]
+
     with torch.random.fork_rng(devices=[]):
         model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
     stopping, decisions = learner.EarlyStopping(patience), []
@@ -610,10 +624,11 @@ def stop(learner, losses, patience, states, steps):
             break
     if not steps:
         return decisions
+    kept = read()
     for _ in range(2):  # what was put back once must not change with the model, either
         fill(states[-1])
         stopping.restore(model)
-    return [float(tensor.sum() / tensor.numel()) for tensor in model.state_dict().values()]
+    return read() + kept
 
 
 ask_stop = probe(stop)
@@ -649,6 +664,7 @@ def early_stopping(student, rng):
 
     with part("restore brings back the weights of the best epoch", points=0.3):
         restored(slice(0, 4))
+        restored(slice(7, 14), answers.IN_STEP)
     with part("and the running means of batch normalisation", points=0.2):
         restored(slice(4, 6), answers.BUFFERS)
     with part("stops_after", points=0.25):
@@ -793,7 +809,7 @@ def sweep(student, rng):
         for whole in (grid, {**grid, "depth": [1, 2]}, {"size": sizes}):
             wanted = combinations(whole)
             args = whole, [], drawn, 0.0, 0
-            with expect.explained(*answers.UNPACKED, answers.BY_NAME):
+            with expect.explained(*answers.UNPACKED, answers.BY_NAME, *answers.JOINED):
                 got, _ = reported(*args)
             knows = MISTAKES.values("sweep", lambda own: queue(own, *args)["calls"])  # noqa: B023
             calls = tuple(got["calls"])

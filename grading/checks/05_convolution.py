@@ -87,6 +87,14 @@ def options(stride, padding):
 
 # What NumPy's words mean here: (a piece of them, the sentence).
 IN_LOOPS = (
+    *(
+        (
+            empty,
+            "A window leaves the image: is it cut from the padded one, padding on both sides, and do"
+            " P and Q count the padding once?",
+        )
+        for empty in (",0) (", ",0,")
+    ),
     (
         "could not be broadcast together",
         "The window must have the filter's shape: R rows of S columns in each channel, cut from the"
@@ -139,13 +147,7 @@ def im2col(student, rng):
         for shape, kernel, stride, padding in cases:
             x = rng.permutation(int(np.prod(shape))).reshape(shape) + 0.5
             given = {"x": x, "kernel": kernel, **options(stride, padding)}
-            why = "A slice must take P rows and Q columns, no more and no fewer: where does it end?"
-            N, C = shape[:2]
-            axes = (
-                "Images and channels are padded, too: np.pad takes one pair for each of the axes."
-            )
-            all_axes = (f"shape ({N + 2 * padding},{C + 2 * padding},", axes)
-            with expect.explained(*[all_axes] * (padding > 0), ("broadcast", why)):
+            with expect.explained(*answers.in_columns(shape, kernel, stride, padding)):
                 expect.answers(student, MISTAKES, "im2col", given)
 
     with part("one channel: each window a column", points=0.4):
@@ -164,8 +166,8 @@ def im2col(student, rng):
 IN_PRODUCT = (
     (
         "cannot reshape array",
-        "Other places came out than P·Q: do stride and padding reach the"
-        " columns, and is its kernel (R, S)?",
+        "Other places came out than P·Q: do stride and padding reach the columns, and P and Q, too,"
+        " and is the kernel (R, S)?",
     ),
     (
         "mismatch in its core dimension",
@@ -184,7 +186,11 @@ def in_product(w):
     K, rows = w.shape[0], w[0].size
     product = "`*` multiplies number by number: the product of two matrices is `@`."
     bias = "The product is (N, K, P·Q), so the bias needs the shape (K, 1)."
+    C, R, S = w.shape[1:]
+    square = "The windows of these columns are square: im2col takes the kernel as a pair, (R, S)."
+    sides = [side for side in (R, S) if R != S]
     return (
+        *((f"(size {C * side * side} is different from {rows})", square) for side in sides),
         (f"shapes ({K},{rows}) (", product),
         *((f") {shape}", bias) for shape in (f"({K},)", f"(1,{K})")),
         *IN_PRODUCT,
@@ -221,7 +227,31 @@ def shapes(rng, least_padding=0):
     return (N, C, H, W), (K, C, R, S), stride, int(rng.integers(least_padding, 3))
 
 
-# Of a broadcast or a product that fails in conv2d_backward.
+def in_backward(dy, x, w, stride=1, padding=0):
+    """Of a broadcast or a product that fails in conv2d_backward, by the shapes in NumPy's words."""
+    (N, C, H, W), K, rows, places = x.shape, len(w), w[0].size, dy[0, 0].size
+    small = (
+        "The image of zeros is too small: the slices belong to the padded one, so its shape is (N,"
+        " C, H + 2·padding, W + 2·padding). The padding is cut off at the end."
+    )
+    axes = (
+        "For dw, the columns' last two axes are swapped: transpose(0, 2, 1). `.T` turns all three"
+        " around."
+    )
+    filters = "For dx, the filters are transposed: w.reshape(K, -1).T, which is (C·R·S, K)."
+    as_x = [(f"shapes ({N},{C},{H},{W}) (", small), (f"shapes ({N},{C},{H - 1},{W}) (", small)]
+    return (
+        *(as_x if padding else []),
+        (
+            "remapped shapes",
+            "The images of the two sides do not agree: dY is dy.reshape(N, K, P·Q).",
+        ),
+        (f"(size {rows} is different from {places})", axes),
+        (f"(size {K} is different from {rows})", filters),
+        *IN_BACKWARD,
+    )
+
+
 IN_BACKWARD = (
     (
         "broadcast",
@@ -252,7 +282,7 @@ def conv2d_backward(student, rng):
             del given["b"]
             right = answers.conv2d_backward(**given)[at]
             wrong = MISTAKES.call("conv2d_backward", **given)
-            with expect.explained(*IN_BACKWARD):
+            with expect.explained(*in_backward(**given)):
                 got = student.conv2d_backward(*given.values())
             three = expect.items(got, 3, what=whole, given=given)
             knows = ((why, each[at]) for why, each in wrong)
@@ -301,7 +331,10 @@ def max_pool2d(student, rng):
         for x, size in cases:
             (N, C, H, W), asked = x.shape, {"what": "dx", "exercise": "max_pool2d"}
             dy = rng.integers(-9, 10, size=(N, C, H // size, W // size)) + 0.5
-            with expect.otherwise(shape="dx has the shape of x."):
+            one = "argmax() without an axis is one place for all: argmax(axis=2) of (N, C, size·size)."
+            zeros = "A block lies outside dx: begin with zeros of the shape of x."
+            said = ("invalid index to scalar", one), (f"into shape ({N},{C},{size},0)", zeros)
+            with expect.otherwise(shape="dx has the shape of x."), expect.explained(*said):
                 given = {"dy": dy, "x": x, "size": size}
                 expect.answers(student, MISTAKES, "max_pool2d_backward", given, **asked)
 
@@ -389,6 +422,7 @@ IN_LENET = (
         "Module.__init__",
         "`super().__init__()` comes first in `__init__`: it makes room for layers.",
     ),
+    ("must be Tensor, not", "A module is made here and not called: nn.ReLU()(x), or F.relu(x)."),
     ("no method of that name", "`LeNet` has no `forward`: is its name spelt so, within the class?"),
 )
 TEN = "Ten scores for each image go out, as linear3 makes them."

@@ -87,6 +87,7 @@ def refused(ask, text, line, key, silent) -> None:
     builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
     where, own = int(found[1]), _CATCH if builtin else _OWN
     own = _PLAIN if "'dict' object has no attribute 'error'" in said else own
+    own = _TWO if "error() missing 1 required" in said else own
     for right, message, why in (
         (named, "The error does not name the file, a line and a key.", own),
         (found[2] == key, "The error is not about the key at fault.", _WHICH),
@@ -105,6 +106,7 @@ _ANOTHER = "The error names another line than the one at fault."
 _OWN = "Raise section.error(key, …) of the section that holds the key."
 _WHICH = "Name the key that is wrong: it is the first argument of section.error."
 _PLAIN = "A plain dict has no `error`: give options a Section, such as the layer's own."
+_TWO = "section.error takes two: the key, and what is wrong with it."
 _CATCH = (
     "That is Python's own error: look first or catch it, and raise section.error(key, …) yourself."
 )
@@ -119,6 +121,12 @@ def chosen(learner, texts, tables, calls):
     tables = [{key: kinds.get(usual, usual) for key, usual in table.items()} for table in tables]
     made = [learner.options(sections[s], tables[t]) for s, t in calls]
     return [dict(one) if isinstance(one, dict) else one for one in made]
+
+
+NO_FAULT = (
+    "This section has no fault. Its values are compared with the table's entries where these are"
+    " types, and else with the entries' types: type(usual)."
+)
 
 
 @exercise("options", points=0.75)
@@ -149,7 +157,8 @@ def options(student, rng):
     with part("what is given, and the defaults of what is not", points=0.2):
         for one in texts:
             how = {"what": "the list of results", "given": f"For the text\n{one}"}
-            values([one], [known], [(0, 0)])
+            with expect.explained(("SpecError: network.yaml", NO_FAULT)):
+                values([one], [known], [(0, 0)])
             same(student, chosen, "options", [one], [known], [(0, 0)], **how)
     with part("section and table are left as they were", points=0.1, alone=False):
         tables, calls = [known, {**known, "form": "half", "rest": 7}], [(0, 0), (0, 1), (1, 0)]
@@ -319,11 +328,17 @@ def build_network(student, rng):
     why = "A layer has a name and a type, beside the keys of its type in LAYERS: the table that"
     table = f"{why} options gets must have all of them."
     carry = (
-        "Carry the shape along: what a layer puts out is what the next one gets. And does every"
-        " option arrive?"
+        "Carry the shape along, from the text's `input` on: what a layer puts out is what the next"
+        " one gets. It is one example's; the image of zeros is a batch of one, (1, *shape). And does"
+        " every option arrive?"
     )
+    star = "A dict gives its names to a loop or a star: nn.Sequential(layers), without the star."
     no_network = "The result is not a network: return nn.Sequential(layers)."
-    causes = (("no nn.Sequential", no_network), ("KeyError: 'type'", table))
+    causes = (
+        ("is not a Module subclass", star),
+        ("no nn.Sequential", no_network),
+        ("KeyError: 'type'", table),
+    )
     causes += (("KeyError: 'name'", table), ("'state_dict'", no_network))
     causes += (("'named_children'", no_network), ("no such key in the table", table))
     causes += (
@@ -381,6 +396,13 @@ def build_network(student, rng):
     with part(fresh, points=0.15), at_last(all_there):
         untouched()
     with part("the text's sections are left as they were", points=0.1, alone=False):
+        message = "The call changes LAYERS."
+        own = (
+            "Name and type go into a table of your own, and not into LAYERS itself. (Run its cell"
+            " again, which makes it whole.)"
+        )
+        keys = keys_of(student, "conv")
+        fine = type(keys) is list and "name" not in keys and "type" not in keys
         why = "Built again from the same section, it is another network, or none: leave it whole."
         (once, _), (like, _) = puts(network(), state, True)
         expect.form(once, like)
@@ -388,6 +410,7 @@ def build_network(student, rng):
             again = there(outputs)(student, network_of(student, text, 2), state, x, True)
             twice = expect.items(again, 2)[0]
             expect.close(twice, once, what="the output", given=given, **NEAR)
+        expect.that(fine, message, diagnosis=own)
 
     def error(layers, at, key, silent):
         remarks = int(rng.integers(1, 6))
@@ -404,7 +427,8 @@ def build_network(student, rng):
         silent = "Nothing was said about the last layer of the text."
         taken = {"name": layers[int(rng.integers(8))]["name"], "type": "relu"}
         error([*layers, {"name": "k", "type": "convolution", "units": 3}], 8, "type", silent)
-        error([*layers, taken], 8, "name", silent)
+        twice = "A name comes twice, in silence: look among the names of the layers built so far."
+        error([*layers, taken], 8, "name", twice)
         silent = "Let options read every layer: it finds what is wrong in one."
         wrong = {"name": "k", "type": "linear", "units": 3, "unitz": 3}
         error([*layers, wrong], 8, "unitz", silent)
@@ -432,6 +456,12 @@ def drawn(rng, key, like):
 
 
 @probe
+def keys_of(learner, kind):
+    """The keys of a type of layer in the notebook's own table."""
+    return list(getattr(learner, "LAYERS", {}).get(kind, {}))
+
+
+@probe
 def children(learner, model):
     """The names of a network's layers, in order."""
     return [name for name, _ in model.named_children()]
@@ -441,6 +471,8 @@ def names(student, model, layers, given) -> None:
     """What the network says of its layers: this only explains, what they do is judged by values."""
     got, right = children(student, model), [layer["name"] for layer in layers]
     why = "A layer is missing, too many, or in another place."
+    if got == right[:1]:
+        why = "Only the first layer is there: does return stand inside the loop?"
     if got == [str(n) for n in range(len(right))]:
         why = "The layers are numbered: an OrderedDict of them by name gives them their names."
     detail = f"expected {', '.join(right)}   yours {expect.show(got)}"
@@ -500,11 +532,16 @@ def build_solver(student, rng):
                 plan = there(made)(student, "build_solver", section, table, model)
         return plan, model
 
-    def judge(piece, why, **more):
-        """why: what to say where the piece is missing."""
+    read = "The text leaves out what has a default: options(solver, SOLVERS) fills it in."
+    call = "model.parameters is a method: call it, model.parameters()."
+    reads = *((f"KeyError: '{key}'", read) for key in answers.SOLVERS), ("'method' object", call)
+
+    def judge(piece, why, wrong="", **more):
+        """why, wrong: what to say where the piece is missing, and where it is wrong."""
         text = text_of(**more)
         given = f"For the text\n{text}" + f"and {counts} steps." * (piece == "schedule")
-        plan, model = asked(text, 2 if piece == "rest" else 1)
+        with expect.explained(*reads):
+            plan, model = asked(text, 2 if piece == "rest" else 1)
         expect.that(type(plan) is dict, "The result is not a dict.", given=given, kind="type")
         usable = piece == "rest" or type(plan.get(piece)) is Student
         message = f"The dict has no `{piece}` that can be used."
@@ -519,29 +556,31 @@ def build_solver(student, rng):
         with expect.explained(*causes):
             got = there(solved)(student, piece, plan, model, gradients, counts)
         knows = MISTAKES.values("build_solver", of)
-        expect.close(got, of(answers), what=WHAT[piece], given=given, knows=knows, rtol=1e-5)
+        with expect.otherwise(wrong):
+            expect.close(got, of(answers), what=WHAT[piece], given=given, knows=knows, rtol=1e-5)
 
     here = "It is made here, from model.parameters()."
     why = "torch.optim.SGD with the declared rate, momentum and weight decay, and nothing else."
-    with part("sgd: rate, momentum and weight decay arrive", points=0.2), expect.otherwise(why):
-        judge("optimizer", here, optimizer="sgd", momentum=momentum, weight_decay=decay)
+    with part("sgd: rate, momentum and weight decay arrive", points=0.2):
+        judge("optimizer", here, why, optimizer="sgd", momentum=momentum, weight_decay=decay)
     with part("adamw: rate and weight decay arrive", points=0.1):
         judge("optimizer", here, optimizer="adamw", weight_decay=decay, momentum=momentum)
     with part("the schedule: factors, fixed and one-cycle", points=0.25):
         function = "It is a function of (step, steps), for `fixed` as well."
         line = "Find t first; f is t/w up to w, and then the line from 1 down to 0."
-        with expect.otherwise(line):
-            judge("schedule", function, lr_policy="one_cycle", warm_up=warm_up)
+        judge("schedule", function, line, lr_policy="one_cycle", warm_up=warm_up)
         judge("schedule", function, lr_policy="fixed")
     why = "The dict has the keys that the docstring lists: the optimizer holds the rates."
-    with part("epochs, batch size and seed", points=0.1), expect.otherwise(why):
-        judge("rest", "", optimizer="sgd", momentum=momentum, lr_policy="fixed", warm_up=warm_up)
+    with part("epochs, batch size and seed", points=0.1):
+        judge(
+            "rest", "", why, optimizer="sgd", momentum=momentum, lr_policy="fixed", warm_up=warm_up
+        )
     with part("an optimizer or a policy that there is not, what options finds", points=0.1):
         silent = "What is none of the known words is taken for one of them, in silence."
         unread = "Let options read the text: it finds what is wrong in it."
         for key, value, why in (
             ("optimizer", "sdg", silent),
-            ("lr_policy", "onecycle", silent),
+            ("lr_policy", "onecycle", f"{silent} The error comes at once, and not from schedule."),
             ("momentun", 0.5, unread),
         ):
             text = text_of(**{key: value})
@@ -592,6 +631,7 @@ def other_axes(n, c, h, w):
         (f"({w}) {at} 2", f"That is one mean for each pixel of each channel. {over}"),
         (f"({w}) {at} 1", f"That is one mean for each pixel. {over}"),
         (f"({n}) {at} 0", f"That is one mean for each image. {over}"),
+        (f"({w}) {at} 0", f"That is one mean for each column. {over}"),
         (
             "non-singleton dimension 3",
             "Statistics of shape (C,) meet the width: reshape them to (1, C, 1, 1).",
@@ -715,9 +755,14 @@ def augment(student, rng):
     )
     mask = "A mask for N images has the shape (N, 1, 1, 1), to meet (N, C, H, W)."
     joined = (
-        "torch.cat joins the images along a dimension that they have: torch.stack makes a new one."
+        "One image has three axes, (C, H, W), counted from 0: the last is 2. torch.cat joins along"
+        " an axis that is there; torch.stack makes a new one."
+    )
+    turned = (
+        "Rows and columns are exchanged: a window has H rows, from top, and W columns, from left."
     )
     causes = (
+        ("[2, 7, 6] at entry", turned),
         ("stack expects each tensor to be equal size", leaves),
         (f"tensor a ({n}) must match", mask),
         ("Dimension out of range (expected to be in range of [-3, 2]", joined),
@@ -741,7 +786,7 @@ def augment(student, rng):
     def places(number, out):
         if number in seen:
             return seen[number]
-        shape = "The window has the images' old size: pad first, then crop to it."
+        shape = answers.wrong_form(tuple(getattr(out, "shape", ())), x.shape[1])
         why = "torch.stack makes one tensor of a list of tensors." if type(out) is list else ""
         with expect.otherwise(why, shape=shape):
             expect.form(out, x, given=given)

@@ -1,8 +1,8 @@
 """Library calls in the source of an answer, for exercises whose work one call would do.
 
 A rule of thumb, and told as one. It reads what IPython would run: `F.conv2d`, `from torch import
-conv2d`, `from torch.nn.functional import *`, `getattr(F, "conv2d")`, a name that was given another,
-a body under `%%time`, a definition inside `if`; in the answer and in the notebook's own functions
+conv2d`, `from torch.nn.functional import *`, `getattr(F, "conv2d")`, a name that was given another, also by
+a condition (`F if c else None`, `c and F`) or out of a literal (`[F][0]`), a body under `%%time`, a definition inside `if`; in the answer and in the notebook's own functions
 that the answer uses. It runs nothing, so who hides a call behind computed names is not found.
 
 What is forbidden is written as
@@ -16,7 +16,7 @@ What is forbidden is written as
 import ast
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -26,6 +26,8 @@ from typing import TypeGuard
 _PYTHON_MAGICS = ("time", "timeit", "capture", "prun", "debug")
 _LIBRARIES = ("numpy", "scipy", "sklearn", "torch", "torchvision")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SEVERAL = (ast.IfExp, ast.BoolOp, ast.NamedExpr, ast.Dict, ast.List, ast.Tuple, ast.Set)
+_MOST = 1000  # names that one name may stand for: no notebook needs as many
 _Unparsable = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
 
 
@@ -90,16 +92,11 @@ class _Names:
         return sorted(own | {full for full in used if any(_is(full, each) for each in forbidden)})
 
     def _aliases(self, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """A dotted name, and what it is where its root is another name for something."""
-        seen = set[str]()
-        while name[0] not in seen:
-            yield name
-            seen.add(name[0])
-            node = self.defined.get(name[0])
-            meant = _Reader(self)._chain(node) if node is not None else None
-            if meant is None:
-                return
-            name = (*meant, *name[1:])
+        """A dotted name, and all that it may be where its root is another name for something."""
+        reader = _Reader(self)
+        return _meant(
+            name, lambda root: [self.defined[root]] if root in self.defined else [], reader
+        )
 
     def _full_names(self, root: str, rest: Sequence[str]) -> set[str]:
         """What a dotted name stands for in a library; and each of its parts, as a method."""
@@ -113,13 +110,9 @@ class _Names:
     def _define(self, node: ast.AST) -> None:
         if isinstance(node, _SCOPES):
             self._put(node.name, node)
-        elif isinstance(node, ast.Assign):
-            for target, value in _pairs(node):
-                self._put(target, value)
-        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name):
-            if node.value is not None:
-                self._put(node.target.id, node.value)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
+        for target, value in _values(node):
+            self._put(target, value)
+        if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
                 self.defined.pop(alias.asname or alias.name.partition(".")[0], None)
 
@@ -156,51 +149,52 @@ class _Reader:
         nodes = list(_code(definition))
         own = {node.arg for node in nodes if isinstance(node, ast.arg)}
         own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        given = {t: v for n in nodes if isinstance(n, ast.Assign) for t, v in _pairs(n)}
+        given: dict[str, list[ast.AST]] = {}
+        for target, value in (pair for node in nodes for pair in _values(node)):
+            given.setdefault(target, []).append(value)
         inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
         for node in nodes:
-            if isinstance(node, ast.Constant):
+            if id(node) in inner or isinstance(node, (ast.Constant, *_SEVERAL)):
                 continue
-            chain = self._chain(node)
-            if chain is None or id(node) in inner:
-                continue
-            root, *rest = chain
-            if root in given and given[root] is not node:  # another name for something
-                known = self._chain(given[root])
-                if known is not None and known[0] not in own:
-                    yield (*known, *rest)
-                    continue
-            if root not in own:
-                yield chain
-            elif rest:
-                yield ("", *rest)  # a method of something of its own
+            for chain in self.chains(node):
+                for root, *rest in _meant(chain, lambda root: given.get(root, []), self):
+                    if root not in own:
+                        yield (root, *rest)
+                    elif rest:
+                        yield ("", *rest)  # a method of something of its own
 
-    def _chain(self, node: ast.AST) -> tuple[str, ...] | None:
-        """A dotted name, also where its parts are given as texts."""
-        parts: list[str] = []
-        while True:
+    def chains(self, node: ast.AST) -> Iterator[tuple[str, ...]]:
+        """The dotted names that a node may be, also where parts are given as texts.
+
+        Of a condition all branches count, of a literal that is indexed all members.
+        """
+        waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(node, ())]
+        while waiting:
+            node, rest = waiting.pop()
             if isinstance(node, ast.Attribute):
-                parts.append(node.attr)
-                node = node.value
+                waiting.append((node.value, (node.attr, *rest)))
             elif _is_call(node, "getattr") and (part := _text(node.args, 1)):
-                parts.append(part)
-                node = node.args[0]
-            elif isinstance(node, ast.Subscript) and (part := _text([node.slice], 0)):
-                kind = self._looked_up(node.value)
-                if kind == "attribute":
-                    parts.append(part)
-                    node = _of_dict(node.value)
-                    continue
-                if kind == "module":
-                    self.names.imported.setdefault(part, part)
-                return (part, *reversed(parts)) if kind else None
+                waiting.append((node.args[0], (part, *rest)))
+            elif isinstance(node, ast.Subscript):
+                part = _text([node.slice], 0)
+                kind = self._looked_up(node.value) if part else ""
+                if not part or not kind:
+                    waiting.append((node.value, rest))
+                elif kind == "attribute":
+                    waiting.append((_of_dict(node.value), (part, *rest)))
+                else:
+                    if kind == "module":
+                        self.names.imported.setdefault(part, part)
+                    yield (part, *rest)
             elif (module := self._imported_by_call(node)) is not None:
                 self.names.imported.setdefault(module, module)
-                return (module, *reversed(parts))
+                yield (module, *rest)
             elif isinstance(node, ast.Name):
-                return (node.id, *reversed(parts))
-            else:
-                return ("", *reversed(parts)) if parts else None
+                yield (node.id, *rest)
+            elif isinstance(node, _SEVERAL):
+                waiting.extend((one, rest) for one in _several(node))
+            elif rest:
+                yield ("", *rest)
 
     @staticmethod
     def _looked_up(node: ast.AST) -> str:
@@ -260,6 +254,38 @@ def _pairs(node: ast.Assign) -> Iterator[tuple[str, ast.AST]]:
             for at, one in enumerate(target.elts):
                 if isinstance(one, ast.Name):
                     yield one.id, values[at] if same else node.value
+
+
+def _values(node: ast.AST) -> Iterable[tuple[str, ast.AST]]:
+    """Each name that a statement or an expression gives a value, with the value."""
+    if isinstance(node, ast.Assign):
+        return _pairs(node)
+    if isinstance(node, ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name):
+        return [(node.target.id, node.value)] if node.value is not None else []
+    return []
+
+
+def _several(node: ast.AST) -> Iterator[ast.AST]:
+    """What a node chooses from: the branches of a condition, the members of a literal."""
+    for name, value in ast.iter_fields(node):
+        if name not in ("test", "keys", "target"):
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, ast.expr):
+                    yield one
+
+
+def _meant(
+    name: tuple[str, ...], given: Callable[[str], Sequence[ast.AST]], reader: _Reader
+) -> Iterator[tuple[str, ...]]:
+    """A dotted name, and all that it may be. given: the values that a name has been given."""
+    waiting, seen = [name], set[tuple[str, ...]]()
+    while waiting and len(seen) < _MOST:
+        one = waiting.pop()
+        if one not in seen and len(one) < 20:
+            seen.add(one)
+            yield one
+            for value in given(one[0]):
+                waiting += [(*other, *one[1:]) for other in reader.chains(value)]
 
 
 def _code(node: ast.AST) -> Iterator[ast.AST]:

@@ -100,6 +100,52 @@ def found(*cells: str) -> list[str]:
             ],
             T,
         ),
+        (
+            [
+                "import torch.nn.functional as F",
+                "def conv2d(*x): return (F if x else 0).conv2d(*x)",
+            ],
+            NN,
+        ),
+        (
+            [
+                "import torch.nn.functional as F",
+                "def conv2d(*x):\n    G = F if x else None\n    H = G\n    return H.conv2d(*x)",
+            ],
+            NN,
+        ),
+        (
+            [
+                "import torch.nn.functional as F",
+                "def conv2d(*x):\n    if x:\n        G = F\n    else:\n        G = None\n"
+                "    return G.conv2d(*x)",
+            ],
+            NN,
+        ),
+        (["import torch", "T = None or torch", "def conv2d(*x): return T.conv2d(*x)"], T),
+        (["import torch", "def conv2d(*x):\n    T = x and torch\n    return T.conv2d(*x)"], T),
+        (["import torch", "def conv2d(*x): return {'a': 1, 'b': torch}['b'].conv2d(*x)"], T),
+        (
+            [
+                "import torch",
+                "L = [0, torch]",
+                "def conv2d(*x):\n    t = L[1]\n    return t.conv2d(*x)",
+            ],
+            T,
+        ),
+        (["import torch", "def conv2d(*x):\n    t = (torch,)[0]\n    return t.conv2d(*x)"], T),
+        (["import torch", "def conv2d(*x): return (t := torch if x else 0).conv2d(*x)"], T),
+        (
+            [
+                "import torch",
+                "def conv2d(*x):\n    t: object = torch or 0\n    return t.conv2d(*x)",
+            ],
+            T,
+        ),
+        (
+            ["import torch", "T = torch if 1 else None\nU = [T]", "V = U[0]\nconv2d = V.conv2d"],
+            T,
+        ),
     ],
 )
 def test_a_library_call_is_found_by_its_full_name(cells: list[str], name: str) -> None:
@@ -125,6 +171,12 @@ def test_a_library_call_is_found_by_its_full_name(cells: list[str], name: str) -
             "if 1:\n    def conv2d(x): return x",
         ],
         ["\0", "conv2d(x)"],
+        ["import torch", "def conv2d(x, w): return (x if w else torch).einsum('a', x)"],
+        ["import torch", "def conv2d(x): return x", "T = torch if 1 else 0\nprint(T.conv2d)"],
+        ["def conv2d(x):\n    sizes = {'R': x, 'S': [x]}\n    return sizes['R'].conv2d(sizes)"],
+        ["def conv2d(x, torch=None):\n    t = torch or x\n    return t.conv2d(x)"],
+        ["def conv2d(x):\n    x = x.a if x else x.b\n    return x.conv2d"],
+        ["a = [b, b]\nb = [a.x, a.y]", "def conv2d(x): return a[0].conv2d or b"],
     ],
 )
 def test_what_is_no_call_of_the_answer_is_not_found(cells: list[str]) -> None:
@@ -162,3 +214,8 @@ def test_a_notebooks_later_cells_do_not_count() -> None:
 def test_deep_and_odd_cells_do_no_harm() -> None:
     deep = "x = " + "(" * 5000 + ")" * 5000
     assert found(deep, "-" * 100_000 + "1", "def conv2d(x): return x") == []
+
+
+def test_names_that_stand_for_very_many_do_no_harm() -> None:
+    twos = "".join(f"x{i + 1} = [x{i}.a, x{i}.b]\n" for i in range(40))
+    assert found("x0 = x40", twos, "def conv2d(x): return x40[0].c") == []

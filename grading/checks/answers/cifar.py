@@ -215,6 +215,26 @@ CHANGED = (
 BOOL = "In Python True is an int, too: isinstance takes it for one, and `type(value)` does not."
 _OPTIONS = [
     _options(
+        "returned in the loop",
+        0.25,
+        "Only the table's first key is there: does return stand inside the loop?",
+        typed="chosen[key] = value\n        return chosen",
+    ),
+    _options_otherwise(
+        "the default for its type",
+        0.25,
+        "This section has no fault",
+        typed="""if type(value) is not (usual if isinstance(usual, type) else value is usual):
+            raise section.error(key, "of a wrong type")""",
+    ),
+    _options_otherwise(
+        "an error of one piece",
+        0.65,
+        "takes two: the key",
+        missing="""if key not in section and isinstance(usual, type):
+            raise section.error("missing")""",
+    ),
+    _options(
         "defaults not filled in",
         0.45,
         "The defaults of what is not given are missing.",
@@ -364,6 +384,22 @@ _THROUGH = """try:
             raise section.error("type", "does not fit")
         {}"""
 _NETWORK = [
+    _network("names for layers", 0.25, "without the star", result="nn.Sequential(*layers)"),
+    _network(
+        "an image without a batch",
+        0,
+        "a batch of one",
+        through=_THROUGH.format("layer.eval()(torch.zeros(shape))", "layer.train()"),
+    ),
+    _network(
+        "LAYERS changed",
+        0.9,
+        "not into LAYERS itself",
+        options="options(section, LAYERS[kind]) if not LAYERS[kind].update(name=str, type=str)"
+        " else {}",
+        result="nn.Sequential(layers)\n\n"
+        "LAYERS = {kind: dict(table) for kind, table in LAYERS.items()}",
+    ),
     _network(
         "numbered", 0.5, "an OrderedDict of them by name", result="nn.Sequential(*layers.values())"
     ),
@@ -395,7 +431,13 @@ _NETWORK = [
         "Nothing was said about the last layer",
         unknown="if kind not in LAYERS: continue",
     ),
-    _network("name taken twice", 0.85, "Nothing was said about the last layer", taken=""),
+    _network("name taken twice", 0.85, "A name comes twice", taken=""),
+    _network(
+        "returned in the loop",
+        0,
+        "inside the loop",
+        keep="return nn.Sequential(layers | {o['name']: layer})",
+    ),
     _network("KeyError", 0.85, "That is Python's own error", unknown=""),
     _network(
         "error on the whole",
@@ -529,6 +571,46 @@ def build_solver(solver, model):
 )
 _FACTOR = "A schedule gives a factor; the optimizer has the base rate already."
 _SOLVER = [
+    _solver(
+        "policies exchanged",
+        0.4,
+        "The two policies are exchanged: for `fixed` the factor is always 1.",
+        policy="o['lr_policy'] = {'fixed': 'one_cycle', 'one_cycle': 'fixed'}[o['lr_policy']]"
+        " if o['lr_policy'] in ('fixed', 'one_cycle') else o['lr_policy']",
+    ),
+    _solver(
+        "whole division",
+        0.5,
+        "t is cut to a whole number: `/`, not `//`.",
+        t="(step + 1) // (steps + 1)",
+    ),
+    _solver(
+        "share times steps",
+        0.5,
+        "w is a share, as t is: neither is times steps.",
+        w="o['warm_up'] * steps",
+    ),
+    _solver(
+        "rises again",
+        0.5,
+        "After the warm-up it rises again: the line down is (1 − t)/(1 − w).",
+        fall="(t - w) / (1 - w)",
+    ),
+    _solver_otherwise("options not asked", 0, "fills it in", read="solver"),
+    _solver_otherwise(
+        "parameters not called",
+        0.1,
+        "call it, model.parameters()",
+        sgd="torch.optim.SGD(model.parameters, momentum=o['momentum'], **common)",
+    ),
+    _solver_otherwise(
+        "policy asked in the schedule",
+        0.65,
+        "not from schedule",
+        policy="",
+        fixed="1.0\n        if o['lr_policy'] != 'one_cycle':\n"
+        "            raise solver.error('lr_policy', 'fixed or one_cycle')",
+    ),
     _solver(
         "weight decay dropped",
         0.45,
@@ -762,6 +844,77 @@ _LEARNT = "γ and β are learnt, by the gradients in weight and bias: no detach 
 _NO_EPS = "ε is missing under the root."
 _OUTSIDE = "ε is added to the root: it belongs under it."
 _NORM = [
+    _norm(
+        "one mean",
+        0.85,
+        "One mean is taken of all channels: each has its own.",
+        y="weight * (x - x.mean()) / torch.sqrt(var + eps) + bias",
+    ),
+    _norm(
+        "mean added",
+        0.85,
+        "The mean is added: it is subtracted.",
+        y="weight * (x + mean) / torch.sqrt(var + eps) + bias",
+    ),
+    _norm(
+        "ε kept",
+        1.7,
+        "ε is in the running variance, too: it belongs under the root alone.",
+        keep=_mixed(_MEAN, "(1 - momentum) * running_var + momentum * (flat[1] + eps)"),
+    ),
+    _norm(
+        "divided by γ",
+        0.85,
+        "It is divided by the weight γ: multiply.",
+        y="(x - mean) / torch.sqrt(var + eps) / weight + bias",
+    ),
+    _norm(
+        "mean not kept",
+        1.7,
+        "`running_mean` is not updated.",
+        keep=_mixed("running_mean", _VAR),
+    ),
+    *(
+        _norm(name, 1.7, "The old value is not multiplied by 1 − momentum.", keep=_mixed(*pair))
+        for name, pair in (
+            ("mean added up", ("running_mean + momentum * flat[0]", _VAR)),
+            ("var added up", (_MEAN, "running_var + momentum * flat[1]")),
+        )
+    ),
+    _norm(
+        "mean mixed into the variance",
+        1.7,
+        "`running_var` is mixed with the old mean: it is the old variance.",
+        keep="old = running_mean\n        "
+        + _mixed(_MEAN, "(1 - momentum) * old + momentum * flat[1]"),
+    ),
+    _norm_otherwise(
+        "a mean for each column",
+        0.65,
+        "one mean for each column",
+        keep="running_mean = (1 - momentum) * running_mean + momentum * x.mean((0, 1, 2))",
+    ),
+    _norm(
+        "β subtracted",
+        0.85,
+        "The bias β is subtracted: it is added.",
+        y="weight * (x - mean) / torch.sqrt(var + eps) - bias",
+    ),
+    _norm(
+        "x detached",
+        2.05,
+        "No gradient gets to x: no detach or no_grad on its way to y.",
+        axes="(0, 2, 3); x = x.detach()",
+    ),
+    *(
+        _norm(
+            f"{name} replaced",
+            1.7,
+            f"`{name}` is the batch's alone: momentum mixes it with the old one.",
+            keep=_mixed(*pair),
+        )
+        for name, pair in (("running_mean", ("flat[0]", _VAR)), ("running_var", (_MEAN, "flat[1]")))
+    ),
     _norm_otherwise(
         "PyTorch's",
         0,
@@ -1091,8 +1244,29 @@ def augment(x, generator, padding=4):
     last="",
     axis="3",
 )
+
+
+def wrong_form(shape, channels):
+    """What to say of a batch of images that has another shape."""
+    if shape[0:1] == (1,) or (len(shape) == 3 and shape[0] == channels):
+        return "Only one image is returned: does return stand inside the loop?"
+    if len(shape) == 3:
+        return "torch.cat runs the images together: torch.stack keeps them apart."
+    return "The window has the images' old size: pad first, then crop to it."
+
+
 _RIM = "The padding repeats or mirrors the image: pad with zeros."
 _AUGMENT = [
+    _augment_otherwise("one image", 0, "inside the loop", last="return out[:1]"),
+    _augment_otherwise("one image alone", 0, "inside the loop", last="return out[0]"),
+    _augment_otherwise("run together", 0, "torch.stack keeps", last="return out.flatten(0, 1)"),
+    _augment_otherwise(
+        "rows and columns",
+        0,
+        "Rows and columns are exchanged",
+        padded="F.pad(x, (padding,) * 4); h, w = w, h",
+    ),
+    _augment_otherwise("an axis too far", 0, "counted from 0", last="out[0].flip(3)"),
     _augment(
         "turned round",
         0,
@@ -1442,6 +1616,15 @@ class Fire(nn.Module):
 _PLAIN = "x = self.squeeze(x); a, b = self.expand1x1(x), self.expand3x3(x)"
 _ADDED = "The two results are added: they are stacked along the channels."
 _FIRE = [
+    *(
+        _fire(
+            f"only {one}",
+            0,
+            f"Only {one}'s result is returned: the two are stacked along the channels.",
+            result=f"F.relu(self.{one}(x))",
+        )
+        for one in ("expand1x1", "expand3x3")
+    ),
     Mistake(
         "Fire",
         "torchvision's",

@@ -190,6 +190,30 @@ _SIZE = [
         size="(n + 2 * padding) // stride - k + 1",
     ),
     _size(
+        "padding times stride",
+        0.8,
+        "Padding is counted in pixels, whatever the stride: it is not times the stride.",
+        size="(n + 2 * padding * stride - k) // stride + 1",
+    ),
+    _size(
+        "stride + 1",
+        0.4,
+        "The + 1 stands with the stride: it counts the first place, and comes after the division.",
+        size="(n + 2 * padding - k) // (stride + 1)",
+    ),
+    _size(
+        "no brackets but for the padding",
+        0.6,
+        "Brackets are missing: n − k + 2·padding is divided as a whole, not the padding alone.",
+        size="n - k + 2 * padding // stride + 1",
+    ),
+    _size(
+        "no brackets",
+        0.6,
+        "Brackets are missing: n + 2·padding − k is divided as a whole, not k alone.",
+        size="n + 2 * padding - k // stride + 1",
+    ),
+    _size(
         "width not taken off",
         0.4,
         "The filter's own width is not taken off.",
@@ -333,6 +357,49 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         f"The bias is added for every channel: {_ONCE}",
         bias="+ C * b[k]",
     ),
+    _loops("times the bias", 0, "The bias is a factor: it is added.", bias="* b[k]"),
+    _loops(
+        "padded by the filter",
+        0,
+        "It is padded by half of the filter: the argument `padding` says by how much.",
+        first="(r, s), padding = (n // 2 for n in w.shape[2:]), 0;"
+        " x = np.pad(x, ((0, 0), (0, 0), (r, r), (s, s)))",
+    ),
+    _loops(
+        "the image's bias",
+        0.4,
+        "The bias is taken by the image's number, b[n]: it belongs to the map, b[k].",
+        bias="+ b[n % K]",
+    ),
+    _loops(
+        "the image's filter",
+        0.4,
+        "The filter is taken by the image's number, w[n]: it belongs to the map, w[k].",
+        sum="np.sum(w[n % K] * window)",
+    ),
+    _loops(
+        "all images in a window",
+        0.4,
+        "The windows of all images are added up: image n has its own, x[n, :, …].",
+        sum="np.sum(w[k] * x[:, :, {top} : {top} + R, {left} : {left} + S])".format(
+            top="p * stride", left="q * stride"
+        ),
+    ),
+    _loops(
+        "all channels on the filter's first",
+        0.4,
+        "All of the image's channels meet the filter's first: the filter of map k is w[k].",
+        sum="np.sum(w[k, 0] * window)",
+    ),
+    _loops_otherwise(
+        "P and Q too large", 1.1, "count the padding once", P="(H + 2 * padding - R) // stride + 1"
+    ),
+    _loops(
+        "all channels of the filter on the first",
+        0.4,
+        "All of the filter's channels meet the image's first channel: a window is x[n, :, …].",
+        sum="np.sum(w[k] * window[0])",
+    ),
     _loops("one bias", 0.4, "Every map has the first filter's bias.", bias="+ b[0]"),
     _loops(
         "mean",
@@ -411,6 +478,15 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         "Only the first map is there, the others are zero: does the loop run over all filters, or"
         " return in its first round?",
         result="y * (np.arange(K) == 0)[:, None, None]",
+    ),
+    *(
+        _loops(
+            f"only the first {what}",
+            0,
+            f"Only the first {what} is there, the rest is zero: does return stand inside the loops?",
+            result=f"y * (np.arange(y.size) < {count}).reshape(y.shape)",
+        )
+        for what, count in (("place", "1"), ("row of places", "y.shape[3]"))
     ),
     _loops(
         "as many columns as rows",
@@ -639,6 +715,15 @@ def conv2d(x, w, b, stride=1, padding=0):
         result="w.reshape(K, -1) * columns",
     ),
     _conv2d_otherwise("one side of the kernel", 0, "a pair, (R, S)", kernel="R"),
+    _conv2d("times the bias", 0, "The bias is a factor: it is added.", bias="* b[:, None]"),
+    _conv2d(
+        "the image's bias",
+        0,
+        "The bias goes along the images: as (K, 1, 1) it has an axis too many, (K, 1) it is.",
+        bias="+ b[:, None, None]",
+    ),
+    _conv2d_otherwise("a square kernel", 0, "of these columns are square", kernel="(R, R)"),
+    _conv2d_otherwise("another square kernel", 0, "of these columns are square", kernel="(S, S)"),
     _conv2d_otherwise("stride and padding", 0, "are they exchanged", options="padding, stride"),
     _conv2d(
         "flipped",
@@ -718,7 +803,7 @@ def conv2d(x, w, b, stride=1, padding=0):
     _conv2d_otherwise(
         "padding not passed on", 0.4, "do stride and padding reach", options="stride"
     ),
-    _conv2d_otherwise("R and S", 0, "is its kernel (R, S)", kernel="(S, R)"),
+    _conv2d_otherwise("R and S", 0, "is the kernel (R, S)", kernel="(S, R)"),
     _conv2d_otherwise(
         "filters as columns", 0, "one filter in each row", filters="w.reshape(-1, K)"
     ),
@@ -756,6 +841,34 @@ def im2col(x, kernel, stride=1, padding=0):
     result="columns.reshape(N, C * R * S, P * Q)",
 )
 _FLAT = "reshape(N, C * R * S, P * Q)"
+
+
+def in_columns(shape, kernel, stride, padding):
+    """What a broadcast that fails in im2col means, by the shapes in NumPy's words."""
+    (N, C, H, W), (R, S) = shape, kernel
+    P, Q = output_size(H, R, stride, padding), output_size(W, S, stride, padding)
+    exchanged = (
+        f"from shape ({N},{C},{P},{Q}) into shape ({N},{C},{Q},{P})",
+        "The slice is P by Q, as it should be: the array of zeros has P and Q exchanged.",
+    )
+    padded = (
+        (
+            f"shape ({N + 2 * padding},{C + 2 * padding},",
+            "Images and channels are padded, too: np.pad takes one pair for each of the axes.",
+        ),
+        (
+            f"from shape ({N},{C},{H},{W}) into",
+            "The slice has no padding in it: is it cut from the padded image, and not from x?",
+        ),
+    )
+    images = (
+        f"from shape ({N * C * R * S},) into",
+        "The windows of all images became one row: reshape(N, -1) keeps the images apart.",
+    )
+    end = "A slice must take P rows and Q columns, no more and no fewer: where does it end?"
+    return exchanged, *(padded if padding else ()), *([images] if N > 1 else []), ("broadcast", end)
+
+
 _IM2COL = [
     Mistake(
         "im2col",
@@ -967,6 +1080,73 @@ def im2col(x, kernel, stride=1, padding=0):
     _im2col_otherwise("slices too long", 0.95, "where does it end", rows="r : r + P : stride"),
     _im2col_otherwise(
         "slices too short", 0.25, "where does it end", rows="r : r + P * stride - stride : stride"
+    ),
+    _im2col(
+        "columns not strided",
+        0.95,
+        "The stride holds for the rows only: columns need it, too.",
+        columns="s : s + Q",
+    ),
+    _im2col(
+        "rows not strided",
+        0.95,
+        "The stride holds for the columns only: rows need it, too.",
+        rows="r : r + P",
+    ),
+    _im2col(
+        "reshaped, then transposed",
+        0.25,
+        "The columns are scrambled: reshape merges neighbouring axes, (C, R, S) and (P, Q), as they"
+        " stand, and no transpose comes after it.",
+        result="columns.reshape(N, P * Q, C * R * S).transpose(0, 2, 1)",
+    ),
+    Mistake(
+        "im2col",
+        "P and Q exchanged",
+        0.25,
+        "has P and Q exchanged",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    (N, C, H, W), (R, S) = x.shape, kernel
+    P, Q = (H - R) // stride + 1, (W - S) // stride + 1
+    columns = np.zeros((N, C, R, S, Q, P))
+    for r, s in np.ndindex(R, S):
+        columns[:, :, r, s] = x[:, :, r : r + P * stride : stride, s : s + Q * stride : stride]
+    return columns.reshape(N, C * R * S, P * Q)
+""",
+    ),
+    Mistake(
+        "im2col",
+        "slices of x",
+        0.95,
+        "cut from the padded image",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    (N, C, H, W), (R, S) = x.shape, kernel
+    P, Q = ((n + 2 * padding - k) // stride + 1 for n, k in ((H, R), (W, S)))
+    columns = np.zeros((N, C, R, S, P, Q))
+    for r, s in np.ndindex(R, S):
+        columns[:, :, r, s] = x[:, :, r : r + P * stride : stride, s : s + Q * stride : stride]
+    return columns.reshape(N, C * R * S, P * Q)
+""",
+    ),
+    Mistake(
+        "im2col",
+        "all images in one row",
+        0.65,
+        "keeps the images apart",
+        """
+def im2col(x, kernel, stride=1, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    (N, C, H, W), (R, S) = x.shape, kernel
+    P, Q = (H - R) // stride + 1, (W - S) // stride + 1
+    columns = np.zeros((N, C * R * S, P * Q))
+    for p, q in np.ndindex(P, Q):
+        top, left = p * stride, q * stride
+        columns[:, :, p * Q + q] = x[:, :, top : top + R, left : left + S].reshape(-1)
+    return columns
+""",
     ),
     _im2col_otherwise(
         "in place",
@@ -1318,8 +1498,22 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         "`[padding:-padding]` is empty for padding 0: write `[padding : padding + H]`.",
         cut=":, :, padding:-padding, padding:-padding",
     ),
+    _backward_otherwise("zeros like x", 1.1, "zeros is too small", zeros="x.shape", cut="..."),
+    _backward_otherwise("zeros like x, cut", 1.1, "zeros is too small", zeros="x.shape"),
     _backward_otherwise(
-        "zeros like x", 1.1, "on an image of zeros with the padding", zeros="x.shape", cut="..."
+        "zeros like x, by place", 1.1, "is it as large", zeros="x.shape", cut="...", **_BY_PLACE
+    ),
+    _backward_otherwise(
+        "padded once",
+        1.1,
+        "zeros is too small",
+        zeros="(N, C, H + padding, W + padding)",
+    ),
+    _backward_otherwise("K first", 0, "images of the two sides", dY="dy.reshape(K, N, P * Q)"),
+    _backward_otherwise("columns as they are", 0, "transpose(0, 2, 1)", made="dY @ columns"),
+    _backward_otherwise("columns.T", 0, "turns all three", made="dY @ columns.T"),
+    _backward_otherwise(
+        "filters not transposed", 0, "the filters are transposed", filters="w.reshape(K, -1)"
     ),
     _backward_otherwise("R and S", 0, "the kernel (R, S)", kernel="(S, R)"),
     _backward_otherwise("padding not passed on", 1.1, "padding reach im2col", options="stride"),
@@ -1516,20 +1710,23 @@ def max_pool2d(x, size):
         first="x = x[:, :, H % size :, W % size :]",
     ),
     _pool("whole numbers", 0.4, _WHOLE, result="dx.astype(int)"),
-    Known(
-        "max_pool2d",
-        "in the first block",
-        0.4,
-        "Every winner lands in the first block: its place counts from p·size and q·size on.",
-        """
+    *(
+        Known(
+            "max_pool2d",
+            f"in the first block, {how}",
+            0.4,
+            "Every winner lands in the first block: its place counts from p·size and q·size on.",
+            f"""
 def max_pool2d_backward(dy, x, size):
     dx = np.zeros_like(x)
     for n, c, p, q in np.ndindex(dy.shape):
         block = x[n, c, p * size : (p + 1) * size, q * size : (q + 1) * size]
         row, column = np.unravel_index(block.argmax(), block.shape)
-        dx[n, c, row, column] = dy[n, c, p, q]
+        dx[n, c, row, column] {how} dy[n, c, p, q]
     return dx
 """,
+        )
+        for how in ("=", "+=")
     ),
     _pool(
         "everyone",
@@ -1568,6 +1765,12 @@ def max_pool2d_backward(dy, x, size):
         back="share * block * dy[n, c, p, q]",
     ),
     _pool(
+        "all of x's values",
+        0.4,
+        "Those are the values of x themselves, not the gradient.",
+        back="block",
+    ),
+    _pool(
         "values",
         0.4,
         "Those are the largest values themselves, not the gradient.",
@@ -1590,6 +1793,61 @@ def max_pool2d_backward(dy, x, size):
         0.4,
         "The winner's position r·size + s is read with rows and columns exchanged.",
         share="share.T.flat[block.argmax()] = 1",
+    ),
+    *(
+        Known(
+            "max_pool2d",
+            f"argmax over {whole}, {how}",
+            0.4,
+            "The winner is sought beyond its block, in the whole map or image: each block of each"
+            " channel has its own.",
+            f"""
+def max_pool2d_backward(dy, x, size):
+    dx = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(dy.shape):
+        dx[{whole}].flat[x[{whole}].argmax()] {how} dy[n, c, p, q]
+    return dx
+""",
+        )
+        for whole in ("n, c", "n", "...")
+        for how in ("=", "+=")
+    ),
+    Known(
+        "max_pool2d",
+        "argmax over all images and channels",
+        0.4,
+        "The winner is sought in all images and channels at once: each channel has its own.",
+        """
+def max_pool2d_backward(dy, x, size):
+    N, C, P, Q = dy.shape
+    dx = np.zeros_like(x)
+    for p, q in np.ndindex(P, Q):
+        here = np.s_[:, :, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        n, c, row, column = np.unravel_index(x[here].argmax(), x[here].shape)
+        dx[n, c, p * size + row, q * size + column] = dy[n, c, p, q]
+    return dx
+""",
+    ),
+    _pool_otherwise(
+        "argmax without an axis",
+        0.4,
+        "argmax(axis=2)",
+        share="winner = x[:, :, :size, :size].reshape(N, C, -1).argmax(); winner[:, :, None]",
+    ),
+    Mistake(
+        "max_pool2d",
+        "as small as dy",
+        0.4,
+        "zeros of the shape of x",
+        """
+def max_pool2d_backward(dy, x, size):
+    N, C, P, Q = dy.shape
+    dx = np.zeros_like(dy)
+    for p, q in np.ndindex(P, Q):
+        here = np.s_[:, :, p * size : (p + 1) * size, q * size : (q + 1) * size]
+        dx[here] = (x[here] == x[here].max(axis=(2, 3), keepdims=True)) * dy[..., p, q][..., None, None]
+    return dx
+""",
     ),
     Known(
         "max_pool2d",
@@ -1917,6 +2175,7 @@ _LENET = [
     _lenet_otherwise(
         "dropout always", 0.5, "Chance is at work", after_4="(lambda x: F.dropout(x.relu()))"
     ),
+    _lenet_otherwise("a module not called", 0.5, "not called", scores="self.linear3(nn.ReLU(x))"),
     _lenet_otherwise("made in forward", 0.5, "Chance is at work", scores="nn.Linear(84, 10)(x)"),
     _lenet_otherwise(
         "dropout in training",

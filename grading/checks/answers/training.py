@@ -117,11 +117,21 @@ NO_LEAK = {
 def shared_indices(train, held, y):
     if max(train.max(initial=0), held.max(initial=0)) < np.unique(y, return_counts=True)[1].max():
         return "These are places within a class, not indices into y: members[order], not order."
+    if len(train) + len(held) > 2 * len(y):
+        return (
+            "Classes are gone through again and again: set(y) takes every tensor for another one."
+            " y.unique() are the classes."
+        )
     return "An index in both sets is a leak: training has seen what validation asks for."
 
 
 def missing_indices(train, held, y):
     missing = np.setdiff1d(np.arange(len(y)), np.concatenate([train, held]))
+    if sorted(np.delete(y, missing)) == np.unique(y).tolist():
+        return (
+            "Only one example of each class is there: torch.nonzero gives one row for each hit, and"
+            " [0] takes the first. flatten() makes one row of them all."
+        )
     gone = np.setdiff1d(y, np.delete(y, missing))  # the classes of which nothing is left
     if np.isin(y[missing], gone).all():
         return (
@@ -158,6 +168,10 @@ def wrong_share(train, held, share, y):
     if not len(train) + len(held) == len({*train.tolist(), *held.tolist()}) == n:
         return ""
     sizes = np.unique(y, return_counts=True)[1]
+    if ((counts == sizes) & (share * sizes < 1) & (sizes > 1)).any():
+        return "members[-0:] is all of them: where nothing is held out, a cut from the end fails."
+    if not counts.any():
+        return "Nothing is held out: share is a part of 1, times the number of a class's examples."
     if (abs(counts - (1 - share) * sizes) < 1).all():
         return "The two are swapped: train comes first, and `share` is what is held out."
     if len(set(counts[counts > 1])) == 1:
@@ -237,6 +251,28 @@ _SPLIT = [
     _split("every so manieth", 1.15, "gives another share", cut="len(members) // int(1 / share)"),
     _split("share of all", 1.15, "gives another share", cut="int(share * len(y))"),
     _split("half of each class", 1.15, "gives another share", cut="round(len(members) / 2)"),
+    _split("the share as a count", 0.8, "a part of 1", cut="int(share)"),
+    _split("a set of tensors", 0.3, "again and again", classes="set(y)"),
+    _split(
+        "the first row of nonzero",
+        0.3,
+        "Only one example of each class",
+        which="y == label",
+        order="torch.zeros(1, dtype=torch.int64)",
+    ),
+    _split(
+        "cut from the end",
+        1.15,
+        "members[-0:] is all of them",
+        held="members[-cut:]",
+        train="members[:-cut]",
+    ),
+    _split(
+        "generator made and not used",
+        1.15,
+        "Make a generator of your own",
+        order="torch.randperm(len(members))",
+    ),
     _split("swapped", 1.15, "The two are swapped", result="torch.cat(held_out), torch.cat(train)"),
     _split("not shuffled", 1.15, "stored in order", order="torch.arange(len(members))"),
     _split(
@@ -340,9 +376,15 @@ TWICE = "There is a softmax before F.cross_entropy, which has one inside: give i
 _LABELS = "Images meet the labels of other images: index y with the batch's indices, as X."
 NO_STEP = (
     "No weight has moved. Is there optimizer.step(), after backward, and does zero_grad come before"
-    " backward, not between backward and step?"
+    " backward, not between backward and step? Each is called, with brackets."
 )
 NOT_X = "Give it X[batch], as X is: X is neither scaled nor shifted, and not changed in place."
+
+_SCORES = (
+    "Whole numbers stand where scores are needed: F.cross_entropy takes the scores, of all classes,"
+    " and then y."
+)
+NO_SCORES = tuple((piece, _SCORES) for piece in ("not implemented for 'Long'", "got Long"))
 
 _epoch, _epoch_otherwise = variants(
     "train_one_epoch",
@@ -464,6 +506,31 @@ _EPOCH = [
         1.0,
         "That is a squared error: the loss is cross-entropy.",
         labels="y[batch]) * 0 + F.mse_loss(scores, F.one_hot(y[batch], 3).double()",
+    ),
+    _epoch(
+        "nll_loss",
+        1.0,
+        "F.nll_loss takes logarithms of probabilities; F.cross_entropy takes the scores.",
+        labels="y[batch]) * 0 + F.nll_loss(scores, y[batch]",
+    ),
+    _epoch_otherwise(
+        "scores and labels exchanged",
+        0.0,
+        "takes the scores",
+        labels="y[batch]) if False else F.cross_entropy(y[batch], scores",
+    ),
+    _epoch_otherwise("argmax for scores", 0.0, "takes the scores", activation=".argmax(1)"),
+    _epoch_otherwise(
+        "backward not called",
+        0.0,
+        "with brackets",
+        steps="optimizer.zero_grad(); loss.backward; optimizer.step()",
+    ),
+    _epoch(
+        "over batch_size",
+        1.7,
+        "The sum is divided by batch_size: divide it by the number of examples.",
+        result="total / batch_size",
     ),
     _epoch("the first labels again", 1.0, _LABELS, labels="y[: len(batch)]"),
     _epoch(
@@ -629,14 +696,23 @@ _EPOCH = [
 
 # Exercise 3
 
-ARGMAX = (
-    "size of tensor a (3) must match the size of tensor b (5)",
-    "Three numbers, as many as classes, meet the labels of a batch of five: the best class of each"
-    " example is argmax(dim=1), along its row.",
+IN_EVALUATE = (
+    (
+        "size of tensor a (3) must match the size of tensor b (5)",
+        "Three numbers, as many as classes, meet the labels of a batch of five: the best class of"
+        " each example is argmax(dim=1), along its row.",
+    ),
+    (
+        "'bool' object has no attribute",
+        "`==` gave one truth value, not one for each example: is one side no tensor? max(dim=1)"
+        " gives a pair, the values and their places; argmax(dim=1) gives the places.",
+    ),
+    ("Got: Bool", "A mean needs numbers, and these are True and False: .float() comes first."),
+    *NO_SCORES,
 )
 TRAINING_MODE = (
     "The model was in training mode: dropout switches units off, and batch normalisation uses the"
-    " batch's own mean, and learns from it. Call model.eval() first."
+    " batch's own mean, and learns from it. Call model.eval() first, brackets included."
 )
 GRADIENTS = (
     "Each batch then keeps its graph: memory and time for nothing. Measure inside `with"
@@ -816,15 +892,73 @@ _EVALUATE = [
     _evaluate(
         "the first batch over N",
         0.9,
-        "The first batch alone is counted: does return stand inside the loop?",
+        "The first batch alone is counted: does return stand inside the loop, or a slice end at"
+        " batch_size?",
         skip="if count: break",
     ),
     _evaluate(
         "the first batch alone",
         0.9,
-        "The first batch alone is counted: does return stand inside the loop?",
+        "The first batch alone is counted: does return stand inside the loop, or a slice end at"
+        " batch_size?",
         skip="if count: break",
         result="loss / min(len(X), batch_size), right / min(len(X), batch_size)",
+    ),
+    _evaluate(
+        "argmax over all scores",
+        0.9,
+        "argmax() without dim is one place among all scores of the batch: argmax(dim=1) is one for"
+        " each example.",
+        right="(scores.argmax() == labels).sum().item()",
+    ),
+    _evaluate(
+        "right by batches",
+        0.9,
+        "The number right is divided by the number of batches: divide it by the number of examples.",
+        result="loss / len(X), right / count",
+    ),
+    _evaluate(
+        "over batch_size",
+        0.9,
+        "The sums are divided by batch_size: divide them by the number of examples.",
+        result="loss / batch_size, right / batch_size",
+    ),
+    *(
+        _evaluate(
+            f"the last batch's {one}",
+            0.9,
+            "Of one of the two only the last batch is counted: add up with +=, not =.",
+            **{one: f"{value} - {one}"},
+        )
+        for one, value in (
+            ("loss", 'F.cross_entropy(scores, labels, reduction="sum").item()'),
+            ("right", "(scores.argmax(dim=1) == labels).sum().item()"),
+        )
+    ),
+    _evaluate(
+        "last batch over N",
+        0.9,
+        "Only the last batch is counted: add up with +=, not =.",
+        add="=",
+    ),
+    _evaluate_otherwise("eval not called", 1.2, "brackets included", mode="model.eval"),
+    _evaluate_otherwise(
+        "back too late",
+        1.3,
+        "before return",
+        after="return loss / len(X), right / len(X); model.train(mode)",
+    ),
+    _evaluate_otherwise(
+        "max for argmax",
+        0.0,
+        "gives a pair",
+        right="(scores.max(1) == labels).sum().item()",
+    ),
+    _evaluate_otherwise(
+        "mean of truth values",
+        0.0,
+        "True and False",
+        right="(scores.argmax(1) == labels).mean().item()",
     ),
     _evaluate_otherwise(
         "argmax over the examples",
@@ -1023,6 +1157,7 @@ _SPOILT = (
     " model's own tensors, and so does a shallow copy. copy.deepcopy makes new ones."
 )
 _LAST = "These are the weights of the last epoch: make the copy only when the loss is the lowest so far."
+IN_STEP = "step itself has changed the model: to put the copy back, that is for restore."
 BUFFERS = (
     "The running means of batch normalisation were not put back, or they changed along with the"
     " model: they are buffers, not parameters. A deep copy of state_dict() has both."
@@ -1103,8 +1238,48 @@ _STOPPING = [
         "count not begun again",
         0.75,
         "Every epoch is counted, as if none were a new lowest. Does the lowest loss begin with math.inf,"
-        " and the count at 0 again after each new lowest?",
+        " is a loss compared before it is noted, and the count at 0 again after each new lowest?",
         note="self.lowest = loss",
+    ),
+    _stopping(
+        "stop and go on exchanged",
+        0.75,
+        "It says stop at once: True is for stop, when the count has reached patience.",
+        stop="self.waited < self.patience",
+    ),
+    Mistake(
+        "early_stopping",
+        "noted before it is compared",
+        0.25,
+        "compared before it is noted",
+        """
+class EarlyStopping:
+    def __init__(self, patience):
+        self.patience, self.waited, self.lowest, self.best = patience, 0, math.inf, None
+
+    def step(self, loss, model):
+        self.lowest = min(self.lowest, loss)
+        if loss < self.lowest:
+            self.best, self.waited = copy.deepcopy(model.state_dict()), 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self, model):
+        model.load_state_dict(self.best)
+""",
+    ),
+    _stopping(
+        "lowest not noted",
+        0.25,
+        "Every epoch counts as a new lowest: is the lowest loss noted when there is a new one?",
+        note="self.waited = 0",
+    ),
+    _stopping_otherwise(
+        "put back in step",
+        0.95,
+        "that is for restore",
+        stop="self.waited >= self.patience and (self.restore(model) or True)",
     ),
     _stopping(
         "counted in all",
@@ -1123,7 +1298,7 @@ _STOPPING = [
         "lowest from 0",
         0.25,
         "Every epoch is counted, as if none were a new lowest. Does the lowest loss begin with math.inf,"
-        " and the count at 0 again after each new lowest?",
+        " is a loss compared before it is noted, and the count at 0 again after each new lowest?",
         lowest="0.0",
     ),
     _stopping(
@@ -1136,7 +1311,7 @@ _STOPPING = [
     _stopping(
         "ties",
         0.25,
-        "A loss that only equals the lowest counts as a new lowest here.",
+        "A loss that only equals the lowest is no new lowest: its epoch counts as one without.",
         better="<=",
     ),
     _stopping(
@@ -1224,7 +1399,46 @@ def _by_hand(name, points, says, code):
     return Known("learning_rate_schedule", name, points, says, code)
 
 
+_BRACKETS = "Brackets are missing: (s − w)/(S − w) is one fraction, and π multiplies all of it."
 _SCHEDULE = [
+    *(
+        _schedule(f"no brackets: {fall}", points, _BRACKETS, fall=f"0.5 * (1 + math.cos({fall}))")
+        for points, fall in (
+            (0.4, "math.pi * step - warmup / steps - warmup"),
+            (0.4, "math.pi * step - warmup / (steps - warmup)"),
+            (0.5, "math.pi * (step - warmup) / steps - warmup"),
+        )
+    ),
+    _schedule(
+        "over all steps",
+        0.55,
+        "The rise is divided by all steps: it takes w of them, (s + 1)/w.",
+        rise="(step + 1) / steps",
+    ),
+    _schedule(
+        "from 0 to 1",
+        0.55,
+        "The rise begins at 0, and that step is wasted: it is (s + 1)/w, not s/(w − 1).",
+        rise="step / (warmup - 1)",
+    ),
+    _schedule(
+        "half of 1 only",
+        0.4,
+        "Brackets are missing: ½ multiplies the sum, 1 + cos, and not the 1 alone.",
+        fall="0.5 * 1 + math.cos(math.pi * part)",
+    ),
+    _schedule(
+        "brackets in the rise",
+        0.55,
+        "Brackets are missing: s + 1 is divided as a whole, (s + 1)/w.",
+        rise="step + 1 / warmup",
+    ),
+    _schedule(
+        "times cos π",
+        0.4,
+        "The fraction stands inside the cosine: cos(π · fraction), not cos(π) times the fraction.",
+        fall="0.5 * (1 + math.cos(math.pi) * part)",
+    ),
     _schedule(
         "whole division",
         0.4,
@@ -1271,7 +1485,7 @@ _SCHEDULE = [
     _schedule(
         "begun before the warm-up is over",
         0.55,
-        "That is the cosine already, begun before the warm-up is over.",
+        "That is the cosine already: is a return missing in the rise, or does it end too soon?",
         early="< 0 *",
     ),
     _schedule(
@@ -1352,7 +1566,7 @@ _SCHEDULE = [
     _schedule(
         "upwards",
         0.4,
-        "It rises from 0 to 1: the sign before the cosine is wrong.",
+        "It rises from 0 to 1: the sign before the cosine is wrong, or the fraction runs from 1 to 0.",
         fall="0.5 * (1 - math.cos(math.pi * part))",
     ),
     _schedule(
@@ -1429,6 +1643,14 @@ ANY_SETTINGS = (
     " all."
 )
 OTHER_ROWS = "Rows of other sweeps may lack a setting: row.get(name) asks without failing."
+JOINED = (
+    ("keywords must be strings", "The names come first: zip(grid, values)."),
+    ("unhashable type: 'dict'", "{a, b} is a set: {**a, **b} joins two dictionaries."),
+    (
+        "unhashable type: 'list'",
+        "The names alone are grid's keys: zip(grid, values), not .items().",
+    ),
+)
 BY_NAME = "positional argument", "run takes each setting by its name: run(**settings)."
 ONCE_EACH = (
     "Each value is used once, as zip pairs them up, or where a row counts that agrees with a run in"
@@ -1457,12 +1679,14 @@ def wrong_runs(calls, missing, runs):
     return BY_PLACE if calls and calls == runs[-len(calls) :] else ""
 
 
-UNPACKED = ("to unpack", ANY_SETTINGS), ("not enough values", ANY_SETTINGS)
+UNPACKED = tuple((piece, ANY_SETTINGS) for piece in ("to unpack", "not enough values", "KeyError"))
 
 
 def wrong_calls(calls, wanted):
     if any(one.keys() != wanted[0].keys() for one in calls):
         return ANY_SETTINGS
+    if list(calls) == wanted[:1]:
+        return "Only the first run is made: does return stand inside the loop?"
     if any(one not in wanted for one in calls):
         return "Some runs have a value that the grid does not give to that setting."
     if len(calls) > len(wanted):
@@ -1523,6 +1747,30 @@ _SWEEP = [
         "An interrupt now would lose them",
         run="row = settings | run(**settings)",
         last="[training.append_row(table, row) for row in rows if row not in old]",
+    ),
+    _sweep_otherwise(
+        "a set of dictionaries", 0.0, "joins two", run="row = {settings, run(**settings)}"
+    ),
+    _sweep_otherwise(
+        "pairs for names",
+        0.0,
+        "keys",
+        first="",
+        queue="zip(*grid.values())",
+        find="dict(zip(grid.items(), values))",
+    ),
+    _sweep(
+        "the table's old rows",
+        1.3,
+        "These are the rows that the table had at first: those of all runs are asked for.",
+        result="old",
+    ),
+    _sweep_otherwise("returned in the loop", 0.0, "inside the loop", each="return [row]"),
+    _sweep_otherwise(
+        "names of the notebook's grid",
+        0.0,
+        "any number of settings",
+        queue='itertools.product(grid["rate"], grid["batch_size"])',
     ),
     _sweep_otherwise(
         "two settings",
@@ -1631,6 +1879,14 @@ _SWEEP = [
         0.0,
         "this exercise does without",
         "def sweep(run, grid, table): return training.sweep(run, grid, table)",
+    ),
+    Mistake(
+        "sweep",
+        "the course's, chosen by a condition",
+        0.0,
+        "this exercise does without",
+        "def sweep(run, grid, table):\n    x = training if grid else None\n"
+        "    return x.sweep(run, grid, table)",
     ),
 ]
 
