@@ -78,6 +78,15 @@ _MEANINGS = (
         "A value that backward needs was changed in place after it was used.",
     ),
     (
+        r"expected target dtype to be Long",
+        "Labels are whole numbers: are scores and labels exchanged, or is a .long() missing?",
+    ),
+    (
+        r"not implemented for '(Long|Int)'|Got: Long",
+        "Whole numbers stand where floats are needed: are scores and labels exchanged, or is a"
+        " .float() missing?",
+    ),
+    (
         r"expected (scalar type|m1 and m2 to have the same dtype)|should be the same|"
         r"must have the same dtype|expected .*dtype",
         "The tensors have different dtypes, such as float32 and float64.",
@@ -106,6 +115,33 @@ _MEANINGS = (
     (
         r"'(float|int)' object has no attribute 'backward'",
         "`.item()` makes a plain number, which has no graph: backward needs the tensor.",
+    ),
+    (
+        r"Got: Bool|not implemented for 'Bool'",
+        "Truth values stand where numbers are needed: .float() makes 0 and 1 of them.",
+    ),
+    (
+        r"'(builtin_function_or_method|method|function)' object is not (iterable|subscriptable)|"
+        r"operand type\(s\) for .*'(builtin_function_or_method|method|function)'",
+        "A function stands where its result is needed: its brackets are missing.",
+    ),
+    (
+        r"must be Tensor, not (?!NoneType)[A-Z]\w+",
+        "Something that is no tensor stands where one is needed: a module is made, and must then be"
+        " called on the tensor.",
+    ),
+    (
+        r"unhashable type: '(dict|list)'",
+        "`{a, b}` is a set, which cannot hold these: a dict is `{name: value}`, a list `[a, b]`.",
+    ),
+    (
+        r"exceptions must derive from BaseException",
+        "`raise` takes an exception, such as ValueError(message).",
+    ),
+    (
+        r"slice indices must be integers|indices must be integers.*not float|only integers, slices|"
+        r"'float' object cannot be interpreted as an integer",
+        "Places are whole numbers: `/` gives a float, `//` a whole number.",
     ),
     (r"object is not callable", "Something that is no function is called: is a name used twice?"),
     (r"object is not iterable", "A loop needs a list, an array or a range, and this is one thing."),

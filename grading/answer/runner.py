@@ -175,7 +175,7 @@ class Runner:
             if without:  # PyTorch's own way to say so
                 message = f"The `{without[1]}` has no method `forward`: is its name misspelt?"
                 raise Fault("missing", message) from None
-            if "-packages" in _raised_in(error):  # by a library, and not by an unwritten answer
+            if _by_a_library(error, frames):  # and not by an unwritten answer
                 raise _raised(called(frames), frames, error) from None
             raise _not_done(called(frames), frames) from None
         except TimeLimit as error:
@@ -209,12 +209,13 @@ class Runner:
         return found
 
 
-def _raised_in(error: BaseException) -> str:
-    """The file of the code that raised it."""
+def _by_a_library(error: BaseException, frames: list[_Frame]) -> bool:
+    """Whether an error comes from a library, be it from code that is no Python."""
     step, file = error.__traceback__, ""
     while step is not None:
         step, file = step.tb_next, step.tb_frame.f_code.co_filename
-    return file
+    line = frames[-1][2] if frames else ""
+    return "-packages" in file or bool(line and "raise" not in line)
 
 
 def _not_done(outer: str, frames: list[_Frame]) -> Fault:

@@ -194,13 +194,15 @@ def choice(student: Student, name: str, right: str, wrong: Mapping[str, str]) ->
 def otherwise(diagnosis: str = "", *, exception: str = "", shape: str = "") -> Iterator[None]:
     """Gives a diagnosis to a fault in the block that has none.
 
-    exception, shape: for a fault of that kind; diagnosis: for any other.
+    exception, shape: for a fault of that kind; diagnosis: for a result that is wrong in any way. What
+    raised gave no result, so it has none that could be evidence.
     """
     try:
         yield
     except Fault as fault:
+        of_result = diagnosis if fault.kind in ("type", "shape", "dtype", "value") else ""
         of_kind = {"exception": exception, "shape": shape}.get(fault.kind)
-        fault.diagnosis = fault.diagnosis or of_kind or diagnosis
+        fault.diagnosis = fault.diagnosis or of_kind or of_result
         raise
 
 

@@ -18,8 +18,7 @@ def relation(got: np.ndarray, expected: np.ndarray, same: Same, rtol: float) -> 
     if got.dtype.kind not in "iuf" or not np.isfinite(got).all() or not np.any(expected):
         return ""
     if not np.any(got):
-        much = got.size > 1  # of one number it can be seen
-        return "Everything is zero: is the result really computed and returned?" if much else ""
+        return "Everything is zero." if got.size > 1 else ""  # of one number it can be seen
     if imprecise := _imprecise(got, expected, same, rtol):
         return imprecise
     got, expected = got.astype(np.float64), expected.astype(np.float64)

@@ -65,6 +65,21 @@ X, W = np.zeros((4, 3)), np.zeros(5)
         ("def f(a): return nn.Linear(5, 2)(a).numpy()", (torch.zeros(4, 5),), "detach() it first"),
         ("def f(a):\n    a.sum().backward()", (torch.zeros(3),), "asks for a gradient"),
         ("def f(a): return f(a)", (1.0,), "without coming to an end"),
+        ("def f(a): return a.long().softmax(0)", (torch.zeros(3),), "a .float() missing"),
+        ("def f(a): return a.long().mean()", (torch.zeros(3),), "a .float() missing"),
+        (
+            "def f(a): return nn.functional.cross_entropy(a, a[:, 0])",
+            (torch.zeros(3, 2),),
+            "scores and labels exchanged",
+        ),
+        ("def f(a): return (a > 0).mean()", (torch.zeros(3),), "makes 0 and 1"),
+        ("def f(a): return a.sum + 1", (torch.zeros(3),), "brackets are missing"),
+        ("def f(a): return list(a.items)", ({},), "brackets are missing"),
+        ("def f(a): return torch.relu(nn.ReLU())", (1.0,), "called on the tensor"),
+        ("def f(a): return {a, 1}", ({},), "a dict is `{name: value}`"),
+        ("def f(a): raise 'no'", (1.0,), "`raise` takes an exception"),
+        ("def f(a): return a[: len(a) / 2]", (W,), "`//` a whole number"),
+        ("def f(a): return range(a)", (1.5,), "`//` a whole number"),
     ],
 )
 def test_an_error_is_said_in_a_sentence(code: str, args: tuple[object, ...], says: str) -> None:
