@@ -1,10 +1,11 @@
 """Checks of lab 11: counted work, the roofline, a right timer, two kernels, coalescing, float16.
 
-Of a kernel the learner's process gives its text and nothing else. The judge runs the text itself,
-on a machine that executes nothing of it (`utils.kernels.machine`), on arrays of its own: values and
-bytes are what it saw. A timer runs on a device that the judge plays, and reads the judge's clock.
+Of a kernel the learner's process gives its text and nothing else, and the cells that were handed in
+must say the same. The judge runs the text itself, on a machine that executes nothing of it
+(`utils.kernels.machine`), on arrays of its own: values and bytes are what it saw. A timer runs on a device that the judge plays, and reads the judge's clock.
 """
 
+import ast
 import copy
 import statistics
 from functools import partial
@@ -347,6 +348,7 @@ class _Kernel:
 
     def __init__(self, exercise, name, text):
         self.exercise, self.name, self.text, self.source = exercise, name, text, None
+        self.found = False
 
     def run(self, student, rng, programs, arguments, given):
         """What it did to the memory; arguments: by parameter, with arrays that are copied."""
@@ -359,7 +361,25 @@ class _Kernel:
             if error.kind == "undone":
                 raise Fault("not done", f"`{self.name}` is not written yet.") from None
             raise Fault("exception", error.message, error.why, error.detail, given) from None
+        if not self.found:
+            self._stands_in_the_notebook(student)
+            self.found = True
         return memory
+
+    def _stands_in_the_notebook(self, student):
+        """What the text calls, the notebook's own cells call in the kernel of that name.
+
+        The cells are what was handed in; the text is only what the learner's process says.
+        """
+        trees = [ast.parse(text) for text in self.source.texts.values()]
+        nodes = (node for tree in trees for node in ast.walk(tree))
+        asked = sorted({f".{node.attr}" for node in nodes if isinstance(node, ast.Attribute)})
+        found = student._connection.transport.uses(self.name, asked)
+        expect.that(
+            set(asked) <= set(found),
+            f"The text of `{self.name}` does not stand in a cell of this notebook.",
+            diagnosis="A kernel is written out in its cell: run that cell again.",
+        )
 
     def judge(self, memory, right, programs, arguments, given):
         """`out_ptr` is `right` where that is a number, and all else is as it was."""

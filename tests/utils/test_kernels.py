@@ -74,7 +74,7 @@ def test_a_text_travels_as_plain_values_and_is_refused_in_another_form() -> None
         ("import os", "unknown", "does not know"),
         ("__import__('os').system('true')", "wrong", "a name that it does not know"),
         ("x_ptr.array.tofile('x')", "unknown", "does not know"),
-        ("(1).__class__.__mro__", "unknown", "does not know"),
+        ("(1).__class__.__mro__()", "unknown", "does not know"),
         ("while True: pass", "wrong", "does not end"),
         ("for i in range(10 ** 9): pass", "unknown", "this power"),
         ("for i in range(1000000000): pass", "wrong", "does not end"),

@@ -21,13 +21,11 @@ def roof(
     peak: float,
     bandwidth: float,
     title: str,
-    *,
-    measured: bool = False,
 ) -> Figure:
     """A roofline, with operations at their intensity.
 
     points: by name FLOPs a byte and FLOP/s, None for on the roof; peak in FLOP/s, bandwidth in
-    bytes/s; measured: whether the speeds were.
+    bytes/s.
     """
     fig, ax = plt.subplots(figsize=(8.2, 4.2))
     ax.set(xscale="log", yscale="log")
@@ -125,18 +123,19 @@ def _program(number: int) -> dict[str, Any]:
 
 def lines_touched(patterns: Mapping[str, NDArray[Any]], size: int, line: int) -> Figure:
     """For each pattern of addresses the lines of the memory, and which of them a warp touches."""
-    fig, axes = plt.subplots(len(patterns), 1, figsize=(9.2, 1.15 * len(patterns)))
+    fig, axes = plt.subplots(
+        len(patterns), 1, figsize=(9.2, 0.95 * len(patterns) + 0.5), sharex=True
+    )
+    most = max(int(a.max() + size - 1) // line for a in patterns.values()) + 1
     for ax, (name, addresses) in zip(np.ravel(axes), patterns.items(), strict=True):
-        addresses = addresses - addresses.min() // line * line
-        last = min(int(addresses.max() + size - 1) // line, 39)
         touched = {int(b) // line for a in addresses for b in (a, a + size - 1)}
-        for n in range(last + 1):
+        for n in range(most):
             colour = plots.SKY if n in touched else "white"
             ax.add_patch(Rectangle((n * line, 0), line, 1, facecolor=colour, edgecolor=plots.GREY))
         for a in addresses:
-            if a < (last + 1) * line:
-                ax.add_patch(Rectangle((a, 0.3), size, 0.4, facecolor=plots.INK, edgecolor="white"))
-        ax.set(xlim=(0, (last + 1) * line), ylim=(-0.05, 1.05), yticks=[])
+            ax.add_patch(Rectangle((a, 0.3), size, 0.4, facecolor=plots.INK, edgecolor="white"))
+        ax.set(xlim=(0, most * line), ylim=(-0.05, 1.05), yticks=[])
+        ax.set_xticks(range(0, most * line + 1, 2 * line))
         ax.set_title(name, fontsize=10, pad=3)
         ax.grid(False)
         ax.spines["left"].set_visible(False)
@@ -158,7 +157,7 @@ def exponents(gradients: NDArray[np.floating], scale: float) -> Figure:
     """How large gradients are, with and without a scale, and what float16 has room for."""
     fig, ax = plt.subplots(figsize=(8.2, 3.4))
     sizes = np.log2(np.abs(gradients[gradients != 0]))
-    bins = np.arange(-48, 20)
+    bins = np.arange(-40, 19)
     for values, name, look in (
         (sizes, "gradients", {"color": plots.BLUE, "alpha": 0.75}),
         (sizes + np.log2(scale), f"times {scale:g}", {"color": plots.ORANGE, "alpha": 0.6, "hatch": "///"}),

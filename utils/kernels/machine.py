@@ -502,8 +502,9 @@ class _Machine:
         self.depth += 1
         if self.depth > 8:
             raise KernelError("wrong", "A kernel's functions cannot call themselves.")
+        line = self.line
         found = self._body(function, given)
-        self.depth -= 1
+        self.depth, self.line = self.depth - 1, line
         return found
 
     def _each(self, name: str, args: list[Any], more: dict[str, Any]) -> Any:

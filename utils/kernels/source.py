@@ -5,6 +5,7 @@ import inspect
 import textwrap
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,12 @@ def read(kernel: Any) -> Source:
         texts[one.__name__] = text = _text(one)
         for name in _mentioned(text):
             value = one.__globals__.get(name)
-            if path := _path(name, value):
+            if type(getattr(value, "value", value)) in (int, float, bool):  # a tl.constexpr has one
+                constants[name] = getattr(value, "value", value)
+            elif path := _path(name, value):
                 modules[name] = path
             elif _is_kernel(value) and function_of(value).__globals__ is one.__globals__:
                 waiting.append(function_of(value))
-            elif type(getattr(value, "value", value)) in (int, float, bool):
-                constants[name] = getattr(value, "value", value)
     return Source(function.__name__, texts, constants, modules)
 
 
@@ -104,10 +105,8 @@ def _text(function: types.FunctionType) -> str:
 
 def _candidates(function: types.FunctionType) -> Iterator[str]:
     """Texts in which the function may be defined: its own, the notebook's cells, its file."""
-    try:
+    with suppress(OSError, TypeError, IndentationError, SyntaxError):
         yield textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError, IndentationError, SyntaxError):
-        pass
     names: Mapping[str, Any] = function.__globals__
     cells = names.get("In")
     if isinstance(cells, list):
