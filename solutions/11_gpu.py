@@ -16,8 +16,8 @@ import math
 import os
 import statistics
 from collections.abc import Callable
+from itertools import pairwise
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -91,7 +91,7 @@ plots.show(
 # **Arithmetic intensity** is work divided by traffic, in FLOPs for each byte.
 
 # %% [markdown]
-# How work is counted here, and the *least* traffic: every input read once, every output written once.
+# How work is counted, and the *least* traffic: each input read once, each output written once.
 #
 # | `operation`, `shape` | FLOPs |
 # |---|---|
@@ -685,15 +685,20 @@ with check.needs("softmax_kernel"):
 # For rows longer than a block the maximum is not known before the row has been read. The way out, a running
 # maximum whose sum is corrected as it grows (Milakov and Gimelshein 2018), made fused attention possible.
 
+
 # %%
+def five_kernels(x: torch.Tensor) -> torch.Tensor:
+    e = torch.exp(x - x.max(1, keepdim=True).values)
+    return e / e.sum(1, keepdim=True)
+
+
 if not INTERPRETED and here.kind == "cuda":
     with check.needs("measure", "softmax_kernel"):
         x = torch.randn(sizes.numbers // 1024, 1024, device="cuda")
         out = torch.empty_like(x)
         ours = measure(lambda: softmax_kernel[(len(x),)](x, out, 1024, 1024, 1024), here, 30)
-        top = lambda: x - x.max(1, keepdim=True).values
-        parts = lambda: (e := torch.exp(top())) / e.sum(1, keepdim=True)
-        by_five, torchs = measure(parts, here, 30), measure(lambda: torch.softmax(x, 1), here, 30)
+        by_five = measure(lambda: five_kernels(x), here, 30)
+        torchs = measure(lambda: torch.softmax(x, 1), here, 30)
         print(f"{1e3 * ours:.2f} ms; five kernels {1e3 * by_five:.2f}; torch {1e3 * torchs:.2f}")
         print(f"{2 * x.nbytes / ours / 1e12:.2f} TB/s: compare with your card's data sheet")
 else:
@@ -835,9 +840,7 @@ def gradients_while_training(steps: int) -> list[Array]:
     data = digits.load()
     x, y = torch.from_numpy(data.train_x).flatten(1), torch.from_numpy(data.train_y)
     units = [x.shape[1], *[48] * 15, 10]
-    pieces = [
-        p for a, b in zip(units, units[1:], strict=False) for p in (nn.Linear(a, b), nn.Tanh())
-    ]
+    pieces = [p for a, b in pairwise(units) for p in (nn.Linear(a, b), nn.Tanh())]
     network = nn.Sequential(*pieces[:-1])
     optimizer, found = torch.optim.SGD(network.parameters(), lr=0.3, momentum=0.9), []
     for _ in range(steps):

@@ -45,8 +45,7 @@ def count(operation, shape, dtype):
         y = (N, K, H - R + 1, W - S + 1)
         return 2 * C * R * S * _numbers(y), size * _numbers((N, C, H, W), (K, C, R, S), y)
     flops = 5 if operation == "softmax" else 1
-    moved = 1 if operation == "softmax" else shape[1]
-    return flops * shape[0] * shape[1], 2 * size * shape[0] * (shape[1] if moved == 1 and operation == "softmax" else moved)
+    return flops * _numbers(shape), 2 * size * _numbers(shape)
 """,
         "a table of functions": """
 def count(operation, shape, dtype):
@@ -86,7 +85,8 @@ def count(operation, shape, dtype):
         return 2.0 * K * C * R * S * P * Q * N, size * (N * (C * H * W + K * P * Q) + K * C * R * S)
     if operation == "softmax":
         return 5.0 * shape[0] * shape[1], size * 2 * shape[0] * shape[1]
-    return sum(float(shape[0]) for _ in range(shape[1])), sum(2 * size * shape[0] for _ in range(shape[1]))
+    n, links = shape
+    return sum(float(n) for _ in range(links)), sum(2 * size * n for _ in range(links))
 """,
     },
     "roofline": {
@@ -106,7 +106,8 @@ def smallest_batch(inputs, outputs, size, peak, bandwidth):
         "one by one": """
 def smallest_batch(inputs, outputs, size, peak, bandwidth):
     for B in range(1, 6000):
-        flops, moved = 2 * B * inputs * outputs, size * (B * inputs + inputs * outputs + B * outputs)
+        flops = 2 * B * inputs * outputs
+        moved = size * (B * inputs + inputs * outputs + B * outputs)
         if flops * bandwidth >= moved * peak:
             return B
     return 0
@@ -193,7 +194,8 @@ def measure(f, device, repeats):
     "relu_add": {
         "where": _KERNEL.format(
             body=_WHOLE
-            + """total = tl.load(x_ptr + offsets, mask=offsets < n) + tl.load(y_ptr + offsets, mask=offsets < n)
+            + """total = tl.load(x_ptr + offsets, mask=offsets < n)
+    total += tl.load(y_ptr + offsets, mask=offsets < n)
     tl.store(out_ptr + offsets, tl.where(total > 0, total, 0.0), mask=offsets < n)"""
         ),
         "pointers moved": _KERNEL.format(

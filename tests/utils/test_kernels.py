@@ -1,4 +1,4 @@
-"""The machine that runs kernels from their text, the devices to measure on, and Triton beside them."""
+"""The machine that runs kernels from their text, devices to measure on, and Triton beside them."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BEGIN = "offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK); mask = offset
 
 
 @jit
-def scaled_kernel(x_ptr, out_ptr, n, factor, BLOCK: tl.constexpr):
+def scaled_kernel(x_ptr, out_ptr, n, factor, BLOCK: tl.constexpr):  # pyright: ignore[reportInvalidTypeForm]
     offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = offsets < n
     x = tl.load(x_ptr + offsets, mask=mask, other=0.0)
@@ -130,7 +130,7 @@ def test_a_kernel_is_launched_only_if_its_places_lie_inside() -> None:
 
 
 @jit
-def careless_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):
+def careless_kernel(x_ptr, out_ptr, BLOCK: tl.constexpr):  # pyright: ignore[reportInvalidTypeForm]
     offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     tl.store(out_ptr + offsets, tl.load(x_ptr + offsets))
 

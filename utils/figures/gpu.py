@@ -1,4 +1,4 @@
-"""The figures of lab 11: rooflines, what host and device do when, what a kernel touches, float16."""
+"""The figures of lab 11: rooflines, host and device, what a kernel touches, float16."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from utils import plots
 from utils.kernels.device import Busy
 from utils.kernels.machine import Memory
 
+_SCALED = {"color": plots.ORANGE, "hatch": "///"}
 _HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "oo", "||||")
 
 
@@ -160,7 +161,7 @@ def exponents(gradients: NDArray[np.floating], scale: float) -> Figure:
     bins = np.arange(-40, 19)
     for values, name, look in (
         (sizes, "gradients", {"color": plots.BLUE, "alpha": 0.75}),
-        (sizes + np.log2(scale), f"times {scale:g}", {"color": plots.ORANGE, "alpha": 0.6, "hatch": "///"}),
+        (sizes + np.log2(scale), f"times {scale:g}", {**_SCALED, "alpha": 0.6}),
     ):  # fmt: skip
         weights = np.full(len(values), 100 / len(values))
         ax.hist(values, bins, weights=weights, label=name, edgecolor="white", linewidth=0.3, **look)

@@ -14,8 +14,8 @@ from utils.pipeline.conversation import Event, Other, Program
 class Here:
     """The device that torch uses on this machine.
 
-    now(): seconds, on the host's clock; synchronize(): wait until all work that the device was given
-    is done. A CPU has nothing to wait for: a call returns when its work is done.
+    now(): seconds, on the host's clock; synchronize(): wait until all work that the device has is
+    done. A CPU has nothing to wait for: a call returns when its work is done.
     """
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class Busy:
 class Simulated:
     """A device that works by itself, as a GPU does: a call only puts work into its queue.
 
-    seconds: how long the work of each call takes, in turn, and from the beginning again; launch: how
-    long a call keeps the host; queue: seconds of work that wait in it at the start. `spans` has what
-    host and device did.
+    seconds: how long the work of each call takes, in turn, and then from the beginning again;
+    launch: how long a call keeps the host; queue: seconds of work that wait in it at the start.
+    `spans` has what host and device did.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class Simulated:
 
 
 def timing_program(measure: Callable[..., Any], repeats: int) -> Program:
-    """`measure` on a device whose clock is asked for from outside; see `utils.pipeline.conversation`.
+    """`measure` on a device whose clock is asked for from outside, as
+    `utils.pipeline.conversation` does.
 
     Calls and waits are told, each reading of the clock is a question. It ends with what `measure`
     returned (NaN if that is no number).

@@ -5,9 +5,9 @@
     memory.bytes                        # moved in all
 
 It reads the text and executes nothing of it: names are looked up in its own tables, so a text from
-anywhere can be run. It is as strict as a GPU is careless: what lies outside of an array is an error,
-what a mask leaves out is NaN, and programs run in any order. It knows the part of Triton's language
-that works on numbers one by one, by rows and by columns; no matrix products, no atomics.
+anywhere can be run. It is strict where a GPU is careless: what lies outside of an array is an
+error, what a mask leaves out is NaN, and programs run in any order. It knows the part of Triton's
+language that works number by number, by rows and by columns; no matrix products, no atomics.
 """
 
 import ast
@@ -54,7 +54,7 @@ class Source:
 class Access:
     """One load or store of one program: of which array, and at which places, lane by lane."""
 
-    program: tuple[int, int, int]
+    program: tuple[int, ...]
     kind: str
     name: str
     places: np.ndarray
@@ -153,7 +153,10 @@ _ROWS: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.
 _NUMBERS = {"math.inf": math.inf, "math.nan": math.nan, "math.e": math.e, "math.pi": math.pi}
 _NUMBERS |= {"np.inf": math.inf, "torch.inf": math.inf}
 _BUILT_IN = ("range", "float", "int", "bool", "min", "max", "abs", "len", "print")
-_MASKED = "A mask keeps such lanes away from the memory: mask=offsets < n, for the last block."
+_FLOAT32 = np.dtype(np.float32)
+_MASKED = (
+    "A mask keeps such lanes away from the memory, as in the last block. Or are the places others?"
+)
 
 
 def run(
@@ -190,7 +193,8 @@ class _Machine:
             raise KernelError("undone", f"`{source.name}` is not written yet.")
         self.steps, self.depth = 0, 0
         self.line = ""
-        self.grid = self.at = (0, 0, 0)
+        self.grid: tuple[int, ...] = (0, 0, 0)
+        self.at: tuple[int, ...] = (0, 0, 0)
 
     def bind(self, arguments: Sequence[Any]) -> Memory:
         names = [a.arg for a in self.kernel.args.args]
@@ -354,7 +358,7 @@ class _Machine:
         raise KernelError(
             "wrong",
             "The kernel uses a name that it does not know.",
-            "A kernel knows its parameters, what it assigned before, numbers of the notebook and tl.",
+            "A kernel knows its parameters, what it assigned, the notebook's numbers, and tl.",
             f"The name is `{node.id}`.",
         )
 
@@ -476,6 +480,12 @@ class _Machine:
         top = called.path.partition(".")[0]
         known = called.of is not None or top in ("tl", "triton") or called.path in _BUILT_IN
         method = getattr(self, f"_call_{name}", None)
+        if called.of is None and called.path in ("max", "min", "abs", "sum"):
+            raise KernelError(
+                "wrong",
+                "Python's own functions do not work on blocks.",
+                "tl.maximum compares two blocks number by number; tl.max reduces one block.",
+            )
         if not known or top == "np" or "libdevice" in called.path:
             method = None
         elif method is None and name in _EACH:
@@ -551,7 +561,7 @@ class _Machine:
             raise KernelError(
                 "wrong",
                 "The length of tl.arange must be a power of 2.",
-                "The range is BLOCK long, a power of 2; a mask leaves out what lies beyond the end.",
+                "The range is BLOCK long, a power of 2; a mask leaves out what lies beyond.",
             )
         _shape(np.broadcast_to(0, (count,)))
         return np.arange(start, end, dtype=np.int32)
@@ -605,7 +615,7 @@ class _Machine:
                 "memory",
                 f"The kernel {verb} places outside of `{pointer.name}`.",
                 _MASKED,
-                f"Program {self.at[0]} {verb} place {int(outside[0])} of an array of {size} numbers.",
+                f"Program {self.at[0]} {verb} place {int(outside[0])} of an array of {size}.",
             )
         self.memory.accesses.append(
             Access(self.at, kind, pointer.name, np.array(places).reshape(-1))
@@ -614,10 +624,10 @@ class _Machine:
             raise KernelError("wrong", "The kernel does not end: it takes far too many steps.")
         return places
 
-    def _call_zeros(self, shape: Any, dtype: Any = np.dtype(np.float32)) -> Any:
+    def _call_zeros(self, shape: Any, dtype: Any = _FLOAT32) -> Any:
         return self._call_full(shape, 0, dtype)
 
-    def _call_full(self, shape: Any, value: Any, dtype: Any = np.dtype(np.float32)) -> Any:
+    def _call_full(self, shape: Any, value: Any, dtype: Any = _FLOAT32) -> Any:
         shape = tuple(int(n) for n in (shape if type(shape) is tuple else (shape,)))
         _shape(np.broadcast_to(0, shape))
         return np.full(shape, value, dtype)

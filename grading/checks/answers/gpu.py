@@ -463,10 +463,10 @@ _ROOF = [
         "A smaller batch is enough, by one.",
         batch="math.ceil(needed * inputs * outputs / room) + 1 if room > 0 else 0",
     ),
-    _roof(
+    _roof_otherwise(
         "never negative",
         0.9,
-        "A negative number of examples: where the intensity never gets to the ridge, it is 0.",
+        "never gets to the ridge, it is 0",
         batch="math.ceil(needed * inputs * outputs / room)",
     ),
     _roof(
@@ -851,7 +851,7 @@ def softmax_kernel(x_ptr, out_ptr, row_stride, columns, BLOCK):
 _SOFT = [
     _soft(
         "no maximum",
-        1.4,
+        0.9,
         "Without the maximum exp overflows for large numbers: subtract each row's maximum first.",
         e="tl.exp(x)",
     ),
@@ -889,7 +889,7 @@ _SOFT = [
     ),
     _soft_otherwise(
         "plus the maximum",
-        1.4,
+        0.9,
         "exp overflows",
         e="tl.exp(x + tl.max(x, axis=0))",
     ),
