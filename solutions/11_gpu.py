@@ -42,9 +42,9 @@ print(where())
 # %%
 sizes = settings.choose(
     scale,
-    smoke={"side": 512, "numbers": 2**22, "repeats": 5, "steps": 60},
-    cpu={"side": 1024, "numbers": 2**24, "repeats": 9, "steps": 200},
-    gpu={"side": 8192, "numbers": 2**28, "repeats": 30, "steps": 200},
+    smoke={"side": 512, "numbers": 2**24, "repeats": 5, "steps": 60},
+    cpu={"side": 1024, "numbers": 2**25, "repeats": 9, "steps": 200},
+    gpu={"side": 2048, "numbers": 2**28, "repeats": 30, "steps": 200},
 )
 H100 = {"float32": 66.9e12, "bfloat16": 989.4e12, "bandwidth": 3.35e12}  # FLOP/s, byte/s
 
@@ -157,8 +157,8 @@ n = sizes.side
 layers = {
     "ReLU": ("chain", (sizes.numbers, 1)),
     "softmax, rows of 1,024": ("softmax", (sizes.numbers // 1024, 1024)),
-    "matrix times a vector": ("product", (1, 4 * n, 4 * n)),
-    "matrix times 64 vectors": ("product", (64, 4 * n, 4 * n)),
+    "matrix times a vector": ("product", (1, 8 * n, 8 * n)),
+    "matrix times 64 vectors": ("product", (64, 8 * n, 8 * n)),
     "convolution, 3×3": ("convolution", (8, 64, 58, 58, 64, 3, 3)),
     "product of matrices": ("product", (2 * n, 2 * n, 2 * n)),
 }
@@ -707,8 +707,8 @@ else:
 # %% [markdown]
 # ## 6 · Neighbours read neighbours
 # A GPU's threads run in groups of 32, a **warp**, in step: at a load, 32 addresses go out at once. The memory
-# answers in whole **lines**: pieces of 32 bytes that begin at multiples of 32. (NVIDIA's guide counts in
-# those since 2016; earlier cards fetched 128 bytes.) A line that several threads touch is fetched once.
+# answers in whole **lines**: pieces of 32 bytes that begin at multiples of 32. (NVIDIA's guide counts so
+# for cards from 2016 on.) A line that several threads touch is fetched once.
 # Addresses that fall into few lines are **coalesced**.
 
 # %%

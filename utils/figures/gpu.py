@@ -63,10 +63,15 @@ def timeline(
     for span in shown:
         look = names.index(span.name)
         left, right = max(span.start, start), min(span.end, last)
+        wide = right - left > 0.01 * (last - start)  # or its white edge would hide it
         ax.barh(
-            ("host", "device").index(span.where), 1e3 * (right - left), left=1e3 * (left - start),
-            height=0.62, color=plots.CURVE_COLOURS[look % 6], hatch=_HATCHES[look % 8],
-            edgecolor="white", linewidth=0.3,
+            ("host", "device").index(span.where),
+            1e3 * (right - left),
+            left=1e3 * (left - start),
+            height=0.62,
+            color=plots.CURVE_COLOURS[look % 6],
+            hatch=_HATCHES[look % 8] if wide else "",
+            edgecolor="white", linewidth=0.3 if wide else 0.0,
         )  # fmt: skip
     handles = [
         Patch(
