@@ -71,8 +71,9 @@ def timeline(
             height=0.62,
             color=plots.CURVE_COLOURS[look % 6],
             hatch=_HATCHES[look % 8] if wide else "",
-            edgecolor="white", linewidth=0.3 if wide else 0.0,
-        )  # fmt: skip
+            edgecolor="white",
+            linewidth=0.3 if wide else 0.0,
+        )
     handles = [
         Patch(
             facecolor=plots.CURVE_COLOURS[k % 6], hatch=_HATCHES[k % 8], edgecolor="white", label=n
