@@ -46,7 +46,7 @@ lock: install ## write requirements.txt and environment.yml from pyproject.toml 
 	  --custom-compile-command "make lock" -o requirements.txt $(ARGS)
 	@mkdir -p build
 	@$(COMPILE) --no-deps --no-header --no-annotate -c requirements.txt \
-	  --python-version 3.12 -o build/environment.txt
+	  --universal --python-version 3.12 -o build/environment.txt
 	@{ sed -n '1,/pip:/p' environment.yml; sed 's/^/      - /' build/environment.txt; } > build/environment.yml
 	@mv build/environment.yml environment.yml
 

@@ -270,6 +270,7 @@ def _environment(data: Path | None) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "GLOO_SOCKET_IFNAME": "lo",
+        "TRITON_INTERPRET": "1",  # read when triton is imported, as torch._dynamo does
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": f"{HOME}/matplotlib",
     }
