@@ -213,7 +213,8 @@ print(ranks.run(sums_by_column, 4, device="cpu"))
 #
 # The check carries all messages itself, and alters them on the way: what comes out must be made of what
 # arrived. Its ranks are numbered in another order than yours, so neighbours are what `pipeline` says.
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Begin with one stage and one replica. Then two stages: lab 15's
 # <code>there_and_back</code>, for several micro-batches.</details>
 #
@@ -290,24 +291,20 @@ check("hybrid_step")
 
 # %%
 def delayed(layout: tuple[int, int, int], seconds: float, links: Any = dist) -> list[Span]:
-    """What this rank did when. layout: data, pipeline, micro-batches; seconds: of 4 layers' forward
-    for the whole batch of 8 samples."""
+    """What this rank did when. layout: data, pipeline, micro-batches; seconds: the forward of all."""
     data, pipeline, microbatches = layout
-    rank, columns = (
-        dist.get_rank(),
-        [list(range(s, data * pipeline, pipeline)) for s in range(pipeline)],
-    )
+    columns = [list(range(s, data * pipeline, pipeline)) for s in range(pipeline)]
     made = [dist.new_group(column) for column in columns]
-    recorder = trace.Recorder(rank)
-    forward = seconds / (layout[0] * layout[1] * layout[2])
+    replica, stage = divmod(dist.get_rank(), pipeline)
+    row = [replica * pipeline + s for s in range(pipeline)]
+    recorder = trace.Recorder(dist.get_rank())
+    forward = seconds / (data * pipeline * microbatches)
     module = Delay(forward, 2 * forward, recorder)
-    first = rank - rank % pipeline
     inputs = [torch.zeros(8 // (data * microbatches), 1000) for _ in range(microbatches)]
-    loss = (lambda m, y: y.mean()) if rank % pipeline == pipeline - 1 else None
+    loss = (lambda m, y: y.mean()) if stage == pipeline - 1 else None
     dist.barrier()
-    group, row = made[rank % pipeline], range(first, first + pipeline)
     with recorder.span("step"):
-        hybrid_step(links, list(row), group, data, module, inputs, loss)
+        hybrid_step(links, row, made[stage], data, module, inputs, loss)
         dist.barrier()
     return recorder.spans
 
@@ -358,7 +355,8 @@ except RuntimeError as error:
 #
 # The check keeps the disk. It gives to `resume` the files that your `save` wrote, in another folder: all of
 # them, some of them, torn ones, and those of any moment in the middle of a save.
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Write the step, the rank and the mesh where `resume` can find them: in a
 # file's name, or in it. As text, "9" comes after "10".</details>
 #
@@ -458,7 +456,8 @@ check.predict("finished steps that are repeated", "", "0", "2", "3", "17")
 # It is run by the check on ranks whose messages it carries, ended after any of them, and started again with
 # the files that are left; then on four processes of which one is killed with SIGKILL, which no program can
 # catch.
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Tensors to receive into: <code>job.room(count)</code>. A generator is
 # <code>torch.Generator().manual_seed(job.seed)</code>; it has <code>get_state()</code> and
 # <code>set_state()</code>.</details>
@@ -637,7 +636,8 @@ if mine is not None:
 #
 # The check runs such a step on a clock: delay stages, links that take their time. Your seconds must be within
 # 15 % of it.
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Begin with two numbers: how many layers has the longest stage, and how many
 # samples has a micro-batch?</details>
 #
@@ -961,6 +961,8 @@ shutil.rmtree(work, ignore_errors=True)
 #   [usenix.org](https://www.usenix.org/conference/osdi14/technical-sessions/presentation/pillai): in eleven
 #   widely used systems, 60 places where a crash at the wrong moment does harm. Like section 3's check, their
 #   tool tries what a crash may leave on the disk.
+
+# %% [markdown]
 # - Zheng and others (2022), *Alpa*, OSDI, [arXiv:2201.12023](https://arxiv.org/abs/2201.12023): a planner that
 #   searches for layouts, inside of operators and between them.
 #
