@@ -191,7 +191,7 @@ with check.needs("groups"):
 # %%
 def sums_by_column() -> float:
     rank = dist.get_rank()
-    made = [dist.new_group(members) for members in ([0, 2], [1, 3])]
+    made: list[Any] = [dist.new_group(members) for members in ([0, 2], [1, 3])]
     x = torch.tensor([10.0**rank])
     dist.all_reduce(x, group=made[rank % 2])
     return x.item()
@@ -256,10 +256,10 @@ def hybrid_step(
             dist.recv(x, before)
             x.requires_grad_()
         y = module(x)
-        if after is None:
+        if loss is not None:
             y = loss(m, y) / len(inputs)
             total += y.item()
-        else:
+        elif after is not None:
             dist.send(y.detach(), after)
         outputs.append(y)
     for x, y in zip(inputs, outputs, strict=True):
@@ -270,12 +270,12 @@ def hybrid_step(
         y.backward(dy)
         if before is not None:
             dist.send(x.grad, before)
-    for parameter in module.parameters():
-        dist.all_reduce(parameter.grad, group=data_group)
-        parameter.grad /= replicas
-    if after is not None:
+    for gradient in [p.grad for p in module.parameters() if p.grad is not None]:
+        dist.all_reduce(gradient, group=data_group)
+        gradient /= replicas
+    if loss is None:
         return None
-    mean = torch.tensor([total], dtype=y.dtype, device=y.device)
+    mean = torch.tensor([total], dtype=outputs[0].dtype, device=outputs[0].device)
     dist.all_reduce(mean, group=data_group)
     return mean.item() / replicas
     ### END SOLUTION
@@ -312,8 +312,8 @@ def delayed(layout: tuple[int, int, int], seconds: float, links: Any = dist) -> 
 # %%
 with check.needs("hybrid_step"):
     spans = ranks.run(delayed, 4, (2, 2, 4), 40 * sizes.delay, device="cpu")
-    work = [[span for span in rank if span.kind in "FB"] for rank in spans]
-    fig = pictures.compare({"2 replicas of 2 stages, 4 micro-batches each": trace.merge(work)})
+    busy = [[span for span in rank if span.kind in "FB"] for rank in spans]
+    fig = pictures.compare({"2 replicas of 2 stages, 4 micro-batches each": trace.merge(busy)})
     plots.show(fig, alt="Ranks 0 and 1 work like ranks 2 and 3: two pipelines side by side.")
 
 # %% [markdown]
@@ -693,7 +693,7 @@ links = program.Throttled(slow["latency"], slow["bandwidth"])
 rows = {}
 with check.needs("hybrid_step", "predict_step"):
     for layout in ((1, 4, 4), (2, 2, 4), (4, 1, 2)):
-        names = dict(zip(("data", "pipeline", "microbatches"), layout, strict=True))
+        names = {"data": layout[0], "pipeline": layout[1], "microbatches": layout[2]}
         wanted = predict_step(sleeping, names, slow)["seconds"]
         tries = []
         for _ in range(sizes.repeats):
@@ -875,6 +875,7 @@ def report(records: Sequence[dict], layouts: Sequence[tuple[int, int]]) -> dict[
         if len(record["losses"]) == record["steps"]
     }
     step = {layout: record["seconds"] / record["steps"] for layout, record in of.items()}
+    wanted = [(data, pipeline) for data, pipeline in layouts]
     rows = [
         {
             "run": of[layout]["run"],
@@ -883,10 +884,10 @@ def report(records: Sequence[dict], layouts: Sequence[tuple[int, int]]) -> dict[
             "loss": of[layout]["losses"][-1],
             "speed_up": step[1, 1] / step[layout] if (1, 1) in step else None,
         }
-        for layout in map(tuple, layouts)
+        for layout in wanted
         if layout in of
     ]
-    missing = [tuple(layout) for layout in layouts if tuple(layout) not in of]
+    missing = [layout for layout in wanted if layout not in of]
     newest = max(record["date"] for record in records)
     return {"machine": machines.pop(), "date": newest, "rows": rows, "missing": missing}
     ### END SOLUTION
@@ -936,10 +937,9 @@ with check.needs("report"):
 
 # %%
 def librarys_groups() -> dict[str, list[int]]:
-    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "pipeline"))
-    return {
-        name: dist.get_process_group_ranks(mesh[name].get_group()) for name in mesh.mesh_dim_names
-    }
+    names = ("data", "pipeline")
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=names)
+    return {name: dist.get_process_group_ranks(mesh[name].get_group()) for name in names}
 
 
 with check.needs("groups"):

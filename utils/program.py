@@ -95,7 +95,7 @@ class Job:
             linear = [nn.Linear(units[i], units[i + 1]) for i in range(self.depth)]
             for layer in linear[:-1]:
                 nn.init.xavier_normal_(layer.weight, gain=5 / 3)
-        return [nn.Sequential(layer, nn.Tanh()) for layer in linear[:-1]] + linear[-1:]
+        return [*(nn.Sequential(layer, nn.Tanh()) for layer in linear[:-1]), linear[-1]]
 
 
 # The file

@@ -56,18 +56,18 @@ class Mesh(Network):
         self.groups: list[list[list[int]]] = [[] for _ in range(p)]
         self.sums: list[tuple[tuple[int, ...], int]] = []
         self.crossing: list[tuple[int, int]] = []
-        self._next: dict[int, tuple[int, ...]] = {}
-        self._open: dict[tuple[int, ...], list[list[Any]]] = {}
+        self._next: dict[int, tuple[tuple[int, ...], int]] = {}  # the group, and which of that name
+        self._open: dict[Any, list[list[Any]]] = {}
 
     def hears(self, rank: int, value: Any) -> None:
-        said = type(value) is list and len(value) == 2 and value[0] in ("group", "new_group")
-        ranks = value[1] if said else None
-        fine = type(ranks) is list and all(type(one) is int for one in ranks)
+        name, ranks, *number = value if type(value) is list and len(value) in (2, 3) else ("", 0)
+        fine = (name, len(number)) in (("new_group", 0), ("group", 1))
+        fine = fine and type(ranks) is list and all(type(one) is int for one in [*ranks, *number])
         expect.that(fine, "The ranks' report has no form that it can have.", kind="type")
-        if value[0] == "new_group":
+        if name == "new_group":
             self.groups[rank].append(ranks)
         else:
-            self._next[rank] = tuple(ranks)
+            self._next[rank] = tuple(ranks), number[0]
 
     def posted(self, request: Any) -> None:
         ends = request.rank, request.peer
@@ -80,8 +80,8 @@ class Mesh(Network):
         return sent.values * self.link[sent.rank, target]
 
     def _reduce(self, request: Any, values: torch.Tensor, _: int) -> None:
-        request.values, group = values, self._next.pop(request.rank, ())
-        waiting = self._open.setdefault(group, [])
+        request.values, key = values, self._next.pop(request.rank, ((), 0))
+        waiting, group = self._open.setdefault(key, []), key[0]
         parts = next((one for one in waiting if request.rank not in [r.rank for r in one]), None)
         if parts is None:
             waiting.append(parts := [])
@@ -115,6 +115,12 @@ class Mesh(Network):
                 "Some ranks wait in an all_reduce that others of its group never call: every rank of"
                 " the group calls it equally often, in the same order. Is the group the ranks that"
                 " hold the same stage?"
+            )
+        open_groups = [ranks for (ranks, _), parts in self._open.items() if parts]
+        if len(set(open_groups)) < len(open_groups):
+            fault.diagnosis = (
+                "Several groups of the very same ranks are made, and not all ranks use the same one of"
+                " them: each call of new_group makes another group, so make each once."
             )
         if len(told) > 1:
             fault.diagnosis = GROUPS

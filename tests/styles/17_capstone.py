@@ -295,10 +295,10 @@ _BY_HAND = {
     "zero": "[setattr(p, 'grad', None) for p in module.parameters()]",
     "weights": "list(module.state_dict().values())",
 }
-_EACH_RANKS_GROUP = {
-    "make": """every = [dist.new_group(groups(r, size, job.data, job.pipeline)["data"])
-             for r in range(size)]
-    group = every[me]""",
+_FIRST_OF_EACH = {
+    "make": """every = [groups(r, size, job.data, job.pipeline)["data"] for r in range(size)]
+    made = {ranks[0]: dist.new_group(ranks) for r, ranks in enumerate(every) if r == ranks[0]}
+    group = made[mine["data"][0]]""",
 }
 _FOR = {
     "loop": "for _ in range(step, job.steps):",
@@ -425,7 +425,7 @@ STYLES = {
         "while": _train(),
         "replayed": _train(**_REPLAYED),
         "by hand": _train(**_BY_HAND),
-        "a group for each rank": _train(**_EACH_RANKS_GROUP),
+        "by the first of each": _train(**_FIRST_OF_EACH),
         "for": _train(**_FOR),
         "lists": _train(**_LISTS),
     },

@@ -3,7 +3,8 @@
     talk = Carried(meshed(job), 4)    # job(dist): dist.all_reduce(x, group=dist.new_group([0, 2]))
 
 Which group a rank makes, and whose the next reduction is, it tells to whoever carries:
-("tell", ["new_group", [0, 2]]) and ("tell", ["group", [0, 2]]).
+("tell", ["new_group", [0, 2]]) and ("tell", ["group", [0, 2], 1]), with the group's number: the how
+manieth it was that the rank made, from 1; 0: all ranks.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,8 +18,8 @@ from utils.ranks.carried import CarriedDistributed
 class Group:
     """Some of the ranks, as `new_group` returns it."""
 
-    def __init__(self, ranks: tuple[int, ...]) -> None:
-        self.ranks = ranks
+    def __init__(self, ranks: tuple[int, ...], number: int) -> None:
+        self.ranks, self.number = ranks, number
 
     def __repr__(self) -> str:
         return f"the group of ranks {list(self.ranks)}"
@@ -26,6 +27,8 @@ class Group:
 
 class MeshedDistributed(CarriedDistributed):
     """What stands for `torch.distributed` on a rank of a mesh."""
+
+    _made = 0
 
     def get_rank(self, group: Group | None = None) -> int:
         return self._rank if group is None else self._of(group).ranks.index(self._rank)
@@ -41,14 +44,16 @@ class MeshedDistributed(CarriedDistributed):
             raise ValueError(f"new_group: {list(members)} are not different ranks of {len(every)}.")
         members = tuple(sorted(int(one) for one in members))
         self.tell(["new_group", list(members)])
-        return Group(members)
+        self._made += 1
+        return Group(members, self._made)
 
-    def all_reduce(
+    def all_reduce(  # pyright: ignore[reportIncompatibleMethodOverride]  (torch's own order)
         self, tensor: torch.Tensor, op: Any = None, group: Any = None, async_op: bool = False
     ) -> Any:
         """Replace `tensor` by the sum over the group, on each of its ranks."""
-        ranks = tuple(range(self._world.size)) if group is None else self._of(group).ranks
-        self.tell(["group", list(ranks)])
+        whole = Group(tuple(range(self._world.size)), 0)
+        of = whole if group is None else self._of(group)
+        self.tell(["group", list(of.ranks), of.number])
         return super().all_reduce(tensor, op, async_op)
 
     def barrier(self, group: Any = None) -> None:

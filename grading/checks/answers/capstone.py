@@ -744,9 +744,9 @@ def train(dist, job, folder):
                 "generator": generator.get_state(), "losses": losses}})
     return {result}
 """,
-    make="""every = [groups(r, ranks, job.data, job.pipeline)["data"] for r in range(ranks)]
-    made = [dist.new_group(members) for members in every]
-    group = made[rank]""",
+    make="""every = [tuple(groups(r, ranks, job.data, job.pipeline)["data"]) for r in range(ranks)]
+    made = {members: dist.new_group(list(members)) for members in sorted(set(every))}
+    group = made[every[rank]]""",
     stage="number",
     seed="job.seed",
     resume="resume(folder, rank, mesh)",
@@ -895,13 +895,21 @@ _TRAIN = [
         "Not all ranks make the same groups",
         make="""group = dist.new_group(place["data"])
     every = [groups(r, ranks, job.data, job.pipeline)["data"] for r in range(ranks)]
-    made = [dist.new_group(members) for members in every if members != place["data"]]""",
+    made = {tuple(m): dist.new_group(m) for m in every if m != place["data"]}""",
     ),
     _programs(
         "the pipeline's group",
         0,
         "another group",
         make="""every = [groups(r, ranks, job.data, job.pipeline)["pipeline"] for r in range(ranks)]
+    made = [dist.new_group(members) for members in every]
+    group = made[rank]""",
+    ),
+    _programs(
+        "a group for each rank",
+        0,
+        "each call of new_group makes another group",
+        make="""every = [groups(r, ranks, job.data, job.pipeline)["data"] for r in range(ranks)]
     made = [dist.new_group(members) for members in every]
     group = made[rank]""",
     ),
