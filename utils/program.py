@@ -5,6 +5,7 @@ write("train.py", train)                               # with all functions that
 ranks.run(run_until, 4, train, job, folder, 2, 17)             # rank 2 is killed at moment 17
 """
 
+import builtins
 import inspect
 import json
 import os
@@ -149,6 +150,8 @@ def _collect(function: Any, sources: dict[str, str], imports: set[str]) -> None:
     names = function.__globals__
     for name in sorted(_used(function.__code__) & names.keys()):
         value = names[name]
+        if name in vars(builtins):  # IPython puts an `open` of its own among the notebook's names
+            continue
         if inspect.ismodule(value):
             imports.add(f"import {value.__name__} as {name}")
         elif inspect.isfunction(value) and value.__globals__ is names:
