@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from utils import plots
 
@@ -81,7 +82,7 @@ def killed(
             label="a rank is killed" if number == 0 else None,
         )
     ax.set(xlabel="steps", ylabel="loss (nats)", ylim=(0, None))
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper right", frameon=True, framealpha=1, edgecolor="white")
     return fig
 
 
@@ -142,3 +143,4 @@ def _pile(ax: Axes, layouts: Mapping[str, Mapping[str, Any]]) -> None:
         ax.text(start + 0.02 * most, row, words, va="center")
     ax.set_yticks(range(len(layouts)), list(layouts))
     ax.set_xlim(0, 1.45 * most)
+    ax.xaxis.set_major_locator(MaxNLocator(4))

@@ -449,6 +449,12 @@ _STEP = [
         back="x.grad if dy is None else dy[:, :1].expand_as(x).contiguous()",
     ),
     _step(
+        "losses of micro-batches summed",
+        2.0,
+        "The losses of the micro-batches are summed; the batch's is their mean.",
+        value="mean.item() * len(inputs) / replicas",
+    ),
+    _step(
         "loss of its own part",
         2.0,
         "That is the loss of this replica's own part; asked for is the mean over all replicas.",
@@ -1173,6 +1179,18 @@ _BEST = [
         "Not every number of micro-batches was tried: every m that cuts a replica's batch evenly"
         " counts, also 3, and up to one sample each.",
         counts='range(1, model["batch"] // d)',
+    ),
+    _best(
+        "one micro-batch left out",
+        0.15,
+        "A replica's part of the batch may stay in one piece: m = 1 counts, too.",
+        counts='range(2, model["batch"] // d + 1)',
+    ),
+    _best(
+        "fewer stages than layers",
+        0.55,
+        "A stage may be a single layer: as many stages as layers still count.",
+        fits='gpus % p or p >= model["layers"] or model["batch"] % d',
     ),
     _best(
         "data parallel only",
