@@ -37,7 +37,7 @@ def groups(student, rng):
             try:
                 expect.equal(got, wanted, what="the groups by rank", given=given)
             except Fault as fault:
-                known = [why for why, found in known if found == got]
+                known = [why for why, found in known if repr(found) == repr(got)]
                 fault.diagnosis = known[0] if known else _which(got, wanted)
                 raise
 
@@ -84,8 +84,12 @@ def _which(got, wanted):
         "tensor": "The tensor group has the ranks of this replica and stage.",
     }
     try:
-        wrong = [k for k in hints if any(a[k] != b[k] for a, b in zip(got, wanted, strict=True))]
-    except (TypeError, KeyError, ValueError):
+        wrong = [
+            k
+            for k in hints
+            if any(repr(a[k]) != repr(b[k]) for a, b in zip(got, wanted, strict=True))
+        ]
+    except (TypeError, KeyError, ValueError, IndexError):
         return ""
     return " ".join(hints[key] for key in wrong)
 
