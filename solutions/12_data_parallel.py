@@ -913,7 +913,7 @@ with check.needs("average_gradients"):
 # - Li and others (2020), *PyTorch distributed: experiences on accelerating data parallel training*,
 #   [arXiv:2006.15704](https://arxiv.org/abs/2006.15704): buckets and overlap.
 #
-# **Next:** in lab 14 the model itself is cut, into stages, and what travels is activations.
+# **Next:** in lab 13 the model itself is cut, layer by layer, and what travels is activations.
 
 # %%
 progress()

@@ -1102,7 +1102,7 @@ with check.needs("staleness"):
 # - Pétrowski, Dreyfus, Girault (1993), *Performance analysis of a pipelined backpropagation parallel
 #   algorithm*, IEEE Transactions on Neural Networks 4, [10.1109/72.286892](https://doi.org/10.1109/72.286892).
 #
-# **Next:** this is the last lab so far. Lab 12 once more, with `ranks.run`: data parallelism on the same ranks.
+# **Next:** in lab 16 backward does not wait for the next rank any more. What does that cost?
 
 # %%
 progress()
