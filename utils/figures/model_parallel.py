@@ -122,7 +122,9 @@ def by_layer(sent: Mapping[str, Mapping[str, float]], chosen: Sequence[str], tit
     looks = {"data": (plots.BLUE, "", -0.2), "model": (plots.ORANGE, "///", 0.2)}
     for way, (colour, hatch, shift) in looks.items():
         heights = np.array([one[way] for one in sent.values()]) / MB
-        ax.bar(place + shift, heights, 0.38, color=colour, hatch=hatch, edgecolor="white", label=way)
+        ax.bar(
+            place + shift, heights, 0.38, color=colour, hatch=hatch, edgecolor="white", label=way
+        )
         for at, (height, choice) in enumerate(zip(heights, chosen, strict=True)):
             if choice == way:
                 ax.text(at + shift, height, "★", ha="center", va="bottom", color=plots.INK)
