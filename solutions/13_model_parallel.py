@@ -33,8 +33,21 @@ ranks.warm_up()
 print(ranks.plan(4))
 
 # %%
-one = [4.6, 3.9, 3.2, 2.92, 2.76, 2.66, 2.57, 2.5, 2.45, 2.41, 2.37, 2.34]  # recorded, every 5th step
-fig = figures.losses({p: one for p in (1, 2, 4)})
+one = [
+    4.6,
+    3.9,
+    3.2,
+    2.92,
+    2.76,
+    2.66,
+    2.57,
+    2.5,
+    2.45,
+    2.41,
+    2.37,
+    2.34,
+]  # recorded, every 5th step
+fig = figures.losses(dict.fromkeys((1, 2, 4), one))
 plots.show(fig, alt="One falling line; the markers of two and of four ranks lie on it.")
 
 # %% [markdown]
@@ -73,7 +86,9 @@ def together(dist: Any) -> Tensor:
 outcome = simulate(together, 4)
 print("each rank has", [x.item() for x in outcome.results])
 for call in outcome.calls:
-    print(f"{call.kind} of {call.numbers} number: {call.sent(p=4):.0f} bytes sent by each rank (ring)")
+    print(
+        f"{call.kind} of {call.numbers} number: {call.sent(p=4):.0f} bytes sent by each rank (ring)"
+    )
 
 # %% [markdown]
 # Take x = 1, the same on four ranks, of which rank r computes its part (r + 1) · x. The loss is the sum
@@ -193,6 +208,7 @@ class _Reduced(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         return dy, None
+
     ### END SOLUTION
 
 
@@ -379,6 +395,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.gelu(self.first(self.norm(x))))
+
     ### END SOLUTION
 
 
@@ -630,8 +647,12 @@ with check.needs(*everything):
         losses[p], numbers, same = by_rank[0]
         apart = max((a - b).abs().max().item() for a, b in zip(same, by_rank[-1][2], strict=True))
         far = max(abs(a - b) for a, b in zip(losses[p], losses[1], strict=True))
-        print(f"p = {p}: {numbers:6,} numbers on rank 0; what all ranks have differs by {apart:.0e}")
-        print(f"       loss {losses[p][-1]:.4f} after {sizes.steps} steps, at most {far:.1e} from one process's")
+        print(
+            f"p = {p}: {numbers:6,} numbers on rank 0; what all ranks have differs by {apart:.0e}"
+        )
+        print(
+            f"       loss {losses[p][-1]:.4f} after {sizes.steps} steps, at most {far:.1e} from one process's"
+        )
 
 # %%
 if losses:
@@ -738,9 +759,11 @@ class ShardedAdam:
         self.dist.all_gather_into_tensor(weights, own)
         lengths = [one.numel() for one in self.parameters]
         with torch.no_grad():
-            for one, piece in zip(self.parameters, weights.split(
-                [*lengths, len(weights) - sum(lengths)]
-            ), strict=False):
+            for one, piece in zip(
+                self.parameters,
+                weights.split([*lengths, len(weights) - sum(lengths)]),
+                strict=False,
+            ):
                 one.copy_(piece.view_as(one))
 
     def _flat(self, tensors: Iterable[Tensor]) -> Tensor:
@@ -795,7 +818,9 @@ with check.needs("shard_optimizer"):
     outcome = simulate(sharded_steps, 4, ShardedAdam, X, y)
     calls, n = outcome.calls[:2], sum(one.numel() for one in model.parameters())
     sent, plain = sum(call.sent(p=4) for call in calls), 2 * 3 / 4 * 4 * n
-    print(f"a step, 4 ranks: {' + '.join(call.kind for call in calls)} send {sent:,.0f} bytes a rank")
+    print(
+        f"a step, 4 ranks: {' + '.join(call.kind for call in calls)} send {sent:,.0f} bytes a rank"
+    )
     print(f"one all-reduce of the {n:,} gradients: {plain:,.0f} bytes")
     nearest = {"half": 0.5, "as much": 1.0, "twice": 2.0}
     answer = min(nearest, key=lambda name: abs(nearest[name] - sent / plain))
@@ -884,12 +909,17 @@ with check.needs("memory_of"):
 # %%
 def held(dist: Any, n: int, d: int, h: int) -> dict[str, int]:
     """Bytes of this rank's weights, and of what forward keeps besides them."""
-    layers = ColumnLinear(dist, torch.zeros(h, d), torch.zeros(h)), RowLinear(
-        dist, torch.zeros(d, h), torch.zeros(d)
+    layers = (
+        ColumnLinear(dist, torch.zeros(h, d), torch.zeros(h)),
+        RowLinear(dist, torch.zeros(d, h), torch.zeros(d)),
     )
     own = {one.data_ptr(): one.nbytes for layer in layers for one in layer.parameters()}
     kept: dict[int, int] = {}
-    note = lambda one: kept.update({one.data_ptr(): one.nbytes}) or one
+
+    def note(one: Tensor) -> Tensor:
+        kept[one.data_ptr()] = one.nbytes
+        return one
+
     with torch.autograd.graph.saved_tensors_hooks(note, lambda one: one):
         layers[1](layers[0](torch.zeros(n, d)))
     activations = sum(nbytes for at, nbytes in kept.items() if at not in own)
@@ -991,8 +1021,14 @@ with check.needs("choose_parallelism"):
     for way in ("data", "model"):
         print(f"all {way}-parallel: {sum(one[way] for one in sent.values()) / 1e6:7.1f} MB a step")
     print(f"each as chosen:     {mixed / 1e6:7.1f} MB a step")
-    kinds = {"c" if name[0] == "c" else "f" for name, way in zip(names, ways, strict=True) if way == "model"}
-    answer = {("c",): "convolutions", ("f",): "fully connected"}.get(tuple(sorted(kinds)), "all of them")
+    kinds = {
+        "c" if name[0] == "c" else "f"
+        for name, way in zip(names, ways, strict=True)
+        if way == "model"
+    }
+    answer = {("c",): "convolutions", ("f",): "fully connected"}.get(
+        tuple(sorted(kinds)), "all of them"
+    )
     check.measured("cheaper cut, at batch 128", answer)
 
 # %% [markdown]
@@ -1040,25 +1076,30 @@ with check.needs("choose_parallelism"):
 def both_blocks(ours: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """Output and gradient of x; ours: what makes the block, or None for PyTorch's own."""
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+    from torch.distributed.tensor.parallel import (
+        ColwiseParallel,
+        RowwiseParallel,
+        parallelize_module,
+    )
 
     norm, first, second = whole_block()
+    start = x.clone().requires_grad_()
     if ours:
-        block = ours(Collectives(), norm, first, second)
+        y = ours(Collectives(), norm, first, second)(start)
     else:
         cut = {"0": ColwiseParallel(), "2": RowwiseParallel()}
         mesh = init_device_mesh("cpu", (2,))
         layers = parallelize_module(nn.Sequential(first, nn.GELU(), second), mesh, cut)
-        block = lambda x: x + layers(norm(x))
-    start = x.clone().requires_grad_()
-    y = block(start)
+        y = start + layers(norm(start))
     y.square().sum().backward()
     return y.detach(), start.grad
 
 
 # %%
 with check.needs("parallel_block"):
-    both = [ranks.run(both_blocks, 2, ours, x.detach(), device="cpu") for ours in (parallel_block, None)]
+    both = [
+        ranks.run(both_blocks, 2, ours, x.detach(), device="cpu") for ours in (parallel_block, None)
+    ]
     for name, ours, theirs in zip(("output", "gradient of x"), both[0][0], both[1][0], strict=True):
         print(f"{name}: largest difference {(ours - theirs).abs().max():.1e}")
 

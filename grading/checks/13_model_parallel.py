@@ -43,8 +43,9 @@ class Collected(Network):
     calls: (phase, kind, what each rank gave); got: for each call, what each rank got.
     """
 
-    def __init__(self, p, name, given, seed):
+    def __init__(self, p, name, given, seed, length=None):
         super().__init__(p, name, given)
+        self._length = length  # what lies beyond is no more than padding, and gets no secret
         self.calls, self.got = [], []
         self._secrets = torch.Generator().manual_seed(seed)
         self._kinds, self._phases = ["sum"] * p, [""] * p
@@ -81,6 +82,7 @@ class Collected(Network):
 
     def _delivered(self, kind, given):
         secret = torch.rand(given[0].numel(), generator=self._secrets, dtype=torch.float64) + 0.5
+        secret[self._length or len(secret) :] = 0
         size, each = given[0].numel() // self.p, []
         for rank, values in enumerate(combine(kind, given)):
             mine = secret.clone()
@@ -123,12 +125,13 @@ class Case:
     begin: the probe that begins them; p: how many; setting: its arguments.
     """
 
-    def __init__(self, rng, name, begin, p, setting, given):
+    def __init__(self, rng, name, begin, p, setting, given, length=None):
         self.name, self.begin, self.p, self.setting = name, begin, p, setting
+        self.length = length
         self.seed, self.given = int(rng.integers(2**31)), f"For p = {p} ranks{given}."
 
     def run(self, who):
-        network = Collected(self.p, self.name, self.given, self.seed)
+        network = Collected(self.p, self.name, self.given, self.seed, self.length)
         network.run(self.begin(who, self.p, *self.setting))
         return network
 
@@ -739,7 +742,9 @@ def shard_optimizer(student, rng):
         settings += [float(rng.uniform(0.9, 0.99)), float(rng.uniform(0.01, 0.1))]
         setting = weights, list(frozen), gradients, settings
         given = f", parameters of shapes {', '.join(map(str, shapes))}, {steps} steps"
-        case = Case(rng, "ShardedAdam", adam_steps, p, ("ShardedAdam", *setting), given)
+        length = sum(one.numel() for i, one in enumerate(weights) if i not in frozen)
+        setting = "ShardedAdam", *setting
+        case = Case(rng, "ShardedAdam", adam_steps, p, setting, given, length)
         also = [{"ShardedAdam": right.DividedFirst}]
         case.judged(student, keys or ("the weights",), raised=right.ADAM, also=also)
 

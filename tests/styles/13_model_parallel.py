@@ -24,7 +24,10 @@ def reduce_from_ranks(dist, x):
     return _R.apply(dist, x)
 """
 _FORTH = "y = x.detach().contiguous().clone(); dist.all_reduce(y)"
-_BACK = "dy = torch.empty_like(dys[0], memory_format=torch.contiguous_format).copy_(dys[0]); ctx.dist.all_reduce(dy)"
+_BACK = (
+    "dy = torch.empty_like(dys[0], memory_format=torch.contiguous_format).copy_(dys[0]);"
+    " ctx.dist.all_reduce(dy)"
+)
 _HOOK = """
 class _Sum(torch.autograd.Function):
     @staticmethod
@@ -209,7 +212,8 @@ class ShardedAdam:
         p, r = dist.get_world_size(), dist.get_rank()
         self.lengths = [q.numel() for q in self.ps]
         k = math.ceil(sum(self.lengths) / p)
-        flat = torch.cat([q.data.view(-1) for q in self.ps] + [torch.zeros(k * p - sum(self.lengths)).double()])
+        zeros = torch.zeros(k * p - sum(self.lengths)).double()
+        flat = torch.cat([q.data.view(-1) for q in self.ps] + [zeros])
         self.own = flat.chunk(p)[r].clone()       # kept from step to step
         self.m, self.v = torch.zeros_like(self.own), torch.zeros_like(self.own)
     def step(self):
@@ -256,22 +260,28 @@ STYLES = {
             backward="return reduce_from_ranks(self.dist, x @ self.weight.T) + self.bias",
         ),
         "registered parameters": _LINEAR.format(
-            column="self.d = dist; cut = lambda t: nn.Parameter(torch.tensor_split(t, dist.get_world_size())"
+            column="self.d = dist\n        cut = lambda t: nn.Parameter("
+            "torch.tensor_split(t, dist.get_world_size())"
             "[dist.get_rank()].clone())\n        self.register_parameter('weight', cut(weight));"
             " self.register_parameter('bias', cut(bias))",
             forward="return F.linear(copy_to_ranks(self.d, x), self.weight, bias=self.bias)",
             row="self.d = dist\n        self.weight = nn.Parameter(weight.T.tensor_split("
             "dist.get_world_size())[dist.get_rank()].T.contiguous().clone())\n"
             "        self.bias = nn.Parameter(bias.clone())",
-            backward="y = F.linear(x, self.weight); return self.bias + reduce_from_ranks(self.d, y)",
+            backward="y = F.linear(x, self.weight)\n"
+            "        return self.bias + reduce_from_ranks(self.d, y)",
         ),
         "einsum": _LINEAR.format(
             column="self.d = dist; r, p = dist.get_rank(), dist.get_world_size()\n"
-            "        self.weight, self.bias = (nn.Parameter(t.tensor_split(p, 0)[r].clone()) for t in (weight, bias))",
-            forward="return torch.einsum('ni,oi->no', copy_to_ranks(self.d, x), self.weight) + self.bias[None]",
+            "        cut = lambda t: nn.Parameter(t.tensor_split(p, 0)[r].clone())\n"
+            "        self.weight, self.bias = map(cut, (weight, bias))",
+            forward="y = torch.einsum('ni,oi->no', copy_to_ranks(self.d, x), self.weight)\n"
+            "        return y + self.bias[None]",
             row="self.d = dist; r, p = dist.get_rank(), dist.get_world_size()\n"
-            "        self.weight, self.bias = nn.Parameter(weight.tensor_split(p, -1)[r].clone()), nn.Parameter(bias.clone())",
-            backward="return reduce_from_ranks(self.d, torch.einsum('ni,oi->no', x, self.weight)) + self.bias[None]",
+            "        self.weight = nn.Parameter(weight.tensor_split(p, -1)[r].clone())\n"
+            "        self.bias = nn.Parameter(bias.clone())",
+            backward="part = torch.einsum('ni,oi->no', x, self.weight)\n"
+            "        return reduce_from_ranks(self.d, part) + self.bias[None]",
         ),
         "an own Linear's parameters": _LINEAR.format(
             column="r, p = dist.get_rank(), dist.get_world_size(); self.d = dist\n"
@@ -355,7 +365,8 @@ def parallel_block(dist, norm, first, second):
         ),
         "one-hot": _LOOK.format(
             body="own = torch.arange(first, first + len(weight))\n"
-            "    return reduce_from_ranks(dist, (tokens[..., None] == own).to(weight.dtype) @ weight)"
+            "    hot = (tokens[..., None] == own).to(weight.dtype)\n"
+            "    return reduce_from_ranks(dist, hot @ weight)"
         ),
         "put where they belong": _LOOK.format(
             body="mine = torch.logical_and(tokens >= first, tokens < first + weight.size(0))\n"
@@ -377,9 +388,11 @@ def parallel_block(dist, norm, first, second):
     "parallel_cross_entropy": {
         "a function of its own": _FUNCTION,
         "two sums in one": _LOSS.format(
-            body="with torch.no_grad():\n        h = logits.amax(1); dist.all_reduce(h, op=dist.ReduceOp.MAX)\n"
+            body="with torch.no_grad():\n        h = logits.amax(1)\n"
+            "        dist.all_reduce(h, op=dist.ReduceOp.MAX)\n"
             f"    {_TARGET}\n"
-            "    both = reduce_from_ranks(dist, torch.stack([torch.exp(logits - h[:, None]).sum(1), t], dim=1))\n"
+            "    s = torch.exp(logits - h[:, None]).sum(1)\n"
+            "    both = reduce_from_ranks(dist, torch.stack([s, t], dim=1))\n"
             "    return (both[:, 0].log() + h - both[:, 1]).mean()"
         ),
         "the target first": _LOSS.format(
@@ -432,7 +445,8 @@ def memory_of(layers, batch, p, layout):
     else:
         n = sum(i * o + o for i, o in layers)
         a = sum(c(batch) * i for i, _ in layers)
-    return dict(weights=4 * n, gradients=4 * n, state=2 * 4 * (c(n) if layout == "sharded" else n), activations=4 * a)
+    state = 2 * 4 * (c(n) if layout == "sharded" else n)
+    return dict(weights=4 * n, gradients=4 * n, state=state, activations=4 * a)
 """,
         "torch's own cut": """
 def memory_of(layers, batch, p, layout):
@@ -458,7 +472,8 @@ def memory_of(layers, batch, p, layout):
     inn = [up(i) if cut and k % 2 else np.int64(i) for k, (i, _) in enumerate(layers)]
     n = sum(a * b + b for a, b in zip(inn, out))
     kept = sum(inn) * (batch if cut else up(batch))
-    return {"activations": 4 * kept, "state": 8 * (up(n) if layout == "sharded" else n), "gradients": 4 * n, "weights": 4 * n}
+    state = 8 * (up(n) if layout == "sharded" else n)
+    return {"activations": 4 * kept, "state": state, "gradients": 4 * n, "weights": 4 * n}
 """,
         "by divmod": """
 def memory_of(layers, batch, p, layout):
@@ -476,7 +491,8 @@ def memory_of(layers, batch, p, layout):
         activations += inputs * (batch if layout == "tensor" else larger(batch))
         column = not column
     moments = 2 * (larger(numbers) if layout == "sharded" else numbers)
-    return {name: 4 * n for name, n in (("weights", numbers), ("gradients", numbers), ("state", moments), ("activations", activations))}
+    names = "weights", "gradients", "state", "activations"
+    return {k: 4 * n for k, n in zip(names, (numbers, numbers, moments, activations))}
 """,
         "match": """
 def memory_of(layers, batch, p, layout):
@@ -487,7 +503,8 @@ def memory_of(layers, batch, p, layout):
         case _:
             shapes, batch = layers, up(batch)
     n = sum((i + 1) * o for i, o in shapes)
-    return {"weights": 4 * n, "gradients": 4 * n, "state": 8 * up(n) if layout == "sharded" else 8 * n,
+    state = 8 * up(n) if layout == "sharded" else 8 * n
+    return {"weights": 4 * n, "gradients": 4 * n, "state": state,
             "activations": 4 * batch * sum(i for i, _ in shapes)}
 """,
     },
@@ -520,7 +537,8 @@ flip_batch = max(b for b in range(1, 5000) if 4096 * b < 4096 * 1000 + 1000)
         "two halves": """
 def bytes_sent(weights, inputs, batch, p):
     scatter = gather = (p - 1) / p
-    return {"model": (gather + scatter) * 4 * batch * inputs, "data": (scatter + gather) * 4 * weights}
+    both = gather + scatter
+    return {"model": both * 4 * batch * inputs, "data": both * 4 * weights}
 flip_batch = int((4096 * 1000 + 1000) / 4096)
 """,
         "arrays": """

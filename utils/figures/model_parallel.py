@@ -1,4 +1,4 @@
-"""The figures of lab 13: pieces of a layer, collectives of a step, losses, memory, bytes by layer."""
+"""The figures of lab 13: pieces of a layer, collectives of a step, losses, memory, bytes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,7 +49,7 @@ def losses(by_ranks: Mapping[int, Sequence[float]], unigram: float | None = None
 
 
 def pieces(column: Sequence[torch.Tensor], row: Sequence[torch.Tensor]) -> Figure:
-    """Whose which part of two weights is. column, row: the weight of each rank, (outputs, inputs)."""
+    """Whose which part of two weights is. column, row: each rank's weight, (outputs, inputs)."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
     start = 0
     for rank, weight in enumerate(column):
@@ -68,7 +68,7 @@ def pieces(column: Sequence[torch.Tensor], row: Sequence[torch.Tensor]) -> Figur
 
 
 def collectives(calls: Sequence[Call], p: int) -> Figure:
-    """The collectives of one step in their order: bytes that each rank sends, forward or backward."""
+    """The collectives of a step in their order: what each rank sends, forward or backward."""
     fig, ax = plt.subplots(figsize=(7.6, 0.34 * len(calls) + 1.3))
     for phase, colour, hatch in (
         ("forward", plots.BLUE, ""),
@@ -116,7 +116,7 @@ def memory(by_layout: Mapping[str, Mapping[str, int]], title: str) -> Figure:
 
 
 def by_layer(sent: Mapping[str, Mapping[str, float]], chosen: Sequence[str], title: str) -> Figure:
-    """MB that each rank sends for a layer, data- and model-parallel; a star marks the chosen one."""
+    """MB that each rank sends for a layer, data- and model-parallel; a star: the chosen one."""
     fig, ax = plt.subplots(figsize=(8, 3.6))
     place = np.arange(len(sent))
     looks = {"data": (plots.BLUE, "", -0.2), "model": (plots.ORANGE, "///", 0.2)}

@@ -75,7 +75,7 @@ class Collectives:
         self._tell("phase", name)
 
     def all_reduce(self, tensor: torch.Tensor, op: Any = torch.distributed.ReduceOp.SUM) -> None:
-        """Replace `tensor` on every rank by the sum over all ranks; op=ReduceOp.MAX: by the largest."""
+        """Replace `tensor` on every rank by the sum over all; op=ReduceOp.MAX: by the largest."""
         kinds = {self.ReduceOp.SUM: "sum", self.ReduceOp.MAX: "max"}
         if op not in kinds:
             raise ValueError("all_reduce has op=dist.ReduceOp.SUM or op=dist.ReduceOp.MAX here.")
@@ -87,7 +87,7 @@ class Collectives:
     def reduce_scatter_tensor(
         self, output_tensor: torch.Tensor, input_tensor: torch.Tensor
     ) -> None:
-        """Put this rank's piece, (k,), of the sum of all `input_tensor`, (p·k,), into the output."""
+        """Put this rank's piece, (k,), of the sum of all inputs, (p·k,), into the output."""
         self._check(input_tensor, output_tensor, "reduce_scatter_tensor")
         if self._tell("collective", "scatter"):
             whole = input_tensor.detach().clone()
