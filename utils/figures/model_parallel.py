@@ -32,14 +32,16 @@ def losses(by_ranks: Mapping[int, Sequence[float]], unigram: float | None = None
     by_ranks: p → (steps,) nats; unigram: a loss to compare with.
     """
     fig, ax = plt.subplots(figsize=(7.4, 3.4))
-    looks = zip((plots.BLUE, plots.VERMILLION, plots.GREEN), ("-", "", ""), "o^D", strict=True)
-    for (p, values), (colour, line, marker) in zip(by_ranks.items(), looks, strict=False):
-        steps = np.arange(1, len(values) + 1)
-        every = max(1, len(values) // 12)
-        place = {1: 0, 2: every // 3, 4: 2 * every // 3}.get(p, 0)
-        label = "one process" if p == 1 else f"{p} ranks"
-        style = {"color": colour, "linestyle": line or "none", "marker": marker, "label": label}
-        ax.plot(steps, values, markevery=(place, every), markersize=7, **style)
+    looks: list[dict[str, Any]] = [
+        {"color": plots.BLUE},
+        {"color": plots.VERMILLION, "marker": "o", "markersize": 12, "markerfacecolor": "none"},
+        {"color": plots.BLACK, "marker": "D", "markersize": 4},
+    ]
+    for (p, values), look in zip(by_ranks.items(), looks, strict=False):
+        every = max(1, len(values) // 15)
+        look["linestyle"] = "none" if "marker" in look else "-"
+        look["label"] = "one process" if p == 1 else f"{p} ranks"
+        ax.plot(np.arange(1, len(values) + 1), values, markevery=every, **look)
     if unigram is not None:
         ax.axhline(unigram, color=plots.GREY, linestyle=":")
         ax.text(0, unigram, "single characters' frequencies", va="bottom", color=plots.INK)
@@ -108,7 +110,7 @@ def memory(by_layout: Mapping[str, Mapping[str, int]], title: str) -> Figure:
         start += sizes
     for place, total in enumerate(start):
         ax.text(total, place, f" {total:,.1f} MiB", va="center", color=plots.INK)
-    ax.set(xlabel="MiB on one rank", xlim=(0, 1.18 * max(start, default=1.0)), title=title)
+    ax.set(xlabel="MiB on one rank", xlim=(0, 1.28 * max(start, default=1.0)), title=title)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
