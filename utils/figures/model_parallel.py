@@ -26,10 +26,12 @@ _HATCHES = ("", "///", "....", "xxx")
 _KINDS = {"sum": "sum", "max": "maximum", "scatter": "reduce-scatter", "gather": "all-gather"}
 
 
-def losses(by_ranks: Mapping[int, Sequence[float]], unigram: float | None = None) -> Figure:
+def losses(
+    by_ranks: Mapping[int, Sequence[float]], unigram: float | None = None, *, apart: int = 1
+) -> Figure:
     """Loss by step, on p ranks; curves that lie on each other stay visible by their markers.
 
-    by_ranks: p → (steps,) nats; unigram: a loss to compare with.
+    by_ranks: p → (n,) nats; unigram: a loss to compare with; apart: steps between two losses.
     """
     fig, ax = plt.subplots(figsize=(7.4, 3.4))
     looks: list[dict[str, Any]] = [
@@ -41,10 +43,10 @@ def losses(by_ranks: Mapping[int, Sequence[float]], unigram: float | None = None
         every = max(1, len(values) // 15)
         look["linestyle"] = "none" if "marker" in look else "-"
         look["label"] = "one process" if p == 1 else f"{p} ranks"
-        ax.plot(np.arange(1, len(values) + 1), values, markevery=every, **look)
+        ax.plot(1 + apart * np.arange(len(values)), values, markevery=every, **look)
     if unigram is not None:
         ax.axhline(unigram, color=plots.GREY, linestyle=":")
-        ax.text(0, unigram, "single characters' frequencies", va="bottom", color=plots.INK)
+        ax.text(1, unigram + 0.04, "single characters' frequencies", va="bottom", color=plots.INK)
     ax.set(xlabel="step", ylabel="loss / nats a character", ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     return fig
