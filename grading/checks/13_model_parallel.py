@@ -151,9 +151,16 @@ class Case:
             if not _same_calls(mine, wanted):
                 other = self.of({**vars(right), **names})
                 wanted = other if _same_calls(mine, other) else wanted
-        self._calls(mine, wanted)
-        for rank in range(self.p):
-            self._results(mine, wanted.ended[rank], rank, keys)
+        self._signature(mine, wanted)
+        outputs = [key for key in keys if key.startswith("the output")]
+        calls = list(zip(mine.calls, wanted.calls, strict=True))
+        forward = [one for one in calls if one[0][0] != "backward"]
+        for these, shown in ((forward, outputs), (calls, keys)):
+            if len(calls) <= 2 or these is calls:  # of one step an output is told before gradients
+                for (phase, kind, given), (_, _, theirs) in these:
+                    self._given(mine, phase, kind, given, theirs)
+                for rank in range(self.p):
+                    self._results(mine, wanted.ended[rank], rank, shown)
 
     def why(self, mine):
         """The diagnosis of the known mistake that does all as the student's does, or nothing."""
@@ -161,8 +168,7 @@ class Case:
         found = MISTAKES.values(EXERCISE.get(self.name, self.name), of, self.name)
         return next((says for says, other in found if _alike(mine, other)), "")
 
-    def _calls(self, mine, wanted):
-        """The collectives are the right ones, and each rank gives what it should."""
+    def _signature(self, mine, wanted):
         if mine.signature != wanted.signature:
             texts = [_listed(one.signature) for one in (wanted, mine)]
             raise Fault(
@@ -172,24 +178,26 @@ class Case:
                 detail=f"expected {texts[0]}; yours {texts[1]}.",
                 given=self.given,
             )
-        for (phase, kind, given), (_, _, theirs) in zip(mine.calls, wanted.calls, strict=True):
-            for rank, (one, other) in enumerate(zip(given, theirs, strict=True)):
-                expect.that(
-                    one.dtype == other.dtype,
-                    f"What is given to {WORDS[kind]} has another dtype than the numbers.",
+
+    def _given(self, mine, phase, kind, given, theirs):
+        """Each rank gives to a collective what it should."""
+        for rank, (one, other) in enumerate(zip(given, theirs, strict=True)):
+            expect.that(
+                one.dtype == other.dtype,
+                f"What is given to {WORDS[kind]} has another dtype than the numbers.",
+                given=self.given,
+                detail=f"expected {other.dtype}, yours {one.dtype}.",
+                kind="dtype",
+            )
+            if not _near(one.flatten(), other.flatten()):
+                raise Fault(
+                    "value",
+                    f"What a rank gives to {WORDS[kind]} is not its own part.",
+                    self.why(mine) or _gives(self.name, kind),
+                    detail=f"In {phase}, rank {rank}: expected {expect.show(other.flatten())},"
+                    f" yours {expect.show(one.flatten())}.",
                     given=self.given,
-                    detail=f"expected {other.dtype}, yours {one.dtype}.",
-                    kind="dtype",
                 )
-                if not _near(one.flatten(), other.flatten()):
-                    raise Fault(
-                        "value",
-                        f"What a rank gives to {WORDS[kind]} is not its own part.",
-                        self.why(mine) or right.GIVES.get(self.name, ""),
-                        detail=f"In {phase}, rank {rank}: expected {expect.show(other.flatten())},"
-                        f" yours {expect.show(one.flatten())}.",
-                        given=self.given,
-                    )
 
     def _results(self, mine, wanted, rank, keys):
         got, given = mine.ended[rank], f"{self.given} On rank {rank}."
@@ -242,6 +250,10 @@ def _near(one, other):
 def _listed(signature):
     steps = [f"{phase}: {WORDS[kind]} of {n} numbers" for phase, kind, n in signature]
     return ", ".join(steps) or "nothing"
+
+
+def _gives(name, kind):
+    return right.GIVES.get((name, kind)) or right.GIVES.get(name, "")
 
 
 def _generic(mine, wanted):
@@ -477,7 +489,7 @@ def parallel_block(student, rng):
         setting = weights, _draw(rng, 3, d), _draw(rng, 3, d), list(steps)
         case = Case(rng, "parallel_block", block_steps, p, setting, f", d = {d} and h = {h}")
         keys = [f"{what} {step}" for step in steps for what in ("the output", "the gradient of x")]
-        case.judged(student, keys, raised=right.LAYERS)
+        case.judged(student, keys, raised=right.BLOCK)
 
     with part("output and gradient, one all-reduce forward and one backward", points=0.4):
         check(2, 4, 6, "before a step")

@@ -214,6 +214,10 @@ RAISED = [
 ]
 LAYERS = [
     (
+        "before Module.__init__",
+        "super().__init__() comes first in a module's own __init__.",
+    ),
+    (
         "shapes cannot be multiplied",
         "A weight is (outputs, inputs). ColumnLinear has some outputs of all inputs, and gets all"
         " inputs; RowLinear has all outputs of some inputs, and gets these.",
@@ -234,10 +238,6 @@ LAYERS = [
     (
         "cannot assign",
         "A module's parameter stays an nn.Parameter: nn.Parameter(piece).",
-    ),
-    (
-        "before Module.__init__",
-        "super().__init__() comes first in a module's own __init__.",
     ),
     (
         "does not require grad",
@@ -295,7 +295,22 @@ ADAM = [
     ),
     ("index out of range", "There are p pieces of equal length: pad the flat tensor with zeros."),
 ]
+BLOCK = [
+    (
+        "has no attribute 'zero_grad'",
+        "What is returned is no nn.Module: its parameters are all that learns in the block.",
+    ),
+    (
+        "has no attribute 'parameters'",
+        "What is returned is no nn.Module: its parameters are all that learns in the block.",
+    ),
+    *LAYERS,
+]
 ENTROPY = [
+    (
+        "'float' object has no",
+        "The loss is a tensor with its graph, from which backward begins; .item() leaves that behind.",
+    ),
     (
         "inplace operation",
         "all_reduce replaces the highest logits, and autograd still needs the old ones for their"
@@ -311,11 +326,24 @@ GIVES = {
     "RowLinear": "In forward it is own inputs times own columns of the weight, and no bias yet.",
     "parallel_block": "Forward: this rank's part of W2 gelu(W1 norm(x) + b1), without b2 and without"
     " x. Backward: the gradient of norm(x) by this rank's part.",
-    "parallel_embedding": "A rank gives the rows of its own tokens, and zeros for all others.",
+    "parallel_embedding": "A rank gives the rows of its own tokens, first to first + v − 1, and zeros for all others.",
+    ("ShardedAdam", "gather"): "Into all_gather goes this rank's piece of the new weights, by the"
+    " formulas above: m and v with the mean gradient, each divided by 1 − β**t, times lr, and eps"
+    " added to the root.",
     "ShardedAdam": "Into reduce_scatter go the gradients of this rank, flat, in the order of the"
     " parameters; into all_gather goes the rank's piece of the new weights.",
 }
 RESULTS = {
+    (
+        "parallel_block",
+        "the output before a step",
+    ): "It is x + W2 gelu(W1 norm(x) + b1) + b2, with x and b2 once.",
+    ("parallel_block", "the gradient of x before a step"): "x goes on in two ways, as it is and"
+    " through the layers; its gradient is the sum of both.",
+    (
+        "ShardedAdam",
+        "the weights",
+    ): "What was gathered is put back: where does each parameter begin in the flat tensor?",
     ("copy_to_ranks", "the output"): "Forward passes x on as it is.",
     ("copy_to_ranks", "the gradient of x"): "It is what all_reduce made of dy, on every rank.",
     ("reduce_from_ranks", "the output"): "It is what all_reduce made of x, on every rank.",
@@ -407,7 +435,7 @@ BYTES = (
     (
         (1000, 10, 4, 2),
         bytes_sent(1000, 10, 4, 2),
-        "For 2 ranks a ring sends 2 halves: as many bytes as there are.",
+        "For 2 ranks each sends a half, twice: 4 · weights, and 4 · batch · inputs, bytes.",
     ),
     (
         (1000, 10, 4, 4),
@@ -688,6 +716,18 @@ _LAYERS = [
         1.4,
         "The bias stays as it was: what learns is an nn.Parameter.",
         bias="bias.tensor_split(p)[rank].clone()",
+    ),
+    _column(
+        "weight not trained",
+        1.4,
+        "The weight stays as it was: without its graph (detach, data) it gets no gradient.",
+        forward="F.linear(copy_to_ranks(self.dist, x), self.weight.detach(), self.bias)",
+    ),
+    _column(
+        "copied behind",
+        0.5,
+        "copy_to_ranks stands behind the product: there each rank has numbers of its own. In front of it all ranks have the same x.",
+        forward="copy_to_ranks(self.dist, F.linear(x, self.weight, self.bias))",
     ),
     _column_otherwise(
         "chunks",
@@ -1354,6 +1394,43 @@ _OPTIMIZER = [
         "Every rank takes the first piece of the weights: its own is piece get_rank().",
         back="one.copy_(weights[start : start + one.numel()].view_as(one))",
         gather="own = weights.view(p, -1)[0] - update; self.dist.all_gather_into_tensor(weights, own.contiguous())",
+    ),
+    _adam(
+        "no lr",
+        0.0,
+        "The learning rate is missing from the step.",
+        step="update = (self.m / (1 - b1**t)) / ((self.v / (1 - b2**t)).sqrt() + self.eps)",
+    ),
+    _adam(
+        "no eps",
+        0.0,
+        "eps is missing; it is added to the root.",
+        step="update = self.lr * (self.m / (1 - b1**t)) / (self.v / (1 - b2**t)).sqrt()",
+    ),
+    _adam(
+        "no share of the new",
+        0.0,
+        "The new gradient enters whole: its share is 1 − β.",
+        moments="self.m, self.v = b1 * self.m + mean, b2 * self.v + mean**2",
+    ),
+    _adam(
+        "plain descent",
+        0.0,
+        "That is the gradient times lr, without the moments.",
+        step="update = self.lr * mean",
+    ),
+    _adam(
+        "corrected ones kept",
+        0.5,
+        "The corrected moments are kept for the next step, and corrected again.",
+        moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b2 * self.v + (1 - b2) * mean**2; self.m, self.v = self.m / (1 - b1**t), self.v / (1 - b2**t)",
+        step="update = self.lr * self.m / (self.v.sqrt() + self.eps)",
+    ),
+    _adam(
+        "from the last",
+        0.0,
+        "The flat tensor begins with the last parameter: the order is that of the parameters.",
+        parameters="[one for one in parameters if one.requires_grad][::-1]",
     ),
     _adam_otherwise("not padded", 0.7, "add zeros at its end", padded="flat"),
     _adam_otherwise(
