@@ -14,7 +14,6 @@ scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the mac
 import math
 from collections.abc import Callable, Sequence
 
-import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,16 +30,18 @@ from utils.pipeline import pictures, schedules, unlocked
 check = checks("16_beyond_backprop")
 sizes = settings.choose(
     scale,
-    smoke={"examples": 6000, "width": 128, "updates": 300},
-    cpu={"examples": 20000, "width": 240, "updates": 2000},
-    gpu={"examples": 60000, "width": 240, "updates": 6000},
+    smoke={"examples": 6000, "width": 64, "updates": 400},
+    cpu={"examples": 20000, "width": 64, "updates": 3000},
+    gpu={"examples": 60000, "width": 240, "updates": 10000},
 )
 RANKS, MICROBATCHES = 4, 4
 two_batches = unlocked.warmed_up(RANKS, MICROBATCHES, 2)
 waiting = schedules.simulate(two_batches)
 nobody_waits = unlocked.simulate(unlocked.in_turn(RANKS, 8), lambda rank, ranks: (rank, "F"))
 fig = pictures.compare({"backward waits": waiting, "backward does not wait": nobody_waits})
-plots.show(fig, alt="Above, gaps in every row, twice; below, a gap at the start and at the end alone.")
+plots.show(
+    fig, alt="Above, gaps in every row, twice; below, a gap at the start and at the end alone."
+)
 
 # %% [markdown]
 # *Two batches of four micro-batches. A block is a forward (pale) or a backward (dark), hatched is idle time.*
@@ -105,7 +106,7 @@ Step = Callable[[Tensor, Tensor], None]
 curves: dict[str, list[float]] = {}  # by method, the accuracy on the test images as it trains
 
 
-def train(name: str, layers: list[nn.Linear], step: Step, rate: float = 1e-3) -> float:
+def train(name: str, layers: list[nn.Linear], step: Step, rate: float = 2e-3) -> float:
     """Train with Adam; step(x, y) leaves gradients in .grad. The accuracy in the end."""
     modules, model = nn.ModuleList(layers), nn.Sequential(*stages_of(layers))
     optimizer = torch.optim.Adam(modules.parameters(), rate)
@@ -146,9 +147,9 @@ def frozen_step(layers: list[nn.Linear]) -> Step:
     return lambda x, y: cross_entropy(last(features(x).detach()), y).backward()
 
 
-for name, step in (("backprop", backprop_step), ("frozen", frozen_step)):
+for name, step, rate in (("backprop", backprop_step, 2e-3), ("frozen", frozen_step, 3e-2)):
     layers = network()
-    train(name, layers, step(layers))
+    train(name, layers, step(layers), rate)
 gap, frozen = curves["backprop"][-1] - curves["frozen"][-1], curves["frozen"][-1]
 answer = "the same" if gap < 0.02 else "chance" if frozen < 0.2 else "between"
 check.measured("frozen features get", answer)
@@ -480,7 +481,7 @@ def synthetic_step(layers: list[nn.Linear]) -> Step:
 # %%
 with check.needs("guessed_backward", "guesser_loss"):
     layers = network()
-    right = train("synthetic", layers, synthetic_step(layers), rate=5e-4)
+    right = train("synthetic", layers, synthetic_step(layers), rate=1e-3)
     gap, over = curves["backprop"][-1] - right, right - curves["frozen"][-1]
     answer = "backprop" if gap < 0.02 else "between" if over > 0 else "frozen"
     check.measured("synthetic gradients reach", answer)
@@ -624,7 +625,9 @@ with check.needs("similarity", "local_loss", "local_step"):
             found.append(similarity(h).cpu().numpy())
         wanted = similarity(one_hot(test_y[:40][order], 10).float()).cpu().numpy()
     fig = figures.similarities([*found, wanted], ["stage 0", "stage 1", "stage 2", "target"])
-    plots.show(fig, alt="Light blocks on the diagonal, one for each digit, clearer with each stage.")
+    plots.show(
+        fig, alt="Light blocks on the diagonal, one for each digit, clearer with each stage."
+    )
 
 # %% [markdown]
 # *Similarities of 40 test images, sorted by digit; the target on the right.* Every stage tries to reach the
@@ -742,7 +745,9 @@ def timeline_of(method: str, batches: int = 2, forward: float = 1.0) -> schedule
 # %%
 with check.needs("waits_for"):
     fig = pictures.compare({method: timeline_of(method) for method in METHODS})
-    plots.show(fig, alt="Five timelines: backprop with two drained gaps is the longest, then the rest.")
+    plots.show(
+        fig, alt="Five timelines: backprop with two drained gaps is the longest, then the rest."
+    )
 
 # %% [markdown]
 # *Two batches of four micro-batches, five methods, one time axis.* Between its batches backpropagation drains
@@ -819,7 +824,9 @@ with check.needs("waits_for", "utilization"):
     stage, scores = 16 * width, 16 * 10
     back = {"direct feedback": 3 * scores, "local": 0}
     pace = {}  # time of one update, in forwards
-    print(f"{'':16}{'accuracy':>9}{'busy':>7}{'held':>6}{'back':>7}{'work':>7}{'time an update':>16}")
+    print(
+        f"{'':16}{'accuracy':>9}{'busy':>7}{'held':>6}{'back':>7}{'work':>7}{'time an update':>16}"
+    )
     for method in METHODS:
         busy = utilization(method, RANKS, MICROBATCHES, 10**6)
         pace[method] = 3 * MICROBATCHES * (1 + extra[method]) / busy
@@ -836,7 +843,9 @@ with check.needs("waits_for", "utilization"):
     clocks = {method: pace[method] * sizes.updates for method in trained}
     batches = {method: timeline_of(method, 2, 1 + extra[method]) for method in METHODS}
     fig = figures.on_one_clock(batches, trained, clocks, curves["frozen"][-1])
-    plots.show(fig, alt="Five timelines above; below, accuracy over time, each method to its own end.")
+    plots.show(
+        fig, alt="Five timelines above; below, accuracy over time, each method to its own end."
+    )
 
 # %% [markdown]
 # *Above: the first two batches, with the extra work in the blocks. Below: accuracy over the same unit of time,

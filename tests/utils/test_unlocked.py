@@ -38,9 +38,7 @@ def test_how_long_unlocked_backwards_take(ranks: int, microbatches: int, batches
     f, b = 1.25, 3.0
     fill = (ranks - 1) * f
     batch = microbatches * (f + b) + fill
-    direct = unlocked.simulate(
-        unlocked.warmed_up(ranks, microbatches, batches), last_forward, f, b
-    )
+    direct = unlocked.simulate(unlocked.warmed_up(ranks, microbatches, batches), last_forward, f, b)
     assert direct.end == pytest.approx(batches * batch)
     local = unlocked.simulate(unlocked.in_turn(ranks, microbatches * batches), own_forward, f, b)
     assert local.end == pytest.approx(batches * microbatches * (f + b) + fill)

@@ -84,6 +84,8 @@ def _over_time(
         }
         at = np.linspace(0, ends[name], len(values))
         ax.plot(at, values, label=f"{name}: {values[-1]:.3f}", markevery=[-1], markersize=9, **look)
-    ax.axhline(frozen, color=plots.GREY, linewidth=1.2, linestyle="-", label=f"frozen: {frozen:.3f}")
+    ax.axhline(
+        frozen, color=plots.GREY, linewidth=1.2, linestyle="-", label=f"frozen: {frozen:.3f}"
+    )
     ax.set(xlabel="time (one forward takes 1)", ylabel="accuracy", ylim=(0, 1))
     ax.legend(loc="lower right")
