@@ -233,6 +233,7 @@ def forward(layers: list[nn.Linear], x: Tensor) -> tuple[list[Tensor], Tensor]:
     return inputs, layers[-1](inputs[-1])
 
 
+# %%
 def direct_step(layers: list[nn.Linear], seen: Callable[[], None] = lambda: None) -> Step:
     torch.manual_seed(2)
     feedback = [torch.randn(10, sizes.width, device=device) for _ in layers[:-1]]
@@ -652,11 +653,11 @@ with check.needs("similarity", "local_loss", "local_step"):
 # | `"direct feedback"` | 1F1B, one batch after the other | the error, which the last rank's forward gives |
 # | `"synthetic"` | B after its F, for ever | the rank's own guess |
 # | `"local"` | B after its F, for ever | the rank's own loss |
-#
-# "One batch after the other": a rank begins a batch when it is done with the one before. So the
-# forwards and backwards of a batch see the same weights.
 
 # %% [markdown]
+# "One batch after the other": a rank begins a batch when it is done with the one before. So the
+# forwards and backwards of a batch see the same weights.
+#
 # A rank updates its weights after its last B of a batch. Where B follows on its own F, nothing can come between
 # them: no version is mixed, and there is nothing to flush.
 #
