@@ -171,7 +171,8 @@ def alignment_angle(ours, theirs):
         "the paper's eps": _SIMILARITY.format("""c = h - h.mean(dim=1).unsqueeze(1)
     n = c / (1e-8 + torch.sqrt(torch.sum(c**2, dim=1))).unsqueeze(1)
     return n.matmul(n.transpose(1, 0)).clamp(-1, 1)"""),
-        "mse_loss and einsum": _SIMILARITY.format("""c = h - torch.einsum("nd->n", h)[:, None] / h.shape[1]
+        "mse_loss and einsum": _SIMILARITY.format("""means = torch.einsum("nd->n", h) / h.shape[1]
+    c = h - means[:, None]
     u = c / torch.linalg.vector_norm(c, dim=1, keepdim=True).clamp(min=1e-8)
     return torch.einsum("nd,md->nm", u, u)""")
         + """
@@ -206,9 +207,9 @@ def waits_for(method, rank, ranks):
     behind = {"backprop": True, "no flush": True}.get(method, False)
     return (rank + 1, "B") if behind and rank != last else (rank, "F")
 """
-        + _USED.format("""drain = {"backprop": 1, "no flush": 1, "direct feedback": 0, "synthetic": 0, "local": 0}
+        + _USED.format("""drain = {"backprop": 1, "no flush": 1, "direct feedback": 0}
     once = {"backprop": 0, "no flush": 1, "direct feedback": 0, "synthetic": 1, "local": 1}
-    wait = (ranks - 1) * (forward + drain[method] * backward)
+    wait = (ranks - 1) * (forward + drain.get(method, 0) * backward)
     busy = microbatches * batches * (forward + backward)
     return busy / (busy + wait * (1 if once[method] else batches))"""),
         "match": """
@@ -243,7 +244,7 @@ def utilization(method, ranks, microbatches, batches, forward=1.0, backward=2.0)
     work = batches * microbatches * (f + b)
     return float(work / (work + times * (ranks - 1) * wait))
 """,
-        "counted along the last rank": _USED.format("""flush = method in ("backprop", "direct feedback")
+        "counted along the last rank": _USED.format("""flush = method not in ("no flush", "synthetic", "local")
     groups = [microbatches] * batches if flush else [microbatches * batches]
     end = 0.0
     for group in groups:
