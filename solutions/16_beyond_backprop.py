@@ -605,13 +605,12 @@ def local_steps(layers: list[nn.Linear], share: float) -> Step:
 
 
 # %%
+local_layers = network()
 with check.needs("similarity", "local_loss", "local_step"):
-    layers = network()
-    right = train("local", layers, local_steps(layers, share=0.9))
+    right = train("local", local_layers, local_steps(local_layers, share=0.9))
     gap, over = curves["backprop"][-1] - right, right - curves["frozen"][-1]
     answer = "backprop" if gap < 0.02 else "between" if over > 0 else "frozen"
     check.measured("local losses reach", answer)
-    trained = nn.Sequential(*stages_of(layers))
 
 # %% [markdown]
 # What matching asks for can be seen. Forty test images, sorted by their digit; each small square is the
@@ -619,10 +618,12 @@ with check.needs("similarity", "local_loss", "local_step"):
 
 # %%
 with check.needs("similarity", "local_loss", "local_step"):
+    if "local" not in curves:
+        raise NotImplementedError
     order = test_y[:40].argsort()
     h, found = test_x[:40][order], []
     with torch.no_grad():
-        for stage in trained[:3]:
+        for stage in stages_of(local_layers)[:3]:
             h = stage(h)
             found.append(similarity(h).cpu().numpy())
         wanted = similarity(one_hot(test_y[:40][order], 10).float()).cpu().numpy()
@@ -842,10 +843,10 @@ with check.needs("waits_for", "utilization"):
 
 # %%
 with check.needs("waits_for", "utilization"):
-    trained = {method: curves[method] for method in METHODS if method in curves}
-    clocks = {method: pace[method] * sizes.updates for method in trained}
+    ended = {method: curves[method] for method in METHODS if method in curves}
+    clocks = {method: pace[method] * sizes.updates for method in ended}
     batches = {method: timeline_of(method, 2, 1 + extra[method]) for method in METHODS}
-    fig = figures.on_one_clock(batches, trained, clocks, curves["frozen"][-1])
+    fig = figures.on_one_clock(batches, ended, clocks, curves["frozen"][-1])
     plots.show(
         fig, alt="Five timelines above; below, accuracy over time, each method to its own end."
     )

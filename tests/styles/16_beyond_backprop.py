@@ -244,7 +244,7 @@ def utilization(method, ranks, microbatches, batches, forward=1.0, backward=2.0)
     work = batches * microbatches * (f + b)
     return float(work / (work + times * (ranks - 1) * wait))
 """,
-        "counted along the last rank": _USED.format("""flush = method not in ("no flush", "synthetic", "local")
+        "counted along the last rank": _USED.format("""flush = method[0] in "bd"
     groups = [microbatches] * batches if flush else [microbatches * batches]
     end = 0.0
     for group in groups:
