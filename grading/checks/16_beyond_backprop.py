@@ -35,7 +35,11 @@ def feedback_alignment_backward(student, rng):
         with expect.explained(*answers.IN_FEEDBACK):
             got = of(student)
         names = tuple(f"layer {i}'s (dW, db)" for i in range(len(inputs))[which])
-        with expect.otherwise(shape="dW is (outputs, inputs) as in nn.Linear, and db (outputs,)."):
+        with expect.otherwise(
+            "For a hidden layer: δ is error @ feedback[i], times 1 − h² number by number, h being the"
+            " layer's own output. dW sums δ times input over the examples, db sums δ.",
+            shape="dW is (outputs, inputs) as in nn.Linear, and db (outputs,).",
+        ):
             knows = MISTAKES.values(name, of)
             expect.close(got, right, what=names, given=given, knows=knows)
         expect.unchanged(student, given=given)
@@ -271,7 +275,8 @@ def local_loss(student, rng):
     draw = _draw(rng)
 
     def alike(h):
-        with expect.explained(*answers.IN_SIMILARITY):
+        why = "Each row: take its mean off, divide by the length that is left. Then all pairs of rows."
+        with expect.otherwise(why), expect.explained(*answers.IN_SIMILARITY):
             given = {"h": h}
             expect.answers(student, MISTAKES, "similarity", given, exercise="local_loss")
 
@@ -284,7 +289,10 @@ def local_loss(student, rng):
     def loss(examples, classes, share):
         h, scores = draw(examples, 6), 3 * draw(examples, classes)
         given = {"h": h, "scores": scores, "y": labels(examples, classes), "share": share}
-        with expect.explained(*answers.IN_LOCAL):
+        why = (
+            "Two terms: the mean of (S(h) − S(Y))² times share, the cross-entropy times 1 − share."
+        )
+        with expect.otherwise(why), expect.explained(*answers.IN_LOCAL):
             expect.answers(student, MISTAKES, "local_loss", given, what="the loss")
 
     def step(items, share, before=0.0):
@@ -327,7 +335,7 @@ def utilization(student, rng):
         expect.close(of(student), of(answers), given=given, knows=knows, **close)
 
     def waits(method, ranks):
-        for rank in sorted({0, 1, ranks - 1} & set(range(ranks))):
+        for rank in sorted({0, 1, ranks - 2, ranks - 1} & set(range(ranks))):
             with expect.otherwise(answers.A_PAIR):
                 value("waits_for", {"method": method, "rank": rank, "ranks": ranks}, rtol=0, atol=0)
 

@@ -41,12 +41,13 @@ def training(curves: Mapping[str, Sequence[float]], updates: int) -> Figure:
 def similarities(matrices: Sequence[NDArray[np.floating]], titles: Sequence[str]) -> Figure:
     """Matrices of similarities between −1 and 1, side by side."""
     fig, axes = plt.subplots(1, len(matrices), figsize=(9.5, 2.7))
+    shown = []
     for ax, matrix, title in zip(axes, matrices, titles, strict=True):
-        image = ax.imshow(matrix, cmap=plots.SIGNED, vmin=-1, vmax=1)
+        shown.append(ax.imshow(matrix, cmap=plots.SIGNED, vmin=-1, vmax=1))
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     axes[0].set_ylabel("images, by digit")
-    fig.colorbar(image, ax=list(axes), label="similarity", shrink=0.85)
+    fig.colorbar(shown[0], ax=list(axes), label="similarity", shrink=0.85)
     return fig
 
 
