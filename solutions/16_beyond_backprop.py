@@ -327,7 +327,7 @@ def watched(layers: list[nn.Linear], step: Step, every: int) -> tuple[Step, list
         parameters = [p for layer in layers for p in layer.parameters()]
         true = torch.autograd.grad(cross_entropy(model(x), y), parameters)
         for i, layer in enumerate(layers[:-1]):
-            ours = [layer.weight.grad, layer.bias.grad]
+            ours = [p.grad for p in (layer.weight, layer.bias) if p.grad is not None]
             angles[i].append(alignment_angle(ours, true[2 * i : 2 * i + 2]))
 
     return both, angles
@@ -438,6 +438,7 @@ def guessed_backward(
     x = x.detach().requires_grad_()
     h = stage(x)
     h.backward(guesser(h.detach(), y).detach())
+    assert x.grad is not None
     return h.detach(), x.grad
     ### END SOLUTION
 
@@ -474,6 +475,7 @@ def synthetic_step(layers: list[nn.Linear]) -> Step:
                 guesser_loss(guessers[i - 1], before, y, dx).backward()
         last = h.clone().requires_grad_()
         cross_entropy(stages[3](last), y, reduction="sum").backward()
+        assert last.grad is not None
         guesser_loss(guessers[2], h, y, last.grad).backward()
         optimizer.step()
 
