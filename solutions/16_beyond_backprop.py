@@ -829,22 +829,24 @@ for method, share in extra.items():
 with check.needs("waits_for", "utilization"):
     stage, scores = 16 * width, 16 * 10
     back = {"direct feedback": 3 * scores, "local": 0}
-    pace = {}  # time of one update, in forwards
+    pace: dict[str, float] = {}  # time of one update, in forwards
+    busy = {method: utilization(method, RANKS, MICROBATCHES, 10**6) for method in METHODS}
+    held = {method: timeline_of(method).peak_stash()[0] for method in METHODS}
     print(
         f"{'':16}{'accuracy':>9}{'busy':>7}{'held':>6}{'back':>7}{'work':>7}{'time an update':>16}"
     )
     for method in METHODS:
-        busy = utilization(method, RANKS, MICROBATCHES, 10**6)
-        pace[method] = 3 * MICROBATCHES * (1 + extra[method]) / busy
-        held = timeline_of(method).peak_stash()[0]
+        pace[method] = 3 * MICROBATCHES * (1 + extra[method]) / busy[method]
         right = f"{curves[method][-1]:.3f}" if method in curves else "not yet"
         numbers = back.get(method, 3 * stage)
-        row = f"{right:>9}{busy:7.2f}{held:6}{numbers:7,}{1 + extra[method]:7.2f}"
+        row = f"{right:>9}{busy[method]:7.2f}{held[method]:6}{numbers:7,}{1 + extra[method]:7.2f}"
         print(f"{method:16}{row}{pace[method]:16.1f}")
     print(f"{'frozen':16}{curves['frozen'][-1]:9.3f}")
 
 # %%
 with check.needs("waits_for", "utilization"):
+    if not pace:
+        raise NotImplementedError
     ended = {method: curves[method] for method in METHODS if method in curves}
     clocks = {method: pace[method] * sizes.updates for method in ended}
     batches = {method: timeline_of(method, 2, 1 + extra[method]) for method in METHODS}
