@@ -1,0 +1,116 @@
+"""Schedules whose backward need not wait for the next rank's backward.
+
+`schedules.simulate` knows one kind of backward: it waits for that of the next rank. Here the caller
+says what it waits for, so that other ways to train fit into the same picture. F, B, ranks and
+micro-batches are those of `schedules`; what ran is its `Timeline`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from utils.pipeline import schedules
+from utils.pipeline.schedules import Action, Schedule, ScheduleError, Span, Timeline
+
+Source = tuple[int, str]  # a rank and the kind of its action, "F" or "B", on the same micro-batch
+WaitsFor = Callable[[int, int], Source]
+
+
+def in_turn(ranks: int, microbatches: int) -> list[list[Action]]:
+    """Each backward right after its forward, on every rank."""
+    return [[(kind, m) for m in range(microbatches) for kind in "FB"] for _ in range(ranks)]
+
+
+def warmed_up(ranks: int, microbatches: int, batches: int = 1) -> list[list[Action]]:
+    """1F1B: rank r begins with ranks − r forwards, then a backward and a forward take turns.
+
+    With several batches the micro-batches are numbered on, and each batch ends before the next
+    one begins, rank by rank.
+    """
+    return [
+        [(kind, m + microbatches * batch) for batch in range(batches) for kind, m in actions]
+        for actions in (_warmed_up(ranks - rank, microbatches) for rank in range(ranks))
+    ]
+
+
+def _warmed_up(ahead: int, microbatches: int) -> list[Action]:
+    ahead = min(ahead, microbatches)
+    actions: list[Action] = [("F", m) for m in range(ahead)]
+    for m in range(microbatches):
+        actions.append(("B", m))
+        if m + ahead < microbatches:
+            actions.append(("F", m + ahead))
+    return actions
+
+
+def simulate(
+    schedule: Schedule,
+    waits_for: WaitsFor,
+    forward: float = 1.0,
+    backward: float = 2.0,
+    *,
+    unit: str = "",
+) -> Timeline:
+    """Run a schedule of "F" and "B" in thought; messages take no time.
+
+    A forward waits for the same micro-batch's forward on the rank before. waits_for(rank, ranks):
+    whose action a backward waits for, beside its own forward, such as (2, "B").
+
+    Raises ScheduleError if the schedule is not valid, if what `waits_for` returns is no action of
+    these ranks, or if no rank can go on.
+    """
+    ranks = len(schedule)
+    wrong = schedules.problems(schedule)
+    if wrong:
+        raise ScheduleError("\n".join(wrong))
+    needs = [_checked(waits_for(rank, ranks), rank, ranks) for rank in range(ranks)]
+    done: dict[tuple[int, str, int], float] = {}
+    free, step, spans = [0.0] * ranks, [0] * ranks, list[Span]()
+    moved = True
+    while moved:
+        moved = False
+        for rank, actions in enumerate(schedule):
+            while step[rank] < len(actions):
+                kind, m = actions[step[rank]]
+                ready = _ready(done, needs, rank, kind, m)
+                if ready is None:
+                    break
+                start = max(free[rank], ready)
+                free[rank] = start + (forward if kind == "F" else backward)
+                done[rank, kind, m] = free[rank]
+                spans.append(Span(rank, kind, m, start, free[rank]))
+                step[rank] += 1
+                moved = True
+    stuck = [rank for rank in range(ranks) if step[rank] < len(schedule[rank])]
+    if stuck:
+        raise ScheduleError(_told(schedule, needs, step, stuck))
+    return Timeline(tuple(spans), ranks, unit)
+
+
+def _ready(
+    done: dict[tuple[int, str, int], float], needs: Sequence[Source], rank: int, kind: str, m: int
+) -> float | None:
+    """When what an action waits for is there; None: not yet."""
+    if kind == "F":
+        return 0.0 if rank == 0 else done.get((rank - 1, "F", m))
+    other, what = needs[rank]
+    return done.get((other, what, m))
+
+
+def _checked(source: object, rank: int, ranks: int) -> Source:
+    if isinstance(source, tuple) and len(source) == 2:
+        other, kind = source
+        if isinstance(other, int) and 0 <= other < ranks and kind in ("F", "B"):
+            return other, kind
+    raise ScheduleError(
+        f"waits_for({rank}, {ranks}) should be a rank and a kind, such as (0, 'F'), not {source!r}."
+    )
+
+
+def _told(
+    schedule: Schedule, needs: Sequence[Source], step: Sequence[int], stuck: Sequence[int]
+) -> str:
+    waits = []
+    for rank in stuck:
+        kind, m = schedule[rank][step[rank]]
+        other, what = needs[rank] if kind == "B" else (rank - 1, "F")
+        waits.append(f"rank {rank} waits ({kind}{m}) for {what}{m} of rank {other}")
+    return "no rank can go on: " + "; ".join(waits) + "."
