@@ -346,6 +346,12 @@ check.predict("all-reduces of a block", "", "2", "4", "8")
 # with exactly one all-reduce forward and one backward. All that learns, the norm too, must be among its
 # parameters.
 #
+# <details><summary>Hint 1</summary>A small <code>nn.Module</code> of your own, that has norm, a column layer
+# and a row layer. <code>first.weight.detach()</code> is a weight without its graph.</details>
+#
+# <details><summary>Hint 2</summary>x itself is whole on every rank: where may it be added once?</details>
+
+# %% [markdown]
 # And a question, `gelu_place`. Somebody begins with a row layer, so that W1's outputs are a sum over the
 # ranks. Where may GELU stand?
 #
@@ -353,11 +359,6 @@ check.predict("all-reduces of a block", "", "2", "4", "8")
 # - `"b"`: Behind the sum, on every rank, on all the numbers.
 # - `"c"`: Behind the sum, on the last rank, that has it all.
 # - `"d"`: Behind the second layer, as the last step of all.
-#
-# <details><summary>Hint 1</summary>A small <code>nn.Module</code> of your own, that has norm, a column layer
-# and a row layer. <code>first.weight.detach()</code> is a weight without its graph.</details>
-#
-# <details><summary>Hint 2</summary>x itself is whole on every rank: where may it be added once?</details>
 
 # %% nbgrader={"grade_id": "parallel_block_code", "solution": true}
 gelu_place = None  # "a", "b", "c" or "d"

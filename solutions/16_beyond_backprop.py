@@ -970,8 +970,7 @@ listed = [f"{name} {curves[name][-1]:.3f}" for name in names if name in curves]
 print(f"This lab, {data.name}, {sizes.updates} updates: {', '.join(listed)}")
 
 # %% [markdown]
-# **Next:** lab 15, if you came here without it: there the ranks are real. Then the capstone, where you choose
-# a layout for several machines yourself.
+# **Next:** in lab 17 you write one program for several machines, and choose its layout yourself.
 
 # %%
 progress()
