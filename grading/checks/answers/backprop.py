@@ -291,6 +291,16 @@ _SCALES = [
         "-np.log2(P[rows, y]).mean()",
     ),
     (
+        "base 2 of the sum",
+        "The sum's logarithm is to the base 2: np.log is the natural one.",
+        "(np.log2(np.exp(S - top).sum(axis=1)) - (S - top)[rows, y]).mean()",
+    ),
+    (
+        "base 10 of the sum",
+        "The sum's logarithm is to the base 10: np.log is the natural one.",
+        "(np.log10(np.exp(S - top).sum(axis=1)) - (S - top)[rows, y]).mean()",
+    ),
+    (
         "no softmax",
         "Softmax is missing: scores are no probabilities.",
         "-np.log(abs(S[rows, y])).mean()",
@@ -482,6 +492,11 @@ def numerical_gradient(f, x, eps):
                 {"slope": "(f(above) - f(below)) / 2 * eps"},
             ),
             (
+                "brackets above",
+                "Only f below is divided: the difference needs brackets, (… - …) / (2 * eps).",
+                {"slope": "f(above) - f(below) / (2 * eps)"},
+            ),
+            (
                 "not put back",
                 "Each number stays moved by −ε while the next is measured: put it back.",
                 {"last": "x[i] -= eps"},
@@ -562,6 +577,7 @@ def activation_backward(dA, Z, kind):
     tanh="1 - A**2",
 )
 _AT_OUTPUT = "The slope is taken at what came out of the activation, not at what went in."
+_AT_dA = "The slope is taken at dA: it is taken at Z, and then multiplied by dA."
 _THROUGH = [
     _through(
         "sigmoid of Z",
@@ -618,6 +634,39 @@ _THROUGH = [
         0.75,
         "Slopes along a path are multiplied, not added.",
         tanh="(1 + (1 - A**2) / dA)",
+    ),
+    _through(
+        "tanh of the square",
+        0.75,
+        "The square is taken of z: it belongs to tanh(z), as in `np.tanh(Z) ** 2`.",
+        tanh="1 - np.tanh(Z**2)",
+    ),
+    _through(
+        "1 − z",
+        0.75,
+        "The second factor is 1 − σ(z), not 1 − z.",
+        sigmoid="A * (1 - Z)",
+    ),
+    _through(
+        "1 less twice",
+        0.75,
+        "The first factor is σ(z), not z.",
+        sigmoid="Z * (1 - A)",
+    ),
+    _through("slope at dA", 0.25, _AT_dA, first="Z = dA"),
+    _through(
+        "slope at dA alone",
+        0.5,
+        _AT_dA,
+        what="1",
+        sigmoid="activation(dA, kind) * (1 - activation(dA, kind))",
+        tanh="1 - np.tanh(dA) ** 2",
+    ),
+    _through(
+        "one slope for the array",
+        0.75,
+        "One decision is made for the whole array: each number of Z has a slope of its own.",
+        relu="return dA if (Z > 0).all() else 0 * dA",
     ),
     _through("at the output", 0.5, _AT_OUTPUT, first="Z = activation(Z, kind)"),
     _through(
@@ -816,6 +865,18 @@ class MLP:
                 {"scores": "X"},
             ),
             (
+                "no last layer",
+                1.1,
+                "The last layer is missing: the loop ends one layer early.",
+                {"scores": "self.cache[-1][0]"},
+            ),
+            (
+                "two layers",
+                1.1,
+                "It ends after two layers: there is one for each entry of W.",
+                {"scores": "self.cache[min(1, len(self.W) - 1)][1]"},
+            ),
+            (
                 "softmax inside",
                 1.1,
                 "They are probabilities already: softmax belongs to the loss.",
@@ -921,6 +982,12 @@ class MLP:
         0.4,
         "If shapes do not meet",
         back="activation_backward(dS, self.cache[i][1], self.kind)",
+    ),
+    _mlp_otherwise(
+        "nothing kept of the last layer",
+        0,
+        "forward keeps an entry for each layer",
+        scores="Z, self.cache.pop()",
     ),
     _mlp_otherwise("cache not renewed", 1.35, "start them anew", cache=""),
     _mlp_otherwise("backward steps", 1.0, _MOVED, last="self.step(0.01)"),
@@ -1032,6 +1099,18 @@ _TRAIN = [
                 {"keep": "losses.append(value / batch_size)"},
             ),
             (
+                "divided by the examples",
+                1.3,
+                "They are divided by the number of examples: each is a mean already.",
+                {"keep": "losses.append(value / len(batch))"},
+            ),
+            (
+                "times the examples",
+                1.3,
+                "They are multiplied by the number of examples: asked for is each batch's mean.",
+                {"keep": "losses.append(value * len(batch))"},
+            ),
+            (
                 "running totals",
                 1.3,
                 "They are running totals: each entry is the loss of one batch.",
@@ -1086,6 +1165,12 @@ _TRAIN = [
                 {
                     "order": "order = rng.permutation(len(X)); X[:], y[:] = X[order], y[order]; order = np.arange(len(X))"
                 },
+            ),
+            (
+                "softmax before the loss",
+                0,
+                "loss takes the scores as they are",
+                {"before": "given = loss; loss = lambda S, y: given(softmax(S), y)"},
             ),
             ("own loss", 0.4, "call the arguments", {"before": "loss = cross_entropy"}),
             ("no step", 0, "No step was made", {"update": "model.backward(dS)"}),
