@@ -214,8 +214,9 @@ def network(learner, plan, batches, rate):
 IN_NETWORK = (
     (
         "ValueError",
-        "If shapes do not meet: backward begins with the last layer, and layer i's dX goes back"
-        " through the activation of layer i − 1, so at what layer i − 1 gave before it.",
+        "If shapes do not meet: linear_backward takes (dY, X, W). Backward begins with the last"
+        " layer; layer i's dX goes back through the activation of layer i − 1, if there is one, so at"
+        " what layer i − 1 gave before it.",
     ),
     ("attribute 'd", "backward sets self.dW and self.db; what it returns is not used."),
     ("IndexError", "forward keeps an entry for each layer, the last one too: is one missing?"),
@@ -388,9 +389,15 @@ def train_mlp(student, rng):
             with expect.otherwise(exception=ARGUMENTS):
                 report = probe(training)(student, W, X, y, rates, batch_size, one)
             steps, made = replayed(report, W, X, y)
-            full = "Each batch has batch_size examples; only the last of an epoch may have fewer."
+            full = (
+                "Each batch has batch_size examples, only the last of an epoch may have fewer: it goes"
+                " from start to start + batch_size, and the next begins there."
+            )
             knows = MISTAKES.values("train_mlp", lambda own, of=of: count(of(own)))
-            what, right = ("the number of steps", "of examples in them"), -(-n // batch_size)
+            what, right = (
+                ("the number of steps", "the number of examples in them"),
+                -(-n // batch_size),
+            )
             right = right * len(rates), n * len(rates)
             with expect.otherwise(full):
                 expect.close(count(report), right, what=what, given=given, knows=knows)
