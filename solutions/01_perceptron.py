@@ -227,8 +227,21 @@ def predict(X: Array, w: Array, b: float) -> Array:
 check("predict")
 
 # %% [markdown]
-# Now be the machine yourself: change `w_hand` and `b_hand` until no card is on the wrong side. Which
-# of the three numbers turns the line, which shifts it?
+# Now be the machine yourself. Move the sliders until no card is ringed: a ring marks a card on the
+# wrong side, and the line points with $w$ to the shaded side. Which of the three numbers turn the
+# line, which shifts it?
+
+# %%
+figures.by_hand(
+    X_cards,
+    y_cards,
+    w=np.array([1.0, 0.0]),
+    b=-5.0,
+    alt="The cards and a line at 5 dark cells on the left: 8 cards are on its wrong side.",
+)
+
+# %% [markdown]
+# Write the three numbers into `w_hand` and `b_hand`. Here your own `predict` colours the plane.
 
 # %%
 w_hand, b_hand = np.array([1.0, 0.0]), -5.0

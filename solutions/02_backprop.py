@@ -509,9 +509,55 @@ check("linear")
 #   `db`, and hands on the gradient of its input.
 # - **step**: every `W` and `b` moves by minus the **learning rate** times its gradient. Only now: with
 #   half the weights moved, backward would give the gradient of nothing.
+
+# %% [markdown]
+# ### How large the weights start
+# The weights start as random numbers with mean 0. How far from 0 is yours to find. Below, 256 inputs
+# of size about 1 go through 20 layers of 64 units with ReLU. Change `deviation`, the standard
+# deviation of the weights, until the activations keep their size. (No marks.)
 #
-# The weights start as random numbers with variance 2/D for a layer with D inputs (He et al. 2015).
-# Section 9 shows what that is good for.
+# **Guess first:** the layers become four times as wide. The deviation that keeps the size is then …
+
+# %%
+check.predict(
+    "with 4 times the inputs, the deviation is", "", "a quarter", "half", "the same", "twice"
+)
+
+# %%
+deviation = 0.1  # of the weights: change it
+
+
+def activation_sizes(width: int, deviation: float, layers: int = 20) -> list[float]:
+    """The root mean square of the activations after each layer of random weights."""
+    rng = np.random.default_rng(0)
+    A, sizes = rng.normal(size=(256, width)), []
+    for _ in range(layers):
+        A = activation(A @ rng.normal(0, deviation, (width, width)), "relu")
+        sizes.append(float(np.sqrt(np.mean(A**2))))
+    return sizes
+
+
+tried = {"0.03": 0.03, f"{deviation:g} (yours)": deviation, "1": 1.0}
+fig, ax = plt.subplots(figsize=(6.4, 3))
+ax.set_yscale("log")
+curves = {name: activation_sizes(64, one) for name, one in tried.items()}
+plots.curves(ax, curves, "layer", "size of the activations")
+plots.show(fig, alt="Sizes by layer: 0.03 fades to nothing, 1 grows without limit.")
+print(f"after 20 layers the size is {activation_sizes(64, deviation)[-1]:.2g}")
+
+# %% [markdown]
+# Each layer multiplies the size by the same factor: 20 layers take it to the power 20. One sum of D
+# products of an input and a weight has D times the variance of one product. ReLU then drops about
+# half of the squares. So D · deviation² / 2 should be 1, and the deviation √(2/D) (He et al. 2015):
+
+# %%
+for width in (64, 256):
+    found = activation_sizes(width, 1.0)[-1] ** (-1 / 20)
+    print(f"{width:3} inputs: keeps the size {found:.3f}, √(2/D) = {np.sqrt(2 / width):.3f}")
+check.measured("with 4 times the inputs, the deviation is", "half")
+
+# %% [markdown]
+# `MLP` starts with just these weights. Section 9 shows what becomes of gradients then.
 
 # %% [markdown]
 # ### Exercise 6 · MLP — 1.5 points, 30 minutes, ●●●

@@ -279,7 +279,10 @@ def mistake_bound(student, rng):
         with expect.explained(*RAISED_IN_BOUND):
             got, right = of(student), of(answers)
         given = dict(zip(("X", "y", "w", "b"), case, strict=True))
-        why = "All points are on their own sides here, so that γ is positive: there is a bound."
+        why = (
+            "All points are on their own sides here, so that γ, the smallest y·(w·x + b), is positive:"
+            " there is a bound."
+        )
         known = [*MISTAKES.values("mistake_bound", of)]
         known += (
             [(why, got)] if isinstance(got[-1], float) and got[-1] == math.inf != right[-1] else []
@@ -335,6 +338,14 @@ CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR = [0.0, 1.0, 1.0, 0.0]
 
 
+def unlisted(value):
+    """A list of numbers as an array: here it may be either."""
+    try:
+        return np.array(value) if type(value) is list else value
+    except ValueError:
+        return value
+
+
 def outputs(own, points):
     """What the network of these weights says to points (N, 2)."""
     hidden = (points @ np.transpose(own.W_first) + own.b_first >= 0).astype(float)
@@ -346,7 +357,9 @@ def xor_network(student, rng):
     def network():
         """The student's weights; what they give is computed here."""
         shapes = {"W_first": (2, 2), "b_first": (2,), "w_last": (2,)}
-        arrays = {name: expect.array(student[name], s, what=name) for name, s in shapes.items()}
+        arrays = {
+            name: expect.array(unlisted(student[name]), s, what=name) for name, s in shapes.items()
+        }
         return SimpleNamespace(**arrays, b_last=expect.number(student["b_last"], what="b_last"))
 
     with part("the four corners", points=0.4):
@@ -462,13 +475,13 @@ def ten(got, given):
 def why_not_digits(W, b, scores, y):
     if not W.any():
         return (
-            "All weights are zero. A neuron that sees only its own digit makes no mistake: show it"
-            " the other nine too, with the target −1."
+            "All weights are zero. From zero weights every score is 0, which counts as +1: for the"
+            " nine other digits, with the target −1, that is a mistake. (A target of 0 moves nothing.)"
         )
     if np.allclose(W, W[0]):
         return "All ten rows of W are equal: neuron k has the target +1 for digit k alone."
     if (scores.argmin(axis=1) == y).mean() > 0.5:
-        return "The right digit gets the lowest score: are the targets the wrong way round?"
+        return "The right digit gets the lowest score: are the targets, or the step, the wrong way round?"
     if (scores >= 0).mean() > 0.5:
         return "The neurons say +1 to most images: for the nine other digits the target is −1."
     if not (b % 1).any():
@@ -501,7 +514,9 @@ def slow_clouds(rng, count, size, lr):
     while True:
         X, y, _, _ = clouds(rng, count, size, gap=rng.uniform(0.2, 0.8))
         mistakes = answers.perceptron_train(X, y, lr)[2]
-        others = [answers.perceptron_train(X[::-1], y[::-1], lr)[2], by_epoch(X, y, lr)]
+        shown = [slice(None, None, -1), slice(1, None), slice(-1)]  # backwards, not all of them
+        others = [answers.perceptron_train(X[some], y[some], lr)[2] for some in shown]
+        others.append(by_epoch(X, y, lr))
         near = [epoch for epoch, count in enumerate(mistakes) if count == 1]
         # One mistake in the last epoch but one, and in no other: one mistake is not yet none.
         if 3 <= len(mistakes) <= 60 and near == [len(mistakes) - 2] and mistakes not in others:
@@ -538,7 +553,7 @@ def crossed(rng):
         if y[0] != 1 or met != {-1, 1} or 1 in counted[:-2]:
             continue
         known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS)
-        elsewhere = ("should start at 0", "ends at its first mistake")
+        elsewhere = ("should start at 0", "ends at its first mistake", "never shown", "rate falls")
         ends = [one[:2] for why, one in known if any(piece in why for piece in elsewhere)]
         if not any(same(end, line) for end in ends):
             return X, y

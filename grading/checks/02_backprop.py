@@ -214,10 +214,12 @@ def network(learner, plan, batches, rate):
 IN_NETWORK = (
     (
         "ValueError",
-        "If shapes do not meet: layer i's dX goes back through the activation of layer i − 1, so at"
+        "If shapes do not meet: linear_backward takes (dY, X, W). Backward begins with the last"
+        " layer; layer i's dX goes back through the activation of layer i − 1, if there is one, so at"
         " what layer i − 1 gave before it.",
     ),
     ("attribute 'd", "backward sets self.dW and self.db; what it returns is not used."),
+    ("IndexError", "forward keeps an entry for each layer, the last one too: is one missing?"),
 )
 MOVED = "backward moved the weights itself: that is for step to do."
 ANEW = "What forward keeps for backward, and the lists dW and db, are of this batch only: start them anew."
@@ -257,9 +259,10 @@ def MLP(student, rng):
     with part("backward: dW and db of every layer", points=0.6):
         for case in cases:
             check(case, batch(case))
-    with part("a second batch starts afresh", points=0.15), expect.otherwise(ANEW, exception=ANEW):
+    with part("a second batch starts afresh", points=0.15):
         check(cases[0], batch(cases[0]), rate=0.0)
-        check(cases[0], batch(cases[0]), batch(cases[0], n=7), means=IN_NETWORK[1:])
+        with expect.otherwise(ANEW, exception=ANEW):
+            check(cases[0], batch(cases[0]), batch(cases[0], n=7), means=IN_NETWORK[1:])
     with part("step moves W and b against their gradients, and only step does", points=0.35):
         for case in cases[:2]:
             check(case, batch(case), rate=0.0)
@@ -314,6 +317,7 @@ def training(learner, W, X, y, rates, batch_size, seed):
             self.W = self.W - float(lr) * self.dW
 
     def loss(S, y):
+        note("scores", S)
         note("loss", y)
         angle = S + y[:, None]
         return float(np.mean(np.sin(angle))), np.cos(angle) / S.size
@@ -325,7 +329,7 @@ def training(learner, W, X, y, rates, batch_size, seed):
 
 ARGUMENTS = (
     "The check brings a model and a loss of its own: call the arguments, not MLP or cross_entropy,"
-    " with the rows of one batch, (n, D), and its labels, (n,)."
+    " with the rows of one batch, (n, D); loss takes their scores and then their labels, (n,)."
 )
 
 
@@ -347,7 +351,9 @@ def replayed(report, W, X, y):
         if name != "step":
             continue
         expect.that("backward" in now, "A step is made before backward.", diagnosis=order)
-        expect.that({"forward", "loss"} <= set(now), "A step without a loss.", diagnosis=ARGUMENTS)
+        expect.that(
+            {"forward", "scores", "loss"} <= set(now), "A step without a loss.", diagnosis=ARGUMENTS
+        )
         batch = expect.array(now["forward"], (None, X.shape[1]), what="what `forward` was given")
         labels = expect.array(now["loss"], (len(batch),), what="the labels that `loss` was given")
         rate = float(expect.array(value, (), what="the rate that `step` was given"))
@@ -355,6 +361,9 @@ def replayed(report, W, X, y):
         expect.that(same.any(axis=1).all(), "`forward` was given rows that are not X's.")
         angle = batch @ W + labels[:, None]
         dS = np.cos(angle) / angle.size
+        scores = "loss takes the scores as they are: a softmax, or another change, belongs to it."
+        as_given = now["scores"].shape == angle.shape and np.allclose(now["scores"], batch @ W)
+        expect.that(as_given, "loss was given other scores than forward's.", diagnosis=scores)
         message = "backward was given something else than the gradient."
         near = now["backward"].shape == dS.shape and np.allclose(now["backward"], dS)
         expect.that(near, message, diagnosis=second)
@@ -380,9 +389,15 @@ def train_mlp(student, rng):
             with expect.otherwise(exception=ARGUMENTS):
                 report = probe(training)(student, W, X, y, rates, batch_size, one)
             steps, made = replayed(report, W, X, y)
-            full = "Each batch has batch_size examples; only the last of an epoch may have fewer."
+            full = (
+                "Each batch has batch_size examples, only the last of an epoch may have fewer: it goes"
+                " from start to start + batch_size, and the next begins there."
+            )
             knows = MISTAKES.values("train_mlp", lambda own, of=of: count(of(own)))
-            what, right = ("the number of steps", "of examples in them"), -(-n // batch_size)
+            what, right = (
+                ("the number of steps", "the number of examples in them"),
+                -(-n // batch_size),
+            )
             right = right * len(rates), n * len(rates)
             with expect.otherwise(full):
                 expect.close(count(report), right, what=what, given=given, knows=knows)
@@ -498,7 +513,8 @@ def _check_digits(student, rng):
         accuracy >= 0.9,
         "After training on 1,200 small digits, too few of the others are read right.",
         detail=f"expected 90 % or more   yours {accuracy:.1%}",
-        diagnosis="Your cross_entropy and MLP were used, too: do exercises 3 and 6 pass?",
+        diagnosis="Your cross_entropy and MLP were used, too: if the parts above pass, do exercises"
+        " 3 and 6?",
     )
 
 

@@ -201,6 +201,14 @@ mistake_bound = lambda X, y, w, b: (
     else ((X * X).sum(1) + 1).max() * (w @ w + b**2) / (y * (X @ w + b)).min() ** 2
 )
 """,
+        "γ < 0, and NumPy's infinity at 0": """
+def mistake_bound(X, y, w, b):
+    T, u = np.column_stack([X, np.ones(len(X))]), np.append(w, b)
+    gamma = (y * (T @ u)).min() / np.linalg.norm(u)
+    if gamma < 0:
+        return math.inf
+    return (np.linalg.norm(T, axis=1).max() / gamma) ** 2
+""",
         "NumPy's division by zero": """
 def mistake_bound(X, y, w, b):
     T, u = np.c_[X, np.ones(len(X))], np.r_[w, b]
@@ -220,6 +228,10 @@ def mistake_bound(X, y, w, b):
 """,
     },
     "xor_network": {
+        "lists": """
+W_first, b_first = [[1.0, 1.0], [1, 1]], [-0.5, -1.5]
+w_last, b_last = [1.0, -1.0], -0.5
+""",
         "one, not the other": """
 W_first, b_first = np.array([[1.0, -1.0], [-1.0, 1.0]]), np.array([-0.5, -0.5])
 w_last, b_last = np.array([1.0, 1.0]), -0.5

@@ -1,6 +1,8 @@
 """Pictures of lab 01: activations, cards as points, the line as it learns, XOR, ten neurons."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
 from itertools import zip_longest
 from typing import Any
 
@@ -61,6 +63,91 @@ def cards_and_line(
     plots.decision_line(ax, w, b)
     ax.set(**_CARDS, title=f"{wrong} of {len(y)} cards on the wrong side")
     return fig
+
+
+def by_hand(X: Array, y: Array, w: Array, b: float, *, alt: str) -> None:
+    """Show the cards X (N, 2), and sliders for w and b that move a line among them.
+
+    In a notebook; elsewhere one line with the alternative text. Where no scripts run, the line
+    stays where it starts, at w and b.
+    """
+    if not plots.in_notebook():
+        print(f"[figure] {alt}")
+        return
+    from IPython.display import display
+
+    html = sliders(X, y, w, b, alt=alt)
+    display({"text/html": html, "text/plain": f"[figure] {alt}"}, raw=True)
+
+
+def sliders(X: Array, y: Array, w: Array, b: float, *, alt: str) -> str:
+    """The HTML that `by_hand` shows: a picture with the first line dashed, and over its axes, in
+    their units, the line that moves, the side that w points to, a ring around each missed card."""
+    dpi = plots.SHARPNESS * plots.PAGE_DPI  # as it is saved, so that places are the same
+    fig, ax = plt.subplots(figsize=(5.6, 4.6), dpi=dpi)
+    plots.scatter_classes(ax, X, y, names=SIDES)
+    ticks = range(0, 17, 4)
+    ax.set(**_CARDS, xlim=(0, 16), ylim=(0, 16), aspect="equal", xticks=ticks, yticks=ticks)
+    _dashed(ax, w, b)
+    image, place = plots.bundle(fig, alt=alt)["text/html"], _place(ax)
+    plt.close(fig)
+    cards = [(*point, int(label)) for point, label in zip(X.round(2).tolist(), y, strict=True)]
+    wrong = [bool((point @ w + b >= 0) != (label == 1)) for point, label in zip(X, y, strict=True)]
+    rings = "".join(
+        f'<circle cx="{left}" cy="{right}" r="0.45" fill="none" stroke-width="0.09"'
+        f' stroke="{plots.INK}" style="{"" if missed else "display:none"}"/>'
+        for (left, right, _), missed in zip(cards, wrong, strict=True)
+    )
+    inputs = "".join(
+        f'<label style="display:block">{name} <input type="range" min="{-end}" max="{end}"'
+        # the attribute keeps JupyterLab from taking the arrow keys for itself
+        f' step="{step}" value="{value:g}" style="width:50%" data-lm-suppress-shortcuts="true">'
+        "</label>"
+        for name, value, end, step in (
+            ("w₁", w[0], 3, 0.1),
+            ("w₂", w[1], 3, 0.1),
+            ("b", b, 15, 0.5),
+        )
+    )
+    return (
+        f'<div class="by-hand" data-cards="{escape(json.dumps(cards))}" oninput="{_MOVE}">'
+        '<div style="position:relative;display:inline-block;line-height:0">'
+        f'{image}<svg aria-hidden="true" viewBox="0 0 16 16" style="position:absolute;{place}">'
+        f'<g transform="translate(0 16) scale(1 -1)"><polygon fill="{plots.SKY}" opacity="0.25"/>'
+        f'<path stroke="{plots.INK}" stroke-width="0.12"/>{rings}</g></svg></div>{inputs}'
+        f'<output aria-live="polite">w = [{w[0]:g}, {w[1]:g}], b = {b:g}:'
+        f" {sum(wrong)} of {len(cards)} cards are on the wrong side.</output></div>"
+    )
+
+
+# What a slider does: n is the length of w; from the foot, the line goes 99 in both directions.
+_MOVE = (
+    "const [u,v,c]=[...this.querySelectorAll('input')].map(i=>+i.value),n=Math.hypot(u,v)||1,"
+    "f=[-c*u/n/n,-c*v/n/n],at=(s,t)=>[f[0]-s*v/n+t*u/n,f[1]+s*u/n+t*v/n],"
+    "put=(t,k,to)=>this.querySelector(t).setAttribute(k,u||v?to:'');"
+    "put('path','d',`M${at(-99,0)}L${at(99,0)}`);"
+    "put('polygon','points',[at(-99,0),at(99,0),at(99,99),at(-99,99)].join(' '));"
+    "let wrong=0,cards=JSON.parse(this.dataset.cards);"
+    "this.querySelectorAll('circle').forEach((r,i)=>{const [p,q,y]=cards[i],"
+    "no=(u*p+v*q+c>=0)!=(y==1);wrong+=no;r.style.display=no?'':'none'});"
+    "this.querySelector('output').textContent="
+    "`w = [${u}, ${v}], b = ${c}: ${wrong} of ${cards.length} cards are on the wrong side.`"
+)
+
+
+def _place(ax: Axes) -> str:
+    """Where the axes are in the picture that `plots.bundle` makes, as CSS."""
+    fig = ax.get_figure(root=True)
+    assert fig is not None
+    whole = fig.get_tightbbox().padded(plots.MARGIN)
+    inner = ax.get_window_extent().transformed(fig.dpi_scale_trans.inverted())
+    shares = {
+        "left": (inner.x0 - whole.x0) / whole.width,
+        "top": (whole.y1 - inner.y1) / whole.height,
+        "width": inner.width / whole.width,
+        "height": inner.height / whole.height,
+    }
+    return ";".join(f"{side}:{share:.2%}" for side, share in shares.items())
 
 
 def far_and_close(points: Array, w: Array, b: float) -> Figure:

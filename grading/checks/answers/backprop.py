@@ -165,6 +165,19 @@ _SOFTMAX = [
         shift="(S - S / S.max(axis=1, keepdims=True))",
     ),
     _share(
+        "larger than 0",
+        0,
+        "np.maximum compares number by number: each row's largest is S.max(axis=1, keepdims=True).",
+        shift="np.maximum(S, 0)",
+    ),
+    _share(
+        "divided by the mean",
+        0,
+        "It is divided by the row's mean: divide by its sum.",
+        result="E / E.mean(axis=1, keepdims=True)",
+    ),
+    _share("base 2", 0, "That is 2 to the power S: the base is e.", first="S = S * np.log(2)"),
+    _share(
         "the best takes all",
         0,
         "That is 1 for the best score and 0 for the others, a choice: softmax gives each a share.",
@@ -291,6 +304,16 @@ _SCALES = [
         "-np.log2(P[rows, y]).mean()",
     ),
     (
+        "base 2 of the sum",
+        "The sum's logarithm is to the base 2: np.log is the natural one.",
+        "(np.log2(np.exp(S - top).sum(axis=1)) - (S - top)[rows, y]).mean()",
+    ),
+    (
+        "base 10 of the sum",
+        "The sum's logarithm is to the base 10: np.log is the natural one.",
+        "(np.log10(np.exp(S - top).sum(axis=1)) - (S - top)[rows, y]).mean()",
+    ),
+    (
         "no softmax",
         "Softmax is missing: scores are no probabilities.",
         "-np.log(abs(S[rows, y])).mean()",
@@ -319,6 +342,11 @@ _SCALES = [
         "(np.log(np.exp(S - top).sum(axis=1)) - S[rows, y]).mean()",
     ),
     (
+        "largest taken off once",
+        "The row's largest score is subtracted from the right class's, but not in the sum.",
+        "(np.log(np.exp(S).sum(axis=1)) - (S - top)[rows, y]).mean()",
+    ),
+    (
         "yes-or-no questions",
         "The others' log(1 − p) is counted, too: only the right class's log p is.",
         "-(due * logs + (1 - due) * np.log(1 - P)).sum(axis=1).mean()",
@@ -345,6 +373,18 @@ _SLOPES = [
     ),
     ("upside down, a sum", "It points the wrong way, and 1/N is missing.", "due - P"),
     ("1/N once", "1/N belongs to both terms, to P and to the 1 of the right class.", "P - due / n"),
+    ("1 added", "1 is added for the right class: it is subtracted.", "(P + due) / n"),
+    (
+        "1 put in",
+        "The right class's entry is 1: 1 is subtracted from it.",
+        "np.maximum(P, due) / n",
+    ),
+    ("scores", "Those are the scores: the slope has P, softmax of S.", "(S - due) / n"),
+    (
+        "label's number",
+        "The label's number is subtracted in the whole row: it is 1, in the right class's column.",
+        "(P - y[:, None]) / n",
+    ),
     (
         "slope in P",
         "That is the slope in P. Go one step further back, to S.",
@@ -421,8 +461,8 @@ def numerical_gradient(f, x, eps=1e-5):
     gradient = np.zeros_like(x)
     for i in {indices}:
         above, below = {copies}
-        above[{at}] += eps
-        below[{at}] -= eps
+        above[{at}] {up} eps
+        below[{at}] {down} eps
         gradient[i] = {slope}
         {last}
     return gradient
@@ -431,8 +471,18 @@ def numerical_gradient(f, x, eps=1e-5):
     indices="np.ndindex(x.shape)",
     at="i",
     copies="x.copy(), x.copy()",
+    up="+=",
+    down="-=",
     slope="(f(above) - f(below)) / (2 * eps)",
     last="",
+)
+_SUM = (
+    "Every entry holds the sum of all slopes: move one number at a time, and keep its slope at its own"
+    " index."
+)
+_ZERO = (
+    "Every slope is 0. Is f asked at two places, x + ε and x − ε? (`above = x` makes no copy, only a"
+    " second name: x.copy() makes one.)"
 )
 _NUMERICAL = [
     Mistake(
@@ -482,6 +532,11 @@ def numerical_gradient(f, x, eps):
                 {"slope": "(f(above) - f(below)) / 2 * eps"},
             ),
             (
+                "brackets above",
+                "Only f below is divided: the difference needs brackets, (… - …) / (2 * eps).",
+                {"slope": "f(above) - f(below) / (2 * eps)"},
+            ),
+            (
                 "not put back",
                 "Each number stays moved by −ε while the next is measured: put it back.",
                 {"last": "x[i] -= eps"},
@@ -493,9 +548,26 @@ def numerical_gradient(f, x, eps):
             ),
             (
                 "all at once",
-                "Every number moves at once: move one, leave the others.",
+                _SUM,
                 {"at": "..."},
             ),
+            ("slopes added", _SUM, {"last": "gradient = np.full_like(x, gradient.sum())"}),
+            (
+                "set, not moved",
+                "The number is set to ε: it is moved by ε from where it is, `+=`.",
+                {"up": "="},
+            ),
+            (
+                "a share of itself",
+                "Each number is moved by the share ε of itself: move it by ε.",
+                {"up": "*= 1 +", "down": "*= 1 -"},
+            ),
+            (
+                "whole numbers",
+                "The slopes are cut to whole numbers: the array for them should hold floats.",
+                {"slope": "int((f(above) - f(below)) / (2 * eps))"},
+            ),
+            ("up twice", _ZERO, {"down": "+="}),
             (
                 "one number",
                 "That is one number: the gradient has one slope for each number of x.",
@@ -528,8 +600,7 @@ def numerical_gradient(f, x, eps):
             ),
             (
                 "no copy",
-                "Every slope is 0. Is f asked at two different places? `above = x` makes no copy, only a"
-                " second name: x.copy() makes one.",
+                _ZERO,
                 {"copies": "x, x"},
             ),
         )
@@ -562,6 +633,8 @@ def activation_backward(dA, Z, kind):
     tanh="1 - A**2",
 )
 _AT_OUTPUT = "The slope is taken at what came out of the activation, not at what went in."
+_SLOPE = "That is the slope alone: multiply it by what arrives, dA."
+_AT_dA = "The slope is taken at dA: it is taken at Z, and then multiplied by dA."
 _THROUGH = [
     _through(
         "sigmoid of Z",
@@ -619,6 +692,60 @@ _THROUGH = [
         "Slopes along a path are multiplied, not added.",
         tanh="(1 + (1 - A**2) / dA)",
     ),
+    _through(
+        "tanh of the square",
+        0.75,
+        "The square is taken of z: it belongs to tanh(z), as in `np.tanh(Z) ** 2`.",
+        tanh="1 - np.tanh(Z**2)",
+    ),
+    _through(
+        "1 − z",
+        0.75,
+        "The second factor is 1 − σ(z), not 1 − z.",
+        sigmoid="A * (1 - Z)",
+    ),
+    _through(
+        "1 less twice",
+        0.75,
+        "The first factor is σ(z), not z.",
+        sigmoid="Z * (1 - A)",
+    ),
+    _through("slope at dA", 0.25, _AT_dA, first="Z = dA"),
+    _through(
+        "slope at dA alone",
+        0.5,
+        _AT_dA,
+        what="1",
+        sigmoid="activation(dA, kind) * (1 - activation(dA, kind))",
+        tanh="1 - np.tanh(dA) ** 2",
+    ),
+    _through("relu's slope alone", 0.75, _SLOPE, relu="return np.where(Z > 0, 1.0, 0.0)"),
+    _through(
+        "sigmoid's slope added",
+        0.75,
+        "Slopes along a path are multiplied, not added.",
+        sigmoid="(1 + A * (1 - A) / dA)",
+    ),
+    _through("plus", 0.75, "It is 1 minus the square of tanh, not plus.", tanh="1 + A**2"),
+    _through(
+        "sigmoid's for tanh",
+        0.75,
+        "A (1 − A) is the sigmoid's slope: tanh's is 1 − tanh² z.",
+        tanh="A * (1 - A)",
+    ),
+    _through(
+        "tanh's for sigmoid",
+        0.75,
+        "1 − A² is tanh's slope: the sigmoid's is σ(z) (1 − σ(z)).",
+        sigmoid="1 - A**2",
+    ),
+    _through("one factor", 0.75, "The factor σ(z) is missing: σ(z) (1 − σ(z)).", sigmoid="1 - A"),
+    _through(
+        "one slope for the array",
+        0.75,
+        "One decision is made for the whole array: each number of Z has a slope of its own.",
+        relu="return dA if (Z > 0).all() else 0 * dA",
+    ),
     _through("at the output", 0.5, _AT_OUTPUT, first="Z = activation(Z, kind)"),
     _through(
         "changed places",
@@ -626,9 +753,7 @@ _THROUGH = [
         "dA and Z have changed places: the slope is taken at Z.",
         first="dA, Z = Z, dA",
     ),
-    _through(
-        "slope alone", 0.5, "That is the slope alone: multiply it by what arrives, dA.", what="1"
-    ),
+    _through("slope alone", 0.5, _SLOPE, what="1"),
     _through(
         "unchanged", 0.25, "dA went through unchanged: the slope is missing.", first="return dA"
     ),
@@ -675,6 +800,7 @@ def linear_backward(dY, X, W):
 _TWICE = "It is divided by N once too often: the loss has put the 1/N into its gradient already."
 _ALONE = "That is the local slope alone: it meets what arrives, dY."
 _STARS = "`*` multiplies number by number: a matrix product is `@`."
+_PLACES = "That is another one of the three: the order is (dX, dW, db)."
 _LINEAR = [
     *(
         _linear(f"Y = {piece}", 1.2, says, Y=piece)
@@ -729,7 +855,8 @@ _LINEAR = [
             ("np.ones(W.shape[1])", _ALONE),
         )
     ),
-    _linear("other order", 0.7, "The order is (dX, dW, db).", result="dW, dX, db"),
+    _linear("other order", 0.7, _PLACES, result="dW, dX, db"),
+    _linear("dW twice", 1.1, _PLACES, result="dW, dW, db"),
     _linear_otherwise(
         "in place", 0.3, "changed its argument `dY`", db="dY.cumsum(axis=0, out=dY)[-1]"
     ),
@@ -816,6 +943,18 @@ class MLP:
                 {"scores": "X"},
             ),
             (
+                "no last layer",
+                1.1,
+                "The last layer is missing: the loop ends one layer early.",
+                {"scores": "self.cache[-1][0]"},
+            ),
+            (
+                "two layers",
+                1.1,
+                "It ends after two layers: there is one for each entry of W.",
+                {"scores": "self.cache[min(1, len(self.W) - 1)][1]"},
+            ),
+            (
                 "softmax inside",
                 1.1,
                 "They are probabilities already: softmax belongs to the loss.",
@@ -862,6 +1001,25 @@ class MLP:
                 0.4,
                 "The lists are the wrong way round: dW[0] is the first layer's.",
                 {"last": "self.dW.reverse(); self.db.reverse()"},
+            ),
+            (
+                "outputs kept",
+                0.4,
+                "Each layer's output is kept in the place of its input: keep X before the layer.",
+                {
+                    "first": "outs = [x for x, _ in self.cache[1:]] + [self.cache[-1][1]]\n"
+                    "        self.cache = [(x, Z) for x, (_, Z) in zip(outs, self.cache)]"
+                },
+            ),
+            (
+                "mean in step",
+                1.15,
+                "The step is divided by N: the gradient holds the mean already.",
+                {
+                    "step_W": "lr = lr / (len(self.cache[0][0]) if i == 0 else 1)",
+                    "step_b": "self.W[i] = self.W[i] - lr * self.dW[i];"
+                    " self.b[i] = self.b[i] - lr * self.db[i]",
+                },
             ),
             ("mean once more", 0.4, _TWICE, {"first": "dS = dS / len(dS)"}),
             (
@@ -921,6 +1079,12 @@ class MLP:
         0.4,
         "If shapes do not meet",
         back="activation_backward(dS, self.cache[i][1], self.kind)",
+    ),
+    _mlp_otherwise(
+        "nothing kept of the last layer",
+        0,
+        "forward keeps an entry for each layer",
+        scores="Z, self.cache.pop()",
     ),
     _mlp_otherwise("cache not renewed", 1.35, "start them anew", cache=""),
     _mlp_otherwise("backward steps", 1.0, _MOVED, last="self.step(0.01)"),
@@ -1008,6 +1172,12 @@ _TRAIN = [
                 {"update": "model.backward(dS); model.step(rates[0])"},
             ),
             (
+                "number of the epoch",
+                0.9,
+                "Those are the numbers of the epochs, 0, 1, 2: step takes rates[epoch].",
+                {"rates": "range(len(rates))"},
+            ),
+            (
                 "by epoch",
                 1.3,
                 "That is one loss for each epoch: asked for is one for each batch.",
@@ -1030,6 +1200,18 @@ _TRAIN = [
                 1.3,
                 "They are divided by the batch size: each is a mean already.",
                 {"keep": "losses.append(value / batch_size)"},
+            ),
+            (
+                "divided by the examples",
+                1.3,
+                "They are divided by the number of examples: each is a mean already.",
+                {"keep": "losses.append(value / len(batch))"},
+            ),
+            (
+                "times the examples",
+                1.3,
+                "They are multiplied by the number of examples: asked for is each batch's mean.",
+                {"keep": "losses.append(value * len(batch))"},
             ),
             (
                 "running totals",
@@ -1086,6 +1268,12 @@ _TRAIN = [
                 {
                     "order": "order = rng.permutation(len(X)); X[:], y[:] = X[order], y[order]; order = np.arange(len(X))"
                 },
+            ),
+            (
+                "softmax before the loss",
+                0,
+                "loss takes the scores as they are",
+                {"before": "given = loss; loss = lambda S, y: given(softmax(S), y)"},
             ),
             ("own loss", 0.4, "call the arguments", {"before": "loss = cross_entropy"}),
             ("no step", 0, "No step was made", {"update": "model.backward(dS)"}),
