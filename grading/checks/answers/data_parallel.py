@@ -282,6 +282,30 @@ _TREE = [
         "also where p is between",
         distances="[2**k for k in range(int(np.log2(p)))]",
     ),
+    Mistake(
+        "tree_all_reduce",
+        "irecv never waited for",
+        0.9,
+        "irecv returns at once",
+        """
+def tree_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, part = x.clone(), torch.zeros_like(x)
+    distances = [2**k for k in range(p.bit_length()) if 2**k < p]
+    for d in distances:
+        if rank % (2 * d) == d:
+            dist.send(total, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.irecv(part, rank + d)
+            total += part
+    for d in reversed(distances):
+        if rank % (2 * d) == d:
+            dist.recv(total, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.send(total, rank + d)
+    return total
+""",
+    ),
     _tree(
         "halves",
         0.0,
@@ -542,6 +566,12 @@ _SERVER_BILL = [
     ),
     _cost("bytes of one message", 0.95, _BYTES, server="2 * (p - 1) * alpha + beta * nbytes"),
     _cost(
+        "bytes of two messages",
+        0.95,
+        _BYTES,
+        server="2 * ((p - 1) * alpha + beta * nbytes * (p > 1))",
+    ),
+    _cost(
         "the server's thousandths",
         0.95,
         _SECONDS,
@@ -688,6 +718,7 @@ _RING_BILL = [
         _BYTES,
         ring="2 * (p - 1) * alpha + beta * nbytes / p * (p > 1)",
     ),
+    _cost("bits in the ring", 0.85, _BITS, ring="2 * (p - 1) * (alpha + 8 * beta * nbytes / p)"),
     _cost(
         "thousandths of a second",
         0.85,
@@ -1103,6 +1134,21 @@ _BUCKETS = [
             send="flush(); bucket.append(q.grad); size = 0; continue", clear="bucket.clear()"
         ).replace("if size", "if bucket and size"),
     ),
+    _buckets(
+        "turned round in place",
+        0.0,
+        "the result of .reverse()",
+        order="[q for q in model.parameters() if q.requires_grad].reverse()",
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "sent with each gradient",
+        0.0,
+        "send it when the next does not",
+        _BY_HAND.format(send="bucket.clear(); size = 0", clear="").replace(
+            "size += q.grad.nbytes", "size += q.grad.nbytes; flush()"
+        ),
+    ),
     _buckets("parameters packed", 0.0, "not the parameters", close="buckets[-1].append(parameter)"),
     Mistake(
         "bucketed_all_reduce",
@@ -1194,6 +1240,12 @@ _RATE = [
         "That is the scaled rate at once: it begins at base_rate, and is scaled at the warm-up's end.",
         during="scaled + (base_rate - scaled) * step / warmup_steps",
     ),
+    _rate_otherwise(
+        "by the step",
+        0.6,
+        "step is 0 at first",
+        during="base_rate + (scaled - base_rate) / step * warmup_steps",
+    ),
     _rate(
         "the factor alone",
         0.0,
@@ -1270,7 +1322,7 @@ _RATE = [
     _rate_otherwise(
         "by nothing",
         0.75,
-        "nothing to divide by",
+        "warmup_steps is 0 without",
         over="False",
         during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)",
     ),
