@@ -125,8 +125,8 @@ class Vocabulary:
         ### END SOLUTION
 
     def encode(self, text: str) -> Tensor:
-        """The ids (N,) int64 of the text's characters. Raises ValueError for a character that is not
-        in the vocabulary; the message shows it."""
+        """The ids (N,) int64 of the text's characters, N ≥ 1. Raises ValueError for a character that
+        is not in the vocabulary; the message shows it."""
         ### BEGIN SOLUTION
         unknown = set(text) - self.ids.keys()
         if unknown:

@@ -21,15 +21,22 @@ from grading.checks.limits import limits
 
 _FITS = "recv overwrites a tensor of the size and dtype of what is sent."
 _GIVEN = ("process group", "Ask the `dist` that is given: here it stands for torch.distributed.")
+_OVERWRITTEN = (
+    "changed a tensor while",
+    "Is what is sent also what is received into, or what was received in the step before? Receive"
+    " into a new tensor in each step.",
+)
 RAISED = {
     "tree_all_reduce": [
         _GIVEN,
+        (".0; there", "The number of a rank is whole: halve a distance with //."),
         (
             "there is no rank",
             "In some rounds a rank has no partner: the other is rank − d, or rank + d if that is"
             " below p.",
         ),
         ("receives into", _FITS),
+        _OVERWRITTEN,
     ],
     "ring_all_reduce": [
         _GIVEN,
@@ -43,6 +50,7 @@ RAISED = {
             "receives into",
             f"{_FITS} In step s of the first half chunk r − s − 1 comes; which in the second?",
         ),
+        _OVERWRITTEN,
         (
             "list index",
             "Numbers of chunks are modulo p, and tensor_split(p) always makes p of them; chunk and"
@@ -84,6 +92,15 @@ def _carried(student, rng, name, p, n, calls=1):
     return sums
 
 
+def _singles(student, name):
+    """Numbers may be of float32, as in the lab."""
+    x = [torch.ones(4)] * 2
+    with expect.explained(*RAISED[name]):
+        Network(2, name, "For p = 2 ranks with 4 numbers of float32 each.").run(
+            reducing(student, name, x, 1)
+        )
+
+
 def _sum(sums):
     """Every rank has the sum, also when it is asked again with the same x."""
     for rank, told in enumerate(sums.told):
@@ -120,20 +137,30 @@ def _same(a, b):
 def _whose_numbers(sums, counts):
     """What is wrong with results of which it is known how often each x is in them."""
     left = sums.p > 2 and all((source - to) % sums.p == 1 for source, to, _ in sums.messages)
+    if any(one.shape and not one.waited for one in sums):
+        return (
+            "irecv returns at once: what it receives is there when its wait() has ended, or recv."
+        )
     if any(of is None for of in counts):
         if sums.means:
             return "That is the mean; asked for is the sum."
+        if sums.doubled:
+            return "What arrives is added to itself: receive into a new tensor, not into the chunk."
         if sums.name == "ring_all_reduce" and sums.messages and left:
             return (
                 "All messages go to the left, rank (r − 1) % p. With chunk r − s in step s they go"
                 " to the right, rank (r + 1) % p."
             )
+        if sums.name == "ring_all_reduce" and (half := sums.strays()):
+            return _CHUNKS[half]
         return (
             "It is not made of its own x and of what arrived by recv, which alone a rank can know:"
             " added, each once, and not divided. Is what arrives added to the numbers that it"
             " belongs to?"
         )
     every = np.stack(counts)  # rank, number, whose x
+    if sums.name == "tree_all_reduce" and (why := _distances(sums, every[0, 0])):
+        return why
     if sums.name == "tree_all_reduce" and (every[0] > 1).any():
         return (
             "Rank 0 has some ranks' numbers more than once, and it only receives on the way up:"
@@ -155,7 +182,7 @@ def _whose_numbers(sums, counts):
     if not ring and (every[0, :, 0] == 0).all():
         return (
             "Rank 0's own numbers are gone: what it received replaced them. Receive into another"
-            " tensor, and add that."
+            " tensor, add that, and return the sum."
         )
     if ring and sums.p > 2 and sums.stays():
         return (
@@ -172,11 +199,57 @@ def _whose_numbers(sums, counts):
             " takes p − 1 steps, and what comes replaces."
         )
     if whole[0].all():
-        return "Rank 0 has the sum, and this rank not: the total must find its way back to all."
+        return (
+            "Rank 0 has the sum, and this rank not: the total must find its way back to all, and"
+            " take the place of what is there."
+        )
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
-        " and not only its own? Is everything added before the way back?"
+        " and not only its own? Is each part added to all that was added before?"
     )
+
+
+_CHUNKS = {
+    "first": "In step s of the first p − 1 rank r sends chunk r − s, and adds what comes to chunk"
+    " r − s − 1: does it send another one?",
+    "second": "The first p − 1 steps send the right chunks. The next ones begin with the chunk that"
+    " is whole: in step s of them rank r sends chunk r + 1 − s, and chunk r − s is replaced.",
+}
+
+
+def _distances(sums, of):
+    """What is wrong with who talks to whom in a tree; of: how often rank 0 has each rank's x."""
+    up = [source - target for source, target, _ in sums.messages if source > target]
+    down = [target - source for source, target, _ in sums.messages if source < target]
+    reached, largest = int(of.sum()), max(up, default=0)
+    first = of.max() == 1 < reached < sums.p and of[:reached].all()
+    known = (
+        (
+            any(d & (d - 1) for d in up),
+            "A message goes up over a distance that is none of 1, 2, 4, 8 …: it doubles.",
+        ),
+        (
+            down and not up,
+            "Rank 0 receives nothing: on the way up the higher rank of a pair sends, and the lower"
+            " one receives and adds.",
+        ),
+        (
+            up and not down and (of == 0).any(),
+            "Rank 0 sends nothing: who sent in a round of the way up receives in it on the way"
+            " down, and who received sends.",
+        ),
+        (
+            (of == 1).all() and down and down[0] < largest,
+            "The way back does not begin with the largest distance of the way up: it goes through"
+            " the same ones in the opposite order.",
+        ),
+        (
+            first and not reached & (reached - 1),
+            "The last ranks are missing from the sum: the distances go on, 1, 2, 4 …, as long as"
+            " they are below p, also where p is between two powers of two.",
+        ),
+    )
+    return next((why for wrong, why in known if wrong), "")
 
 
 def _known(sums):
@@ -215,6 +288,7 @@ def tree_all_reduce(student, rng):
     with part("every rank has the sum, for p = 2, 4 and 8", points=0.6):
         for p, *calls in ((2,), (4, 2), (8,)):
             _sum(carried(p, *calls))
+        _singles(student, "tree_all_reduce")
     with part("and for any other p, one rank included", points=0.5):
         for p, *calls in ((3, 2), (1,), (5,), (6,), (7,), (9,)):
             _sum(carried(p, *calls))
@@ -284,6 +358,7 @@ def ring_all_reduce(student, rng):
     with part("every rank has the sum, where n is a multiple of p", points=0.6):
         for p, *calls in ((3, 2), (4,), (2,)):
             _sum(carried(p, n[p], *calls))
+        _singles(student, name)
     with part("and where it is not, and for a single rank", points=0.5):
         for p, count, *calls in ((3, 7, 2), (2, 5), (4, 6), (4, 7), (3, 5), (1, 3)):
             _sum(carried(p, count, *calls))
@@ -302,6 +377,8 @@ def _ring_messages(sums):
     why = "p − 1 steps add, p − 1 steps pass the finished chunks on."
     if counts == [2 * p] * p:
         why += " With p steps a chunk comes round to where it began."
+    if sent and {length for *_, length in sent} == {sums.n}:
+        why = "The whole tensor travels in each step: send one chunk, 2 (p − 1) times."
     if not sent:
         why = "No message was sent: use dist.isend and dist.recv of the argument `dist`."
     expect.that(
@@ -369,7 +446,7 @@ def communication_cost(student, rng):
     with part("the tree, for powers of two and other p", points=0.4):
         check("tree", 16, 5, 2, 6, 9, 64, 65, 1)
     with part("the ring", points=0.4):
-        check("ring", 8, 2, 5, 64, 1)
+        check("ring", 6, 2, 5, 64, 1)
     with part("an unknown algorithm is a ValueError", points=0.15, alone=False):
         found = "no exception"
         try:
@@ -447,6 +524,9 @@ def averaging(learner, name, weights, tokens, targets, uses, extra):
 
     ranks = Carried(job, len(tokens))
     return ranks, ranks.report
+
+
+_BY_ZERO = "Is it divided by the number of a rank, which may be 0? All are dist.get_world_size()."
 
 
 class Averages(Network):
@@ -549,6 +629,7 @@ class Averages(Network):
                 " argument; and .grad is None where a parameter is frozen or this shard did not use"
                 " it.",
             ),
+            ("not iterable", "Is it the result of .reverse()? That is None: reversed(list(…))."),
             ("NoneType", bare),
             (
                 "must match the size",
@@ -561,6 +642,7 @@ class Averages(Network):
             ),
             ("not reversible", "list(model.parameters()) can be reversed."),
             ("non-empty list", "Is a bucket that is still empty closed, and sent?"),
+            ("a leaf Variable", "Packed and averaged are gradients, .grad, not the parameters."),
             ("grad_dtype", "The zeros have another dtype than the parameter: torch.zeros_like."),
             ("same number of dimensions", "Packed are gradients made flat: g.flatten()."),
             (
@@ -581,7 +663,8 @@ class Averages(Network):
             for key, one in zip(self.weights, like, strict=True):
                 if type(gradients[key]) is not str:
                     shaped = self.weights[key] if type(one) is str else one
-                    expect.form(gradients[key], shaped, what="a gradient", given=self.given)
+                    with expect.otherwise(_BY_ZERO, shape="A gradient keeps its shape."):
+                        expect.form(gradients[key], shaped, what="a gradient", given=self.given)
         return self
 
     def check(self, keys):
@@ -646,6 +729,11 @@ class Averages(Network):
             if fault.kind == "value":
                 fault.message = message
             fault.detail = f"{at} {fault.detail}"
+            if key in self.secret and self.extra and fault.kind == "value":
+                fault.diagnosis = fault.diagnosis or (
+                    "The mean was made, but other numbers are in .grad: are the pieces unpacked in"
+                    " the order, and with the lengths, of what was packed?"
+                )
             if key not in self.secret and not fault.diagnosis:
                 fault.diagnosis = (
                     "What the ranks gave to all_reduce are not their gradients of this parameter,"
@@ -704,7 +792,7 @@ def bucketed_all_reduce(student, rng):
             means.check(means.trained)
             means.check_frozen()
     with part("buckets are filled from the last parameter on, up to bucket_bytes", points=0.5):
-        for size in (10**6, 184, 320, 384, 200):
+        for size in (10**6, 184, 320, 384, 200, 150):
             _bucket_sizes(carried(size, True, True), size)
     with part("a gradient larger than a bucket travels alone", points=0.25):
         for size in (160, 190, 24):  # 24: the first one is larger already
@@ -727,6 +815,10 @@ def _bucket_sizes(means, size):
             " is there first.",
             right.packed(first, size),
         ),
+        (
+            "A gradient that is larger than bucket_bytes is left out: it has a bucket of its own.",
+            right.packed([n for n in last if 8 * n <= size], size),
+        ),
         ("The last bucket, not full, is still to be sent.", right.packed(last, size)[:-1]),
         (
             "A gradient that does not fit is in no bucket: with it the next one begins.",
@@ -741,8 +833,17 @@ def _bucket_sizes(means, size):
             right.never_reset(last, size),
         ),
         (
+            "The size of a new bucket begins at 0 though its first gradient is in it: count it, too.",
+            right.first_uncounted(last, size),
+        ),
+        (
             "Those are the smallest first: the order is from the last parameter to the first.",
             right.packed(sorted(last), size),
+        ),
+        (
+            "A bucket is sent with each gradient that is put into it: send it when the next does not"
+            " fit, and at the end.",
+            [*np.cumsum(last).tolist(), sum(last)],
         ),
         ("That is one message for each gradient.", first),
         ("That is one message for each gradient.", last),
@@ -795,7 +896,7 @@ def learning_rate_at(student, rng):
             inputs = step, float(rng.uniform(0.01, 0.2)), base_batch, batch, warmup
             names = "step", "base_rate", "base_batch", "batch", "warmup_steps"
             given = dict(zip(names, inputs, strict=True))
-            nothing = "Without warm-up there is nothing to divide by: warmup_steps is 0."
+            nothing = "It divides by 0: warmup_steps is 0 without warm-up, and step is 0 at first."
             with (
                 limits(student, "learning_rate_at", *right.RATES),
                 expect.explained(("division", nothing)),

@@ -269,7 +269,7 @@ class Sums(Network):
 
     made_up: (rank, its message) whose numbers are no such sums; results: for each rank and call how
     often each rank's x is in each number, (n, p), or None where that is no such sum; means: whether
-    one of them is the mean instead.
+    one of them is the mean instead; doubled: whether a message is twice such a sum.
     """
 
     def __init__(self, x: list[torch.Tensor], rng: np.random.Generator, *naming: str) -> None:
@@ -277,8 +277,9 @@ class Sums(Network):
         self.x, self.rng, self.n = x, rng, len(x[0])
         self.results: list[list[np.ndarray | None]] = [[] for _ in x]
         self.made_up: list[tuple[int, torch.Tensor]] = []
-        self.means = False
+        self.means = self.doubled = False
         self._sent: list[list[int]] = [[] for _ in x]  # of how many x each message is
+        self._from: list[list[int]] = [[] for _ in x]  # where in x each lies, or -1
         self._parts: dict[int, Any] = {}  # by message: (where in x it lies, of how many x)
         self._known = [self._own(rank) for rank in range(self.p)]
 
@@ -286,7 +287,9 @@ class Sums(Network):
         found = self._made_of(request.rank, request.values)
         if found is None:
             self.made_up.append((request.rank, request.values))
+            self.doubled |= self._made_of(request.rank, request.values / 2) is not None
         self._parts[id(request)] = found
+        self._from[request.rank].append(found[0] if found and found[1].any() else -1)
         self._sent[request.rank].append(
             0 if found is None else int(found[1].sum(axis=1).max(initial=0))
         )
@@ -325,6 +328,17 @@ class Sums(Network):
     def empty(self) -> bool:
         """Whether a message has nothing of any x in it: zeros, sent for show."""
         return any(of == 0 for sent in self._sent for of in sent)
+
+    def strays(self) -> str:
+        """Which half of a ring, "first" or "second", sends another chunk than it should first."""
+        begins = np.cumsum([0, *map(len, np.array_split(np.zeros(self.n), self.p))])
+        steps = [
+            (step, where >= 0 and where != begins[(rank - step) % self.p], where < 0)
+            for rank, wheres in enumerate(self._from)
+            for step, where in enumerate(wheres)
+        ]
+        step, other, _ = min((one for one in steps if any(one[1:])), default=(0, False, False))
+        return ("first" if step < self.p - 1 else "second") if other else ""
 
     def stays(self) -> bool:
         """Whether each of the first p − 1 messages of every rank is of one x alone."""

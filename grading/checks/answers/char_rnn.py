@@ -466,6 +466,16 @@ _RNN = [
                 "torch.tanh(x @ W.T) + h @ U.T + b",
             ),
             (
+                "multiplied",
+                "W x and U h are multiplied: they are added.",
+                "torch.tanh((x @ W.T) * (h @ U.T) + b)",
+            ),
+            (
+                "tanh of the other part",
+                "tanh goes around everything: W x stands outside it here.",
+                "x @ W.T + torch.tanh(h @ U.T + b)",
+            ),
+            (
                 "two tanh",
                 "There are two tanh, of W x and of U h: add first, one tanh goes around all.",
                 "torch.tanh(x @ W.T) + torch.tanh(h @ U.T) + b",
@@ -638,6 +648,45 @@ _LSTM = [
         i="torch.tanh(i)",
         f="torch.tanh(f)",
         o="torch.tanh(o)",
+    ),
+    _known(
+        "tanh for the output gate",
+        1.0,
+        "The output gate goes through tanh: a gate is between 0 and 1, a sigmoid.",
+        o="torch.tanh(o)",
+    ),
+    _known(
+        "W and U",
+        0.3,
+        "W and U have changed places: W is for x, U for h.",
+        a="x @ U.T + h @ W.T + b",
+    ),
+    _known("taken away", 0.3, "i ⊙ g is taken away: it is added.", made="c = f * c - i * g"),
+    _known(
+        "the input gate twice",
+        1.0,
+        "The input gate stands where the output gate should.",
+        o="torch.sigmoid(i)",
+    ),
+    _known(
+        "the forget gate twice",
+        1.0,
+        "The forget gate stands where the output gate should.",
+        o="torch.sigmoid(f)",
+    ),
+    _known(
+        "softmax for the gates",
+        0.3,
+        "The gates go through softmax: each is a number by itself between 0 and 1, a sigmoid.",
+        i="torch.softmax(i, 1)",
+        f="torch.softmax(f, 1)",
+        o="torch.softmax(o, 1)",
+    ),
+    _known(
+        "one gate for two",
+        0.3,
+        "The old cell is multiplied by 1 − i: here it has a gate of its own, f.",
+        made="c = (1 - i) * c + i * g",
     ),
     _known(
         "hard gates",
@@ -963,12 +1012,43 @@ def stream_batches(ids, batch_size, length):
         for name, points, says, piece, code in (
             ("y is x", 0.9, "y is x itself: it is the characters that come next.", "y", "x"),
             (
+                "one character twice",
+                0,
+                "Batches overlap by a character: the next one begins T characters further on.",
+                "starts",
+                "0, size - T + 1, max(T - 1, 1)",
+            ),
+            (
+                "the next row",
+                0.9,
+                "y is the next part: it is the same one, a character further on.",
+                "y",
+                "x.roll(-1, dims=0)",
+            ),
+            (
+                "ids and 1",
+                0.9,
+                "1 is added to the ids: what comes after a character is the next one of the text. (In"
+                " the example the ids count up.)",
+                "pair",
+                "x[:, start : start + T], x[:, start : start + T] + 1",
+            ),
+            (
                 "y goes round",
                 0.9,
                 "y goes round: the last of each part is followed by its first. It is followed by the"
                 " next part's first.",
                 "y",
                 "x.roll(-1, dims=1)",
+            ),
+            (
+                "y is the next x",
+                0,
+                "y is the chunk after x, T characters further on: it is the same part, read from one"
+                " character further on.",
+                "again",
+                "for k in range(size // T - 1): yield x[:, k * T :][:, :T], x[:, k * T + T :][:, :T]\n"
+                "    return",
             ),
             (
                 "x and y swapped",
@@ -1368,6 +1448,22 @@ _SAMPLE = [
                 ),
             ),
             (
+                "the best left out",
+                1.05,
+                "The best are left out, and the others take part.",
+                "cut",
+                _LEAST.format(least=_OF_EACH, sign=">", value="-torch.inf"),
+            ),
+            (
+                "the first row's best",
+                1.05,
+                "The best places of one row are taken for all rows: each has its own.",
+                "cut",
+                "keep = scores.topk(top_k, dim=1).indices[0]\n"
+                "        scores = torch.full_like(scores, -torch.inf).index_copy("
+                "1, keep, scores[:, keep])",
+            ),
+            (
                 "one too many",
                 1.05,
                 "One character too many takes part.",
@@ -1526,6 +1622,19 @@ _STILL = (
     " before backward, not after it?"
 )
 _BPTT = [
+    _known(
+        "times the rows",
+        1.6,
+        "The loss is multiplied by the number of rows: it is the mean over all B·T characters.",
+        result="loss.item() * len(x), (h.detach(), c.detach())",
+    ),
+    _other(
+        "ids first",
+        0,
+        "takes the scores first",
+        flat="y.flatten()",
+        targets="scores.flatten(0, 1)",
+    ),
     *(
         _known(name, points, says, **{piece: code})
         for name, points, says, piece, code in (
@@ -1834,6 +1943,27 @@ _BITS = [
                 "nats * len(y) / np.log(2)",
             ),
             ("no minus", "The minus is missing: surprise is positive.", "-nats / np.log(2)"),
+            (
+                "how often right",
+                "That is how often the best score was right: asked is how surprising y was.",
+                "(flat.argmax(1) == y).double().mean().item()",
+            ),
+            (
+                "base 10 of 2",
+                "np.log10(2) goes with logarithms to the base 10: these are to the base e.",
+                "nats / np.log10(2)",
+            ),
+            (
+                "rows by y",
+                "Each y is looked up in every row: pair them, one y for each row of scores (gather).",
+                "-F.log_softmax(flat, 1)[y].mean().item() / np.log(2)",
+            ),
+            (
+                "log of the nats",
+                "The logarithm is taken twice: the loss is one already, to the base e. Divide by"
+                " log 2.",
+                "float(np.log2(nats))",
+            ),
             (
                 "perplexity of nats",
                 "That is the perplexity, e to the power of the nats.",

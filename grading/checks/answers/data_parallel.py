@@ -97,6 +97,19 @@ def never_reset(lengths, size):
     return buckets
 
 
+def first_uncounted(lengths, size):
+    """The same, where the gradient that did not fit is not counted in the next bucket."""
+    buckets, held = [0], 0
+    for n in lengths:
+        if 8 * (held + n) > size and buckets[-1]:
+            buckets.append(n)
+            held = 0
+        else:
+            buckets[-1] += n
+            held += n
+    return buckets
+
+
 def overfull(lengths, size):
     """The same, where a bucket is closed only once it is too large."""
     buckets, full = [], True
@@ -246,7 +259,7 @@ _TREE = [
         receive="dist.recv(part, rank - d); total += part",
     ),
     _tree("powers of two only", 0.6, "if that is below p", partner=""),
-    _tree("down as up", 0.9, "find its way back", back="distances"),
+    _tree("down as up", 0.9, "in the opposite order", back="distances"),
     _tree("in place", 0.9, "x itself was changed", copy="x"),
     _tree(
         "one distance short",
@@ -261,7 +274,58 @@ _TREE = [
         "its end never waited for",
         down="dist.isend(total, rank + d)",
     ),
-    _tree("any distance", 0.0, "Rank 0 has some", distances="range(1, p)"),
+    _tree("any distance", 0.0, "none of 1, 2, 4, 8", distances="range(1, p)"),
+    _tree("odd distances", 0.0, "none of 1, 2, 4, 8", distances="list(range(1, p, 2))"),
+    _tree(
+        "the logarithm rounded down",
+        0.6,
+        "also where p is between",
+        distances="[2**k for k in range(int(np.log2(p)))]",
+    ),
+    Mistake(
+        "tree_all_reduce",
+        "irecv never waited for",
+        0.9,
+        "irecv returns at once",
+        """
+def tree_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, part = x.clone(), torch.zeros_like(x)
+    distances = [2**k for k in range(p.bit_length()) if 2**k < p]
+    for d in distances:
+        if rank % (2 * d) == d:
+            dist.send(total, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.irecv(part, rank + d)
+            total += part
+    for d in reversed(distances):
+        if rank % (2 * d) == d:
+            dist.recv(total, rank - d)
+        elif rank % (2 * d) == 0 and rank + d < p:
+            dist.send(total, rank + d)
+    return total
+""",
+    ),
+    _tree(
+        "halves",
+        0.0,
+        "halve a distance with //",
+        distances="[2.0**k for k in range(p.bit_length()) if 2**k < p]",
+    ),
+    _tree(
+        "down from p",
+        0.6,
+        "the same ones in the opposite order",
+        back="[p // 2**k for k in range(1, p.bit_length())]",
+    ),
+    _tree(
+        "up again",
+        0.9,
+        "Rank 0 sends nothing",
+        receive="dist.send(total, rank - d)",
+        down="dist.recv(total, rank + d)",
+    ),
+    _tree("a buffer of float64", 1.4, "receives into", buffer="torch.empty(len(x)).double()"),
     _tree("the last one only", 0.9, "own numbers are gone", add="total = part"),
     Mistake(
         "tree_all_reduce",
@@ -328,6 +392,50 @@ _RING = [
         going="(rank + step) % p",
         coming="(rank + step - 1) % p",
     ),
+    _ring(
+        "other chunks sent",
+        0.0,
+        "does it send another one",
+        going="(rank + step if step < p - 1 else rank - step) % p",
+    ),
+    _ring(
+        "not the whole ones sent on",
+        0.55,
+        "begin with the chunk that is whole",
+        going="(rank - step - (step >= p - 1)) % p",
+    ),
+    Mistake(
+        "ring_all_reduce",
+        "whole tensors round",
+        1.1,
+        "The whole tensor travels",
+        """
+def ring_all_reduce(dist, x):
+    rank, p = dist.get_rank(), dist.get_world_size()
+    total, going = x.clone(), x.clone()
+    for step in range(p - 1):
+        request = dist.isend(going, (rank + 1) % p)
+        coming = torch.empty_like(x)
+        dist.recv(coming, (rank - 1) % p)
+        request.wait()
+        total, going = total + coming, coming
+    return total
+""",
+    ),
+    _ring(
+        "one buffer for all",
+        0.0,
+        "Receive into a new tensor",
+        pieces="x.clone().tensor_split(p)); buffer = torch.empty_like(x[: len(x) // p]",
+        buffer="buffer",
+    ),
+    _ring(
+        "a buffer of float64",
+        1.65,
+        "receives into",
+        buffer="torch.empty_like(chunks[coming]).double()",
+    ),
+    _ring("added to itself", 0.0, "receive into a new tensor", buffer="chunks[coming]"),
     _ring("x returned", 1.15, "nothing was added", result="x.clone()"),
     _ring("p + 1 pieces", 1.15, "may make p + 1 pieces", pieces="x.clone().split(len(x) // p)"),
     _ring(
@@ -434,13 +542,18 @@ def communication_cost(algorithm, p, nbytes, alpha, beta):
     ring="2 * (p - 1) * (alpha + beta * nbytes / p)",
     unknown="raise ValueError(algorithm)",
 )
-_ADD = "Latency and bytes add up: a message takes α + β · nbytes, whichever is larger."
+_ADD = (
+    "Latency and bytes add up, α + β · nbytes, whichever is larger: only one of the two is left here"
+    " (is it max, or a // that rounds down to 0?)."
+)
 _ALONE = "The latency is forgotten: each message takes α + β · nbytes."
 _ONE_WAY = "Only one of the two ways is counted: the sum has to get back, too."
 _RATE_OF_BYTES = "1 / beta is the bandwidth; beta itself is the time for a byte."
 _NUMBERS = "`nbytes` counts bytes already: a number's 4 are in it."
 _BITS = "β is the time of a byte, and `nbytes` counts bytes: nothing here counts bits."
 _EACH = "The latency is paid for each message."
+_BYTES = "The bytes are paid for each message, too: (α + β · …) stands in parentheses."
+_SECONDS = "That is in milliseconds: α and β are seconds already."
 _SERVER_BILL = [
     _cost("the larger of the two", 0.95, _ADD, server="2 * (p - 1) * max(alpha, beta * nbytes)"),
     _cost("no latency", 0.95, _ALONE, server="2 * (p - 1) * beta * nbytes"),
@@ -450,6 +563,19 @@ _SERVER_BILL = [
         0.95,
         "Rank 0 needs no message to itself: there are p − 1 others.",
         server="2 * p * (alpha + beta * nbytes)",
+    ),
+    _cost("bytes of one message", 0.95, _BYTES, server="2 * (p - 1) * alpha + beta * nbytes"),
+    _cost(
+        "bytes of two messages",
+        0.95,
+        _BYTES,
+        server="2 * ((p - 1) * alpha + beta * nbytes * (p > 1))",
+    ),
+    _cost(
+        "the server's thousandths",
+        0.95,
+        _SECONDS,
+        server="2000 * (p - 1) * (alpha + beta * nbytes)",
     ),
     _cost("one latency", 0.95, _EACH, server="alpha + 2 * (p - 1) * beta * nbytes"),
     _cost(
@@ -512,7 +638,7 @@ _TREE_BILL = [
     _cost(
         "rounded down",
         0.85,
-        "A p between two powers of two takes one more round: round the logarithm up.",
+        "A p between two powers of two takes one more round: round log₂ p up, and not log₂ (p − 1).",
         tree="2 * int(np.log2(p)) * (alpha + beta * nbytes)",
     ),
     _cost(
@@ -586,6 +712,19 @@ _RING_BILL = [
     _cost("the ring's larger", 0.85, _ADD, ring="2 * (p - 1) * max(alpha, beta * nbytes / p)"),
     _cost("the ring's bytes", 0.85, _ALONE, ring="2 * (p - 1) * beta * nbytes / p"),
     _cost("the ring's one way", 0.85, _ONE_WAY, ring="(p - 1) * (alpha + beta * nbytes / p)"),
+    _cost(
+        "bytes of one step",
+        0.85,
+        _BYTES,
+        ring="2 * (p - 1) * alpha + beta * nbytes / p * (p > 1)",
+    ),
+    _cost("bits in the ring", 0.85, _BITS, ring="2 * (p - 1) * (alpha + 8 * beta * nbytes / p)"),
+    _cost(
+        "thousandths of a second",
+        0.85,
+        _SECONDS,
+        ring="2000 * (p - 1) * (alpha + beta * nbytes / p)",
+    ),
     _cost("the ring's one latency", 0.85, _EACH, ring="alpha + 2 * (p - 1) * beta * nbytes / p"),
     _cost(
         "whole in the ring",
@@ -695,7 +834,8 @@ _READ = [
         ("by 12.5", "A growth of 12.5 per cent is a factor of 1.125.", "12.5"),
         (
             "of 64 ranks alone",
-            "That is the time of 64 ranks, in units of β · nbytes. By that of 8 it is to be divided.",
+            "That is the time of 64 ranks, in units of β · nbytes. By that of 8 it is to be divided."
+            " (Or a ratio of logarithms: those count the tree's rounds.)",
             "2 * 63 / 64",
         ),
         ("in per cent", "That is by how much it grows; a factor is 1 and that.", "0.125"),
@@ -823,6 +963,12 @@ _AVERAGE = [
     ),
     _average(
         "times p", 0.0, "That is multiplied", divide="parameter.grad *= dist.get_world_size()"
+    ),
+    _average(
+        "by the own number",
+        0.0,
+        "by the number of a rank",
+        divide="parameter.grad /= dist.get_rank()",
     ),
     _average("by a fixed number", 0.0, "by the number of ranks", divide="parameter.grad /= 4"),
     _average(
@@ -973,6 +1119,47 @@ _BUCKETS = [
             "size += q.grad.nbytes", "size = q.grad.nbytes"
         ),
     ),
+    _buckets(
+        "packed from the end",
+        0.75,
+        "of what was packed",
+        flat="torch.cat([g.flatten() for g in bucket[::-1]])",
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "the first one not counted",
+        0.75,
+        "count it, too",
+        _BY_HAND.format(
+            send="flush(); bucket.append(q.grad); size = 0; continue", clear="bucket.clear()"
+        ).replace("if size", "if bucket and size"),
+    ),
+    _buckets(
+        "turned round in place",
+        0.0,
+        "the result of .reverse()",
+        order="[q for q in model.parameters() if q.requires_grad].reverse()",
+    ),
+    Mistake(
+        "bucketed_all_reduce",
+        "sent with each gradient",
+        0.0,
+        "send it when the next does not",
+        _BY_HAND.format(send="bucket.clear(); size = 0", clear="").replace(
+            "size += q.grad.nbytes", "size += q.grad.nbytes; flush()"
+        ),
+    ),
+    _buckets("parameters packed", 0.0, "not the parameters", close="buckets[-1].append(parameter)"),
+    Mistake(
+        "bucketed_all_reduce",
+        "large ones left out",
+        0.0,
+        "it has a bucket of its own",
+        _BY_HAND.format(send="flush(); size = 0", clear="bucket.clear()").replace(
+            "        if size +",
+            "        if q.grad.nbytes > bucket_bytes: continue\n        if size +",
+        ),
+    ),
     _buckets("pieces not shaped", 0.0, "view_as(g)", back="g.copy_(mean)"),
     Mistake(
         "bucketed_all_reduce",
@@ -1042,7 +1229,34 @@ _RATE = [
         during="scaled * step / warmup_steps",
     ),
     _rate(
-        "no warm-up", 0.6, "That is the scaled rate at once: where is the warm-up?", during="scaled"
+        "no warm-up",
+        0.6,
+        "That is the scaled rate at once: it begins at base_rate, and is scaled at the warm-up's end.",
+        during="scaled",
+    ),
+    _rate(
+        "down from the scaled rate",
+        0.6,
+        "That is the scaled rate at once: it begins at base_rate, and is scaled at the warm-up's end.",
+        during="scaled + (base_rate - scaled) * step / warmup_steps",
+    ),
+    _rate_otherwise(
+        "by the step",
+        0.6,
+        "step is 0 at first",
+        during="base_rate + (scaled - base_rate) / step * warmup_steps",
+    ),
+    _rate(
+        "the factor alone",
+        0.0,
+        "That is the factor: base_rate is to be multiplied by it.",
+        scaled="batch / base_batch",
+    ),
+    _rate(
+        "along a cosine",
+        0.6,
+        "That grows along a cosine; asked for is a straight line.",
+        during="base_rate + (scaled - base_rate) * (1 - np.cos(np.pi * step / warmup_steps)) / 2",
     ),
     _rate(
         "base rate all through",
@@ -1108,7 +1322,7 @@ _RATE = [
     _rate_otherwise(
         "by nothing",
         0.75,
-        "nothing to divide by",
+        "warmup_steps is 0 without",
         over="False",
         during="base_rate + (scaled - base_rate) * min(step / warmup_steps, 1)",
     ),
