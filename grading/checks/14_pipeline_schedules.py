@@ -105,7 +105,9 @@ def _costs(rng, layers, stages, slope=0, alike=None):
 
 def _sizes(got, layers, stages, given):
     """`got` as the layers of each stage; a Fault with its cause where it cannot be that."""
-    if type(got) in (list, tuple) and len(got) == stages - 1:
+    if type(got) in (list, tuple) and len(got) == stages + 1:
+        diagnosis = "Between the stages is one cut fewer than there are stages."
+    elif type(got) in (list, tuple) and len(got) == stages - 1:
         diagnosis = (
             "Are those the places of the cuts? They are one fewer than the stages: give the number"
             " of layers of each stage."
@@ -143,13 +145,15 @@ def _sizes(got, layers, stages, given):
 def _accumulated(learner, W, V, X, y, microbatches, gains, before, times):
     """What `accumulate` returns and leaves: the loss, the gradients, the way, "graph" or "".
 
-    gains: scores of a micro-batch are multiplied by gains[k] once k have gone backward, so that the
-    gradients follow from the order in which things are done. before: what each gradient held;
+    gains: scores of a micro-batch are multiplied by gains[k] once k have gone backward, and by more
+    while another one's graph is held, so that the gradients follow from what is done when. before: what each gradient held;
     times: how often it is called.
     """
     import torch
 
-    way, back = [], []
+    from utils.pipeline.saved import Graphs
+
+    way, back, graphs = [], [], Graphs()
 
     class Model(torch.nn.Module):
         def __init__(self):
@@ -160,7 +164,8 @@ def _accumulated(learner, W, V, X, y, microbatches, gains, before, times):
             way.append(f"F{len(X)}")
             gain = gains[min(len(back), len(gains) - 1)] ** (len(X) * microbatches / len(y))
             hidden = torch.tanh(X @ self.W) if self.training else X @ self.W
-            scores = hidden @ self.V * gain
+            gain = gain * 1.5 if len(gains) > 1 and graphs.whole() else gain
+            scores = graphs.mark(hidden @ self.V) * gain
             if scores.requires_grad:
                 scores.register_hook(goes_back)
             return scores
@@ -218,13 +223,19 @@ def split_microbatches(student, rng):
     with part("equal parts, in order; no others", points=0.4):
         for shape, count in (((6, 2), 3), ((8,), 2), ((4,), 4), ((4, 1, 2), 1)):
             given = {"batch": torch.tensor(rng.normal(size=shape)), "microbatches": count}
-            expect.answers(student, MISTAKES, exercise, given, what="the list")
+            divides = "This batch can be cut equally: N is a multiple of m where N % m is 0."
+            with expect.explained(("ValueError", divides)):
+                expect.answers(student, MISTAKES, exercise, given, what="the list")
         for size, count in ((6, 4), (7, 2), (3, 6)):
             _refuses(student, size, count)
     with part("the gradients of the whole batch", points=0.6):
         for count, before in ((4, 0.0), (1, 0.0), (n, 0.0), (3, 3.0)):
             check(1, "the gradients", count, before=before)
-        check(1, "the gradients", 2, times=2)
+        with expect.otherwise(
+            "One call was right, two are not: were the weights changed, which are the optimizer's to"
+            " move, or is something kept from one call to the next?"
+        ):
+            check(1, "the gradients", 2, times=2)
     with part("the loss of the whole batch", points=0.2):
         for count in (4, 1, n):
             check(0, "the loss", count)
@@ -279,7 +290,7 @@ def _refuses(student, size, count):
         return
     raise Fault(
         "value",
-        "A batch that cannot be cut equally is cut all the same.",
+        "No ValueError is raised for a batch that cannot be cut equally.",
         "With unequal parts the mean of the means is not the mean: raise a ValueError.",
         given=given,
     )
@@ -424,7 +435,7 @@ def one_f_one_b_actions(student, rng):
         _same(got, of(answers), known(), given)
 
     with part("one rank's list", points=0.6):
-        for warmup, microbatches in ((2, 5), (1, 3), (0, 2), (4, 4)):
+        for warmup, microbatches in ((2, 6), (1, 3), (0, 2), (4, 4)):
             rank(warmup, microbatches)
         rank(int(rng.integers(2, 6)), int(rng.integers(6, 14)))
     with part("the schedule can run, and leaves nothing out", points=0.3):
@@ -475,8 +486,8 @@ def peak_stash(student, rng):
             check(rank, p, 2 * p + int(rng.integers(1, 9)), "1f1b")
         check(2, p, p, "1f1b")
     with part("1F1B with few micro-batches", points=0.15):
-        few = int(rng.integers(6, 20))
-        for rank, p, m in ((3, few + 4, few), (4, 6, 3), (0, 4, 1), (2, few + 2, few)):
+        few = int(rng.integers(8, 20))
+        for rank, p, m in ((3, few + 4, few), (4, 6, 4), (0, 4, 1), (2, few + 2, few)):
             check(rank, p, m, "1f1b")
     with part("at once for large numbers, too", points=0.1), _at_once():
         check(3, many, 2 * many, "1f1b")
@@ -491,14 +502,18 @@ def hiding_warmup(student, rng):
         given = {"rank": p - ahead - 1, "stages": p, "forward": forward, "backward": backward}
         given["transfer"] = share * (forward + backward) / 2
         with limits(student, "hiding_warmup", *answers.WARMUPS):
-            expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
+            return expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
 
     whole, up = 2 * rng.integers(2, 5), 2 * rng.integers(2, 5) + 0.75
     down = rng.integers(3, 9) + 0.25
     with part("the last rank but one", points=0.4):
-        for share in (whole, up, down, 1.0, 0.25, 0.0):
-            check(1, float(share))
-        check(0, 1.5)
+        found = [check(1, float(share)) for share in (whole, up, down, 1.0, 0.25, 0.0)]
+        expect.that(
+            all(type(one) in (int, np.int64) for one in [*found, check(0, 1.5)]),
+            "The warm-up is right, and no whole number by its type: an int is asked for.",
+            diagnosis="range takes no 2.0. math.ceil gives an int; np.ceil and / give a float.",
+            kind="type",
+        )
     with part("longer ways to the last rank", points=0.6):
         for share in (whole, up, down, 0.25, 1.0, 0.0):
             check(int(rng.integers(2, 7)), float(share))

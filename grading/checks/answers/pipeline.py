@@ -256,8 +256,16 @@ ERRORS = (
         " the module's forward.",
     ),
     (
-        "is None",
+        "send takes tensors; value",
         "One of the received tensors has no gradient: all of them must enter, module(*received).",
+    ),
+    (
+        "'NoneType' object is not callable",
+        "`loss` is None on every rank but the last: only there is it asked.",
+    ),
+    (
+        "'NoneType' object is not subscriptable",
+        "`inputs` is None on every rank but the first: the others receive theirs.",
     ),
     (
         "attached to this rank's graph",
@@ -315,7 +323,11 @@ ERRORS = (
     ),
     ("is not registered", "Here messages go by the arguments `send` and `recv`, not by dist."),
     ("'list' object has no attribute", "A list is used as one tensor: loss(m, *outputs)."),
-    ("KeyError", "Is what the backward needs kept under the micro-batch's number?"),
+    (
+        "KeyError",
+        "Is what the backward needs kept under the micro-batch's number, and did its forward run?"
+        ' Kinds are capital letters, "F" and "B".',
+    ),
 )
 
 
@@ -515,6 +527,8 @@ def there_and_back(dist, module, x, loss=None):
 )
 _UNREAD = "irecv only begins to receive: what is in the tensor before wait() is not the message."
 _GONE = "The gradients that were there before are gone: they are to be added to."
+_MOVED = "The weights have changed between two calls: they are the optimizer's to move."
+_STEP = "torch.optim.SGD(module.parameters(), lr=0.1).step()"
 _BOTH = [
     _both(
         "not waited for",
@@ -618,6 +632,14 @@ _BOTH = [
         0,
         "the `dist` that is given",
         "def there_and_back(_, module, x, loss=None): return dist.get_rank()",
+    ),
+    _both("a step on rank 0", 0.6, _MOVED, first=f"y.backward(dy); {_STEP}"),
+    _both("a step on rank 1", 0.65, _MOVED, back=f"value.backward(); {_STEP}"),
+    _both_otherwise(
+        "a smaller step",
+        0.6,
+        "which are the optimizer's to move",
+        first="y.backward(dy); torch.optim.SGD(module.parameters(), lr=0.01).step()",
     ),
     _both("zeroed on rank 0", 0.6, _GONE, first="module.zero_grad(); y.backward(dy)"),
     _both("zeroed on rank 1", 0.65, _GONE, back="module.zero_grad(); value.backward()"),
@@ -874,7 +896,7 @@ _RUN = [
     ),
     _run_otherwise(
         "one after another",
-        2.6,
+        2.3,
         "takes all outputs and all gradients at once",
         back=f"dy = {_ASKED} if loss is None else [None];"
         " [one.backward(d, retain_graph=True) for one, d in zip(y, dy)]",
@@ -921,6 +943,41 @@ _RUN = [
         2.6,
         "A stage may pass on several tensors: only the first was sent.",
         sent="(y[0].detach(),)",
+    ),
+    _run("a step at the end", 2.3, _MOVED, finish=_STEP),
+    _run_otherwise(
+        "a smaller step at the end",
+        2.3,
+        "which are the optimizer's to move",
+        finish="torch.optim.SGD(module.parameters(), lr=0.01).step()",
+    ),
+    _run(
+        "an input's rows",
+        0.4,
+        "A tensor that is unpacked falls into its rows: (inputs[m],) is a tuple of one tensor.",
+        input="*inputs[m]",
+    ),
+    _run(
+        "by its place in the stash",
+        1.2,
+        "Micro-batch m is inputs[m], however many are in the stash.",
+        input="inputs[len(stash)]",
+    ),
+    _run(
+        "graph kept",
+        2.7,
+        "A graph is whole after its backward, with all that it saved: without retain_graph=True it"
+        " is let go.",
+        back=f"{_COME}; torch.autograd.backward(y, dy, retain_graph=True)",
+    ),
+    _run_otherwise(
+        "small letters", 0, "capital letters", order="[(k.lower(), m) for k, m in actions]"
+    ),
+    _run_otherwise(
+        "a loss on all ranks",
+        0.4,
+        "only there is it asked",
+        sent="tuple(value.detach() for value in y) if loss(m, *y) is not None else ()",
     ),
     _run_otherwise("loss as a graph", 2.4, "with its graph", total="y[0]"),
     _run(
@@ -1263,7 +1320,8 @@ def measured_stash(run, parameters):
     _stash(
         "the largest",
         0.3,
-        "That is the largest of what is held at a time; asked for is its sum.",
+        "That is the largest of what is held at a time; asked for is its sum. (Or was nothing else"
+        " left to add up, since pack does not return the object that is to be kept?)",
         sizes="now = max([s.nbytes() for s in storages if s.data_ptr() not in weights], default=0)",
     ),
     _stash("KiB", 0, "That is in KiB; asked for are bytes.", result="most / 1024"),
@@ -1300,6 +1358,13 @@ def measured_stash(run, parameters):
         1,
         "That is what is held at the last save; asked for is the most that is held at any time.",
         most="now",
+    ),
+    _stash_otherwise(
+        "the object is not returned",
+        0.3,
+        "pack does not return the object",
+        unpack="return kept",
+        most="max(most, now)\n        return tensor",
     ),
     Mistake(
         "measured_stash",
@@ -1360,6 +1425,12 @@ _SPEED = [
     ),
     _speed(
         "p + 1", 0.6, "Filling the row takes p − 1 steps, not p + 1.", formula="p * m / (m + p + 1)"
+    ),
+    _speed(
+        "brackets forgotten",
+        0.6,
+        "Brackets are missing: that divides by m alone, and adds p − 1.",
+        formula="p * m / m + p - 1",
     ),
     _speed("p steps", 0.6, "Filling the row takes p − 1 steps, not p.", formula="p * m / (m + p)"),
     _speed(
@@ -1455,6 +1526,12 @@ _INTERLEAVED = [
         0.5,
         "Those are stages next to each other: a rank's stages are p apart.",
         stages="[rank + c for c in range(chunks)]",
+    ),
+    _chunks(
+        "brackets forgotten",
+        0.25,
+        "Brackets are missing: that divides by v · m alone, and adds p − 1.",
+        bubble="(p - 1) / (v * m) + p - 1",
     ),
     _chunks(
         "waiting without v above",

@@ -335,6 +335,18 @@ def partition(costs, stages):
     _cut_otherwise(
         "by the last stage", 0.3, "Compare all choices", worst="(lambda each: each[-1])"
     ),
+    _cut(
+        "as many layers each",
+        0.3,
+        "Those are equal numbers of layers; the costs differ.",
+        worst="(lambda _: max(b - a for a, b in pairwise([0, *cuts, layers])))",
+    ),
+    _cut_otherwise(
+        "a cut for each stage",
+        0.3,
+        "one cut fewer",
+        choices="combinations(range(1, layers), stages)",
+    ),
     _cut_otherwise("cuts", 0.3, "one fewer than the stages", result="list(cuts)"),
     _cut_otherwise("ends", 0.3, "the places of the cuts", result="[*cuts, layers]"),
     _cut_otherwise(
@@ -432,7 +444,7 @@ def accumulate(model, loss, X, y, microbatches):
     for inputs, targets in {pairs}:
         {before}
         share = {share}
-        share.backward()
+        {back}
         {total}
     {last}
     return {result}
@@ -445,6 +457,7 @@ def accumulate(model, loss, X, y, microbatches):
     pairs="zip(xs, ys)",
     before="",
     share="loss(model(inputs), targets) / microbatches",
+    back="share.backward()",
     total="total += share.item()",
     last="",
     result="total",
@@ -530,6 +543,32 @@ _SPLIT = [
         0.9,
         "The weights have changed between two calls: they are the optimizer's to move.",
         last="with torch.no_grad(): [p.sub_(0.1 * p.grad) for p in model.parameters()]",
+    ),
+    _split_otherwise(
+        "a smaller step",
+        0.9,
+        "which are the optimizer's to move",
+        last="with torch.no_grad(): [p.sub_(0.01 * p.grad) for p in model.parameters()]",
+    ),
+    _split(
+        "graph kept",
+        1.2,
+        "A micro-batch's graph is whole after its backward, and stays beside the next one's:"
+        " without retain_graph=True it is let go.",
+        back="share.backward(retain_graph=True)",
+    ),
+    _split_otherwise(
+        "the remainder of the other",
+        0,
+        "can be cut equally",
+        guard='if microbatches % len(batch): raise ValueError("no")',
+        ys="split_microbatches(y, microbatches)",
+    ),
+    _split_otherwise(
+        "returns the error",
+        1.1,
+        "No ValueError is raised",
+        guard='if len(batch) % microbatches: return ValueError("no")',
     ),
     _split(
         "root of m",
@@ -876,6 +915,16 @@ _BUBBLE = [
             "That is with whole numbers: / divides, // cuts off.",
             "(p - 1) // (m + p - 1)",
         ),
+        (
+            "brackets forgotten above",
+            "Brackets are missing: division comes before subtraction.",
+            "p - 1 / (m + p - 1)",
+        ),
+        (
+            "brackets forgotten below",
+            "Brackets are missing: that divides by m alone, and adds p − 1.",
+            "(p - 1) / m + p - 1",
+        ),
         ("plus", "The way down is p − 1 stages long, not p + 1.", "(p + 1) / (m + p + 1)"),
         (
             "upside down",
@@ -1055,6 +1104,24 @@ _ONE_F_ONE_B = [
         pairs="microbatches",
     ),
     _one_f(
+        "no drain",
+        0,
+        "A forward is never followed by its backward: is the drain complete?",
+        drain="pass",
+    ),
+    _one_f(
+        "drain from 0",
+        0,
+        "The pairs send back 0 to m − w − 1: the drain goes on from m − w, not from 0.",
+        drain='actions += [("B", m) for m in range(warmup)]',
+    ),
+    _one_f(
+        "one pair too few",
+        0,
+        "After a warm-up of w there are m − w pairs: this is one fewer.",
+        pairs="microbatches - warmup - 1",
+    ),
+    _one_f(
         "drain from w",
         0,
         "The pairs send back 0 to m − w − 1: the drain goes on from m − w, not from w.",
@@ -1118,7 +1185,6 @@ _ONE_F_ONE_B = [
         clamp="pass",
         drain='actions += [("B", m) for m in range(max(0, microbatches - warmup), microbatches)]',
     ),
-    _one_f_otherwise("no drain", 0, "is the drain complete", drain="pass"),
     _one_f_otherwise(
         "drain off by one",
         0,
@@ -1137,7 +1203,6 @@ _ONE_F_ONE_B = [
         "The warm-up has sent 0 to w − 1 forward: the pairs go on with forward w + k.",
         pair='[("F", m), ("B", m)]',
     ),
-    _one_f_otherwise("one pair too few", 0, "first F, then B", pairs="microbatches - warmup - 1"),
     Mistake(
         "one_f_one_b_actions",
         "a rank's list for the schedule",
@@ -1206,6 +1271,7 @@ _PEAK = [
             "m",
             "min(p - rank, m - 1)",
         ),
+        ("same on all", 0.25, "It is not the same on all ranks.", "m", "min(p, m)"),
         (
             "there and back",
             0.25,
@@ -1249,7 +1315,6 @@ _PEAK = [
             "m",
             "min(rank + 1, m)",
         ),
-        ("same on all", 0.25, "It is not the same on all ranks.", "m", "min(p, m)"),
         (
             "rank 1's",
             0.25,
@@ -1304,6 +1369,18 @@ _HIDE = [
         formula="",
     )[0](name, points, says, formula=formula)
     for name, points, says, formula in (
+        (
+            "twice 1F1B's",
+            0,
+            "That is twice 1F1B's warm-up, whatever the messages take: right for the example alone.",
+            "2 * ahead",
+        ),
+        (
+            "brackets forgotten",
+            0,
+            "Brackets are missing: a pair takes (forward + backward).",
+            "ahead * (1 + math.ceil(2 * transfer / forward + backward))",
+        ),
         (
             "one lead",
             0.0,
@@ -1423,6 +1500,19 @@ _HIDE = [
             "ahead * (1 + math.ceil(2 * transfer / pair)) + 1",
         ),
     )
+]
+
+_HIDE += [
+    Mistake(
+        "hiding_warmup",
+        "a float",
+        0.6,
+        "an int is asked for",
+        """
+def hiding_warmup(rank, stages, forward, backward, transfer):
+    return (stages - rank - 1) * (1.0 + math.ceil(2 * transfer / (forward + backward)))
+""",
+    ),
 ]
 
 # Exercise 8
