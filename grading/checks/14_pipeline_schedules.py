@@ -34,7 +34,8 @@ def partition(student, rng):
             diagnosis=""
             if worst <= least
             else _rule(student, rng, costs, stages, got)
-            or "Compare all choices of cuts by their most expensive stage.",
+            or "Compare all choices of cuts, up to the last, by the cost of their most expensive stage, and"
+            " keep the least so far with its partition.",
         )
 
     with part("two stages", points=0.4):
@@ -60,9 +61,9 @@ def _least(costs, stages):
 
 
 def _rule(student, rng, costs, stages, got):
-    """The rule that the student's answer follows, on these costs and on two more draws."""
+    """The rule that the student's answer follows, on these costs and on five more draws."""
     cases = [(costs, stages)]
-    cases += [([round(float(c), 2) for c in rng.uniform(0.1, 0.9, 9)], 3) for _ in range(2)]
+    cases += [([round(float(c), 2) for c in rng.uniform(0.1, 0.9, 9)], 3) for _ in range(5)]
     try:
         more = [student.partition(list(c), s) for c, s in cases[1:]]
     except Fault:
@@ -228,7 +229,7 @@ def split_microbatches(student, rng):
                 expect.answers(student, MISTAKES, exercise, given, what="the list")
         for size, count in ((6, 4), (7, 2), (3, 6)):
             _refuses(student, size, count)
-    with part("the gradients of the whole batch", points=0.6):
+    with part("the gradients of the whole batch", points=0.4):
         for count, before in ((4, 0.0), (1, 0.0), (n, 0.0), (3, 3.0)):
             check(1, "the gradients", count, before=before)
         with expect.otherwise(
@@ -236,11 +237,11 @@ def split_microbatches(student, rng):
             " move, or is something kept from one call to the next?"
         ):
             check(1, "the gradients", 2, times=2)
-    with part("the loss of the whole batch", points=0.2):
+    with part("the loss of the whole batch", points=0.1):
         for count in (4, 1, n):
             check(0, "the loss", count)
     with (
-        part("one micro-batch at a time", points=0.3),
+        part("one micro-batch at a time", points=0.6),
         _where(
             lambda kind: kind == "value",
             "The model of this part changes whenever something goes backward, so that the order"
@@ -261,7 +262,7 @@ def _where(fits, diagnosis):
 
 
 def _at_once():
-    return _where(lambda kind: kind != "value", AT_ONCE)
+    return _where(lambda kind: kind in ("time limit", "dead"), AT_ONCE)
 
 
 @contextmanager
@@ -477,7 +478,7 @@ def peak_stash(student, rng):
 
     many = int(rng.integers(1e6, 2e6))
     with part("GPipe", points=0.25):
-        for rank, p in ((1, 3), (0, 4), (3, 4)):
+        for rank, p in ((2, 5), (0, 4), (3, 4)):
             check(rank, p, p + int(rng.integers(1, 30)), "gpipe")
         check(3, 9, 2, "gpipe")
     with part("1F1B", points=0.25):
@@ -566,11 +567,14 @@ def _rematerialised(learner, Ws, Vs, tensors, order):
         stages, outs, givens = [learner.RematerialisedStage(one) for one in rows], [], []
         for k, (kind, m) in enumerate(order):
             for one, W, V in zip(rows, Ws, Vs, strict=True):
-                one.W.data, one.V.data = W[k].clone(), V[k].clone()
+                one.W.data = one.W.data + W[k] - W[k - (k > 0)]  # a stage's own change stays
+                one.V.data = one.V.data + V[k] - V[k - (k > 0)]
             out = tensors[k].clone()
             givens.append(out)
             for stage in stages if kind == "F" else stages[::-1]:
                 out = forward(stage, m, out) if kind == "F" else backward(stage, m, out)
+            moved = any((one.W - W[k]).abs().max() > 1e-9 for one, W in zip(rows, Ws, strict=True))
+            seen += ["moved"] * moved
             outs.append(out.detach() if isinstance(out, torch.Tensor) else out)
         for given, tensor in zip(givens, tensors, strict=True):
             seen += ["marked"] * (given.requires_grad or given.grad is not None)
@@ -604,7 +608,7 @@ def rematerialisation(student, rng):
         expect.form(got[2], right[2])
         known = MISTAKES.values("rematerialisation", of)
         for sign, (message, why) in answers.SEEN.items():
-            fault = sign in seen and sign in got[2].split(", ")
+            fault = sign in (*seen, "moved") and sign in got[2].split(", ")
             expect.that(not fault, message, given=given, diagnosis=why)
         expect.close(got[item], right[item], what=what, given=given, knows=known)
 

@@ -284,7 +284,7 @@ def exchange_program(there_and_back: Callable[..., Any], setting: Mapping[str, A
             changed |= first and (x.requires_grad or not torch.equal(x, setting["x"]))
         grad = module.weight.grad
         grad = torch.zeros(0) if grad is None else grad.detach().clone()
-        return ("end",), (*ends, grad), 2 * dist.pending + changed
+        return ("end",), (*ends, grad), 2 * dist._pending + changed
 
     return program
 
@@ -300,17 +300,17 @@ class _TwoRanks:
     """Stands for `torch.distributed` on one of two ranks, whose other is asked."""
 
     def __init__(self, rank: int, other: Other) -> None:
-        self.rank, self.ask, self.pending = rank, other.ask, 0
+        self._rank, self._ask, self._pending = rank, other.ask, 0
 
     def get_rank(self) -> int:
-        return self.rank
+        return self._rank
 
     def get_world_size(self) -> int:
         return 2
 
     def isend(self, tensor: Tensor, dst: int, tag: int = 0) -> "_Pending":
         self._check(tensor, dst)
-        self.ask(("send", dst), (tensor,))
+        self._ask(("send", dst), (tensor,))
         sent = tensor.detach().clone()
         return _Pending(self, lambda: self._end_of_send(tensor, sent))
 
@@ -331,28 +331,30 @@ class _TwoRanks:
             raise ValueError("A tensor that is being sent was changed before wait().")
 
     def _fill(self, tensor: Tensor, src: int) -> None:
-        (value,) = self.ask(("recv", src))
+        (value,) = self._ask(("recv", src))
         if tensor.shape != value.shape:
             shapes = f"{tuple(value.shape)} into one of shape {tuple(tensor.shape)}"
-            raise ValueError(f"Rank {self.rank} receives a tensor of shape {shapes}.")
+            raise ValueError(f"Rank {self._rank} receives a tensor of shape {shapes}.")
         tensor.detach().copy_(value)
 
     def _check(self, tensor: object, peer: int) -> None:
         if not isinstance(tensor, Tensor):
             raise TypeError(f"A rank sends and receives tensors, not {type(tensor).__name__}.")
-        if peer != 1 - self.rank:
-            raise ValueError(f"Rank {self.rank} has one other rank, {1 - self.rank}: not {peer!r}.")
+        if peer != 1 - self._rank:
+            raise ValueError(
+                f"Rank {self._rank} has one other rank, {1 - self._rank}: not {peer!r}."
+            )
 
 
 class _Pending:
     def __init__(self, ranks: _TwoRanks, finish: Callable[[], None]) -> None:
         self._ranks, self._finish, self._done = ranks, finish, False
-        ranks.pending += 1
+        ranks._pending += 1
 
     def wait(self) -> None:
         if not self._done:
             self._done = True
-            self._ranks.pending -= 1
+            self._ranks._pending -= 1
             self._finish()
 
     def is_completed(self) -> bool:

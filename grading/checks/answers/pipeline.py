@@ -212,6 +212,10 @@ EXCHANGE_ERRORS = (
         " loss computes it.",
     ),
     (
+        "'NoneType' object is not callable",
+        "`loss` is None on rank 0: rank 1 computes the loss.",
+    ),
+    (
         "'NoneType' object",
         "wait() returns None: what came is then in the tensor that irecv was given.",
     ),
@@ -253,7 +257,7 @@ ERRORS = (
     (
         "value 0 is None",
         "The gradient of what was received is missing: ask for it, with requires_grad_(), before"
-        " the module's forward.",
+        " the module's forward, and keep in the stash what was received, too.",
     ),
     (
         "send takes tensors; value",
@@ -484,6 +488,24 @@ _LAYERS = [
         value="layers[dist.get_rank() * n :][: n]",
     ),
     _layers(
+        "longer ones cut off",
+        0.3,
+        "It begins in the right place; the first L % p stages have one layer more.",
+        value="layers[r * n + min(r, len(layers) % p) :][:n]",
+    ),
+    _layers(
+        "begins where it ends",
+        0,
+        "It begins where the next one should: rank 0 begins with layer 0.",
+        value="layers[(r + 1) * n + min(r, len(layers) % p) :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "divmod the wrong way round",
+        0,
+        "Quotient and remainder are exchanged: divmod gives the quotient first.",
+        value="layers[r * (len(layers) % p) + min(r, n) :][: len(layers) % p + (r < n)]",
+    ),
+    _layers(
         "overlap",
         0,
         "A stage begins where the one before it ends.",
@@ -542,6 +564,25 @@ _BOTH = [
         0.6,
         "Rank 0's backward starts from what came back: y.backward(dy).",
         first="y.sum().backward()",
+    ),
+    _both(
+        "the output as its gradient",
+        0.6,
+        "Rank 0's backward starts from what came back: y.backward(dy).",
+        first="y.backward(y.detach())",
+    ),
+    _both(
+        "received elsewhere",
+        0.65,
+        "What came is in the tensor that irecv was given; the module ran on another, the x of the"
+        " arguments.",
+        take="dist.irecv(torch.empty_like(x), 0).wait()",
+    ),
+    _both_otherwise(
+        "rank without a call", 0, "has no attribute 'rank'", send="dist.rank", leaf="dist.rank"
+    ),
+    _both_otherwise(
+        "a loss on rank 0", 0.6, "rank 1 computes the loss", first="loss(y).backward()"
     ),
     _both(
         "no backward", 0.6, "Rank 0 receives a gradient and does not go back with it.", first="pass"
@@ -843,6 +884,19 @@ _RUN = [
         "The loss is divided by m, the number that this micro-batch has; the share is 1 by how"
         " many there are.",
         share="loss(m, *y) / m",
+    ),
+    _run(
+        "by the number of the micro-batch, from 1",
+        0,
+        "The loss is divided by the number of its micro-batch, from 1; the share is 1 by how many"
+        " there are.",
+        share="loss(m, *y) / (m + 1)",
+    ),
+    _run(
+        "backwards skipped",
+        0,
+        'No backward is run: its kind is a capital "B".',
+        order='[action for action in actions if action[0] == "F"]',
     ),
     _run(
         "m² times",
@@ -1165,6 +1219,30 @@ _BUBBLE = [
         "All ranks have p times one rank's time, not p − 1 times.",
         result="1 - busy / ((stages - 1) * (end - start))",
     ),
+    _bubble(
+        "brackets forgotten",
+        0.4,
+        "Brackets are missing: p times the time (end − start), not p times its end.",
+        result="1 - busy / (stages * end - start)",
+    ),
+    _bubble(
+        "spans from end to start",
+        0,
+        "A span takes end − start; this is start − end, below 0.",
+        result="1 + busy / (stages * (end - start))",
+    ),
+    _bubble(
+        "to the first end",
+        0,
+        "The time goes to the last end of all, not to the first.",
+        end="min(span.end for span in work)",
+    ),
+    _bubble(
+        "mean of the spans",
+        0,
+        "The work is the sum of all spans, not their mean.",
+        result="1 - busy / len(work) / (stages * (end - start))",
+    ),
     _bubble("from 0", 0.4, "The clock need not begin at 0: subtract the first start.", start="0"),
     _bubble(
         "whole trace",
@@ -1432,6 +1510,18 @@ _SPEED = [
         "Brackets are missing: that divides by m alone, and adds p − 1.",
         formula="p * m / m + p - 1",
     ),
+    _speed(
+        "by the bubble",
+        0.6,
+        "That is 1 by the bubble. The speed-up is p times the share that is work, 1 − bubble.",
+        formula="(m + p - 1) / max(p - 1, 1e-9)",
+    ),
+    _speed(
+        "steps taken off",
+        0.6,
+        "Filling the row takes p − 1 steps more, so they are added: m + p − 1.",
+        formula="p * m / max(m - p + 1, 0.5)",
+    ),
     _speed("p steps", 0.6, "Filling the row takes p − 1 steps, not p.", formula="p * m / (m + p)"),
     _speed(
         "bubble by m",
@@ -1466,6 +1556,13 @@ _SPEED = [
         0.65,
         "That is the share that is lost; asked for is the one reached.",
         "share_reached = 1 - 4.953 / (8 * 32 / 39)",
+    ),
+    Known(
+        "speed_up",
+        "one digit",
+        0.65,
+        "Asked for are two digits.",
+        "share_reached = 0.8",
     ),
     Known("speed_up", "over", 0.65, "It is upside down.", "share_reached = 8 * 32 / 39 / 4.953"),
     Known(
