@@ -40,7 +40,7 @@ check = checks("15_pipeline")
 # %%
 sizes = settings.choose(
     scale,
-    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 200},
+    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 120},
     cpu={"width": 256, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
     gpu={"width": 1024, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
 )

@@ -108,6 +108,10 @@ def _sizes(got, layers, stages, given):
     """`got` as the layers of each stage; a Fault with its cause where it cannot be that."""
     if type(got) in (list, tuple) and len(got) == stages + 1:
         diagnosis = "Between the stages is one cut fewer than there are stages."
+        if got[0] == 0:
+            diagnosis = (
+                "Those are the places where stages end. Give their lengths: the differences."
+            )
     elif type(got) in (list, tuple) and len(got) == stages - 1:
         diagnosis = (
             "Are those the places of the cuts? They are one fewer than the stages: give the number"

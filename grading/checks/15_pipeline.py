@@ -533,7 +533,7 @@ def speed_up(student, rng):
 @exercise("interleaved", points=0.75)
 def interleaved(student, rng):
     with part("the stages of a rank", points=0.25):
-        for rank, stages, chunks in ((1, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):
+        for rank, stages, chunks in ((3, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):
             given = {"rank": rank, "stages": stages, "chunks": chunks}
             with limits(student, "chunks_of", *answers.HELD_CHUNKS):
                 expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")

@@ -208,8 +208,8 @@ EXCHANGE_ERRORS = (
     ("process group", "Ask the `dist` that is given: here it stands for torch.distributed."),
     (
         "not NoneType",
-        "x has no gradient: requires_grad_() asks for that of what came, and a backward from the"
-        " loss computes it.",
+        "What goes back is x.grad, and there is one after this: x.requires_grad_() asks for it, x"
+        " enters the module as it is, and a backward from the loss computes it.",
     ),
     (
         "'NoneType' object is not callable",
@@ -488,10 +488,22 @@ _LAYERS = [
         value="layers[dist.get_rank() * n :][: n]",
     ),
     _layers(
+        "from and to",
+        0,
+        "Those are the places of a stage's first layer and its end: return layers[start:end].",
+        value="(r * n + min(r, len(layers) % p), (r + 1) * n + min(r + 1, len(layers) % p))",
+    ),
+    _layers(
         "longer ones cut off",
         0.3,
         "It begins in the right place; the first L % p stages have one layer more.",
         value="layers[r * n + min(r, len(layers) % p) :][:n]",
+    ),
+    _layers(
+        "the later ones longer",
+        0,
+        "The longer stages are the first L % p: r < L % p, not r > L % p.",
+        value="layers[r * n + min(r, len(layers) % p) :][: n + (r > len(layers) % p)]",
     ),
     _layers(
         "begins where it ends",
@@ -684,7 +696,7 @@ _BOTH = [
     ),
     _both("zeroed on rank 0", 0.6, _GONE, first="module.zero_grad(); y.backward(dy)"),
     _both("zeroed on rank 1", 0.65, _GONE, back="module.zero_grad(); value.backward()"),
-    _both_otherwise("no gradient asked for", 0.65, "requires_grad_() asks for", leaf="pass"),
+    _both_otherwise("no gradient asked for", 0.65, "x.requires_grad_() asks for", leaf="pass"),
     _both_otherwise("nothing sent back", 0.65, "that is never sent", answer="pass"),
     _both_otherwise("no loss returned", 0.65, "The last rank returns the loss", value="None"),
     _both_otherwise("graph returned", 0.65, "without its graph", value="value"),
@@ -1226,6 +1238,18 @@ _BUBBLE = [
         result="1 - busy / (stages * end - start)",
     ),
     _bubble(
+        "brackets forgotten below",
+        0,
+        "Brackets are missing: that divides by p alone, and multiplies with the time.",
+        result="1 - busy / stages * (end - start)",
+    ),
+    _bubble(
+        "from the first end",
+        0,
+        "The time begins with the first start of work, not with the first end.",
+        start="min(span.end for span in work)",
+    ),
+    _bubble(
         "spans from end to start",
         0,
         "A span takes end − start; this is start − end, below 0.",
@@ -1428,7 +1452,7 @@ def measured_stash(run, parameters):
         "at the end",
         0,
         "It is 0, as much as is held at the end; asked for is the most that is held at any time."
-        " Does `run()` run, with the hooks in place?",
+        " Does `run()` run, with the hooks in place, and is what pack makes among what is counted?",
         result=_AT_END,
     ),
     _stash(

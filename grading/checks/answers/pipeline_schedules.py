@@ -715,7 +715,7 @@ _SPLIT = [
         "nothing goes backward",
         0.5,
         "The gradients are as they were: was backward called on each micro-batch's loss,"
-        " and through this model?",
+        " and through this model, and are they zeroed nowhere afterwards?",
         share="(loss(model(inputs), targets) / microbatches).detach().requires_grad_()",
     ),
     _at_once(
@@ -1319,6 +1319,13 @@ _PEAK = [
             "min(2 * (p - rank) - 1, m)",
         ),
         (
+            "there and back, the own one twice",
+            0.25,
+            "Both ways are counted, in forwards: under way, each of the p − r ranks has one.",
+            "m",
+            "min(2 * (p - rank), m)",
+        ),
+        (
             "p + r",
             0.25,
             "The way to the end of the row and back grows shorter from rank to rank, not longer.",
@@ -1486,6 +1493,12 @@ _HIDE = [
             0,
             "It is rounded down: then the last bit of the wait remains. Round up.",
             "ahead * (1 + math.floor(2 * transfer / pair))",
+        ),
+        (
+            "one message, in forwards",
+            0,
+            "A round trip has two messages, and a lead of one lasts f + b, not f.",
+            "ahead * (1 + math.ceil(transfer / forward))",
         ),
         (
             "one more always",
@@ -1785,6 +1798,18 @@ class RematerialisedStage:
         0.25,
         "dy does not enter: y.backward(dy), not y.sum().backward().",
         run="self.module(x).sum().backward()",
+    ),
+    _remat(
+        "forward returns the input",
+        0.2,
+        "forward returns its input as it came: it is the module's output that goes on.",
+        forward="x",
+    ),
+    _cut_otherwise(
+        "ends from 0",
+        0.3,
+        "Those are the places where stages end",
+        result="[0, *cuts, layers]",
     ),
     _remat_otherwise(
         "a step",
