@@ -602,7 +602,8 @@ check.predict(
 
 # %% [markdown]
 # ### Exercise 8 · Re-materialisation — 1 point, 30 minutes, ●●●
-# Write it yourself: `torch.utils.checkpoint` is not allowed here.
+# Write it yourself: `torch.utils.checkpoint` is not allowed here. What a method drops when it returns
+# is not kept.
 #
 # The check changes the module's weights between forward and backward. What is computed again sees the new
 # ones, what was kept would not: that tells the two apart.

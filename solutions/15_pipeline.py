@@ -40,7 +40,7 @@ check = checks("15_pipeline")
 # %%
 sizes = settings.choose(
     scale,
-    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 200},
+    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 120},
     cpu={"width": 256, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
     gpu={"width": 1024, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
 )
@@ -238,7 +238,8 @@ except RankError as error:
 # One micro-batch, two ranks. Rank 0 runs its stage and sends the activation; rank 1 receives it, computes
 # the loss, goes backward, and sends the activation's gradient back; rank 0 goes on from there.
 #
-# The same function runs on both ranks: `dist.get_rank()` tells which one it is.
+# The same function runs on both ranks: `dist.get_rank()` tells which one it is. The weights stay as they
+# are, and memory does not count here: all is dropped when the function returns.
 #
 # <details><summary>Hint 1</summary>Rank 0 keeps <code>y</code> with its graph and sends
 # <code>y.detach()</code>. The gradient that comes back has the shape of <code>y</code>:

@@ -34,7 +34,8 @@ def partition(student, rng):
             diagnosis=""
             if worst <= least
             else _rule(student, rng, costs, stages, got)
-            or "Compare all choices of cuts by their most expensive stage.",
+            or "Compare all choices of cuts, up to the last, by the cost of their most expensive stage, and"
+            " keep the least so far with its partition.",
         )
 
     with part("two stages", points=0.4):
@@ -60,9 +61,9 @@ def _least(costs, stages):
 
 
 def _rule(student, rng, costs, stages, got):
-    """The rule that the student's answer follows, on these costs and on two more draws."""
+    """The rule that the student's answer follows, on these costs and on five more draws."""
     cases = [(costs, stages)]
-    cases += [([round(float(c), 2) for c in rng.uniform(0.1, 0.9, 9)], 3) for _ in range(2)]
+    cases += [([round(float(c), 2) for c in rng.uniform(0.1, 0.9, 9)], 3) for _ in range(5)]
     try:
         more = [student.partition(list(c), s) for c, s in cases[1:]]
     except Fault:
@@ -105,7 +106,13 @@ def _costs(rng, layers, stages, slope=0, alike=None):
 
 def _sizes(got, layers, stages, given):
     """`got` as the layers of each stage; a Fault with its cause where it cannot be that."""
-    if type(got) in (list, tuple) and len(got) == stages - 1:
+    if type(got) in (list, tuple) and len(got) == stages + 1:
+        diagnosis = "Between the stages is one cut fewer than there are stages."
+        if got[0] == 0:
+            diagnosis = (
+                "Those are the places where stages end. Give their lengths: the differences."
+            )
+    elif type(got) in (list, tuple) and len(got) == stages - 1:
         diagnosis = (
             "Are those the places of the cuts? They are one fewer than the stages: give the number"
             " of layers of each stage."
@@ -143,13 +150,15 @@ def _sizes(got, layers, stages, given):
 def _accumulated(learner, W, V, X, y, microbatches, gains, before, times):
     """What `accumulate` returns and leaves: the loss, the gradients, the way, "graph" or "".
 
-    gains: scores of a micro-batch are multiplied by gains[k] once k have gone backward, so that the
-    gradients follow from the order in which things are done. before: what each gradient held;
+    gains: scores of a micro-batch are multiplied by gains[k] once k have gone backward, and by more
+    while another one's graph is held, so that the gradients follow from what is done when. before: what each gradient held;
     times: how often it is called.
     """
     import torch
 
-    way, back = [], []
+    from utils.pipeline.saved import Graphs
+
+    way, back, graphs = [], [], Graphs()
 
     class Model(torch.nn.Module):
         def __init__(self):
@@ -160,7 +169,8 @@ def _accumulated(learner, W, V, X, y, microbatches, gains, before, times):
             way.append(f"F{len(X)}")
             gain = gains[min(len(back), len(gains) - 1)] ** (len(X) * microbatches / len(y))
             hidden = torch.tanh(X @ self.W) if self.training else X @ self.W
-            scores = hidden @ self.V * gain
+            gain = gain * 1.5 if len(gains) > 1 and graphs.whole() else gain
+            scores = graphs.mark(hidden @ self.V) * gain
             if scores.requires_grad:
                 scores.register_hook(goes_back)
             return scores
@@ -218,18 +228,24 @@ def split_microbatches(student, rng):
     with part("equal parts, in order; no others", points=0.4):
         for shape, count in (((6, 2), 3), ((8,), 2), ((4,), 4), ((4, 1, 2), 1)):
             given = {"batch": torch.tensor(rng.normal(size=shape)), "microbatches": count}
-            expect.answers(student, MISTAKES, exercise, given, what="the list")
+            divides = "This batch can be cut equally: N is a multiple of m where N % m is 0."
+            with expect.explained(("ValueError", divides)):
+                expect.answers(student, MISTAKES, exercise, given, what="the list")
         for size, count in ((6, 4), (7, 2), (3, 6)):
             _refuses(student, size, count)
-    with part("the gradients of the whole batch", points=0.6):
+    with part("the gradients of the whole batch", points=0.4):
         for count, before in ((4, 0.0), (1, 0.0), (n, 0.0), (3, 3.0)):
             check(1, "the gradients", count, before=before)
-        check(1, "the gradients", 2, times=2)
-    with part("the loss of the whole batch", points=0.2):
+        with expect.otherwise(
+            "One call was right, two are not: were the weights changed, which are the optimizer's to"
+            " move, or is something kept from one call to the next?"
+        ):
+            check(1, "the gradients", 2, times=2)
+    with part("the loss of the whole batch", points=0.1):
         for count in (4, 1, n):
             check(0, "the loss", count)
     with (
-        part("one micro-batch at a time", points=0.3),
+        part("one micro-batch at a time", points=0.6),
         _where(
             lambda kind: kind == "value",
             "The model of this part changes whenever something goes backward, so that the order"
@@ -250,7 +266,7 @@ def _where(fits, diagnosis):
 
 
 def _at_once():
-    return _where(lambda kind: kind != "value", AT_ONCE)
+    return _where(lambda kind: kind in ("time limit", "dead"), AT_ONCE)
 
 
 @contextmanager
@@ -279,7 +295,7 @@ def _refuses(student, size, count):
         return
     raise Fault(
         "value",
-        "A batch that cannot be cut equally is cut all the same.",
+        "No ValueError is raised for a batch that cannot be cut equally.",
         "With unequal parts the mean of the means is not the mean: raise a ValueError.",
         given=given,
     )
@@ -424,7 +440,7 @@ def one_f_one_b_actions(student, rng):
         _same(got, of(answers), known(), given)
 
     with part("one rank's list", points=0.6):
-        for warmup, microbatches in ((2, 5), (1, 3), (0, 2), (4, 4)):
+        for warmup, microbatches in ((2, 6), (1, 3), (0, 2), (4, 4)):
             rank(warmup, microbatches)
         rank(int(rng.integers(2, 6)), int(rng.integers(6, 14)))
     with part("the schedule can run, and leaves nothing out", points=0.3):
@@ -466,7 +482,7 @@ def peak_stash(student, rng):
 
     many = int(rng.integers(1e6, 2e6))
     with part("GPipe", points=0.25):
-        for rank, p in ((1, 3), (0, 4), (3, 4)):
+        for rank, p in ((2, 5), (0, 4), (3, 4)):
             check(rank, p, p + int(rng.integers(1, 30)), "gpipe")
         check(3, 9, 2, "gpipe")
     with part("1F1B", points=0.25):
@@ -475,8 +491,8 @@ def peak_stash(student, rng):
             check(rank, p, 2 * p + int(rng.integers(1, 9)), "1f1b")
         check(2, p, p, "1f1b")
     with part("1F1B with few micro-batches", points=0.15):
-        few = int(rng.integers(6, 20))
-        for rank, p, m in ((3, few + 4, few), (4, 6, 3), (0, 4, 1), (2, few + 2, few)):
+        few = int(rng.integers(8, 20))
+        for rank, p, m in ((3, few + 4, few), (4, 6, 4), (0, 4, 1), (2, few + 2, few)):
             check(rank, p, m, "1f1b")
     with part("at once for large numbers, too", points=0.1), _at_once():
         check(3, many, 2 * many, "1f1b")
@@ -491,14 +507,18 @@ def hiding_warmup(student, rng):
         given = {"rank": p - ahead - 1, "stages": p, "forward": forward, "backward": backward}
         given["transfer"] = share * (forward + backward) / 2
         with limits(student, "hiding_warmup", *answers.WARMUPS):
-            expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
+            return expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
 
     whole, up = 2 * rng.integers(2, 5), 2 * rng.integers(2, 5) + 0.75
     down = rng.integers(3, 9) + 0.25
     with part("the last rank but one", points=0.4):
-        for share in (whole, up, down, 1.0, 0.25, 0.0):
-            check(1, float(share))
-        check(0, 1.5)
+        found = [check(1, float(share)) for share in (whole, up, down, 1.0, 0.25, 0.0)]
+        expect.that(
+            all(type(one) in (int, np.int64) for one in [*found, check(0, 1.5)]),
+            "The warm-up is right, and no whole number by its type: an int is asked for.",
+            diagnosis="range takes no 2.0. math.ceil gives an int; np.ceil and / give a float.",
+            kind="type",
+        )
     with part("longer ways to the last rank", points=0.6):
         for share in (whole, up, down, 0.25, 1.0, 0.0):
             check(int(rng.integers(2, 7)), float(share))
@@ -551,11 +571,14 @@ def _rematerialised(learner, Ws, Vs, tensors, order):
         stages, outs, givens = [learner.RematerialisedStage(one) for one in rows], [], []
         for k, (kind, m) in enumerate(order):
             for one, W, V in zip(rows, Ws, Vs, strict=True):
-                one.W.data, one.V.data = W[k].clone(), V[k].clone()
+                one.W.data = one.W.data + W[k] - W[k - (k > 0)]  # a stage's own change stays
+                one.V.data = one.V.data + V[k] - V[k - (k > 0)]
             out = tensors[k].clone()
             givens.append(out)
             for stage in stages if kind == "F" else stages[::-1]:
                 out = forward(stage, m, out) if kind == "F" else backward(stage, m, out)
+            moved = any((one.W - W[k]).abs().max() > 1e-9 for one, W in zip(rows, Ws, strict=True))
+            seen += ["moved"] * moved
             outs.append(out.detach() if isinstance(out, torch.Tensor) else out)
         for given, tensor in zip(givens, tensors, strict=True):
             seen += ["marked"] * (given.requires_grad or given.grad is not None)
@@ -589,7 +612,7 @@ def rematerialisation(student, rng):
         expect.form(got[2], right[2])
         known = MISTAKES.values("rematerialisation", of)
         for sign, (message, why) in answers.SEEN.items():
-            fault = sign in seen and sign in got[2].split(", ")
+            fault = sign in (*seen, "moved") and sign in got[2].split(", ")
             expect.that(not fault, message, given=given, diagnosis=why)
         expect.close(got[item], right[item], what=what, given=given, knows=known)
 

@@ -357,6 +357,12 @@ def hiding_warmup(rank, stages, forward, backward, transfer):
             "x = self.kept.pop(m).clone().detach()\n        x.requires_grad = True\n"
             "        torch.autograd.backward(self.module(x), dy)\n        return x.grad",
         ),
+        "a graph kept until it returns": _STAGE.format(
+            "",
+            "self.kept[m] = x\n        with torch.no_grad():\n            return self.module(x)",
+            "x = self.kept.pop(m).detach().requires_grad_()\n"
+            "        self.module(x).backward(dy, retain_graph=True)\n        return x.grad",
+        ),
         "del": _STAGE.format(
             "",
             "self.kept.update({m: x})\n        with torch.set_grad_enabled(False):\n"

@@ -308,6 +308,10 @@ def stage_layers(layers: list, rank: int, stages: int) -> list:
             leaf="leaf = x.clone().requires_grad_()", name="leaf", answer="dist.send(leaf.grad, 0)"
         ),
         "sum of products": _exchange(go="(y * gradient).sum().backward()"),
+        "graphs kept until it returns": _exchange(
+            go="y.backward(gradient, retain_graph=True)",
+            backward="found.backward(retain_graph=True)",
+        ),
         "autograd.grad for the input": _exchange(
             backward="found.backward(retain_graph=False)",
             answer="dist.isend(x.grad.clone(), 0).wait()",

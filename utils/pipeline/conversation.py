@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.pipeline.link import label_of, neighbour, require_data
+from utils.pipeline.saved import Graphs
 from utils.pipeline.schedules import Action
 
 What = tuple[Any, ...]  # a verb, and what belongs to it
@@ -120,7 +121,9 @@ def stage_program(run_stage: Callable[..., Any], setting: Mapping[str, Any]) -> 
     setting: rank, ranks; actions; weight, and before: the gradient that it has beforehand; several:
     whether the module passes on two tensors; factors: of each run of the module or of its backward;
     losses, and slopes, their gradients, by micro-batch; inputs: of the first rank; times: how often
-    it runs. It ends with each loss that it returned (NaN for None), and with the gradient.
+    it runs; held: how many micro-batches may be kept as each forward begins (where more are, or the
+    graph of one that has gone back is whole, other factors follow), or nothing. It ends with each
+    loss that it returned (NaN for None), and with the gradient.
     """
 
     def program(other: Other) -> Event:
@@ -143,8 +146,10 @@ def stage_program(run_stage: Callable[..., Any], setting: Mapping[str, Any]) -> 
         def loss(m: int, *outputs: Tensor) -> Tensor:
             return _Loss.apply(setting, other, m, *outputs)
 
-        ends = []
+        ends: list[Tensor] = []
         for _ in range(setting["times"]):
+            if ends:
+                other.note(("again",))
             actions = [(kind, m) for kind, m in setting["actions"]]
             first, last = rank == 0, rank == ranks - 1
             found = run_stage(
@@ -203,16 +208,20 @@ class _Stage(nn.Module):
         self.weight.grad = setting["before"].clone()
         self.several, self.factors = setting["several"], setting["factors"]
         self.other, self.memory, self.runs = other, memory, 0
+        self.held, self.graphs = list(setting["held"]), Graphs()
 
     def forward(self, x: Tensor, around: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
         y = torch.tanh(x @ self.weight) if self.training else x @ self.weight
+        y = self.graphs.mark(y)
         if not self.several:
             return _Counted.apply(self, y)[0]
         return _Counted.apply(self, y, y * y if around is None else around + 0.5 * y)
 
-    def factor(self) -> Tensor:
-        """Of the present run, forward or backward."""
+    def factor(self, kept: int = 0) -> Tensor:
+        """Of the present run, forward or backward. kept: micro-batches that are, at a forward."""
         self.runs += 1
+        if kept and self.held and (kept > self.held.pop(0) or self.graphs.whole(gone=True)):
+            self.runs += 1
         return self.factors[self.runs % len(self.factors)]
 
 
@@ -221,8 +230,9 @@ class _Counted(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, stage: _Stage, *values: Tensor) -> Any:
-        ctx.stage, factor = stage, stage.factor()
-        stage.other.note(("module",), (), stage.memory.alive(len(values)))
+        alive = stage.memory.alive(len(values))
+        ctx.stage, factor = stage, stage.factor(1 + alive)
+        stage.other.note(("module",), (), alive)
         return tuple(stage.memory.new(value * factor, "output") for value in values)
 
     @staticmethod
@@ -254,22 +264,27 @@ def exchange_program(there_and_back: Callable[..., Any], setting: Mapping[str, A
     """What a rank of two runs: `there_and_back`, of lab 15, with a module of one weight matrix.
 
     setting: rank; weight, and before: the gradient that it has beforehand; x: rank 0's inputs;
-    target: what rank 1 compares its output with. It ends as `stage_program` does; with it is told
-    how many messages have not ended, twice, and one more if rank 0's x was changed.
+    target: what rank 1 compares its output with. It runs twice, on the same numbers, and ends as
+    `stage_program` does; with it is told how many messages have not ended, twice, and one more if
+    rank 0's x was changed.
     """
 
     def program(other: Other) -> Event:
         module = _Half(*setting["weight"].T.shape, bias=False, dtype=torch.float64)
         module.weight.data.copy_(setting["weight"])
         module.weight.grad = setting["before"].clone()
-        x, target = setting["x"].clone(), setting["target"]
-        loss = None if setting["rank"] == 0 else lambda y: ((y - target) ** 2).mean()
-        dist = _TwoRanks(setting["rank"], other)
-        found = there_and_back(dist, module, x, loss)
-        changed = setting["rank"] == 0 and (x.requires_grad or not torch.equal(x, setting["x"]))
+        target, first, ends = setting["target"], setting["rank"] == 0, []
+        loss = None if first else lambda y: ((y - target) ** 2).mean()
+        dist, changed = _TwoRanks(setting["rank"], other), False
+        for again in (False, True):
+            if again:
+                other.note(("again",))
+            x = setting["x"].clone()
+            ends.append(_number(there_and_back(dist, module, x, loss)))
+            changed |= first and (x.requires_grad or not torch.equal(x, setting["x"]))
         grad = module.weight.grad
         grad = torch.zeros(0) if grad is None else grad.detach().clone()
-        return ("end",), (_number(found), grad), 2 * dist.pending + changed
+        return ("end",), (*ends, grad), 2 * dist._pending + changed
 
     return program
 
@@ -285,17 +300,17 @@ class _TwoRanks:
     """Stands for `torch.distributed` on one of two ranks, whose other is asked."""
 
     def __init__(self, rank: int, other: Other) -> None:
-        self.rank, self.ask, self.pending = rank, other.ask, 0
+        self._rank, self._ask, self._pending = rank, other.ask, 0
 
     def get_rank(self) -> int:
-        return self.rank
+        return self._rank
 
     def get_world_size(self) -> int:
         return 2
 
     def isend(self, tensor: Tensor, dst: int, tag: int = 0) -> "_Pending":
         self._check(tensor, dst)
-        self.ask(("send", dst), (tensor,))
+        self._ask(("send", dst), (tensor,))
         sent = tensor.detach().clone()
         return _Pending(self, lambda: self._end_of_send(tensor, sent))
 
@@ -316,28 +331,30 @@ class _TwoRanks:
             raise ValueError("A tensor that is being sent was changed before wait().")
 
     def _fill(self, tensor: Tensor, src: int) -> None:
-        (value,) = self.ask(("recv", src))
+        (value,) = self._ask(("recv", src))
         if tensor.shape != value.shape:
             shapes = f"{tuple(value.shape)} into one of shape {tuple(tensor.shape)}"
-            raise ValueError(f"Rank {self.rank} receives a tensor of shape {shapes}.")
+            raise ValueError(f"Rank {self._rank} receives a tensor of shape {shapes}.")
         tensor.detach().copy_(value)
 
     def _check(self, tensor: object, peer: int) -> None:
         if not isinstance(tensor, Tensor):
             raise TypeError(f"A rank sends and receives tensors, not {type(tensor).__name__}.")
-        if peer != 1 - self.rank:
-            raise ValueError(f"Rank {self.rank} has one other rank, {1 - self.rank}: not {peer!r}.")
+        if peer != 1 - self._rank:
+            raise ValueError(
+                f"Rank {self._rank} has one other rank, {1 - self._rank}: not {peer!r}."
+            )
 
 
 class _Pending:
     def __init__(self, ranks: _TwoRanks, finish: Callable[[], None]) -> None:
         self._ranks, self._finish, self._done = ranks, finish, False
-        ranks.pending += 1
+        ranks._pending += 1
 
     def wait(self) -> None:
         if not self._done:
             self._done = True
-            self._ranks.pending -= 1
+            self._ranks._pending -= 1
             self._finish()
 
     def is_completed(self) -> bool:

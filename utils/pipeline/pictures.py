@@ -164,15 +164,16 @@ def stepper(timeline: Timeline, *, alt: str) -> str:
     for rank in ranks:  # keeps the place for the numbers that the page writes there
         ax.text(1.01, rank, "holds 00", transform=ax.get_yaxis_transform(), alpha=0)
     image = plots.bundle(fig, alt=alt)["text/html"]
+    shown = [_shown(timeline, rank, time) - timeline.start for time in times for rank in ranks]
+    *veils, end = _places(ax, [*shown, timeline.end - timeline.start])
     steps = [
         {
-            "veils": _places(ax, [_shown(timeline, rank, time) - timeline.start for rank in ranks]),
+            "veils": veils[i * timeline.ranks :][: timeline.ranks],
             "holds": [f"holds {_held(timeline, rank, time)}" for rank in ranks],
             "says": _state(timeline, time),
         }
-        for time in times
+        for i, time in enumerate(times)
     ]
-    [end] = _places(ax, [timeline.end - timeline.start])
     rows = _rows(ax, [(rank - 0.4, rank, rank + 0.4) for rank in ranks])
     plt.close(fig)
     return _page(image, steps, end, rows)

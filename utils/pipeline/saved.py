@@ -14,6 +14,7 @@ A step is what is done, its number, and for one that saves, the shape n × d:
 """
 
 import gc
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,3 +64,40 @@ _SAVING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "slices": _slices,
     "linear": lambda x, weight: torch.nn.functional.linear(x, weight).tanh(),
 }
+
+
+class Graphs:
+    """Tells of the graphs that tensors went through whether they are whole: all that was saved is
+    there, and a backward could come, or come once more."""
+
+    def __init__(self) -> None:
+        self.nodes, self.gone = weakref.WeakSet[Any](), weakref.WeakSet[Any]()
+
+    def mark(self, x: Tensor) -> Tensor:
+        """The same numbers, by way of a node of x's graph that is looked at later."""
+        return _Marked.apply(self, x)
+
+    def whole(self, gone: bool = False) -> bool:
+        """Whether one is; gone: of those that a backward has gone through."""
+        return any(map(_whole, list(self.gone if gone else self.nodes)))
+
+
+class _Marked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, graphs: Graphs, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.graphs = graphs
+        graphs.nodes.add(ctx)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> Any:
+        ctx.graphs.gone.add(ctx)
+        return None, *gradient
+
+
+def _whole(node: Any) -> bool:
+    try:
+        return len(node.saved_tensors) > 0
+    except RuntimeError:  # a backward has let them go
+        return False

@@ -208,8 +208,12 @@ EXCHANGE_ERRORS = (
     ("process group", "Ask the `dist` that is given: here it stands for torch.distributed."),
     (
         "not NoneType",
-        "x has no gradient: requires_grad_() asks for that of what came, and a backward from the"
-        " loss computes it.",
+        "What goes back is x.grad, and there is one after this: x.requires_grad_() asks for it, x"
+        " enters the module as it is, and a backward from the loss computes it.",
+    ),
+    (
+        "'NoneType' object is not callable",
+        "`loss` is None on rank 0: rank 1 computes the loss.",
     ),
     (
         "'NoneType' object",
@@ -253,11 +257,19 @@ ERRORS = (
     (
         "value 0 is None",
         "The gradient of what was received is missing: ask for it, with requires_grad_(), before"
-        " the module's forward.",
+        " the module's forward, and keep in the stash what was received, too.",
     ),
     (
-        "is None",
+        "send takes tensors; value",
         "One of the received tensors has no gradient: all of them must enter, module(*received).",
+    ),
+    (
+        "'NoneType' object is not callable",
+        "`loss` is None on every rank but the last: only there is it asked.",
+    ),
+    (
+        "'NoneType' object is not subscriptable",
+        "`inputs` is None on every rank but the first: the others receive theirs.",
     ),
     (
         "attached to this rank's graph",
@@ -315,7 +327,11 @@ ERRORS = (
     ),
     ("is not registered", "Here messages go by the arguments `send` and `recv`, not by dist."),
     ("'list' object has no attribute", "A list is used as one tensor: loss(m, *outputs)."),
-    ("KeyError", "Is what the backward needs kept under the micro-batch's number?"),
+    (
+        "KeyError",
+        "Is what the backward needs kept under the micro-batch's number, and did its forward run?"
+        ' Kinds are capital letters, "F" and "B".',
+    ),
 )
 
 
@@ -472,6 +488,36 @@ _LAYERS = [
         value="layers[dist.get_rank() * n :][: n]",
     ),
     _layers(
+        "from and to",
+        0,
+        "Those are the places of a stage's first layer and its end: return layers[start:end].",
+        value="(r * n + min(r, len(layers) % p), (r + 1) * n + min(r + 1, len(layers) % p))",
+    ),
+    _layers(
+        "longer ones cut off",
+        0.3,
+        "It begins in the right place; the first L % p stages have one layer more.",
+        value="layers[r * n + min(r, len(layers) % p) :][:n]",
+    ),
+    _layers(
+        "the later ones longer",
+        0,
+        "The longer stages are the first L % p: r < L % p, not r > L % p.",
+        value="layers[r * n + min(r, len(layers) % p) :][: n + (r > len(layers) % p)]",
+    ),
+    _layers(
+        "begins where it ends",
+        0,
+        "It begins where the next one should: rank 0 begins with layer 0.",
+        value="layers[(r + 1) * n + min(r, len(layers) % p) :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "divmod the wrong way round",
+        0,
+        "Quotient and remainder are exchanged: divmod gives the quotient first.",
+        value="layers[r * (len(layers) % p) + min(r, n) :][: len(layers) % p + (r < n)]",
+    ),
+    _layers(
         "overlap",
         0,
         "A stage begins where the one before it ends.",
@@ -515,6 +561,8 @@ def there_and_back(dist, module, x, loss=None):
 )
 _UNREAD = "irecv only begins to receive: what is in the tensor before wait() is not the message."
 _GONE = "The gradients that were there before are gone: they are to be added to."
+_MOVED = "The weights have changed between two calls: they are the optimizer's to move."
+_STEP = "torch.optim.SGD(module.parameters(), lr=0.1).step()"
 _BOTH = [
     _both(
         "not waited for",
@@ -528,6 +576,25 @@ _BOTH = [
         0.6,
         "Rank 0's backward starts from what came back: y.backward(dy).",
         first="y.sum().backward()",
+    ),
+    _both(
+        "the output as its gradient",
+        0.6,
+        "Rank 0's backward starts from what came back: y.backward(dy).",
+        first="y.backward(y.detach())",
+    ),
+    _both(
+        "received elsewhere",
+        0.65,
+        "What came is in the tensor that irecv was given; the module ran on another, the x of the"
+        " arguments.",
+        take="dist.irecv(torch.empty_like(x), 0).wait()",
+    ),
+    _both_otherwise(
+        "rank without a call", 0, "has no attribute 'rank'", send="dist.rank", leaf="dist.rank"
+    ),
+    _both_otherwise(
+        "a loss on rank 0", 0.6, "rank 1 computes the loss", first="loss(y).backward()"
     ),
     _both(
         "no backward", 0.6, "Rank 0 receives a gradient and does not go back with it.", first="pass"
@@ -619,9 +686,17 @@ _BOTH = [
         "the `dist` that is given",
         "def there_and_back(_, module, x, loss=None): return dist.get_rank()",
     ),
+    _both("a step on rank 0", 0.6, _MOVED, first=f"y.backward(dy); {_STEP}"),
+    _both("a step on rank 1", 0.65, _MOVED, back=f"value.backward(); {_STEP}"),
+    _both_otherwise(
+        "a smaller step",
+        0.6,
+        "which are the optimizer's to move",
+        first="y.backward(dy); torch.optim.SGD(module.parameters(), lr=0.01).step()",
+    ),
     _both("zeroed on rank 0", 0.6, _GONE, first="module.zero_grad(); y.backward(dy)"),
     _both("zeroed on rank 1", 0.65, _GONE, back="module.zero_grad(); value.backward()"),
-    _both_otherwise("no gradient asked for", 0.65, "requires_grad_() asks for", leaf="pass"),
+    _both_otherwise("no gradient asked for", 0.65, "x.requires_grad_() asks for", leaf="pass"),
     _both_otherwise("nothing sent back", 0.65, "that is never sent", answer="pass"),
     _both_otherwise("no loss returned", 0.65, "The last rank returns the loss", value="None"),
     _both_otherwise("graph returned", 0.65, "without its graph", value="value"),
@@ -823,6 +898,19 @@ _RUN = [
         share="loss(m, *y) / m",
     ),
     _run(
+        "by the number of the micro-batch, from 1",
+        0,
+        "The loss is divided by the number of its micro-batch, from 1; the share is 1 by how many"
+        " there are.",
+        share="loss(m, *y) / (m + 1)",
+    ),
+    _run(
+        "backwards skipped",
+        0,
+        'No backward is run: its kind is a capital "B".',
+        order='[action for action in actions if action[0] == "F"]',
+    ),
+    _run(
         "m² times",
         0,
         "It is m² times too large: the loss is multiplied by m, and its share is 1/m.",
@@ -874,7 +962,7 @@ _RUN = [
     ),
     _run_otherwise(
         "one after another",
-        2.6,
+        2.3,
         "takes all outputs and all gradients at once",
         back=f"dy = {_ASKED} if loss is None else [None];"
         " [one.backward(d, retain_graph=True) for one, d in zip(y, dy)]",
@@ -921,6 +1009,41 @@ _RUN = [
         2.6,
         "A stage may pass on several tensors: only the first was sent.",
         sent="(y[0].detach(),)",
+    ),
+    _run("a step at the end", 2.3, _MOVED, finish=_STEP),
+    _run_otherwise(
+        "a smaller step at the end",
+        2.3,
+        "which are the optimizer's to move",
+        finish="torch.optim.SGD(module.parameters(), lr=0.01).step()",
+    ),
+    _run(
+        "an input's rows",
+        0.4,
+        "A tensor that is unpacked falls into its rows: (inputs[m],) is a tuple of one tensor.",
+        input="*inputs[m]",
+    ),
+    _run(
+        "by its place in the stash",
+        1.2,
+        "Micro-batch m is inputs[m], however many are in the stash.",
+        input="inputs[len(stash)]",
+    ),
+    _run(
+        "graph kept",
+        2.7,
+        "A graph is whole after its backward, with all that it saved: without retain_graph=True it"
+        " is let go.",
+        back=f"{_COME}; torch.autograd.backward(y, dy, retain_graph=True)",
+    ),
+    _run_otherwise(
+        "small letters", 0, "capital letters", order="[(k.lower(), m) for k, m in actions]"
+    ),
+    _run_otherwise(
+        "a loss on all ranks",
+        0.4,
+        "only there is it asked",
+        sent="tuple(value.detach() for value in y) if loss(m, *y) is not None else ()",
     ),
     _run_otherwise("loss as a graph", 2.4, "with its graph", total="y[0]"),
     _run(
@@ -1108,6 +1231,42 @@ _BUBBLE = [
         "All ranks have p times one rank's time, not p − 1 times.",
         result="1 - busy / ((stages - 1) * (end - start))",
     ),
+    _bubble(
+        "brackets forgotten",
+        0.4,
+        "Brackets are missing: p times the time (end − start), not p times its end.",
+        result="1 - busy / (stages * end - start)",
+    ),
+    _bubble(
+        "brackets forgotten below",
+        0,
+        "Brackets are missing: that divides by p alone, and multiplies with the time.",
+        result="1 - busy / stages * (end - start)",
+    ),
+    _bubble(
+        "from the first end",
+        0,
+        "The time begins with the first start of work, not with the first end.",
+        start="min(span.end for span in work)",
+    ),
+    _bubble(
+        "spans from end to start",
+        0,
+        "A span takes end − start; this is start − end, below 0.",
+        result="1 + busy / (stages * (end - start))",
+    ),
+    _bubble(
+        "to the first end",
+        0,
+        "The time goes to the last end of all, not to the first.",
+        end="min(span.end for span in work)",
+    ),
+    _bubble(
+        "mean of the spans",
+        0,
+        "The work is the sum of all spans, not their mean.",
+        result="1 - busy / len(work) / (stages * (end - start))",
+    ),
     _bubble("from 0", 0.4, "The clock need not begin at 0: subtract the first start.", start="0"),
     _bubble(
         "whole trace",
@@ -1263,7 +1422,8 @@ def measured_stash(run, parameters):
     _stash(
         "the largest",
         0.3,
-        "That is the largest of what is held at a time; asked for is its sum.",
+        "That is the largest of what is held at a time; asked for is its sum. (Or was nothing else"
+        " left to add up, since pack does not return the object that is to be kept?)",
         sizes="now = max([s.nbytes() for s in storages if s.data_ptr() not in weights], default=0)",
     ),
     _stash("KiB", 0, "That is in KiB; asked for are bytes.", result="most / 1024"),
@@ -1292,7 +1452,7 @@ def measured_stash(run, parameters):
         "at the end",
         0,
         "It is 0, as much as is held at the end; asked for is the most that is held at any time."
-        " Does `run()` run, with the hooks in place?",
+        " Does `run()` run, with the hooks in place, and is what pack makes among what is counted?",
         result=_AT_END,
     ),
     _stash(
@@ -1300,6 +1460,13 @@ def measured_stash(run, parameters):
         1,
         "That is what is held at the last save; asked for is the most that is held at any time.",
         most="now",
+    ),
+    _stash_otherwise(
+        "the object is not returned",
+        0.3,
+        "pack does not return the object",
+        unpack="return kept",
+        most="max(most, now)\n        return tensor",
     ),
     Mistake(
         "measured_stash",
@@ -1361,6 +1528,24 @@ _SPEED = [
     _speed(
         "p + 1", 0.6, "Filling the row takes p − 1 steps, not p + 1.", formula="p * m / (m + p + 1)"
     ),
+    _speed(
+        "brackets forgotten",
+        0.6,
+        "Brackets are missing: that divides by m alone, and adds p − 1.",
+        formula="p * m / m + p - 1",
+    ),
+    _speed(
+        "by the bubble",
+        0.6,
+        "That is 1 by the bubble. The speed-up is p times the share that is work, 1 − bubble.",
+        formula="(m + p - 1) / max(p - 1, 1e-9)",
+    ),
+    _speed(
+        "steps taken off",
+        0.6,
+        "Filling the row takes p − 1 steps more, so they are added: m + p − 1.",
+        formula="p * m / max(m - p + 1, 0.5)",
+    ),
     _speed("p steps", 0.6, "Filling the row takes p − 1 steps, not p.", formula="p * m / (m + p)"),
     _speed(
         "bubble by m",
@@ -1395,6 +1580,13 @@ _SPEED = [
         0.65,
         "That is the share that is lost; asked for is the one reached.",
         "share_reached = 1 - 4.953 / (8 * 32 / 39)",
+    ),
+    Known(
+        "speed_up",
+        "one digit",
+        0.65,
+        "Asked for are two digits.",
+        "share_reached = 0.8",
     ),
     Known("speed_up", "over", 0.65, "It is upside down.", "share_reached = 8 * 32 / 39 / 4.953"),
     Known(
@@ -1455,6 +1647,12 @@ _INTERLEAVED = [
         0.5,
         "Those are stages next to each other: a rank's stages are p apart.",
         stages="[rank + c for c in range(chunks)]",
+    ),
+    _chunks(
+        "brackets forgotten",
+        0.25,
+        "Brackets are missing: that divides by v · m alone, and adds p − 1.",
+        bubble="(p - 1) / (v * m) + p - 1",
     ),
     _chunks(
         "waiting without v above",

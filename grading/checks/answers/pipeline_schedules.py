@@ -165,6 +165,10 @@ SEEN = {
         "It holds every activation in the stage, and detach() only leaves it afterwards: run the"
         " module under torch.no_grad().",
     ),
+    "moved": (
+        "The module's weights were changed.",
+        "They are the optimizer's to move: backward adds to their gradients, and no more.",
+    ),
     "left": (
         "A micro-batch's input is kept after its backward.",
         "A stash that is never emptied grows with every micro-batch: take this one's input out"
@@ -187,7 +191,7 @@ RETURNED = {
     ("backward", "NoneType"): (
         "backward returns no gradient of the input.",
         "Is a return missing? Or: the input that forward kept wants no gradient by itself. Run the"
-        " module on x.detach().requires_grad_(), and return that tensor's grad.",
+        " module on x.detach().requires_grad_(), and return that tensor's grad: an output has no .grad.",
     ),
     ("forward", "NoneType"): ("forward returns nothing.", "Is a return missing?"),
 }
@@ -335,6 +339,28 @@ def partition(costs, stages):
     _cut_otherwise(
         "by the last stage", 0.3, "Compare all choices", worst="(lambda each: each[-1])"
     ),
+    _cut(
+        "as many layers each",
+        0.3,
+        "Those are equal numbers of layers; the costs differ.",
+        worst="(lambda _: max(b - a for a, b in pairwise([0, *cuts, layers])))",
+    ),
+    Mistake(
+        "partition",
+        "the last choice",
+        0.3,
+        "the least so far",
+        """
+def partition(costs, stages):
+    return [len(costs) - stages + 1] + [1] * (stages - 1)
+""",
+    ),
+    _cut_otherwise(
+        "a cut for each stage",
+        0.3,
+        "one cut fewer",
+        choices="combinations(range(1, layers), stages)",
+    ),
     _cut_otherwise("cuts", 0.3, "one fewer than the stages", result="list(cuts)"),
     _cut_otherwise("ends", 0.3, "the places of the cuts", result="[*cuts, layers]"),
     _cut_otherwise(
@@ -371,6 +397,13 @@ def partition(costs, stages):
         "That has each micro-batch wait until the one before has left. Others are in the row"
         " meanwhile: how often does the slowest stage finish one?",
         "ten_microbatches = 60",
+    ),
+    Known(
+        "partition",
+        "seconds",
+        1.2,
+        "That is in seconds: asked for are milliseconds.",
+        "ten_microbatches = 0.033",
     ),
     Known(
         "partition",
@@ -432,7 +465,7 @@ def accumulate(model, loss, X, y, microbatches):
     for inputs, targets in {pairs}:
         {before}
         share = {share}
-        share.backward()
+        {back}
         {total}
     {last}
     return {result}
@@ -445,6 +478,7 @@ def accumulate(model, loss, X, y, microbatches):
     pairs="zip(xs, ys)",
     before="",
     share="loss(model(inputs), targets) / microbatches",
+    back="share.backward()",
     total="total += share.item()",
     last="",
     result="total",
@@ -527,9 +561,35 @@ _SPLIT = [
     ),
     _split(
         "a step",
-        0.9,
+        1.1,
         "The weights have changed between two calls: they are the optimizer's to move.",
         last="with torch.no_grad(): [p.sub_(0.1 * p.grad) for p in model.parameters()]",
+    ),
+    _split_otherwise(
+        "a smaller step",
+        1.1,
+        "which are the optimizer's to move",
+        last="with torch.no_grad(): [p.sub_(0.01 * p.grad) for p in model.parameters()]",
+    ),
+    _split(
+        "graph kept",
+        0.9,
+        "A micro-batch's graph is whole after its backward, and stays beside the next one's:"
+        " without retain_graph=True it is let go.",
+        back="share.backward(retain_graph=True)",
+    ),
+    _split_otherwise(
+        "the remainder of the other",
+        0,
+        "can be cut equally",
+        guard='if microbatches % len(batch): raise ValueError("no")',
+        ys="split_microbatches(y, microbatches)",
+    ),
+    _split_otherwise(
+        "returns the error",
+        1.1,
+        "No ValueError is raised",
+        guard='if len(batch) % microbatches: return ValueError("no")',
     ),
     _split(
         "root of m",
@@ -539,7 +599,7 @@ _SPLIT = [
     ),
     _split(
         "loss by the examples",
-        1.3,
+        1.4,
         "It is divided by the number of examples: cross-entropy is a mean already.",
         result="total / len(X)",
     ),
@@ -551,14 +611,14 @@ _SPLIT = [
     ),
     _split(
         "the whole batch each time",
-        1.2,
+        0.9,
         "The whole batch goes forward and backward each time.",
         share="loss(model(X), y) / microbatches",
     ),
     _split("m times", 0.4, _TIMES, share="loss(model(inputs), targets)"),
     _split(
         "m times, reported right",
-        0.6,
+        0.5,
         _TIMES,
         share="loss(model(inputs), targets)",
         total="total += share.item() / microbatches",
@@ -584,7 +644,7 @@ _SPLIT = [
     ),
     _split(
         "zero_grad in the loop",
-        0.6,
+        0.5,
         "That is 1/m of the last micro-batch's gradient: is zero_grad in the loop?",
         before="model.zero_grad()",
     ),
@@ -597,13 +657,13 @@ _SPLIT = [
     ),
     _split(
         "zero_grad first",
-        0.9,
+        1.1,
         "The gradients that were there before are gone: they are to be added to.",
         first="model.zero_grad()",
     ),
     _split(
         "divided at the end",
-        0.9,
+        1.1,
         "What was there before is divided, too: scale each loss, not the gradients.",
         share="loss(model(inputs), targets)",
         total="total += share.item() / microbatches",
@@ -629,57 +689,57 @@ _SPLIT = [
         "It is not the gradient of `loss`, which is an argument.",
         share="torch.nn.functional.cross_entropy(model(inputs), targets) / microbatches",
     ),
-    _split("last loss", 1.3, "That is the last micro-batch's share.", result="share.item()"),
+    _split("last loss", 1.4, "That is the last micro-batch's share.", result="share.item()"),
     _split(
         "last whole loss",
-        1.3,
+        1.4,
         "That is the last micro-batch's loss.",
         result="share.item() * microbatches",
     ),
     _split(
         "sum of losses",
-        1.3,
+        1.4,
         _TIMES,
         result="total * microbatches",
     ),
     _split(
         "loss divided twice",
-        1.3,
+        1.4,
         "It is 1/m of what it should be: is the loss divided by m twice?",
         result="total / microbatches",
     ),
     _split_otherwise(
-        "a loss with its graph", 1.3, "still has its graph", total="total = total + share"
+        "a loss with its graph", 1.4, "still has its graph", total="total = total + share"
     ),
     _split(
         "nothing goes backward",
-        0.6,
+        0.5,
         "The gradients are as they were: was backward called on each micro-batch's loss,"
-        " and through this model?",
+        " and through this model, and are they zeroed nowhere afterwards?",
         share="(loss(model(inputs), targets) / microbatches).detach().requires_grad_()",
     ),
     _at_once(
         "backward once",
-        1.2,
+        0.9,
         _LATE,
         work="total = sum(loss(model(a), b) for a, b in pairs) / microbatches; total.backward()",
     ),
     _at_once(
         "all forwards first",
-        1.2,
+        0.9,
         _LATE,
         work="shares = [loss(model(a), b) / microbatches for a, b in pairs]; total = sum(shares)\n"
         "    for one in shares: one.backward()",
     ),
     _at_once(
         "whole batch",
-        1.2,
+        0.9,
         _WHOLE,
         work="total = loss(model(X), y); total.backward()",
     ),
     _at_once(
         "running sum",
-        0.6,
+        0.5,
         "The running sum of the losses holds the earlier graphs, too: call backward on the share of"
         " the one micro-batch.",
         work="total = 0.0\n    for a, b in pairs:\n        total = total + loss(model(a), b) /"
@@ -687,7 +747,7 @@ _SPLIT = [
     ),
     _at_once(
         "one at a time, for show",
-        1.2,
+        0.9,
         _WHOLE,
         work="total = sum(float(loss(model(a), b)) for a, b in pairs) / microbatches\n"
         "    loss(model(X), y).backward()",
@@ -876,6 +936,21 @@ _BUBBLE = [
             "That is with whole numbers: / divides, // cuts off.",
             "(p - 1) // (m + p - 1)",
         ),
+        (
+            "one too few below",
+            "All time is m + p − 1 micro-batches long, not m + p − 2.",
+            "(p - 1) / max(m + p - 2, 0.5)",
+        ),
+        (
+            "brackets forgotten above",
+            "Brackets are missing: division comes before subtraction.",
+            "p - 1 / (m + p - 1)",
+        ),
+        (
+            "brackets forgotten below",
+            "Brackets are missing: that divides by m alone, and adds p − 1.",
+            "(p - 1) / m + p - 1",
+        ),
         ("plus", "The way down is p − 1 stages long, not p + 1.", "(p + 1) / (m + p + 1)"),
         (
             "upside down",
@@ -1055,6 +1130,30 @@ _ONE_F_ONE_B = [
         pairs="microbatches",
     ),
     _one_f(
+        "pairs counted from w",
+        0,
+        "The pairs count from 0: the first sends w forward and 0 back.",
+        pairs="warmup, microbatches",
+    ),
+    _one_f(
+        "no drain",
+        0,
+        "A forward is never followed by its backward: is the drain complete?",
+        drain="pass",
+    ),
+    _one_f(
+        "drain from 0",
+        0,
+        "The pairs send back 0 to m − w − 1: the drain goes on from m − w, not from 0.",
+        drain='actions += [("B", m) for m in range(warmup)]',
+    ),
+    _one_f(
+        "one pair too few",
+        0,
+        "After a warm-up of w there are m − w pairs: this is one fewer.",
+        pairs="microbatches - warmup - 1",
+    ),
+    _one_f(
         "drain from w",
         0,
         "The pairs send back 0 to m − w − 1: the drain goes on from m − w, not from w.",
@@ -1118,7 +1217,6 @@ _ONE_F_ONE_B = [
         clamp="pass",
         drain='actions += [("B", m) for m in range(max(0, microbatches - warmup), microbatches)]',
     ),
-    _one_f_otherwise("no drain", 0, "is the drain complete", drain="pass"),
     _one_f_otherwise(
         "drain off by one",
         0,
@@ -1137,7 +1235,6 @@ _ONE_F_ONE_B = [
         "The warm-up has sent 0 to w − 1 forward: the pairs go on with forward w + k.",
         pair='[("F", m), ("B", m)]',
     ),
-    _one_f_otherwise("one pair too few", 0, "first F, then B", pairs="microbatches - warmup - 1"),
     Mistake(
         "one_f_one_b_actions",
         "a rank's list for the schedule",
@@ -1193,6 +1290,13 @@ _PEAK = [
             "min(p - rank, m)",
         ),
         (
+            "the rank for GPipe",
+            0.5,
+            "Under GPipe every rank holds all of them: the rank does not enter.",
+            "m - rank",
+            "min(p - rank, m)",
+        ),
+        (
             "of all ranks",
             0.5,
             "That is what all ranks hold together: asked for is one rank's.",
@@ -1206,12 +1310,20 @@ _PEAK = [
             "m",
             "min(p - rank, m - 1)",
         ),
+        ("same on all", 0.25, "It is not the same on all ranks.", "m", "min(p, m)"),
         (
             "there and back",
             0.25,
             "Both ways are counted, in forwards: under way, each of the p − r ranks has one.",
             "m",
             "min(2 * (p - rank) - 1, m)",
+        ),
+        (
+            "there and back, the own one twice",
+            0.25,
+            "Both ways are counted, in forwards: under way, each of the p − r ranks has one.",
+            "m",
+            "min(2 * (p - rank), m)",
         ),
         (
             "p + r",
@@ -1249,7 +1361,6 @@ _PEAK = [
             "m",
             "min(rank + 1, m)",
         ),
-        ("same on all", 0.25, "It is not the same on all ranks.", "m", "min(p, m)"),
         (
             "rank 1's",
             0.25,
@@ -1304,6 +1415,18 @@ _HIDE = [
         formula="",
     )[0](name, points, says, formula=formula)
     for name, points, says, formula in (
+        (
+            "twice 1F1B's",
+            0,
+            "That is twice 1F1B's warm-up, whatever the messages take: right for the example alone.",
+            "2 * ahead",
+        ),
+        (
+            "brackets forgotten",
+            0,
+            "Brackets are missing: a pair takes (forward + backward).",
+            "ahead * (1 + math.ceil(2 * transfer / forward + backward))",
+        ),
         (
             "one lead",
             0.0,
@@ -1372,6 +1495,12 @@ _HIDE = [
             "ahead * (1 + math.floor(2 * transfer / pair))",
         ),
         (
+            "one message, in forwards",
+            0,
+            "A round trip has two messages, and a lead of one lasts f + b, not f.",
+            "ahead * (1 + math.ceil(transfer / forward))",
+        ),
+        (
             "one more always",
             0,
             "Where the messages take as long as a whole number of pairs, that is one too many:"
@@ -1423,6 +1552,19 @@ _HIDE = [
             "ahead * (1 + math.ceil(2 * transfer / pair)) + 1",
         ),
     )
+]
+
+_HIDE += [
+    Mistake(
+        "hiding_warmup",
+        "a float",
+        0.6,
+        "an int is asked for",
+        """
+def hiding_warmup(rank, stages, forward, backward, transfer):
+    return (stages - rank - 1) * (1.0 + math.ceil(2 * transfer / (forward + backward)))
+""",
+    ),
 ]
 
 # Exercise 8
@@ -1656,6 +1798,33 @@ class RematerialisedStage:
         0.25,
         "dy does not enter: y.backward(dy), not y.sum().backward().",
         run="self.module(x).sum().backward()",
+    ),
+    _remat(
+        "forward returns the input",
+        0.2,
+        "forward returns its input as it came: it is the module's output that goes on.",
+        forward="x",
+    ),
+    _cut_otherwise(
+        "ends from 0",
+        0.3,
+        "Those are the places where stages end",
+        result="[0, *cuts, layers]",
+    ),
+    _remat_otherwise(
+        "a step",
+        0.25,
+        "the optimizer's to move",
+        run="self.module(x).backward(dy); torch.optim.SGD(self.module.parameters(), lr=0.1).step()",
+    ),
+    _remat_otherwise(
+        "the output's gradient", 0.45, "no .grad", run="x = self.module(x); x.backward(dy)"
+    ),
+    _remat(
+        "zeroed afterwards",
+        0.8,
+        "The gradients are all zero afterwards: is zero_grad() behind backward?",
+        run="self.module(x).backward(dy); self.module.zero_grad()",
     ),
     _remat(
         "zero_grad",
