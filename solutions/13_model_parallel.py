@@ -140,7 +140,8 @@ print("y =", y.tolist(), "  x.grad =", x.grad.tolist())
 # |---|---|---|
 # | `copy_to_ranks` | x as it is | the sum of dy over all ranks |
 # | `reduce_from_ranks` | the sum of x over all ranks | dy as it is |
-#
+
+# %% [markdown]
 # x and dy belong to the caller, and others may use them: both stay as they are. In x + f(x), say, the
 # same dy goes both ways.
 #
@@ -148,7 +149,7 @@ print("y =", y.tolist(), "  x.grad =", x.grad.tolist())
 # forward, and is kept on <code>ctx</code>.</details>
 #
 # <details><summary>Hint 2</summary><code>all_reduce</code> replaces the numbers of its argument: give it a
-# copy. It wants a <b>contiguous</b> tensor, laid out row after row, and a gradient need not be one:
+# copy. It wants a <b>contiguous</b> tensor, laid out row after row, and neither x nor dy need be one:
 # <code>dy.clone(memory_format=torch.contiguous_format)</code> is a copy that is.</details>
 
 
@@ -235,7 +236,8 @@ with check.needs("copy_and_reduce"):
 #
 # **By inputs.** Each rank has some columns of W and the same columns of x. What it computes is a part of
 # *every* output, and y is the sum of the parts.
-#
+
+# %% [markdown]
 # Megatron-LM, which multiplies by x from the left, calls the first `ColumnParallelLinear` and the second
 # `RowParallelLinear`. The names have stayed.
 
@@ -247,7 +249,8 @@ with check.needs("copy_and_reduce"):
 # With the same optimizer on each rank, the pieces must stay pieces of what one process would have learnt:
 # the check takes three steps. It carries the sums itself and adds a secret amount to each, so a result
 # must be made of what arrived.
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Which of the functions of exercise 1 stands in front of the product,
 # which behind it? Each layer needs one of them.</details>
 #
@@ -345,11 +348,6 @@ check.predict("all-reduces of a block", "", "2", "4", "8")
 # The function gets the parts of an ordinary block and returns a module that computes the same on p ranks,
 # with exactly one all-reduce forward and one backward. All that learns, the norm too, must be among its
 # parameters.
-#
-# <details><summary>Hint 1</summary>A small <code>nn.Module</code> of your own, that has norm, a column layer
-# and a row layer. <code>first.weight.detach()</code> is a weight without its graph.</details>
-#
-# <details><summary>Hint 2</summary>x itself is whole on every rank: where may it be added once?</details>
 
 # %% [markdown]
 # And a question, `gelu_place`. Somebody begins with a row layer, so that W1's outputs are a sum over the
@@ -359,6 +357,11 @@ check.predict("all-reduces of a block", "", "2", "4", "8")
 # - `"b"`: Behind the sum, on every rank, on all the numbers.
 # - `"c"`: Behind the sum, on the last rank, that has it all.
 # - `"d"`: Behind the second layer, as the last step of all.
+#
+# <details><summary>Hint 1</summary>A small <code>nn.Module</code> of your own, that has norm, a column layer
+# and a row layer. <code>first.weight.detach()</code> is a weight without its graph.</details>
+#
+# <details><summary>Hint 2</summary>x itself is whole on every rank: where may it be added once?</details>
 
 # %% nbgrader={"grade_id": "parallel_block_code", "solution": true}
 gelu_place = None  # "a", "b", "c" or "d"
@@ -665,7 +668,8 @@ if losses:
 # each weight, its moments m and v; with weight and gradient that is four, and p ranks keep all four p
 # times. **ZeRO** (Rajbhandari and others 2020) shares them out. Its first stage shares out the moments: a
 # rank *steps* one p-th of the weights, and needs the gradients and moments of these only.
-#
+
+# %% [markdown]
 # Two collectives do it; together they are lab 12's ring, cut in the middle:
 #
 # | call | does |
@@ -697,7 +701,8 @@ for rank, (own, both) in enumerate(simulate(scatter_and_gather, 2).results):
 # them back. Adam, for step t = 1, 2, …, with g the mean gradient:
 #
 # m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², w ← w − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + eps)
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary><code>-(-n // p)</code> is n / p rounded up. <code>F.pad(flat, (0,
 # k))</code> adds k zeros at the end.</details>
 #
@@ -837,7 +842,8 @@ with check.needs("shard_optimizer"):
 # - `"sharded"`: the same, with the state as in exercise 6: all n weights in one flat tensor, in p pieces.
 # - `"tensor"`: every rank sees all examples; the layers are a column layer, a row layer, a column layer,
 #   and so on.
-#
+
+# %% [markdown]
 # <details><summary>Hint 1</summary>Count numbers for the rank with the largest pieces, which is rank 0;
 # <code>-(-n // p)</code> rounds up.</details>
 #

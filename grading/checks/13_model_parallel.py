@@ -292,7 +292,8 @@ def through(learner, p, name, x, c, u, form):
         start, side = x[rank].clone().requires_grad_(), u[rank].clone().requires_grad_()
         beside = 2 * side  # made before y, so that backward comes to it after y
         dist.phase("forward")
-        y = getattr(learner, name)(dist, 1 * start)
+        columns = form == "transposed"  # laid out column after column, as dy then is, too
+        y = getattr(learner, name)(dist, (1 * start.T.contiguous()).T if columns else 1 * start)
         value = y.detach().clone()
         dist.phase("backward")
         if form == "transposed":
@@ -545,6 +546,7 @@ def parallel_embedding(student, rng):
     with part("every token's row on every rank, from one all-reduce", points=0.4):
         check(2, 6, 8)
         check(4, 9, 10)
+        check(4, 5, 8)  # of a single row each, but the first
     with part("tokens of any shape", points=0.35):
         check(3, 7, 4, 3)
         check(2, 5, 2, 2, 3)

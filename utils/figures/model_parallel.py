@@ -46,7 +46,9 @@ def losses(
         ax.plot(1 + apart * np.arange(len(values)), values, markevery=every, **look)
     if unigram is not None:
         ax.axhline(unigram, color=plots.GREY, linestyle=":")
-        ax.text(1, unigram + 0.04, "single characters' frequencies", va="bottom", color=plots.INK)
+        last = 1 + apart * max(map(len, by_ranks.values()), default=0)
+        label = "by single characters' frequencies"
+        ax.text(last, unigram + 0.04, label, ha="right", va="bottom", color=plots.INK)
     ax.set(xlabel="step", ylabel="loss / nats a character", ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     return fig

@@ -181,7 +181,7 @@ RAISED = [
     ),
     (
         "contiguous tensor",
-        "A gradient need not be laid out row after row. .contiguous() lays it out, and"
+        "A tensor need not be laid out row after row. .contiguous() lays it out, and"
         " .clone(memory_format=torch.contiguous_format) does so in a copy.",
     ),
     (
@@ -584,16 +584,22 @@ _FUNCTIONS = [
     ),
     _reduce(
         "in place",
-        0.85,
+        0.4,
         "x itself is replaced by the sum, and it belongs to the caller: sum in a copy.",
         call="(dist.all_reduce(x), x)[1]",
     ),
     _reduce(
         "in place, in forward",
-        0.85,
+        0.4,
         "x itself is replaced by the sum, and it belongs to the caller: sum in a copy.",
         forward="total = x.detach(); dist.all_reduce(total)",
         out="total.clone()",
+    ),
+    _reduce_otherwise(
+        "a copy as it lies",
+        0.8,
+        "contiguous_format",
+        forward="total = x.clone(); dist.all_reduce(total)",
     ),
     _reduce(
         "no way back",
