@@ -154,7 +154,7 @@ def activation_backward(student, rng):
         with part(f"back through {kind}", points=0.25):
             dA, Z = abs(numbers(rng, 2, 3)), abs(numbers(rng, 2, 3))
             usual = dA * [[1, 1, -1], [-1, 1, 1]], Z * [[1, -1, 1], [-1, 1, -1]]
-            edges = numbers(rng, 6), np.array([0.0, 800.0, -800.0, -0.0, 30.0, -30.0])
+            edges = numbers(rng, 8), np.array([0.0, 800.0, -800.0, -0.0, 30.0, -30.0, 0.5, -0.5])
             for dA, Z in (usual, edges):
                 given = {"dA": dA, "Z": Z, "kind": kind}
                 expect.answers(
