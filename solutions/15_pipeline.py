@@ -238,8 +238,8 @@ except RankError as error:
 # One micro-batch, two ranks. Rank 0 runs its stage and sends the activation; rank 1 receives it, computes
 # the loss, goes backward, and sends the activation's gradient back; rank 0 goes on from there.
 #
-# The same function runs on both ranks: `dist.get_rank()` tells which one it is. The weights stay as they
-# are, and memory does not count here: all is dropped when the function returns.
+# The same function runs on both ranks: `dist.get_rank()` tells which. The weights stay as they are. Memory
+# does not count here.
 #
 # <details><summary>Hint 1</summary>Rank 0 keeps <code>y</code> with its graph and sends
 # <code>y.detach()</code>. The gradient that comes back has the shape of <code>y</code>:

@@ -110,8 +110,9 @@ def memory_map(memory: Memory, title: str, *, columns: int = 32) -> Figure:
         for place in range(size):
             row, column = divmod(place, columns)
             program = int(by[place])
-            look = {"facecolor": "white"} if program < 0 else _program(program)
-            ax.add_patch(Rectangle((column, row), 0.94, 0.9, edgecolor="#d0d0d0", **look))
+            box = Rectangle((column, row), 0.94, 0.9, edgecolor="#d0d0d0", facecolor="white")
+            box.set(**_program(program) if program >= 0 else {})
+            ax.add_patch(box)
             ax.text(
                 column + 0.47, row + 0.48, str(int(touched[place])), ha="center", va="center",
                 fontsize=8, color=plots.INK if program < 0 or program % 2 else "white",
@@ -170,7 +171,15 @@ def exponents(gradients: NDArray[np.floating], scale: float) -> Figure:
         (sizes + np.log2(scale), f"times {scale:g}", {**_SCALED, "alpha": 0.6}),
     ):  # fmt: skip
         weights = np.full(len(values), 100 / len(values))
-        ax.hist(values, bins, weights=weights, label=name, edgecolor="white", linewidth=0.3, **look)
+        ax.hist(
+            values,
+            bins.tolist(),
+            weights=weights,
+            label=name,
+            edgecolor="white",
+            linewidth=0.3,
+            **look,
+        )
     top = ax.get_ylim()[1]
     for at, words in ((-25, "0 in float16"), (-14, "fewer digits"), (16, "∞ in float16")):
         ax.axvline(at, color=plots.INK, linestyle="--", linewidth=1)
@@ -203,8 +212,9 @@ def traffic(numbers: Mapping[str, Mapping[str, int]]) -> Figure:
     for row, (_, kernels) in enumerate(numbers.items()):
         left = 0
         for k, (kernel, count) in enumerate(kernels.items()):
-            look = {"color": plots.CURVE_COLOURS[k % 6], "hatch": _HATCHES[k % 8]}
-            ax.barh(row, count, left=left, height=0.6, edgecolor="white", **look)
+            look = {"facecolor": plots.CURVE_COLOURS[k % 6], "hatch": _HATCHES[k % 8]}
+            for bar in ax.barh(row, count, left=left, height=0.6, edgecolor="white"):
+                bar.set(**look)
             ax.text(left + count / 2, row - 0.36, kernel, ha="center", va="bottom", fontsize=9)
             left += count
     ax.set(yticks=range(len(numbers)), yticklabels=list(numbers), ylim=(len(numbers) - 0.5, -0.7))

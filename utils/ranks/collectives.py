@@ -23,7 +23,7 @@ import torch
 import torch.distributed
 
 from utils.ranks._words import RankError
-from utils.ranks.carried import Carried
+from utils.ranks.carried import Carried, Done
 
 KINDS = ("sum", "max", "scatter", "gather")
 
@@ -207,7 +207,7 @@ def simulate(fn: Callable[..., Any], world_size: int, *args: Any) -> Outcome:
             found.calls.append(Call(kind, first.numel(), first.nbytes, phases[0]))
             given = combine(kind, [part for _, part, _ in parts])
             waiting.clear()
-            done = [(r, parts[r][2], "", given[r]) for r in range(world_size)]
+            done: list[Done] = [(r, parts[r][2], "", given[r]) for r in range(world_size)]
             report = talk.resume(done)
     finally:
         if len(ended) < world_size:
