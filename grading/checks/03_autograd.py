@@ -88,12 +88,13 @@ RAISED_IN_OPERATION = (
 
 @exercise("tensor_ops", points=2, forbids=without("add", "mul", "matmul", "relu", "total"))
 def tensor_ops(student, rng):
-    def check(op, arrays, **options):
+    def check(op, arrays, signs=None, **options):
         names = "ab"[: len(arrays)]
         given = dict(zip(names, arrays, strict=True)) | options
         dY = numbers(
             rng, *np.shape(getattr(answers, op)(*map(answers.Tensor, arrays), **options).data)
         )
+        dY = dY if signs is None else abs(dY) * signs
         of = lambda own: operated(own, op, arrays, dY, options)  # noqa: E731
         known = lambda get: MISTAKES.values("tensor_ops", lambda own: get(of(own)), op)  # noqa: E731
         right = of(answers)
@@ -142,7 +143,7 @@ def tensor_ops(student, rng):
         check("matmul", draw((2, 3), (3, 4)))
     with part("relu: its value and what it pulls", points=0.35):
         a = abs(numbers(rng, 2, 3)) * [[1, -1, 1], [-1, 1, 0]]
-        check("relu", [a])
+        check("relu", [a], signs=[[1, -1, -1], [1, -1, 1]])
         check("relu", draw(()))
     with part("total: its value and what it pulls", points=0.45):
         for axis in ({}, {"axis": 0}, {"axis": 1}):
@@ -295,7 +296,8 @@ class Graph:
         why = "It should hold the tensors themselves: not their data, and not their id."
         expect.that(-2 not in seen, message, diagnosis=why, given=self.given)
         expect.that(-1 not in seen, message, diagnosis=KEPT, given=self.given)
-        message, why = "A tensor comes more than once.", "Several paths lead to it."
+        message = "A tensor comes more than once."
+        why = "Several paths lead to it, or it is appended once for each parent."
         why += " Remember which tensors were visited, and pass a visited one by."
         once = len(set(mine)) == len(mine)
         expect.that(once, message, diagnosis=why, given=self.given, detail=detail)
@@ -309,6 +311,8 @@ class Graph:
     def missing(self, absent):
         if len(self.parents) > 1000:
             return "Does the walk end early, or is Python's RecursionError caught?"
+        if len(absent) == len(self.parents):
+            return "Nothing is appended: is an entry put back with a mark passed by as visited?"
         if absent == {self.root}:
             return "The root belongs to the order, as its last."
         if absent <= {i for i, before in enumerate(self.parents) if not before}:
@@ -360,7 +364,7 @@ def topological_order(student, rng):
             return "It is the wrong way round: parents first, the root last."
         read = lambda own: [g.read(p[0]) for g, p in zip(small, ordered(own, sent), strict=True)]  # noqa: E731
         known = MISTAKES.values("topological_order", read)
-        rule = "Append a tensor only when all its parents have been appended."
+        rule = "Append a tensor only when all its parents have been. (A set forgets the order.)"
         return next((says for says, order in known if order == first), rule)
 
     def check(graphs, says):
@@ -455,7 +459,10 @@ RAISED_IN_BACKWARD = (
 )
 NONE = "A pull was given None: the gradient of its tensor has not arrived yet."
 BACKWARD = {
-    "seed": (NONE, "The loss has no pull above it: give it its gradient, 1, first."),
+    "seed": (
+        NONE,
+        "The loss is the last of the order: give it its gradient, 1, first, and keep it.",
+    ),
     "loss": (NONE, "The loss has a pull, too: start with it, the last of the order."),
     "kept": (
         NONE,
@@ -666,12 +673,18 @@ def trained(learner, values, losses, slopes, rates, afresh):
 ask_cut_off, ask_trained = probe(cut_off), probe(trained)
 NO_TENSOR = ("`detach` should return a Tensor.", "A Tensor made from the data alone is a leaf.")
 LEFT = {"": "nothing", "parents": "parents", "pull": "a pull", "op": "an op"}
-RAISED_IN_DETACH = ("'Tensor'", "Tensor takes an array: that of a tensor is its `data`.")
+RAISED_IN_DETACH = (
+    ("has no attribute 'detach'", "detach is what you write here: make a new Tensor of a's data."),
+    ("'Tensor'", "Tensor takes an array: that of a tensor is its `data`."),
+)
 NO_LIST = "update takes the list of parameters, as train_step was given it."
 RAISED_IN_STEP = (
     ("'function' object", "loss_of is a function: loss_of() computes the loss."),
     ("not the parameters", NO_LIST),
     ("'Tensor' object is not iterable", NO_LIST),
+    ("'item'", "A Tensor has no item(): its number is float(loss.data)."),
+    ("float() argument", "The number of a tensor is in its data: float(loss.data)."),
+    ("'zero_grad'", "A Tensor has no zero_grad: to clear a gradient, set `grad` to None."),
     ("'Loss' object", "`backward` takes an order: of a loss it is the method, loss.backward()."),
     ("'list' object has no attribute", "`parameters` is a list: each tensor in it has a grad."),
     ("missing 1 required positional argument: 'given'", NO_LIST),
@@ -700,7 +713,7 @@ def detach(student, rng):
 
     with part("detach: the same numbers, no past", points=0.5):
         asked = numbers(rng, 2, 2), float(numbers(rng, 1)[0]), [numbers(rng, 2, 2) for _ in "ab"]
-        with expect.explained(RAISED_IN_DETACH):
+        with expect.explained(*RAISED_IN_DETACH):
             got = ask_cut_off(student, *asked)
         told(got, {"type": NO_TENSOR})
         *values, past = expect.items(got, 5, what="the report")

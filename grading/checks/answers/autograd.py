@@ -135,7 +135,29 @@ _total, _total_otherwise = variants(
     value="a.data.sum(axis=axis, keepdims=axis is not None)",
     pull="(np.ones_like(a.data) * dY,)",
 )
+_ALL = (
+    "Everything is summed: sum along the axis that is given. (`if axis:` is false for axis 0, too:"
+    " ask whether it is None.)"
+)
 _OPS = [
+    _matmul(
+        "stars on the way back",
+        1.5,
+        "`*` multiplies number by number: on the way back, too, it is `@`.",
+        pull="(dY * b.data.T, a.data.T * dY)",
+    ),
+    _relu(
+        "value for gradient",
+        1.65,
+        "That is relu's value, not a gradient: pull gives dY times the slope.",
+        pull="(np.maximum(a.data, 0),)",
+    ),
+    _total(
+        "axis left out",
+        1.55,
+        _ALL,
+        value="a.data.sum(keepdims=axis is not None)",
+    ),
     _add("product", 1.7, "That is the product.", all=_added("a.data * b.data")),
     _add(
         "dY missing",
@@ -392,8 +414,14 @@ def relu(a):
     _total(
         "axis ignored",
         1.55,
-        "Everything is summed: sum along the axis that is given.",
+        _ALL,
         value="a.data.sum()",
+    ),
+    _total(
+        "axis 0 taken for none",
+        1.55,
+        _ALL,
+        value="a.data.sum(axis=axis, keepdims=True) if axis else a.data.sum()",
     ),
     _total(
         "other axis",
@@ -468,6 +496,14 @@ def unbroadcast(dY, shape):
     right="dX.sum(axis=ones, keepdims=True)",
 )
 _whole, _whole_otherwise = variants("unbroadcast", "def unbroadcast(dY, shape):\n    return {it}")
+_EVERYTHING = (
+    "Everything is summed into one number: sum only the axes that were repeated, on the left"
+    " dY.ndim − len(shape) of them."
+)
+_AXIS_0 = (
+    "Axis 0 alone is summed: several can be missing on the left, none, or one of length 1 is further"
+    " on. Look which axes were repeated."
+)
 _UNBROADCAST = [
     _unbroadcast(
         "mean",
@@ -524,14 +560,26 @@ _UNBROADCAST = [
     _whole(
         "everything",
         0,
-        "Everything is summed into one number: sum only the axes that were repeated.",
+        _EVERYTHING,
         it="dY.sum()",
+    ),
+    _unbroadcast(
+        "an axis too many",
+        0,
+        _EVERYTHING,
+        left="dY.sum(axis=tuple(range(dY.ndim - len(shape) + 1)))",
     ),
     _whole(
         "axis 0",
         0,
-        "Axis 0 is summed, whatever the shape: look which axes were repeated.",
+        _AXIS_0,
         it="dY.sum(axis=0)",
+    ),
+    _unbroadcast(
+        "one axis on the left",
+        0.55,
+        _AXIS_0,
+        left="dY.sum(axis=0) if missing else dY",
     ),
     _whole(
         "last axis",
@@ -706,6 +754,27 @@ _ORDER = [
         for turn, end in itertools.product(("", "[::-1]"), repeat=2)
     ),
     Mistake("topological_order", "a stack alone", 0.6, _EARLY, _STACKED),
+    Mistake(
+        "topological_order",
+        "the mark taken for visited",
+        0,
+        "Nothing is appended",
+        """
+def topological_order(root):
+    order, visited, stack = [], set(), [(root, False)]
+    while stack:
+        tensor, done = stack.pop()
+        if id(tensor) in visited:
+            continue
+        visited.add(id(tensor))
+        if done:
+            order.append(tensor)
+        else:
+            stack.append((tensor, True))
+            stack.extend((p, False) for p in tensor.parents)
+    return order
+""",
+    ),
     _order_otherwise("recursion", 1.0, "a list of your own"),
     _order_otherwise(
         "the limit raised",
@@ -847,6 +916,52 @@ _BACKWARD = [
         0.35,
         "The last share replaces those before it: gradients of several paths add up.",
         join="p.grad = np.array(share)",
+    ),
+    _backward(
+        "added to the wrong one",
+        0.35,
+        "A share is added to the gradient of the tensor that was pulled: add it to the parent's.",
+        join="p.grad = np.array(share) if p.grad is None else tensor.grad + share",
+    ),
+    _backward(
+        "what arrives, twice",
+        0,
+        "pull has multiplied by what arrived: its shares are added up as they are.",
+        join="p.grad = share * tensor.grad if p.grad is None else p.grad + share",
+    ),
+    _backward(
+        "from 0",
+        0,
+        "Backward starts with 0: the gradient of the loss in itself is 1.",
+        seed="np.zeros_like(loss.data)",
+    ),
+    Known(
+        "backward",
+        "all shares for each parent",
+        0,
+        "Each parent gets all that pull returns: pull gives a tuple, one share for each.",
+        """
+def backward(order):
+    order[-1].grad = np.ones_like(order[-1].data)
+    for tensor in reversed(order):
+        for p in tensor.parents:
+            shares = np.array(tensor.pull(tensor.grad))
+            p.grad = shares if p.grad is None else p.grad + shares
+""",
+    ),
+    Mistake(
+        "backward",
+        "the first for the last",
+        0,
+        "The loss is the last of the order",
+        """
+def backward(order):
+    order[0].grad = np.ones_like(order[0].data)
+    for tensor in reversed(order):
+        if tensor.pull is not None:
+            for p, share in zip(tensor.parents, tensor.pull(tensor.grad)):
+                p.grad = np.array(share) if p.grad is None else p.grad + share
+""",
     ),
     _backward(
         "first share kept",
@@ -1006,7 +1121,6 @@ def backward(order):
         "is asked by `p.grad is None`",
         join="p.grad = p.grad + share if p.grad else np.array(share)",
     ),
-    _backward_otherwise("seed 0", 0, "Everything is zero", seed="np.zeros_like(loss.data)"),
     _backward_otherwise("leaf called", 0, "A leaf has no pull: pass it by", leaf="pass"),
     _backward_otherwise(
         "cleared on the way",
@@ -1078,6 +1192,7 @@ _DETACH = [
         "The new tensor starts with a's gradient: a leaf has none yet.",
         cut="(t := Tensor(a.data), setattr(t, 'grad', a.grad))[0]",
     ),
+    _detach_otherwise("PyTorch's", 0.75, "detach is what you write here", cut="a.detach()"),
     _detach("the same", 0.75, "It is the same tensor, past and all: make a new one.", cut="a"),
     _detach(
         "cuts a",
@@ -1157,6 +1272,11 @@ _DETACH = [
         1.0,
         "Only the first parameter's gradient is cleared: clear those of all.",
         clear="parameters[0].grad = None",
+    ),
+    _step_otherwise("loss.item", 0.5, "A Tensor has no item()", result="loss.item()"),
+    _step_otherwise("float of a tensor", 0.5, "is in its data", result="float(loss)"),
+    _step_otherwise(
+        "zero_grad of each", 0.5, "has no zero_grad", clear="for p in parameters: p.zero_grad()"
     ),
     _step_otherwise("list cleared", 0.5, "`parameters` is a list", clear="parameters.grad = None"),
     _step_otherwise(
@@ -1412,6 +1532,7 @@ _ADAM = [
         m_hat="m",
         u_hat="u",
     ),
+    _adam("rate for 1 − β₁", 0, "The gradient counts 1 − β₁ in m, not lr.", m="one * m + lr * g"),
     _adam("u not corrected", 0.4, "Only m is corrected: u starts at 0, too.", u_hat="u"),
     _adam("m not corrected", 0.4, "Only u is corrected: m starts at 0, too.", m_hat="m"),
     _adam(
@@ -1481,6 +1602,41 @@ _ADAM = [
         0,
         "g² goes number by number: each weight has its own u.",
         u="two * u + (1 - two) * (g @ g) * np.ones_like(u)",
+    ),
+    _adam(
+        "β₁ for all",
+        0,
+        "β₁ is used for u, too: u goes with β₂, the second of `betas`.",
+        betas="(betas[0], betas[0])",
+    ),
+    _adam(
+        "power of the difference, m alone",
+        0.4,
+        "The power is that of β alone: 1 − βᵗ, not (1 − β)ᵗ.",
+        m_hat="m / (1 - one) ** t",
+    ),
+    _adam(
+        "m multiplied",
+        0.4,
+        "The correction multiplies m: it divides by 1 − βᵗ.",
+        m_hat="m * (1 - one**t)",
+    ),
+    _adam(
+        "t from 0",
+        0.4,
+        "The correction is that of the step before: t counts from 1, so the power is t.",
+        m_hat="m / (1 - one ** (t - 1))",
+        u_hat="u / (1 - two ** (t - 1))",
+    ),
+    _adam(
+        "1 − β₂ in m",
+        0,
+        "The gradient counts 1 − β₁ in m, not 1 − β₂.",
+        m="one * m + (1 - two) * g",
+    ),
+    _adam("m less g", 0, "g is subtracted from m: both are added.", m="one * m - (1 - one) * g"),
+    _adam(
+        "u less g²", 0, "g² is subtracted from u: both are added.", u="two * u - (1 - two) * g**2"
     ),
     _adam("betas swapped", 0, "That is β₂'s mean: m goes with β₁.", betas="betas[::-1]"),
     _adam(
