@@ -44,6 +44,7 @@ sizes = settings.choose(
     cpu={"width": 256, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
     gpu={"width": 1024, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
 )
+torch.set_num_threads(1)  # matrices as small as these gain nothing from more
 ranks.warm_up()
 print(ranks.plan(4))
 

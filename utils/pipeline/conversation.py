@@ -208,7 +208,7 @@ class _Stage(nn.Module):
         self.weight.grad = setting["before"].clone()
         self.several, self.factors = setting["several"], setting["factors"]
         self.other, self.memory, self.runs = other, memory, 0
-        self.held, self.graphs = list(setting["held"]), Graphs()
+        self.held, self.graphs = list(setting.get("held", ())), Graphs()
 
     def forward(self, x: Tensor, around: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
         y = torch.tanh(x @ self.weight) if self.training else x @ self.weight
