@@ -139,6 +139,10 @@ _MEANINGS = (
         "`raise` takes an exception, such as ValueError(message).",
     ),
     (
+        r"'list' object cannot be interpreted as an integer",
+        "One whole number is needed here, or a tuple of them, and this is a list.",
+    ),
+    (
         r"slice indices must be integers|indices must be integers.*not float|only integers, slices|"
         r"'float' object cannot be interpreted as an integer",
         "Places are whole numbers: `/` gives a float, `//` a whole number.",

@@ -23,20 +23,33 @@ def time_limit(seconds: float) -> Iterator[None]:
         with _raising_in_this_thread(seconds):
             yield
     elif hasattr(signal, "setitimer"):
-        before = signal.signal(signal.SIGALRM, _raise_time_limit)
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-        try:
+        with _by_a_signal(seconds):
             yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
     else:
         with _interrupting_thread(seconds):
             yield
 
 
-def _raise_time_limit(*_: object) -> None:
-    raise TimeLimit
+@contextmanager
+def _by_a_signal(seconds: float) -> Iterator[None]:
+    fired = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        fired.set()
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    except Exception:  # a library may make another error of it, or none
+        if not fired.is_set():
+            raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    if fired.is_set():
+        raise TimeLimit
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A limit of time on a block of code, on the main thread and on others."""
 
+import signal
 import threading
 import time
 
@@ -22,6 +23,17 @@ def test_a_loop_is_ended() -> None:
 def test_a_sleep_is_ended() -> None:
     with pytest.raises(TimeLimit), time_limit(0.05):
         time.sleep(60)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer signal here")
+@pytest.mark.parametrize("swallowed", [True, False])
+def test_an_interrupt_that_a_library_makes_something_else_of_stays_one(swallowed: bool) -> None:
+    with pytest.raises(TimeLimit), time_limit(0.05):
+        try:
+            time.sleep(60)
+        except BaseException:
+            if not swallowed:
+                raise TypeError("'<' not supported") from None
 
 
 def test_a_loop_in_another_thread_is_ended() -> None:
