@@ -689,10 +689,10 @@ class Entropy(Case):
 )
 def parallel_cross_entropy(student, rng):
     with part("the loss, on every rank", points=0.5):
-        for p, vocabulary in ((2, 6), (4, 10), (3, 7)):
+        for p, vocabulary in ((2, 6), (4, 10), (3, 7), (4, 5)):
             Entropy(rng, p, vocabulary, 7).check(student, ["the loss"])
     with part("its gradient, from no message more", points=0.5):
-        for p, vocabulary in ((2, 6), (4, 10), (3, 7)):
+        for p, vocabulary in ((2, 6), (4, 10), (3, 7), (4, 5)):
             Entropy(rng, p, vocabulary, 7).check(student, ["the loss", "the gradient"])
     with part("stable for logits of 10,000, and of −10,000", points=0.35):
         for size, around in ((1, 1e4), (1, -1e4), (1e4, 0)):
@@ -717,8 +717,7 @@ def adam_steps(learner, p, name, weights, frozen, gradients, settings):
         parameters = [torch.nn.Parameter(one.clone()) for one in weights]
         for place in frozen:
             parameters[place].requires_grad_(False)
-        lr, b1, b2, eps = settings
-        optimizer = getattr(learner, name)(dist, iter(parameters), lr, (b1, b2), eps)
+        optimizer = getattr(learner, name)(dist, iter(parameters), *settings)
         for step in gradients:
             for one, gradient in zip(parameters, step[rank], strict=True):
                 one.grad = gradient.clone() if isinstance(gradient, torch.Tensor) else None
@@ -740,7 +739,7 @@ def adam_steps(learner, p, name, weights, frozen, gradients, settings):
     forbids={"ShardedAdam": ["torch.optim", "torch.distributed.optim"]},
 )
 def shard_optimizer(student, rng):
-    def check(p, shapes, steps, *keys, frozen=(), lacking=()):
+    def check(p, shapes, steps, *keys, frozen=(), lacking=(), usual=False):
         weights = [_draw(rng, *shape) for shape in shapes]
         gradients = [
             [
@@ -752,8 +751,10 @@ def shard_optimizer(student, rng):
             ]
             for s in range(steps)
         ]
-        settings = [float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.7, 0.9))]
-        settings += [float(rng.uniform(0.9, 0.99)), float(rng.uniform(0.01, 0.1))]
+        betas = float(rng.uniform(0.7, 0.9)), float(rng.uniform(0.9, 0.99))
+        settings = [float(rng.uniform(0.05, 0.2)), betas, float(rng.uniform(0.01, 0.1))]
+        if usual:  # betas and eps as they are where nothing is said
+            settings = settings[:1]
         setting = weights, list(frozen), gradients, settings
         given = f", parameters of shapes {', '.join(map(str, shapes))}, {steps} steps"
         length = sum(one.numel() for i, one in enumerate(weights) if i not in frozen)
@@ -768,6 +769,7 @@ def shard_optimizer(student, rng):
         check(4, [(4, 2), (2, 2)], 1)
     with part("several steps, and numbers that p does not divide", points=0.5):
         check(2, some, 3)
+        check(2, some, 2, usual=True)
         check(4, [(3, 3), (2,)], 3)
         check(3, [(2, 2), (1,), (3, 1)], 4)
     with part("frozen parameters left out, missing gradients are zeros", points=0.2):
