@@ -25,15 +25,20 @@ def test_a_sleep_is_ended() -> None:
         time.sleep(60)
 
 
+def asleep(swallowed: bool) -> None:
+    """A library that makes another error of any, or none."""
+    try:
+        time.sleep(60)
+    except BaseException:
+        if not swallowed:
+            raise TypeError("'<' not supported") from None
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer signal here")
 @pytest.mark.parametrize("swallowed", [True, False])
 def test_an_interrupt_that_a_library_makes_something_else_of_stays_one(swallowed: bool) -> None:
     with pytest.raises(TimeLimit), time_limit(0.05):
-        try:
-            time.sleep(60)
-        except BaseException:
-            if not swallowed:
-                raise TypeError("'<' not supported") from None
+        asleep(swallowed)
 
 
 def test_a_loop_in_another_thread_is_ended() -> None:
