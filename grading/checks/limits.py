@@ -22,7 +22,7 @@ def limits(student: Student, name: str, *cases: tuple[tuple[Any, ...], Any, str]
     try:
         yield
     except Fault as fault:
-        if fault.kind in ("value", "type") and not fault.diagnosis:
+        if fault.kind == "value" and not fault.diagnosis:
             wrong = (why for args, right, why in cases if not _right(student, name, args, right))
             fault.diagnosis = next(wrong, "")
         raise

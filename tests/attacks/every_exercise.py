@@ -61,7 +61,7 @@ Ranks that are simulated in one process share its memory, and what a process say
 (how many activations it held, what it freed) cannot be checked from outside. Known to be left, in
 points: lab 12, one exercise's answer handed in for the next, 0.5, and patterns of messages without
 their numbers, 0.9 (tree) and 1.15 (ring); lab 14, a batch in one piece where it should be split,
-1.2 of its exercise's points; lab 15, `measured_stash` computed from the schedule instead of
+0.9 of its exercise's points; lab 15, `measured_stash` computed from the schedule instead of
 measured, 1.5, and `run_stage`'s count of what it holds, 0.3. What a function hides from a search of
 its source (a library under a name that is computed) is found by the value only."""
 
