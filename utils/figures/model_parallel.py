@@ -160,8 +160,8 @@ def choices(by_batch: Mapping[int, Sequence[str]], layers: Sequence[str]) -> Fig
 
 
 def _piece(ax: Axes, rank: int, x: int, y: int, width: int, height: int) -> None:
-    look = {"facecolor": _RANKS[rank % 4], "hatch": _HATCHES[rank % 4], "edgecolor": "white"}
-    ax.add_patch(Rectangle((x, y), width, height, alpha=0.75, **look))
+    look: dict[str, Any] = {"facecolor": _RANKS[rank % 4], "hatch": _HATCHES[rank % 4]}
+    ax.add_patch(Rectangle((x, y), width, height, alpha=0.75, edgecolor="white", **look))
     label = f"rank {rank}\n({height}, {width})"
     box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
     ax.text(x + width / 2, y + height / 2, label, ha="center", va="center", bbox=box, fontsize=9)

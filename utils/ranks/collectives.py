@@ -207,8 +207,7 @@ def simulate(fn: Callable[..., Any], world_size: int, *args: Any) -> Outcome:
             found.calls.append(Call(kind, first.numel(), first.nbytes, phases[0]))
             given = combine(kind, [part for _, part, _ in parts])
             waiting.clear()
-            done = [(r, parts[r][2], "", given[r]) for r in range(world_size)]
-            report = talk.resume(done)
+            report = talk.resume([(r, parts[r][2], "", given[r]) for r in range(world_size)])
     finally:
         if len(ended) < world_size:
             talk.end()
