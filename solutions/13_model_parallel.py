@@ -28,7 +28,7 @@ from utils.ranks.collectives import Collectives, simulate
 # %%
 check = checks("13_model_parallel")
 torch.set_num_threads(1)  # the ranks need the cores
-sizes = settings.choose(scale, smoke={"steps": 100}, cpu={"steps": 400})
+sizes = settings.choose(scale, smoke={"steps": 60}, cpu={"steps": 400})
 ranks.warm_up()
 print(ranks.plan(4))
 
@@ -638,7 +638,8 @@ def train(dist: Any, words: int, batches: Tensor) -> tuple[list[float], int, lis
 losses: dict[int, list[float]] = {}
 with check.needs(*everything):
     for p in (1, 2, 4):
-        by_rank = ranks.run(train, p, Collectives(), len(alphabet), batches, device="cpu")
+        given = Collectives(), len(alphabet), batches
+        by_rank = ranks.run(train, p, *given, device="cpu", timeout=600)
         losses[p], numbers, same = by_rank[0]
         apart = max((a - b).abs().max().item() for a, b in zip(same, by_rank[-1][2], strict=True))
         far = max(abs(a - b) for a, b in zip(losses[p], losses[1], strict=True))
@@ -804,7 +805,7 @@ for batch in torch.arange(1280).split(64):
 with check.needs("shard_optimizer"):
     for p in (1, 2, 4):
         arguments = Collectives(), ShardedAdam, X, y
-        by_rank = ranks.run(sharded_steps, p, *arguments, device="cpu")
+        by_rank = ranks.run(sharded_steps, p, *arguments, device="cpu", timeout=600)
         pairs = zip(by_rank[-1][0], model.parameters(), strict=True)
         far = max((a - b).abs().max().item() for a, b in pairs)
         state = [nbytes for _, nbytes in by_rank]
@@ -1102,7 +1103,8 @@ def both_blocks(ours: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
 # %%
 with check.needs("parallel_block"):
     both = [
-        ranks.run(both_blocks, 2, ours, x.detach(), device="cpu") for ours in (parallel_block, None)
+        ranks.run(both_blocks, 2, ours, x.detach(), device="cpu", timeout=600)
+        for ours in (parallel_block, None)
     ]
     for name, ours, theirs in zip(("output", "gradient of x"), both[0][0], both[1][0], strict=True):
         print(f"{name}: largest difference {(ours - theirs).abs().max():.1e}")
