@@ -163,7 +163,7 @@ def options(student, rng):
     with part("section and table are left as they were", points=0.1, alone=False):
         tables, calls = [known, {**known, "form": "half", "rest": 7}], [(0, 0), (0, 1), (1, 0)]
         apart = [values([texts[s]], [tables[t]], [(0, 0)])[0] for s, t in calls]
-        with expect.otherwise(CHANGED):
+        with expect.otherwise(CHANGED, exception=CHANGED):
             expect.equal(values(texts, tables, calls), apart, what="the list of results")
 
     def error(lines, at, key, silent):
@@ -406,7 +406,7 @@ def build_network(student, rng):
         why = "Built again from the same section, it is another network, or none: leave it whole."
         (once, _), (like, _) = puts(network(), state, True)
         expect.form(once, like)
-        with expect.otherwise(why):
+        with expect.otherwise(why, exception=why):
             again = there(outputs)(student, network_of(student, text, 2), state, x, True)
             twice = expect.items(again, 2)[0]
             expect.close(twice, once, what="the output", given=given, **NEAR)
@@ -527,7 +527,8 @@ def build_solver(student, rng):
         section, model = parsed(student, text), there(two_layers)(student, weights)
         table = {spec.parse(text).line: lent(spec.parse(text, "network.yaml"), answers.SOLVERS)}
         plan = there(made)(student, "build_solver", section, table, model)
-        with expect.otherwise("Read again, the same section gives something else: leave it whole."):
+        why = "Read again, the same section gives something else: leave it whole."
+        with expect.otherwise(why, exception=why):
             for _ in range(times - 1):
                 plan = there(made)(student, "build_solver", section, table, model)
         return plan, model
