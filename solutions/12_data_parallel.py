@@ -35,7 +35,7 @@ check = checks("12_data_parallel")
 torch.set_num_threads(1)  # the ranks need the cores
 sizes = settings.choose(
     scale,
-    smoke={"loopback_mb": 8, "repeats": 3, "seeds": 12},
+    smoke={"loopback_mb": 8, "repeats": 2, "seeds": 6},
     cpu={"loopback_mb": 32, "repeats": 5, "seeds": 24},
 )
 ranks.warm_up()
@@ -818,7 +818,7 @@ with check.needs("learning_rate_at"):
         "512, × 32, warm-up": (512, lambda step: learning_rate_at(step, base, 16, 512, warmup)),
     }
     for name, (batch, rate) in plans.items():
-        seeds = range(sizes.seeds if batch == 512 else 3)  # batch 16 takes 30 times the steps
+        seeds = range(sizes.seeds if batch == 512 else 2)  # batch 16 takes 30 times the steps
         runs[name] = [train_large(batch, rate, seed) for seed in seeds]
         last = [accuracy[-1] for accuracy in runs[name]]
         worst = f"worst of {len(last)} seeds {min(last):.3f}"
