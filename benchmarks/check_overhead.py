@@ -7,19 +7,17 @@ the slowest. "Own" is the time inside the student's calls; "beyond" is everythin
 inputs, the codec, comparing, and rendering the answer.
 """
 
-import runpy
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 
 from grading.answer import exercise, render
 from grading.check import Notebook
+from tests.labs import reference
 from utils import device
 
-ROOT = Path(__file__).parents[1]
-TIMES = 11
+TIMES = 5
 
 
 class Stopwatch(Notebook):
@@ -47,12 +45,13 @@ def main() -> None:
     print(f"{device.describe()}; {time.strftime('%Y-%m-%d')}; median of {TIMES}, milliseconds")
     every = []
     for lab in exercise.labs():
-        namespace = runpy.run_path(str(ROOT / "solutions" / f"{lab}.py"), run_name="lab")
+        namespace = dict(reference(lab))
         for one in exercise.load(lab).values():
             pairs = [measure(one, namespace) for _ in range(TIMES)]
             own, beyond = (statistics.median(column) for column in zip(*pairs, strict=True))
             every.append(beyond)
-            print(f"{lab:<24}{one.name:<24} own {own * 1e3:8.1f}   beyond {beyond * 1e3:6.1f}")
+            line = f"{lab:<24}{one.name:<28} own {own * 1e3:8.1f}   beyond {beyond * 1e3:6.1f}"
+            print(line, flush=True)
     print(
         f"beyond the learner's own code: median {statistics.median(every) * 1e3:.1f} ms,", end=" "
     )
