@@ -324,7 +324,10 @@ def telling_clouds(rng):
         X, y, w, b = clouds(rng, 5, 2, gap=rng.uniform(0.3, 0.6))
         case = X, y, w / 2, b / 2
         right = answers.mistake_bound(*case)
-        wrong = np.unique([one for _, one in MISTAKES.call("mistake_bound", *case) if one != right])
+        known = MISTAKES.call("mistake_bound", *case)  # but those of lines that do not separate
+        wrong = np.unique(
+            [one for why, one in known if not why.startswith(("A point", "No bound"))]
+        )
         apart, size = np.diff(wrong), abs(wrong[1:])
         if (
             np.isfinite(wrong).all()
@@ -514,12 +517,13 @@ def slow_clouds(rng, count, size, lr):
     while True:
         X, y, _, _ = clouds(rng, count, size, gap=rng.uniform(0.2, 0.8))
         mistakes = answers.perceptron_train(X, y, lr)[2]
-        shown = [slice(None, None, -1), slice(1, None), slice(-1)]  # backwards, not all of them
-        others = [answers.perceptron_train(X[some], y[some], lr)[2] for some in shown]
-        others.append(by_epoch(X, y, lr))
         near = [epoch for epoch, count in enumerate(mistakes) if count == 1]
         # One mistake in the last epoch but one, and in no other: one mistake is not yet none.
-        if 3 <= len(mistakes) <= 60 and near == [len(mistakes) - 2] and mistakes not in others:
+        if not 3 <= len(mistakes) <= 60 or near != [len(mistakes) - 2]:
+            continue
+        shown = [slice(None, None, -1), slice(1, None), slice(-1)]  # backwards, not all of them
+        others = [answers.perceptron_train(X[some], y[some], lr)[2] for some in shown]
+        if mistakes not in [*others, by_epoch(X, y, lr)]:
             return X, y
 
 
@@ -552,8 +556,7 @@ def crossed(rng):
         counted = answers.perceptron_train(X, y, 0.5, EPOCHS)[2]
         if y[0] != 1 or met != {-1, 1} or 1 in counted[:-2]:
             continue
-        known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS)
         elsewhere = ("should start at 0", "ends at its first mistake", "never shown", "rate falls")
-        ends = [one[:2] for why, one in known if any(piece in why for piece in elsewhere)]
-        if not any(same(end, line) for end in ends):
+        known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS, says=elsewhere)
+        if not any(same(one[:2], line) for _, one in known):
             return X, y

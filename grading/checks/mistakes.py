@@ -14,7 +14,7 @@ The tests answer with every row and require its points and its diagnosis.
 
 import copy
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +53,18 @@ class Table:
         return iter(self.rows)
 
     def values(
-        self, exercise: str, of: Callable[[Any], Any], name: str = ""
+        self, exercise: str, of: Callable[[Any], Any], name: str = "", says: Sequence[str] = ("",)
     ) -> Iterator[tuple[str, Any]]:
         """(diagnosis, value) of each known mistake of an exercise, each computed when it is asked
         for: what `expect.close(..., knows=)` takes.
 
         of: computes the value from the learner's names, such as `lambda own: own.double(3.0)`.
         name: of the function or value whose mistakes are meant; default: all of the exercise.
+        says: pieces of their diagnoses, of which one is enough.
         """
         for row in self.rows:
-            if type(row) is Known and row.exercise == exercise:
+            wanted = type(row) is Known and row.exercise == exercise
+            if wanted and any(piece in row.says for piece in says):
                 own = self._names(row)
                 if name and getattr(own, name, None) is getattr(self.right, name, None):
                     continue
@@ -71,11 +73,14 @@ class Table:
                 except Exception:  # a wrong answer may fail on these inputs: it is not this one
                     continue
 
-    def call(self, exercise: str, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
+    def call(
+        self, exercise: str, *args: Any, says: Sequence[str] = ("",), **kwargs: Any
+    ) -> Iterator[tuple[str, Any]]:
         """`values` of a call of the function that has the exercise's name, on copies."""
         return self.values(
             exercise,
             lambda own: getattr(own, exercise)(*copy.deepcopy(args), **copy.deepcopy(kwargs)),
+            says=says,
         )
 
     def written(self, exercise: str, name: str) -> Iterator[tuple[str, Any]]:
