@@ -63,11 +63,11 @@ points: lab 12, one exercise's answer handed in for the next, 0.5, and patterns 
 their numbers, 0.9 (tree) and 1.15 (ring); lab 14, a batch in one piece where it should be split,
 0.9 of its exercise's points; lab 15, `measured_stash` computed from the schedule instead of
 measured, 1.5, and `run_stage`'s count of what it holds, 0.3; lab 16, that nothing flows back into
-another stage, 0.6, beside values that are right; lab 17, a checkpoint of tokens whose states stay in
-the process's memory, 2, and the kill of a real process, 0.25. A kernel of lab 11 is read by the judge
-as text, which a process can hand in instead of the notebook's if it uses the same names. What a
-function hides from a search of its source (a library under a name that is computed) is found by the
-value only."""
+another stage, 0.6, beside values that are right; lab 17, a checkpoint of tokens whose states stay
+in the process's memory, 2, and the kill of a real process, 0.25. A kernel of lab 11 is read by the
+judge as text, which a process can hand in instead of the notebook's if it uses the same names. What
+a function hides from a search of its source (a library under a name that is computed) is found by
+the value only."""
 
 
 def course(folder: Path) -> Path:
