@@ -67,8 +67,8 @@ sizes = settings.choose(
 # **Not in this lab:** words, attention, and networks large enough to make sense.
 #
 # **You need** labs 02 to 04: softmax and cross-entropy, graphs and `backward`, a training loop in
-# PyTorch. 150 minutes. A CPU is enough: at scale `smoke` all cells together compute for about a
-# minute, at `cpu` for some minutes. A graphics card is used where there is one.
+# PyTorch. 150 minutes. A CPU is enough: at scale `smoke` all cells together compute for one to two
+# minutes, at `cpu` for some minutes. A graphics card is used where there is one.
 
 # %% [markdown]
 # ## 1 · A text as numbers

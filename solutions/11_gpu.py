@@ -610,8 +610,7 @@ else:
 # %% [markdown]
 # ## 5 · Softmax in one kernel
 # The softmax of a row takes five steps: maximum, subtraction, exp, sum, division. As five kernels, for M rows
-# of N numbers, they load 5MN + 2M numbers and store 3MN + 2M; count along, it is the count of Triton's own
-# tutorial.
+# of N numbers, they load 5MN + 2M numbers and store 3MN + 2M: count along.
 #
 # **Predict:** one kernel loads and stores each number once. How many times fewer numbers does it move?
 

@@ -56,8 +56,7 @@ plots.show(
 # one process plays all four. Lab 15 has the ranks.
 #
 # **You need** lab 14, PyTorch's `backward` and `detach`, the chain rule of lab 02, and 170 minutes. At scale
-# `smoke` all cells take about half a minute on two CPU cores, with MNIST or with the small digits that
-# come along.
+# `smoke` all cells take about a minute on two CPU cores, with MNIST or with the small digits that come along.
 #
 # Guesses are not marked. Write one of the words between the quotes; it is shown again beside what is measured.
 

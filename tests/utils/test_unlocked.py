@@ -58,7 +58,9 @@ def test_what_is_no_action_is_refused(wrong: object) -> None:
 
 
 def test_a_deadlock_and_a_bad_schedule_are_told() -> None:
-    with pytest.raises(ScheduleError, match=r"no rank can go on: rank 0 waits \(B0\) for B0 of"):
+    with pytest.raises(
+        ScheduleError, match=r"no rank can go on: rank 0 waits at step 1 \(B0\) for B0 of"
+    ):
         unlocked.simulate(unlocked.in_turn(1, 2), lambda rank, ranks: (0, "B"))
     with pytest.raises(ScheduleError, match="the backward of micro-batch 0 is missing"):
         unlocked.simulate([[("F", 0)]], own_forward)

@@ -15,14 +15,19 @@ The letters are those of `torch.distributed.pipelining`. Whatever ran, simulated
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 Action = tuple[str, int]
 
 Schedule = Sequence[Sequence[Action]]
+
+# Of an action (rank, kind, micro-batch) the rank and the kind of the one whose result it waits for,
+# on the same micro-batch; None where it waits for none.
+Needs = Callable[[int, str, int], tuple[int, str] | None]
 
 KINDS = {
     "F": "forward",
@@ -186,21 +191,28 @@ def _rank_problems(rank: int, actions: Sequence[Action], wanted: set[int]) -> It
 
 def _deadlock(schedule: Schedule) -> list[str]:
     """Why no rank can go on, if it comes to that."""
-    _, stuck = _run(schedule, [1.0] * len(schedule), [2.0] * len(schedule), 0.0)
-    if not stuck:
-        return []
+    needs = partial(_needs, schedule)
+    _, stuck = run(schedule, [1.0] * len(schedule), [2.0] * len(schedule), needs)
+    return [f"deadlock, {waiting(schedule, stuck, needs)}"] if stuck else []
+
+
+def waiting(schedule: Schedule, stuck: Mapping[int, int], needs: Needs) -> str:
+    """What the ranks that cannot go on wait for. stuck: the step at which each of them stands."""
     waits = []
     for rank, step in sorted(stuck.items()):
         kind, m = schedule[rank][step]
-        other, needed = _source(schedule, rank, kind, m)
+        other, needed = needs(rank, kind, m) or (rank, kind)
         waits.append(
             f"rank {rank} waits at step {step} ({kind}{m}) for {needed}{m} of rank {other}"
         )
-    return ["deadlock, no rank can go on: " + "; ".join(waits) + "."]
+    return "no rank can go on: " + "; ".join(waits) + "."
 
 
-def _source(schedule: Schedule, rank: int, kind: str, m: int) -> tuple[int, str]:
-    """The rank and the kind of the action whose result an action waits for."""
+def _needs(schedule: Schedule, rank: int, kind: str, m: int) -> tuple[int, str] | None:
+    """The rank and the kind of the action whose result an action waits for; None for none."""
+    first, last = rank == 0, rank == len(schedule) - 1
+    if kind == "W" or (kind == "F" and first) or (kind in "BI" and last):
+        return None
     if kind == "F":
         return rank - 1, "F"
     return rank + 1, "I" if ("I", m) in schedule[rank + 1] else "B"
@@ -230,12 +242,16 @@ def simulate(
         [float(time)] * len(schedule) if isinstance(time, int | float) else list(time)
         for time in (forward, backward)
     ]
-    spans, _ = _run(schedule, each[0], each[1], transfer)
+    spans, _ = run(schedule, each[0], each[1], partial(_needs, schedule), transfer)
     return Timeline(tuple(spans), len(schedule), unit)
 
 
-def _run(
-    schedule: Schedule, forward: Sequence[float], backward: Sequence[float], transfer: float
+def run(
+    schedule: Schedule,
+    forward: Sequence[float],
+    backward: Sequence[float],
+    needs: Needs,
+    transfer: float = 0.0,
 ) -> tuple[list[Span], dict[int, int]]:
     """The spans of what can run, and the step at which each rank that cannot go on stands."""
     done: dict[tuple[int, str, int], float] = {}  # when each action's result is there
@@ -246,9 +262,10 @@ def _run(
         for rank, actions in enumerate(schedule):
             while step[rank] < len(actions):
                 kind, m = actions[step[rank]]
-                ready = _ready(schedule, done, rank, kind, m, transfer)
-                if ready is None:
+                source = needs(rank, kind, m)
+                if source and (*source, m) not in done:
                     break
+                ready = done[(*source, m)] + transfer if source else 0.0
                 time = {"F": forward[rank], "B": backward[rank]}.get(kind, backward[rank] / 2)
                 start = max(free[rank], ready)
                 free[rank] = done[rank, kind, m] = start + time
@@ -257,20 +274,3 @@ def _run(
                 moved = True
     stuck = {rank: at for rank, at in enumerate(step) if at < len(schedule[rank])}
     return spans, stuck
-
-
-def _ready(
-    schedule: Schedule,
-    done: Mapping[tuple[int, str, int], float],
-    rank: int,
-    kind: str,
-    m: int,
-    transfer: float,
-) -> float | None:
-    """When an action's input is there; None: not yet."""
-    first, last = rank == 0, rank == len(schedule) - 1
-    if kind == "W" or (kind == "F" and first) or (kind in "BI" and last):
-        return 0.0
-    other, needed = _source(schedule, rank, kind, m)
-    there = done.get((other, needed, m))
-    return None if there is None else there + transfer

@@ -5,10 +5,10 @@ says what it waits for, so that other ways to train fit into the same picture. F
 micro-batches are those of `schedules`; what ran is its `Timeline`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from utils.pipeline import schedules
-from utils.pipeline.schedules import Action, Schedule, ScheduleError, Span, Timeline
+from utils.pipeline.schedules import Action, Schedule, ScheduleError, Timeline
 
 Source = tuple[int, str]  # a rank and the kind of its action, "F" or "B", on the same micro-batch
 WaitsFor = Callable[[int, int], Source]
@@ -61,38 +61,17 @@ def simulate(
     wrong = schedules.problems(schedule)
     if wrong:
         raise ScheduleError("\n".join(wrong))
-    needs = [_checked(waits_for(rank, ranks), rank, ranks) for rank in range(ranks)]
-    done: dict[tuple[int, str, int], float] = {}
-    free, step, spans = [0.0] * ranks, [0] * ranks, list[Span]()
-    moved = True
-    while moved:
-        moved = False
-        for rank, actions in enumerate(schedule):
-            while step[rank] < len(actions):
-                kind, m = actions[step[rank]]
-                ready = _ready(done, needs, rank, kind, m)
-                if ready is None:
-                    break
-                start = max(free[rank], ready)
-                free[rank] = start + (forward if kind == "F" else backward)
-                done[rank, kind, m] = free[rank]
-                spans.append(Span(rank, kind, m, start, free[rank]))
-                step[rank] += 1
-                moved = True
-    stuck = [rank for rank in range(ranks) if step[rank] < len(schedule[rank])]
+    sources = [_checked(waits_for(rank, ranks), rank, ranks) for rank in range(ranks)]
+
+    def needs(rank: int, kind: str, m: int) -> Source | None:
+        if kind == "B":
+            return sources[rank]
+        return (rank - 1, "F") if rank > 0 else None
+
+    spans, stuck = schedules.run(schedule, [forward] * ranks, [backward] * ranks, needs)
     if stuck:
-        raise ScheduleError(_told(schedule, needs, step, stuck))
+        raise ScheduleError(schedules.waiting(schedule, stuck, needs))
     return Timeline(tuple(spans), ranks, unit)
-
-
-def _ready(
-    done: dict[tuple[int, str, int], float], needs: Sequence[Source], rank: int, kind: str, m: int
-) -> float | None:
-    """When what an action waits for is there; None: not yet."""
-    if kind == "F":
-        return 0.0 if rank == 0 else done.get((rank - 1, "F", m))
-    other, what = needs[rank]
-    return done.get((other, what, m))
 
 
 def _checked(source: object, rank: int, ranks: int) -> Source:
@@ -103,14 +82,3 @@ def _checked(source: object, rank: int, ranks: int) -> Source:
     raise ScheduleError(
         f"waits_for({rank}, {ranks}) should be a rank and a kind, such as (0, 'F'), not {source!r}."
     )
-
-
-def _told(
-    schedule: Schedule, needs: Sequence[Source], step: Sequence[int], stuck: Sequence[int]
-) -> str:
-    waits = []
-    for rank in stuck:
-        kind, m = schedule[rank][step[rank]]
-        other, what = needs[rank] if kind == "B" else (rank - 1, "F")
-        waits.append(f"rank {rank} waits ({kind}{m}) for {what}{m} of rank {other}")
-    return "no rank can go on: " + "; ".join(waits) + "."

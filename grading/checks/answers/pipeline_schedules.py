@@ -1054,6 +1054,17 @@ _ROUND = (
 )
 _GPIPE_AGAIN = "That is GPipe: all forwards come first."
 _ONE_F_ONE_B = [
+    Mistake(
+        "one_f_one_b_actions",
+        "the course's own",
+        0,
+        "which this exercise does without",
+        """
+from utils.pipeline import unlocked
+def one_f_one_b_actions(stages, microbatches):
+    return unlocked.warmed_up(stages, microbatches)
+""",
+    ),
     _one_f(
         "warm-up too long",
         0.9,

@@ -1,6 +1,6 @@
 """Lab 17's program, killed at random moments and started again: does it end with the same bits?
 
-    python -m benchmarks.kills --kills 200
+    python benchmarks/capstone_kills.py --kills 200
 
 Each time one of four ranks is killed (SIGKILL), at something that it does with a file of its
 checkpoints or after a random time; then all are started again, and the weights compared with those
@@ -26,7 +26,9 @@ from utils import program, ranks
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python benchmarks/capstone_kills.py", description=__doc__
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     options = parser.parse_args()
