@@ -4,11 +4,11 @@
 
 For 2 and 4 ranks and 1, 2, 4, … micro-batches: lab 15's own `run_stage` on lab 14's schedules, and
 `torch.distributed.pipelining` (its ScheduleGPipe, and its Schedule1F1B from as many micro-batches
-as ranks on). The stages sleep, forward `delay` seconds and backward twice that, so that ranks
-overlap truly on any number of cores. Of `repeats` runs the shortest counts: a busy machine only
-lengthens them. Where each rank has a GPU of its own, and elsewhere with --compute, stages of real
-layers run too, and their speed-up over one rank is compared with theory's. --docs writes the tables
-and the plot into docs/.
+as ranks on); on the same engine interleaved 1F1B and a zero-bubble schedule. The stages sleep,
+forward `delay` seconds and backward twice that, so that ranks overlap truly on any number of cores.
+Of `repeats` runs the shortest counts: a busy machine only lengthens them. Where each rank has a GPU
+of its own, and elsewhere with --compute, stages of real layers run too, and their speed-up over one
+rank is compared with theory's. --docs writes the tables and the plot into docs/.
 """
 
 import argparse
@@ -20,8 +20,11 @@ import matplotlib.pyplot as plt
 import torch
 import torch.distributed as dist
 
-from utils import device, pipeline, plots, ranks
-from utils.pipeline import schedules, trace
+from utils import device, plots, ranks
+from utils.pipeline import published, schedules, trace
+from utils.pipeline.delay import Delay, delays
+from utils.pipeline.engine import Engine
+from utils.pipeline.link import Link
 from utils.pipeline.schedules import Action, Span
 
 ROOT = Path(__file__).parents[1]
@@ -46,9 +49,9 @@ REFERENCE = reference("gpipe_actions", "one_f_one_b_actions", "as_tuple", "run_s
 
 def own(run_stage, schedule: list[list[Action]], delay: float) -> list[Span]:  # type: ignore[no-untyped-def]
     """One batch with lab 15's run_stage; what this rank did when."""
-    link, count = pipeline.Link(), len(schedule[0]) // 2
+    link, count = Link(), len(schedule[0]) // 2
     recorder = trace.Recorder(link.rank)
-    stage = pipeline.Delay(delay, 2 * delay, recorder)
+    stage = Delay(delay, 2 * delay, recorder)
     dist.barrier()
     run_stage(
         schedule[link.rank],
@@ -62,14 +65,13 @@ def own(run_stage, schedule: list[list[Action]], delay: float) -> list[Span]:  #
     return recorder.spans
 
 
-def torchs(schedule: str, count: int, delay: float) -> list[Span]:
-    """One batch with torch's engine and its own schedule."""
+def torchs(schedule: str | list[list[Action]], count: int, delay: float) -> list[Span]:
+    """One batch with torch's engine: its own schedule, or one that is given."""
     rank, size = dist.get_rank(), dist.get_world_size()
     recorder = trace.Recorder(rank)
-    stages: list[torch.nn.Module] = [pipeline.Delay(0.0, 0.0) for _ in range(size)]
-    stages[rank] = pipeline.Delay(delay, 2 * delay, recorder)
-    batch = torch.zeros(count, 4)
-    engine = pipeline.Engine(
+    known = published.one_f_one_b(size, count) if isinstance(schedule, str) else schedule
+    stages, batch = delays(known, delay, 2 * delay, recorder), torch.zeros(count, 4)
+    engine = Engine(
         schedule, stages, batch[:1], lambda output, target: output.mean(), microbatches=count
     )
     engine.step(batch, batch)
@@ -93,9 +95,34 @@ def measured(who: str, size: int, count: int, delay: float, repeats: int) -> flo
     return min(timelines, key=lambda timeline: timeline.end).bubble()
 
 
+NEWER = {  # and into how many chunks they cut a rank's stage
+    "interleaved, v = 2": (lambda size, count: published.interleaved(size, count, 2), 2),
+    "ZB-H1": (published.zero_bubble, 1),
+}
+
+
+def newer(counts: list[int], delay: float, repeats: int) -> str:
+    """Theory and measurement of schedules with several stages a rank, or backwards in parts."""
+    names = " | ".join(f"{name}, theory | measured" for name in NEWER)
+    lines = ["## Beyond 1F1B, on torch's engine", "", f"| ranks | micro-batches | {names} |"]
+    lines.append("|--:" * (2 + 2 * len(NEWER)) + "|")
+    for size, count in ((size, count) for size in RANKS for count in counts if count % size == 0):
+        found = []
+        for build, chunks in NEWER.values():
+            schedule = build(size, count)
+            args = torchs, size, schedule, count, delay / chunks
+            tries = [
+                trace.merge(ranks.run(*args, timeout=120, device="cpu")) for _ in range(repeats)
+            ]
+            least = min(tries, key=lambda timeline: timeline.end)
+            found += [schedules.simulate(schedule).bubble(), least.bubble()]
+        lines.append(f"| {size} | {count} | " + " | ".join(f"{one:.3f}" for one in found) + " |")
+    return "\n".join(lines)
+
+
 def timed(run_stage, schedule: list[list[Action]], layers: int, width: int) -> float:  # type: ignore[no-untyped-def]
     """Seconds of one batch with real layers on this rank, 64 rows a micro-batch; the second run."""
-    link, count, here = pipeline.Link(device=ranks.device()), len(schedule[0]) // 2, ranks.device()
+    link, count, here = Link(device=ranks.device()), len(schedule[0]) // 2, ranks.device()
     linear = [(torch.nn.Linear(width, width), torch.nn.ReLU()) for _ in range(layers)]
     stage = torch.nn.Sequential(*(module for pair in linear for module in pair)).to(here)
     inputs = [torch.randn(64, width, device=here) for _ in range(count)]
@@ -206,13 +233,14 @@ def main() -> None:
             f"Stages of real layers were not measured: that takes {RANKS[-1]} GPUs, and here"
             f" are {torch.cuda.device_count()}."
         )
-    print(found, real, sep="\n\n")
+    beyond = newer(counts, asked.delay, asked.repeats)
+    print(found, beyond, real, sep="\n\n")
     if asked.docs:
         title = (
             "# The bubble, measured\n\n`python benchmarks/pipeline.py --docs` wrote this page.\n\n"
         )
         alt = "Measured bubbles lie on or just above theory's curve."
-        page = f"{title}{found}\n\n![{alt}](images/pipeline_bubble.png)\n\n{real}\n"
+        page = f"{title}{found}\n\n![{alt}](images/pipeline_bubble.png)\n\n{beyond}\n\n{real}\n"
         (ROOT / "docs" / "pipeline.md").write_text(page, encoding="utf-8")
         plot(rows).savefig(ROOT / "docs" / "images" / "pipeline_bubble.png", dpi=150)
 

@@ -28,8 +28,8 @@ from utils import plots, ranks, settings
 from utils.data import digits
 from utils.device import best_device
 from utils.figures import pipeline as figures
-from utils.pipeline import pictures, schedules, trace
-from utils.pipeline.delay import Delay
+from utils.pipeline import pictures, published, schedules, trace
+from utils.pipeline.delay import Delay, delays
 from utils.pipeline.engine import Engine
 from utils.pipeline.link import Link, Receive, Send
 from utils.pipeline.schedules import Action, Span
@@ -82,11 +82,9 @@ def schedule_for(name: str, stages: int, microbatches: int) -> list[list[Action]
 # %%
 def on_torchs_engine(schedule: list[list[Action]], seconds: float) -> list[Span]:
     """What this rank did when, with stages that wait instead of computing."""
-    rank, stages, microbatches = dist.get_rank(), dist.get_world_size(), len(schedule[0]) // 2
-    recorder = trace.Recorder(rank)
-    delays = [Delay(seconds, 2 * seconds, recorder) for _ in range(stages)]
-    engine = Engine(schedule, delays, torch.zeros(1, 4), lambda output, target: output.mean())
-    recorder.spans.clear()
+    recorder, microbatches = trace.Recorder(dist.get_rank()), 1 + max(m for _, m in schedule[0])
+    stages = delays(schedule, seconds, 2 * seconds, recorder)
+    engine = Engine(schedule, stages, torch.zeros(1, 4), lambda output, target: output.mean())
     engine.step(torch.zeros(microbatches, 4), torch.zeros(microbatches, 4))
     return recorder.spans
 
@@ -217,8 +215,8 @@ check.measured("rank 0's x.grad", "nothing" if first is None else f"{first[0]:g}
 # Rank 1 has the gradient of what it received, because it asked for it with `requires_grad_()`. To go on, rank
 # 1 must send the 5 back, and rank 0 must start its own backward from there: `y.backward(gradient)`.
 #
-# Waiting for what nobody sends is a **deadlock**. Whoever programs ranks meets it; here it is found and
-# told. Both ranks wait for the other to begin:
+# Waiting for what nobody sends is a **deadlock**. Whoever programs ranks meets it; here the deadlock
+# is found and explained. Both ranks wait for the other to begin:
 
 
 # %%
@@ -781,6 +779,20 @@ if stashes:
 # $(p - r)/m$ of the batch's activations. GPipe's bytes do not depend on m at all. So with 1F1B more
 # micro-batches cost no memory, and shrink the bubble.
 #
+# Does that hold for a thousand? Here the micro-batch has always one image, and 1F1B is written out by the
+# course's own `published.one_f_one_b`. GPipe would stash 1,000 images on every rank.
+
+
+# %%
+with check.needs("stage_layers", "run_stage", "measured_stash"):
+    for microbatches in (10, 100, 1000):
+        rows = torch.arange(microbatches) % len(images)
+        schedule = published.one_f_one_b(4, microbatches)
+        held = ranks.run(stashed, 4, schedule, images[rows], labels[rows])
+        shown = "  ".join(f"{size / 1024:6.1f}" for size in held)
+        print(f"1F1B, {microbatches:4} micro-batches, KiB by rank: {shown}")
+
+# %% [markdown]
 # ## 7 · Speed-up
 # A stage needs $f$ for the forward of one micro-batch and $b$ for its backward. One rank needs $pm(f + b)$
 # for the whole network; p ranks need $(m + p - 1)(f + b)$. The **speed-up** is one divided by the other.
@@ -912,17 +924,20 @@ check("interleaved")
 with check.needs("interleaved_bubble"):
     timelines = {}
     for chunks in (1, 2, 4):
-        law = interleaved_bubble(4, 8, chunks)
-        timeline = timelines[f"v = {chunks}"] = figures.interleaved(4, 8, chunks)
+        law, schedule = interleaved_bubble(4, 8, chunks), published.interleaved(4, 8, chunks)
+        timeline = schedules.simulate(schedule, forward=1 / chunks, backward=2 / chunks)
+        timelines[f"v = {chunks}"] = timeline
         print(f"v = {chunks}: bubble {timeline.bubble():.4f}, yours {law:.4f}")
+        print(f"       chunks held by ranks 0 to 3: {timeline.peak_stash()}")
     alt = "With more chunks the blocks are shorter and more, and the idle corners smaller."
     plots.show(pictures.compare(timelines), alt=alt)
 
 # %% [markdown]
-# *Four ranks, 8 micro-batches, v chunks a rank; a number comes once for each chunk, forward and backward.* The
-# corners shrink, and the work stays. The price is paid in messages: every micro-batch changes ranks
-# vp − 1 times instead of p − 1. Large language models are trained so (Narayanan and others 2021, who count
-# the bubble against the work, $(p - 1)/(vm)$).
+# *1F1B on four ranks with 8 micro-batches and v chunks a rank. The letter is the chunk: 3b is micro-batch 3
+# on the rank's second one.* The corners shrink, and the work stays. The price is paid in messages: every
+# micro-batch changes ranks vp − 1 times instead of p − 1. It is paid in memory, too: each rank begins with
+# more forwards, as the second line for each v says (a chunk is 1/v of a stage). Large language models are
+# trained so (Narayanan and others 2021, who count the bubble against the work, $(p - 1)/(vm)$).
 
 # %% [markdown]
 # ## 9 · Your schedule on torch's engine
@@ -972,7 +987,60 @@ with check.needs("stage_layers"):
             print(f"{fault}: {str(error).splitlines()[0]}")
 
 # %% [markdown]
-# ## 10 · Without the flush
+# ## 10 · A backward in two parts
+# *No points here: this is what large systems run today.* A backward computes two things. The rank before
+# waits for the gradient of the stage's *input*, `I`. Nobody waits for those of its *weights*, `W`, but the
+# update at the end of the batch. So a rank may put `W` off until it would idle (Qi and others 2024).
+#
+# For 1F1B a rank's idle time is $(p - 1)(F + I + W)$. If `I` is passed on before `W` is computed, and `W`
+# waits for a gap, $(p - 1)(F + I - W)$ remains: a third, where all three take equally long. That schedule is
+# called ZB-H1. Between the two parts of a backward the micro-batch stays in the stash, so more is held.
+
+# %%
+split = {
+    "1F1B": published.one_f_one_b(4, 8),
+    "ZB-H1": published.zero_bubble(4, 8),
+    "ZB-H2": published.zero_bubble(4, 8, version=2),
+}
+timelines = {name: schedules.simulate(actions) for name, actions in split.items()}
+for name, timeline in timelines.items():
+    print(f"{name:5}: ends at {timeline.end:g}, held by ranks 0 to 3: {timeline.peak_stash()}")
+alt = "Split backwards fill most of 1F1B's idle corners; ZB-H2 is a parallelogram without a gap."
+plots.show(pictures.compare(timelines), alt=alt)
+
+# %% [markdown]
+# *Four ranks, 8 micro-batches; F, I and W take 1 each.* Green fills the gaps. ZB-H1 holds no more than 1F1B
+# does on its first rank, but as much on every rank.
+#
+# ZB-H2 holds nearly twice as much, and ends no sooner: the last rank cannot begin before the first forwards
+# reach it. But look at one row alone: no rank idles between its first action and its last. If the next batch
+# begins where a row ends, nothing idles at all. Then no rank may wait for the others' gradients before its
+# update; the paper updates first, and takes an update back that turns out to be wrong.
+#
+# Do real ranks keep to that? `on_torchs_engine`, which drew the picture at the top of this lab, runs these
+# schedules, too:
+
+# %%
+chosen = {**split, "interleaved, v = 2": published.interleaved(4, 8, 2)}
+del chosen["ZB-H2"]
+timelines = {}
+for name, actions in chosen.items():
+    seconds = sizes.delay * (1 if name in split else 0.5)  # a rank's work stays the same
+    tries = [
+        trace.merge(ranks.run(on_torchs_engine, 4, actions, seconds)) for _ in range(sizes.repeats)
+    ]
+    timelines[name] = min(tries, key=lambda timeline: timeline.end)
+    law = schedules.simulate(actions).bubble()
+    print(f"{name:18}: bubble {timelines[name].bubble():.3f}, theory {law:.3f}")
+alt = "As measured: ZB-H1 has the smallest corners, then interleaved 1F1B, then 1F1B."
+plots.show(pictures.compare(timelines), alt=alt)
+
+# %% [markdown]
+# *As they ran on four processes.* `Delay` sleeps for both parts on the first rank, too. Of a real network the
+# first stage has no `I` to compute: nobody wants the gradient of the images.
+
+# %% [markdown]
+# ## 11 · Without the flush
 # At the end of each batch the pipeline drains, to be filled again: the **flush**, and the bubble with it. Why
 # not let the next batch in at once, and update a stage's weights whenever a gradient arrives? Then no rank
 # ever idles. PipeDream did so, and so did Pétrowski and others as early as 1993.
@@ -1046,10 +1114,10 @@ def train_stale(delays: Sequence[int], rate: float, steps: int) -> list[float]:
 
 # %%
 with check.needs("staleness"):
-    delays, fresh = [staleness(rank, 8) for rank in range(8)], [0] * 8
+    late, fresh = [staleness(rank, 8) for rank in range(8)], [0] * 8
     fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
     for ax, rate in ((axes[1], 0.01), (axes[0], 0.002)):
-        both = {"flush": fresh, "no flush": delays}
+        both = {"flush": fresh, "no flush": late}
         losses = {name: train_stale(old, rate, sizes.steps) for name, old in both.items()}
         smooth = {name: figures.smooth(run) for name, run in losses.items()}
         plots.curves(ax, smooth, "updates", "loss (nats)" if ax is axes[0] else "")
@@ -1070,15 +1138,16 @@ with check.needs("staleness"):
 # micro-batches, interleaved stages and split backwards.
 
 # %% [markdown]
-# ## 11 · Experiments
-# - Put your lab 14 functions into `schedule_for`. Try its split backward: what would `run_stage` need?
+# ## 12 · Experiments
+# - Put your lab 14 functions into `schedule_for`. What would `run_stage` need for `I` and `W`?
+# - Section 10 with `Delay`'s stage 2 twice as long: which schedule suffers least?
 # - `sizes.delay = 0.01`: how far is the bubble off now? Where does the time go?
 # - Make rank 1's `Delay` twice as long. Which ranks idle, and does m help?
 # - Replace `network` by one with 1,024 units and time `split_step` for 1, 2 and 4 ranks, on your machine.
 # - On a machine with several GPUs nothing changes but the line that `ranks.plan(4)` prints.
 
 # %% [markdown]
-# ## 12 · What you built is called
+# ## 13 · What you built is called
 # | yours | elsewhere |
 # |---|---|
 # | `run_stage`, `Link` | `PipelineStage` and a schedule's `step` in `torch.distributed.pipelining` |
@@ -1086,11 +1155,12 @@ with check.needs("staleness"):
 # | `Recorder`, `measured_bubble` | `torch.profiler`, and its trace in Perfetto |
 # | `measured_stash` | `torch.cuda.max_memory_allocated`, which counts all else, too |
 # | `interleaved_bubble` | `ScheduleInterleaved1F1B`, virtual pipeline stages in Megatron-LM |
+# | section 10's schedules | `ScheduleInterleavedZeroBubble`, `ScheduleZBVZeroBubble` |
 # | `staleness` | the version lag of asynchronous pipelines such as PipeDream |
 # | old weights in `train_stale` | PipeDream's weight stashing |
 
 # %% [markdown]
-# ## 13 · Further
+# ## 14 · Further
 # - Takizawa, Yazaki, Ishihata (2021), *Proposing an implementation method for pipeline parallelism
 #   distributed deep learning*, [IPSJ report 211058](https://ipsj.ixsq.nii.ac.jp/records/211058), and its
 #   evaluation (2022), [217929](https://ipsj.ixsq.nii.ac.jp/records/217929) (in Japanese): the 32 layers.
@@ -1101,6 +1171,8 @@ with check.needs("staleness"):
 #   flush.
 # - Narayanan and others (2021), *Efficient large-scale language model training on GPU clusters using
 #   Megatron-LM*, [arXiv:2104.04473](https://arxiv.org/abs/2104.04473): interleaved stages.
+# - Qi, Wan, Huang, Lin (2024), *Zero bubble pipeline parallelism*,
+#   [arXiv:2401.10241](https://arxiv.org/abs/2401.10241): a backward in two parts.
 # - Pétrowski, Dreyfus, Girault (1993), *Performance analysis of a pipelined backpropagation parallel
 #   algorithm*, IEEE Transactions on Neural Networks 4, [10.1109/72.286892](https://doi.org/10.1109/72.286892).
 #

@@ -15,6 +15,7 @@ from grading.checks.limits import limits
 from utils.pipeline import schedules
 
 # They count what is asked.
+WRITTEN = ["utils.pipeline.unlocked", "utils.pipeline.published"]  # 1F1B is written there
 SIMULATOR = [f"utils.pipeline.schedules.{name}" for name in ("simulate", "run", "Timeline")]
 AT_ONCE = "A formula has its answer at once, for any numbers: no walk through a schedule."
 
@@ -414,9 +415,7 @@ def bubble_fraction(student, rng):
         check(int(rng.integers(1e6, 2e6)), int(rng.integers(2e6, 3e6)))
 
 
-@exercise(
-    "one_f_one_b_actions", points=2, forbids={"one_f_one_b_actions": ["utils.pipeline.unlocked"]}
-)
+@exercise("one_f_one_b_actions", points=2, forbids={"one_f_one_b_actions": WRITTEN})
 def one_f_one_b_actions(student, rng):
     built = _Built(student, "one_f_one_b_actions", "one_f_one_b_actions")
     drawn = [(int(rng.integers(2, 6)), int(rng.integers(6, 13))) for _ in range(3)]

@@ -530,7 +530,13 @@ def speed_up(student, rng):
         expect.choice(student, "rest", answers.rest, wrong)
 
 
-@exercise("interleaved", points=0.75)
+@exercise(
+    "interleaved",
+    points=0.75,
+    forbids={
+        "interleaved_bubble": ["utils.pipeline.published", "utils.pipeline.schedules.simulate"]
+    },
+)
 def interleaved(student, rng):
     with part("the stages of a rank", points=0.25):
         for rank, stages, chunks in ((3, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from utils import ranks
-from utils.pipeline import schedules, trace
+from utils.pipeline import published, schedules, trace
 from utils.pipeline.delay import Delay
 from utils.pipeline.engine import Engine
 from utils.pipeline.link import Link
@@ -131,6 +131,17 @@ def test_a_delay_hands_on_values_and_gradients_and_notes_what_it_did() -> None:
     ]
 
 
+def test_a_delay_in_two_parts_notes_each_when_it_is_asked_for() -> None:
+    recorder = trace.Recorder(0)
+    delay = Delay(0.0, 0.0, recorder, parts=True, stage=3)
+    x = torch.tensor([2.0], requires_grad=True)
+    y = delay(x)
+    (dx,) = torch.autograd.grad(y, x, torch.tensor([5.0]), retain_graph=True)
+    (dw,) = torch.autograd.grad(y, delay.weight, torch.tensor([5.0]))
+    assert (dx.item(), dw.item()) == (5.0, 10.0)
+    assert [span.label for span in recorder.spans] == ["3F0", "3I0", "3W0"]
+
+
 # torch's engine
 
 
@@ -156,7 +167,14 @@ def trained(
     return loss, [p.grad for p in module.parameters()], list(module.buffers())  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", ONE_F_ONE_B], ids=["gpipe", "1f1b", "own"])
+SPLIT = published.zero_bubble(2, 4)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["gpipe", "1f1b", ONE_F_ONE_B, SPLIT],
+    ids=["gpipe", "1f1b", "own", "backward in two parts"],
+)
 def test_the_engine_equals_one_process_with_running_means(schedule: Any) -> None:
     X, y = batch()
     parts = ranks.run(trained, 2, schedule, X, y, timeout=PATIENCE, device="cpu")
@@ -173,6 +191,37 @@ def test_the_engine_equals_one_process_with_running_means(schedule: Any) -> None
         torch.testing.assert_close(mine, theirs.grad)
     for mine, theirs in zip([b for part in parts for b in part[2]], alone.buffers(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+THERE_AND_BACK = "\n".join(
+    " ".join(word.format(m) for m in range(4) for word in words.split())
+    for words in ("0F{0} 3F{0} 3B{0} 0B{0}", "1F{0} 2F{0} 2I{0} 2W{0} 1B{0}")
+)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [published.interleaved(2, 4, 2), schedules.parse(THERE_AND_BACK)],
+    ids=["interleaved", "there and back"],
+)
+def test_ranks_with_several_stages_equal_one_process(schedule: Any) -> None:
+    def four() -> list[nn.Module]:
+        torch.manual_seed(0)
+        return [nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(4)]
+
+    def several(X: Tensor | None, y: Tensor | None) -> tuple[float | None, list[Tensor | None]]:
+        engine = Engine(schedule, four(), torch.zeros(4, 4), cross_entropy)
+        return engine.step(X, y), [p.grad for p in engine.module.parameters()]
+
+    X, y = batch()
+    parts = ranks.run(several, 2, X, y, timeout=PATIENCE, device="cpu")
+    alone = nn.Sequential(*four())
+    loss = cross_entropy(alone(X), y)
+    loss.backward()
+    assert [value for value, _ in parts if value is not None] == [pytest.approx(loss.item())]
+    for (_, gradients), held in zip(parts, schedules.placement(schedule), strict=True):
+        theirs = [p.grad for stage in held for p in alone[stage].parameters()]
+        torch.testing.assert_close(gradients, theirs)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,44 @@ def test_ranks_that_wait_for_each_other_are_a_deadlock_and_it_says_who_waits_for
     ]
 
 
+INTERLEAVED = schedules.parse("0F0 2F0 2B0 0B0\n1F0 3F0 3B0 1B0")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("0F0 0B0\n2F0 2B0", "stage 1: no rank holds it."),
+        ("0F0 0B0 1F0 1B0\n1F0 1B0", "stage 1: ranks 0 and 1 both hold it."),
+        (
+            "0F0 2F0 2B0 0B0\n1F0 1B0 3F0",
+            "rank 1: the backward of micro-batch 0 on stage 3 is miss",
+        ),
+        ("0F0 2B0 2F0 0B0\n1F0 1B0", "rank 0, step 1: backward of micro-batch 0 on stage 2 before"),
+        (
+            "2F0 2B0 0F0 0B0\n1F0 1B0",
+            "deadlock, no rank can go on: rank 0 waits at step 0 (2F0) for 1F0 of rank 1;"
+            " rank 1 waits at step 0 (1F0) for 0F0 of rank 0.",
+        ),
+    ],
+)
+def test_a_problem_of_ranks_with_several_stages_names_the_stage(text: str, says: str) -> None:
+    assert schedules.problems(schedules.parse(text))[0].startswith(says)
+
+
+def test_a_rank_may_hold_several_stages_each_with_its_own_time_and_stash() -> None:
+    assert schedules.problems(INTERLEAVED) == []
+    assert schedules.placement(INTERLEAVED) == [[0, 2], [1, 3]]
+    timeline = schedules.simulate(INTERLEAVED, [1, 1, 1, 5], [2, 2, 2, 10])
+    assert timeline.end == 3 * 3 + 15
+    assert timeline.peak_stash() == [2, 2]
+    assert schedules.parse(schedules.text(INTERLEAVED)) == INTERLEAVED
+
+
+def test_the_last_stage_may_be_on_the_first_rank() -> None:
+    there_and_back = schedules.parse("0F0 3F0 3B0 0B0\n1F0 2F0 2B0 1B0")
+    assert schedules.simulate(there_and_back).end == 4 * 3
+
+
 @pytest.mark.parametrize("thing", [[["F0"]], [[("X", 0)]], [[("F", -1)]], [[("F", 0, 1)]], "F0"])
 def test_what_is_no_action_is_named(thing: list[list[Action]]) -> None:
     (problem,) = schedules.problems(thing)[:1]
@@ -181,6 +219,13 @@ def test_each_action_is_a_block_with_its_number_and_rank_0_is_on_top(ax: Axes) -
     assert [label.get_text() for label in ax.get_yticklabels()] == ["rank 0", "rank 1", "rank 2"]
     assert ax.yaxis_inverted()
     assert "time" in ax.get_xlabel()
+
+
+def test_a_letter_tells_the_stages_of_a_rank_apart_and_words_name_them(ax: Axes) -> None:
+    timeline = schedules.simulate(INTERLEAVED)
+    pictures.draw(ax, timeline)
+    assert [t.get_text() for t in ax.texts].count("0b") == 4
+    assert "rank 1: 3F0, holds 2" in html.unescape(pictures.stepper(timeline, alt=ALT))
 
 
 def test_forward_and_backward_differ_in_grey_too(ax: Axes) -> None:

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils import plots
-from utils.pipeline.schedules import Span, Timeline
 
-__all__ = ["interleaved", "smooth", "speeds", "stash_shares", "two_runs"]
+__all__ = ["smooth", "speeds", "stash_shares", "two_runs"]
 
 
 def two_runs(ax: Axes, runs: Mapping[str, Sequence[float]]) -> None:
@@ -70,31 +69,6 @@ def speeds(measured: Mapping[str, Measured], theory: Callable[[int, int], float]
         ax.legend(loc="upper left")
     axes[0, 0].set_ylabel("speed-up (times one rank)")
     return fig
-
-
-def interleaved(ranks: int, microbatches: int, chunks: int) -> Timeline:
-    """All forwards, then all backwards, of ranks that hold `chunks` stages each; a forward of all
-    of a rank's stages takes 1, a backward 2.
-
-    The micro-batches go round the ranks in groups of `ranks`, of which they must be a multiple.
-    """
-    if microbatches % ranks:
-        raise ValueError(f"{microbatches} micro-batches make no groups of {ranks}.")
-    order = [
-        first + m
-        for first in range(0, microbatches, ranks)
-        for _ in range(chunks)
-        for m in range(ranks)
-    ]
-    half = (len(order) + ranks - 1) / chunks  # when the last forward of the last rank ends
-    spans = []
-    for rank in range(ranks):
-        for place, m in enumerate(order):
-            start = (rank + place) / chunks
-            spans.append(Span(rank, "F", m, start, start + 1 / chunks))
-            start = half + 2 * (ranks - 1 - rank + place) / chunks
-            spans.append(Span(rank, "B", m, start, start + 2 / chunks))
-    return Timeline(tuple(spans), ranks)
 
 
 def smooth(losses: Sequence[float], width: int = 20, most: float = 4.0) -> list[float]:

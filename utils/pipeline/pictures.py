@@ -1,11 +1,13 @@
 """Pictures of a `Timeline`, simulated or real: who does what when, and what is held meanwhile.
 
-Forward is pale with a dark number, backward dark with a white one; hatched is idle time.
+Forward is pale with a dark number, backward dark with a white one; hatched is idle time. Where a
+rank holds several stages, a letter after the number says which: a for its first, b, c, …
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from utils import plots
-from utils.pipeline.schedules import COMPUTE, KINDS, Timeline
+from utils.pipeline.schedules import COMPUTE, KINDS, Span, Timeline
 
 # How an action looks: its fill, the colour of its number, and a hatching for print in grey.
 _LOOKS = {
@@ -39,7 +41,8 @@ def draw(
     """Draw who does what when: a row for each rank, rank 0 on top, time to the right.
 
     A block is one action: forward pale with a dark number, backward dark with a white one. The
-    number is its micro-batch, where there is room. Hatched is idle time, the bubble. until: where
+    number is its micro-batch, where there is room, and the letter its stage on this rank, where the
+    rank holds several. Hatched is idle time, the bubble. until: where
     the time axis ends; default: where the timeline does.
     """
     start, end = timeline.start, timeline.end
@@ -61,11 +64,12 @@ def draw(
             linewidth=0.7,
             hatch=hatch,
         )
-        size = min(10.0, 72 * width * inches / (0.75 * len(str(span.microbatch)) + 0.2))
+        name = _name(timeline, span)
+        size = min(10.0, 72 * width * inches / (0.75 * len(name) + 0.2))
         if size >= 6.5:  # smaller is not readable
             place = span.start - start + width / 2, span.rank
             style = {"ha": "center", "va": "center", "color": ink, "fontsize": size, "zorder": 3}
-            ax.text(*place, str(span.microbatch), **style)
+            ax.text(*place, name, **style)
     ax.set_yticks(range(timeline.ranks), [f"rank {rank}" for rank in range(timeline.ranks)])
     ax.set(xlim=(0, until), ylim=(timeline.ranks - 0.5, -0.5), title=title)
     ax.set_xlabel(f"time ({timeline.unit})" if timeline.unit else "time (one forward takes 1)")
@@ -78,6 +82,12 @@ def draw(
             borderaxespad=0.2,
             **_LEGEND,
         )
+
+
+def _name(timeline: Timeline, span: Span) -> str:
+    """What stands in an action's block: its micro-batch, and a letter for the stage."""
+    chunk = "" if span.stage is None else ascii_lowercase[span.stage // timeline.ranks % 26]
+    return f"{span.microbatch}{chunk}"
 
 
 _LEGEND: Any = {"ncols": 5, "fontsize": 10, "handlelength": 1.4, "columnspacing": 1.2}
@@ -259,7 +269,7 @@ def _state(timeline: Timeline, time: float) -> str:
     parts = []
     for rank in range(timeline.ranks):
         now = [s for s in timeline.work if s.rank == rank and s.start <= time < s.end]
-        does = f"{now[0].kind}{now[0].microbatch}" if now else "idle"
+        does = now[0].label if now else "idle"
         parts.append(f"rank {rank}: {does}, holds {_held(timeline, rank, time)}")
     shown = f"{time - timeline.start:.4g}{f' {timeline.unit}' if timeline.unit else ''}"
     return f"At {shown}:  " + ";  ".join(parts)

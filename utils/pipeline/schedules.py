@@ -1,7 +1,7 @@
 """Pipeline schedules: one model of them, a validator and a simulator.
 
-A schedule has one list of actions for each rank, in the rank's own order; rank r holds stage r of
-the network. An action is a pair (kind, micro-batch):
+A schedule has one list of actions for each rank, in the rank's own order. An action is a pair
+(kind, micro-batch), and rank r holds stage r of the network:
 
     ("F", 2)              forward of micro-batch 2
     ("B", 2)              backward of micro-batch 2
@@ -9,7 +9,9 @@ the network. An action is a pair (kind, micro-batch):
                           rank before waits, and that of its weights, for which nobody waits
                           (Qi and others 2024, Zero Bubble Pipeline Parallelism, arXiv:2401.10241)
 
-The letters are those of `torch.distributed.pipelining`. Whatever ran, simulated or real, is a
+Where ranks hold several stages each, the kind begins with the stage's number: ("5F", 2) is the
+forward of micro-batch 2 on stage 5. The letters, and "5F2" for that action, are those of
+`torch.distributed.pipelining`. Whatever ran, simulated or real, is a
 `Timeline` of spans, so theory and measurement are drawn as the same picture (`pictures`).
 """
 
@@ -17,7 +19,6 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -25,8 +26,8 @@ Action = tuple[str, int]
 
 Schedule = Sequence[Sequence[Action]]
 
-# Of an action (rank, kind, micro-batch) the rank and the kind of the one whose result it waits for,
-# on the same micro-batch; None where it waits for none.
+# Of an action (stage, letter, micro-batch) the stage and the letter of the one whose result it
+# waits for, on the same micro-batch; None where it waits for none.
 Needs = Callable[[int, str, int], tuple[int, str] | None]
 
 KINDS = {
@@ -37,6 +38,11 @@ KINDS = {
 }
 
 COMPUTE = tuple(KINDS)
+
+
+def stage_of(rank: int, kind: str) -> int:
+    """The stage that a rank's action of this kind works on: stage_of(1, "5F") is 5, of "F" 1."""
+    return int(kind[:-1] or rank)
 
 
 class ScheduleError(ValueError):
@@ -52,6 +58,13 @@ class Span:
     microbatch: int | None
     start: float
     end: float
+    stage: int | None = None  # where the rank holds several
+
+    @property
+    def label(self) -> str:
+        """The action as text: "F2", or "5F2" with its stage."""
+        stage = "" if self.stage is None else self.stage
+        return f"{stage}{self.kind}{'' if self.microbatch is None else self.microbatch}"
 
 
 @dataclass(frozen=True)
@@ -81,16 +94,19 @@ class Timeline:
         return 1 - sum(span.end - span.start for span in self.work) / whole if whole else 0.0
 
     def stash(self, rank: int) -> list[tuple[float, int]]:
-        """(time, micro-batches held from that time on): from a forward to its backward's end."""
-        held: set[int | None] = set()
+        """(time, micro-batches held from that time on): from a forward to its backward's end.
+
+        A micro-batch counts once for each of the rank's stages that holds it.
+        """
+        held: set[tuple[int | None, int | None]] = set()
         steps = [(self.start, 0)]
         for span in self.work:
             if span.rank == rank:
                 if span.kind == "F":
-                    held.add(span.microbatch)
+                    held.add((span.stage, span.microbatch))
                     steps.append((span.start, len(held)))
                 elif span.kind in ("B", "W"):
-                    held.discard(span.microbatch)
+                    held.discard((span.stage, span.microbatch))
                     steps.append((span.end, len(held)))
         return list(dict(steps).items())  # of what happens at one time, the last
 
@@ -109,9 +125,10 @@ def parse(text: str) -> list[list[Action]]:
 
 
 def _action(word: str) -> Action:
-    if not re.fullmatch(r"[FBIW]\d+", word):
-        raise ScheduleError(f"{word!r} is no action: write F0, B0, I0 or W0.")
-    return word[0], int(word[1:])
+    found = re.fullmatch(r"(\d*[FBIW])(\d+)", word)
+    if not found:
+        raise ScheduleError(f"{word!r} is no action: write F0, B0, I0 or W0, or 5F0 for stage 5.")
+    return found[1], int(found[2])
 
 
 def text(schedule: Schedule) -> str:
@@ -133,12 +150,36 @@ def problems(schedule: Schedule, microbatches: int | None = None) -> list[str]:
         return malformed or ["The schedule has no ranks."]
     named = {m for actions in schedule for _, m in actions}
     wanted = set(range(microbatches if microbatches is not None else max(named, default=-1) + 1))
-    found = list(
-        itertools.chain.from_iterable(
-            _rank_problems(rank, actions, wanted) for rank, actions in enumerate(schedule)
-        )
-    )
+    placed = placement(schedule)
+    found = list(_misplaced(placed)) or [
+        problem
+        for rank, actions in enumerate(schedule)
+        for problem in _rank_problems(rank, actions, wanted, placed[rank])
+    ]
     return found or _deadlock(schedule)
+
+
+def placement(schedule: Schedule) -> list[list[int]]:
+    """The stages that each rank holds, in order; where no action has a number, the rank's own."""
+    if not any(kind[:-1] for actions in schedule for kind, _ in actions):
+        return [[rank] for rank in range(len(schedule))]
+    return [
+        sorted({stage_of(rank, kind) for kind, _ in actions})
+        for rank, actions in enumerate(schedule)
+    ]
+
+
+def _misplaced(placed: Sequence[Sequence[int]]) -> Iterator[str]:
+    holders: dict[int, list[int]] = {}
+    for rank, stages in enumerate(placed):
+        for stage in stages:
+            holders.setdefault(stage, []).append(rank)
+    for stage in range(max(holders, default=-1) + 1):
+        ranks = holders.get(stage, [])
+        if not ranks:
+            yield f"stage {stage}: no rank holds it."
+        elif len(ranks) > 1:
+            yield f"stage {stage}: ranks {ranks[0]} and {ranks[1]} both hold it."
 
 
 def _malformed(schedule: Schedule) -> Iterator[str]:
@@ -158,7 +199,8 @@ def _is_action(action: object) -> bool:
     return bool(
         isinstance(action, tuple)
         and len(action) == 2
-        and action[0] in COMPUTE
+        and isinstance(action[0], str)
+        and re.fullmatch(r"[0-9]*[FBIW]", action[0])
         and isinstance(action[1], int | np.integer)
     )
 
@@ -166,56 +208,75 @@ def _is_action(action: object) -> bool:
 _OTHER_WAY = {"B": "I", "I": "B"}  # a backward is whole, or in two parts
 
 
-def _rank_problems(rank: int, actions: Sequence[Action], wanted: set[int]) -> Iterator[str]:
-    seen: dict[Action, int] = {}
+def _rank_problems(
+    rank: int, actions: Sequence[Action], wanted: set[int], stages: Sequence[int]
+) -> Iterator[str]:
+    seen: dict[tuple[int, str, int], int] = {}
     listed = f"0 to {len(wanted) - 1}" if wanted else "0, 1 and so on"
     for step, (kind, m) in enumerate(actions):
-        at, what = f"rank {rank}, step {step}", f"{KINDS[kind]} of micro-batch {m}"
+        stage, letter = stage_of(rank, kind), kind[-1]
+        at = f"rank {rank}, step {step}"
+        what = f"{KINDS[letter]} of micro-batch {m}{f' on stage {stage}' if kind[:-1] else ''}"
         if m not in wanted:
             yield f"{at}: there is no micro-batch {m}; they are {listed}."
-        elif (kind, m) in seen:
-            yield f"{at}: {what} for a second time; the first was step {seen[kind, m]}."
-        elif kind != "F" and ("F", m) not in seen:
+        elif (stage, letter, m) in seen:
+            yield f"{at}: {what} for a second time; the first was step {seen[stage, letter, m]}."
+        elif letter != "F" and (stage, "F", m) not in seen:
             yield f"{at}: {what} before its forward."
-        elif kind == "W" and ("I", m) not in seen:
+        elif letter == "W" and (stage, "I", m) not in seen:
             yield f"{at}: {what} before that of its input."
-        elif (_OTHER_WAY.get(kind), m) in seen:
+        elif (stage, _OTHER_WAY.get(letter), m) in seen:
             yield f"{at}: {what}, whose backward is done already."
-        seen.setdefault((kind, m), step)
-    for m in sorted(wanted):
-        if ("F", m) not in seen:
-            yield f"rank {rank}: the forward of micro-batch {m} is missing."
-        elif ("B", m) not in seen and not {("I", m), ("W", m)} <= seen.keys():
-            yield f"rank {rank}: the backward of micro-batch {m} is missing."
+        seen.setdefault((stage, letter, m), step)
+    for m, stage in itertools.product(sorted(wanted), stages):
+        where = f" on stage {stage}" if list(stages) != [rank] else ""
+        if (stage, "F", m) not in seen:
+            yield f"rank {rank}: the forward of micro-batch {m}{where} is missing."
+        elif (stage, "B", m) not in seen and not {(stage, "I", m), (stage, "W", m)} <= seen.keys():
+            yield f"rank {rank}: the backward of micro-batch {m}{where} is missing."
 
 
 def _deadlock(schedule: Schedule) -> list[str]:
     """Why no rank can go on, if it comes to that."""
-    needs = partial(_needs, schedule)
-    _, stuck = run(schedule, [1.0] * len(schedule), [2.0] * len(schedule), needs)
+    needs, stages = _needs(schedule), sum(map(len, placement(schedule)))
+    _, stuck = run(schedule, [1.0] * stages, [2.0] * stages, needs)
     return [f"deadlock, {waiting(schedule, stuck, needs)}"] if stuck else []
 
 
 def waiting(schedule: Schedule, stuck: Mapping[int, int], needs: Needs) -> str:
     """What the ranks that cannot go on wait for. stuck: the step at which each of them stands."""
+    rank_of = {stage: rank for rank, stages in enumerate(placement(schedule)) for stage in stages}
     waits = []
     for rank, step in sorted(stuck.items()):
         kind, m = schedule[rank][step]
-        other, needed = needs(rank, kind, m) or (rank, kind)
+        stage, letter = stage_of(rank, kind), kind[-1]
+        stage, needed = needs(stage, letter, m) or (stage, letter)
+        needed = f"{stage if kind[:-1] else ''}{needed}{m}"
         waits.append(
-            f"rank {rank} waits at step {step} ({kind}{m}) for {needed}{m} of rank {other}"
+            f"rank {rank} waits at step {step} ({kind}{m}) for {needed} of rank {rank_of[stage]}"
         )
     return "no rank can go on: " + "; ".join(waits) + "."
 
 
-def _needs(schedule: Schedule, rank: int, kind: str, m: int) -> tuple[int, str] | None:
-    """The rank and the kind of the action whose result an action waits for; None for none."""
-    first, last = rank == 0, rank == len(schedule) - 1
-    if kind == "W" or (kind == "F" and first) or (kind in "BI" and last):
-        return None
-    if kind == "F":
-        return rank - 1, "F"
-    return rank + 1, "I" if ("I", m) in schedule[rank + 1] else "B"
+def _needs(schedule: Schedule) -> Needs:
+    """What an action of this schedule waits for: the forward of the stage before, and the backward
+    of the next, whole or that of its input."""
+    last = max((stage for stages in placement(schedule) for stage in stages), default=0)
+    in_parts = {
+        (stage_of(rank, kind), m)
+        for rank, actions in enumerate(schedule)
+        for kind, m in actions
+        if kind[-1] == "I"
+    }
+
+    def needs(stage: int, letter: str, m: int) -> tuple[int, str] | None:
+        if letter == "F":
+            return (stage - 1, "F") if stage else None
+        if letter == "W" or stage == last:
+            return None
+        return stage + 1, "I" if (stage + 1, m) in in_parts else "B"
+
+    return needs
 
 
 # Running a schedule on paper
@@ -231,18 +292,19 @@ def simulate(
 ) -> Timeline:
     """Run a schedule in thought: each action starts as soon as its rank and its input are ready.
 
-    forward, backward: the time of one action, one number for all ranks or one for each; the parts
+    forward, backward: the time of one action, one number for all stages or one for each; the parts
     "I" and "W" of a backward take half of it each. transfer: the time of a message; it keeps no
     rank busy. Raises ScheduleError if the schedule is not valid.
     """
     wrong = problems(schedule)
     if wrong:
         raise ScheduleError("\n".join(wrong))
+    stages = sum(map(len, placement(schedule)))
     each = [
-        [float(time)] * len(schedule) if isinstance(time, int | float) else list(time)
+        [float(time)] * stages if isinstance(time, int | float) else list(time)
         for time in (forward, backward)
     ]
-    spans, _ = run(schedule, each[0], each[1], partial(_needs, schedule), transfer)
+    spans, _ = run(schedule, each[0], each[1], _needs(schedule), transfer)
     return Timeline(tuple(spans), len(schedule), unit)
 
 
@@ -253,7 +315,10 @@ def run(
     needs: Needs,
     transfer: float = 0.0,
 ) -> tuple[list[Span], dict[int, int]]:
-    """The spans of what can run, and the step at which each rank that cannot go on stands."""
+    """The spans of what can run, and the step at which each rank that cannot go on stands.
+
+    forward, backward: the time of one action, by stage.
+    """
     done: dict[tuple[int, str, int], float] = {}  # when each action's result is there
     free, step, spans = [0.0] * len(schedule), [0] * len(schedule), []
     moved = True
@@ -262,14 +327,17 @@ def run(
         for rank, actions in enumerate(schedule):
             while step[rank] < len(actions):
                 kind, m = actions[step[rank]]
-                source = needs(rank, kind, m)
+                stage, letter = stage_of(rank, kind), kind[-1]
+                source = needs(stage, letter, m)
                 if source and (*source, m) not in done:
                     break
                 ready = done[(*source, m)] + transfer if source else 0.0
-                time = {"F": forward[rank], "B": backward[rank]}.get(kind, backward[rank] / 2)
+                whole = backward[stage]
+                time = {"F": forward[stage], "B": whole}.get(letter, whole / 2)
                 start = max(free[rank], ready)
-                free[rank] = done[rank, kind, m] = start + time
-                spans.append(Span(rank, kind, m, start, start + time))
+                free[rank] = done[stage, letter, m] = start + time
+                number = stage if kind[:-1] else None
+                spans.append(Span(rank, letter, m, start, start + time, number))
                 step[rank] += 1
                 moved = True
     stuck = {rank: at for rank, at in enumerate(step) if at < len(schedule[rank])}

@@ -6,7 +6,7 @@
     return recorder.spans            # on every rank; the caller makes them one timeline:
 
     timeline = merge(spans_of_each_rank)
-    utils.schedules.draw(ax, timeline)
+    pictures.draw(ax, timeline)
     write_chrome(timeline, "run.json")    # for https://ui.perfetto.dev or chrome://tracing
 
 The clock is `time.perf_counter`, which the processes of one machine share where it counts from the
@@ -39,13 +39,16 @@ class Recorder:
     spans: list[Span] = field(default_factory=list)
 
     @contextmanager
-    def span(self, kind: str, microbatch: int | None = None) -> Iterator[None]:
+    def span(
+        self, kind: str, microbatch: int | None = None, stage: int | None = None
+    ) -> Iterator[None]:
         """Note the block as a span. On a GPU, synchronise in it, or only the launch counts."""
         start = self.clock() + self.offset
         try:
             yield
         finally:
-            self.spans.append(Span(self.rank, kind, microbatch, start, self.clock() + self.offset))
+            end = self.clock() + self.offset
+            self.spans.append(Span(self.rank, kind, microbatch, start, end, stage))
 
 
 def clock_offset(
@@ -107,13 +110,12 @@ def chrome(timeline: Timeline) -> dict[str, Any]:
         for rank in range(timeline.ranks)
     ]
     for span in timeline.spans:
-        number = "" if span.microbatch is None else str(span.microbatch)
         events.append(
             {
                 "ph": "X",
                 "pid": 0,
                 "tid": span.rank,
-                "name": f"{span.kind}{number}",
+                "name": span.label,
                 "cat": KINDS.get(span.kind, span.kind),
                 "ts": span.start * scale,
                 "dur": (span.end - span.start) * scale,

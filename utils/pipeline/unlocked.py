@@ -7,7 +7,7 @@ micro-batches are those of `schedules`; what ran is its `Timeline`.
 
 from collections.abc import Callable
 
-from utils.pipeline import schedules
+from utils.pipeline import published, schedules
 from utils.pipeline.schedules import Action, Schedule, ScheduleError, Timeline
 
 Source = tuple[int, str]  # a rank and the kind of its action, "F" or "B", on the same micro-batch
@@ -27,18 +27,8 @@ def warmed_up(ranks: int, microbatches: int, batches: int = 1) -> list[list[Acti
     """
     return [
         [(kind, m + microbatches * batch) for batch in range(batches) for kind, m in actions]
-        for actions in (_warmed_up(ranks - rank, microbatches) for rank in range(ranks))
+        for actions in published.one_f_one_b(ranks, microbatches)
     ]
-
-
-def _warmed_up(ahead: int, microbatches: int) -> list[Action]:
-    ahead = min(ahead, microbatches)
-    actions: list[Action] = [("F", m) for m in range(ahead)]
-    for m in range(microbatches):
-        actions.append(("B", m))
-        if m + ahead < microbatches:
-            actions.append(("F", m + ahead))
-    return actions
 
 
 def simulate(

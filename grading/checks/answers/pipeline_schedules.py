@@ -1065,6 +1065,13 @@ def one_f_one_b_actions(stages, microbatches):
     return unlocked.warmed_up(stages, microbatches)
 """,
     ),
+    Mistake(
+        "one_f_one_b_actions",
+        "the paper's, ready made",
+        0,
+        "which this exercise does without",
+        "from utils.pipeline.published import one_f_one_b as one_f_one_b_actions",
+    ),
     _one_f(
         "warm-up too long",
         0.9,
