@@ -3,14 +3,13 @@
 import copy
 import itertools
 import math
-from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 from grading.answer.exercise import exercise, part
-from grading.answer.fault import Fault
 from grading.checks import expect
 from grading.checks.answers import perceptron as answers
 
@@ -18,25 +17,7 @@ MISTAKES = answers.MISTAKES
 EPOCHS = 200  # many more than training takes here
 
 
-@contextmanager
-def recognised(got, wrong):
-    """A fault in the block gets the diagnosis of the mistake that explains all of `got`, or none:
-    what a part of the values looks like is no evidence."""
-    try:
-        yield
-    except Fault as fault:
-        looks = fault.kind == "value" and "NaN" not in fault.message
-        own = "" if looks else fault.diagnosis
-        fault.diagnosis = next((why for why, one in wrong if same(got, one)), own)
-        raise
-
-
-def same(got, values):
-    try:
-        expect.close(got, values)
-    except Fault:
-        return False
-    return True
+recognised = partial(expect.recognised, only=True)
 
 
 @exercise("neuron", points=1)
@@ -212,7 +193,7 @@ def perceptron_train(student, rng):
             message = "Some points are still on the wrong side when it returns."
             detail, why = f"{wrong} of 40 points are.", why_not_separated(*got)
             expect.that(wrong == 0, message, given=given, detail=detail, diagnosis=why)
-            expect.unchanged(student, right if same([*got], [*right]) else got, given=given)
+            expect.unchanged(student, right if expect.alike([*got], [*right]) else got, given=given)
     with part("mistakes per epoch, point after point, to the first clean epoch", points=0.5):
         X, y = slow_clouds(rng, 30, 2, lr)
         counts(*train(X, y, lr, EPOCHS))
@@ -558,5 +539,5 @@ def crossed(rng):
             continue
         elsewhere = ("should start at 0", "ends at its first mistake", "never shown", "rate falls")
         known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS, says=elsewhere)
-        if not any(same(one[:2], line) for _, one in known):
+        if not any(expect.alike(one[:2], line) for _, one in known):
             return X, y

@@ -79,7 +79,7 @@ def vocabulary(student, rng):
         got, right = use(made), use(answers.Vocabulary(texts[at]))
         both = lambda own: [own.Vocabulary(text) for text in texts]  # noqa: E731
         known = MISTAKES.values("Vocabulary", lambda own: use(both(own)[at]))
-        knows = ((why, one) for why, one in known if not _same(one, right, dtype=dtype))
+        knows = ((why, one) for why, one in known if not expect.alike(one, right, dtype=dtype))
         with expect.otherwise(_order(got, right) if what == "characters" else ""):
             how = {"what": what, "given": given, "knows": knows, "dtype": dtype}
             expect.close(got, right, rtol=0, atol=0, **how)
@@ -247,18 +247,10 @@ def _check_one_of_pair(student, given, at):
     right, got = answers.lstm_step(*args), student.lstm_step(*args)
     got = tuple(expect.items(got, 2, what="the result (h, c)", given=shown))
     pairs = MISTAKES.values("lstm_step", lambda own: own.lstm_step(*args), "lstm_step")
-    knows = ((why, wrong[at]) for why, wrong in pairs if _same(got, wrong, **_CLOSE))
+    knows = ((why, wrong[at]) for why, wrong in pairs if expect.alike(got, wrong, **_CLOSE))
     what = ("h'", "c'")[at]
     expect.close(got[at], right[at], what=what, given=shown, knows=knows, **_CLOSE)
     expect.unchanged(student, got, given=shown)
-
-
-def _same(got, wrong, **how):
-    try:
-        expect.close(got, wrong, **how)
-    except Fault:
-        return False
-    return True
 
 
 # ------------------------------------------------------------------------------ stream_batches
@@ -338,10 +330,10 @@ def _check_batches(student, at, ids, B, T):
             mine, theirs = ([pair[at] for pair in one[n]] for one in (right, got))
             name = f"the {'xy'[at]} of the batches" + " of the second pass" * n
             message = f"{name[0].upper()}{name[1:]} have other characters than they should."
-            expect.that(_same(theirs, mine, rtol=0, atol=0), message, given=given)
+            expect.that(expect.alike(theirs, mine, rtol=0, atol=0), message, given=given)
     except Fault as fault:
-        known = [(why, one) for why, one in known if not _same(one, right, dtype="int64")]
-        near = [why for why, one in known if _same(got, one)]
+        known = [(why, one) for why, one in known if not expect.alike(one, right, dtype="int64")]
+        near = [why for why, one in known if expect.alike(got, one)]
         near = [_SLICES] if fault.kind == "dtype" else near
         near = near or [_SHUFFLED] * (fault.kind == "value" and _reordered(got, right))
         fault.diagnosis = near[0] if near else fault.diagnosis

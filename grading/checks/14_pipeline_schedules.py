@@ -344,7 +344,7 @@ class _Built:
     def __call__(self, case):
         if case not in self.found:
             got = getattr(self.student, self.name)(*case)
-            with _known(got, self.known(case)):
+            with expect.recognised(got, self.known(case)):
                 self.found[case] = _schedule(got, *case, self.given(case))
             expect.unchanged(self.student, self.found[case], given=self.given(case))
         return self.found[case]
@@ -360,17 +360,6 @@ class _Built:
 
     def same(self, case):
         _same(self(case), self.right(case), self.known(case), self.given(case))
-
-
-@contextmanager
-def _known(got, known):
-    """Names the mistake whose schedule `got` is, if it cannot run."""
-    try:
-        yield
-    except Fault as fault:
-        if _plain(got):
-            fault.diagnosis = next((why for why, wrong in known if wrong == got), fault.diagnosis)
-        raise
 
 
 def _plain(got):
@@ -436,7 +425,7 @@ def one_f_one_b_actions(student, rng):
         )
         if _plain(got) and type(got[0]) is list and len(got[0]) > 2:
             last[:] = [got[0]]
-        with _known(got, known()):
+        with expect.recognised(got, known()):
             got = _schedule(got, 1, microbatches, given)
         _same(got, of(answers), known(), given)
 

@@ -53,7 +53,7 @@ def close(
         fault.given = _given(given)
         fault.expected = _named(what, expected)
         fault.got = _named(what if fault.kind in ("value", "dtype") else "", got)
-        fault.diagnosis = _known(got, knows, rtol, atol) or fault.diagnosis
+        fault.diagnosis = _known(got, knows, max(rtol, 1e-9), atol) or fault.diagnosis
         raise
 
 
@@ -222,6 +222,35 @@ def explained(*causes: tuple[str, str]) -> Iterator[None]:
 
 
 _NOTHING = object()
+
+
+def alike(
+    got: Any, value: Any, *, rtol: float = 1e-6, atol: float = 1e-8, dtype: str | None = None
+) -> bool:
+    """Whether `close` would pass."""
+    try:
+        _close(got, value, "", rtol, atol, dtype)
+    except Fault:
+        return False
+    return True
+
+
+@contextmanager
+def recognised(
+    got: Any, knows: Knows, *, rtol: float = 1e-6, atol: float = 1e-8, only: bool = False
+) -> Iterator[None]:
+    """A fault in the block gets the diagnosis of the mistake that explains all of `got`.
+
+    only: a wrong value that no mistake explains whole gets no diagnosis; else it keeps what the
+    part of `got` looks like in which it was found.
+    """
+    try:
+        yield
+    except Fault as fault:
+        if only and fault.kind == "value" and "NaN" not in fault.message:
+            fault.diagnosis = ""
+        fault.diagnosis = _known(got, knows, rtol, atol) or fault.diagnosis
+        raise
 
 
 def unchanged(
@@ -432,13 +461,8 @@ def _isclose(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) ->
 
 def _known(got: Any, knows: Knows, rtol: float, atol: float) -> str:
     pairs: Any = knows.items() if isinstance(knows, Mapping) else knows or ()
-    for diagnosis, value in pairs:
-        try:
-            _close(got, value, "", max(rtol, 1e-9), atol, None)
-        except Fault:
-            continue
-        return diagnosis
-    return ""
+    matching = (why for why, value in pairs if alike(got, value, rtol=rtol, atol=atol))
+    return next(matching, "")
 
 
 def _type_fault(what: str, wanted: str, got: Any, given: Given = "") -> Fault:
