@@ -15,7 +15,7 @@ lab: install ## open the course in JupyterLab (ARGS="--no-browser --port 8899" f
 	@$(RUN) -m grading lab $(ARGS)
 
 test: install ## run every test (ARGS="-k perceptron" for some); the last lines say what did not run
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
 execute: install ## run every lab, solved and untouched, through papermill (LAB=02 for one)
 	@$(RUN) -m grading execute $(LAB) $(ARGS)

@@ -1,5 +1,6 @@
 """For every test: nobody's own files are touched, and the run says at its end what it left out."""
 
+import os
 import re
 import sys
 from collections import Counter
@@ -28,6 +29,13 @@ class ByFileAndLab(LoadFileScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFileAndLab:
     return ByFileAndLab(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores, at most four: a third of the time a test waits, for a
+    limit of time, a browser or a rank that sleeps. A worker needs about 1.5 GB."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(autouse=True, scope="session")
