@@ -1,9 +1,10 @@
 """Library calls in the source of an answer, for exercises whose work one call would do.
 
 A rule of thumb, and told as one. It reads what IPython would run: `F.conv2d`, `from torch import
-conv2d`, `from torch.nn.functional import *`, `getattr(F, "conv2d")`, a name that was given another, also by
-a condition (`F if c else None`, `c and F`) or out of a literal (`[F][0]`), a body under `%%time`, a definition inside `if`; in the answer and in the notebook's own functions
-that the answer uses. It runs nothing, so who hides a call behind computed names is not found.
+conv2d`, `from torch.nn.functional import *`, `getattr(F, "conv2d")`, a name that was given another,
+also by a condition (`F if c else None`, `c and F`) or out of a literal (`[F][0]`), a body under
+`%%time`, a definition inside `if`; in the answer and in the notebook's own functions that the
+answer uses. It runs nothing, so who hides a call behind computed names is not found.
 
 What is forbidden is written as
 
@@ -50,8 +51,8 @@ def up_to(cells: Sequence[str], name: str) -> Sequence[str]:
 
 def _defines(source: str, name: str) -> bool:
     names = _Names()
-    names.read(source)
-    return name in names.defined
+    names.run(source)
+    return name in names.defined or bool(names.full_names(name, []))
 
 
 @dataclass
@@ -68,16 +69,20 @@ class _Names:
 
     def read(self, source: str) -> None:
         """Take in a cell; one that Python cannot read does not run and defines nothing."""
-        tree = _tree(source)
-        for node in _at_top(tree):
+        self.run(source)
+        for node in _statements(source)[1]:
+            self._import(node)  # also what a function imports
+
+    def run(self, source: str) -> None:
+        """Take in what runs with a cell itself."""
+        for node in _statements(source)[0]:
             self._import(node)
             self._define(node)
-        for node in ast.walk(tree):
-            self._import(node)  # also what a function imports
 
     def reached(self, name: str, forbidden: Sequence[str]) -> list[str]:
         """The forbidden names that the definition of `name`, and what it uses, mention."""
-        used, seen, waiting = set[str](), set[str](), [name]
+        used = set() if name in self.defined else self.full_names(name, [])  # imported under it
+        seen, waiting = set[str](), [name]
         while waiting:
             one = waiting.pop()
             if one in seen or one not in self.defined:
@@ -87,7 +92,7 @@ class _Names:
                 for root, *rest in self._aliases(mentioned):
                     if root in self.defined:
                         waiting.append(root)
-                    used |= self._full_names(root, rest)
+                    used |= self.full_names(root, rest)
         own = {one for one in seen - {name} if one in forbidden}
         return sorted(own | {full for full in used if any(_is(full, each) for each in forbidden)})
 
@@ -98,7 +103,7 @@ class _Names:
             name, lambda root: [self.defined[root]] if root in self.defined else [], reader
         )
 
-    def _full_names(self, root: str, rest: Sequence[str]) -> set[str]:
+    def full_names(self, root: str, rest: Sequence[str]) -> set[str]:
         """What a dotted name stands for in a library; and each of its parts, as a method."""
         full = {f".{part}" for part in rest}
         if root in self.imported:
@@ -221,6 +226,14 @@ def _tree(source: str) -> ast.Module:
         return ast.parse(_as_python(source))
     except _Unparsable:
         return ast.Module([], [])
+
+
+@lru_cache(maxsize=1024)  # a notebook's cells are read for each name that an exercise asks for
+def _statements(source: str) -> tuple[list[ast.AST], list[ast.AST]]:
+    """What runs with a cell itself, and all its imports, also those within functions."""
+    tree = _tree(source)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return list(_at_top(tree)), imports
 
 
 def _as_python(source: str) -> str:

@@ -21,6 +21,9 @@ def found(*cells: str) -> list[str]:
             ["import torch.nn.functional as F", "def conv2d(x, w):\n    return F.conv2d(x, w)"],
             "torch.nn.functional.conv2d",
         ),
+        (["from torch import conv2d"], "torch.conv2d"),
+        (["from torch.nn.functional import conv2d as conv2d"], NN),
+        (["from torch.nn.functional import *"], NN),
         (
             ["from torch import nn", "conv2d = nn.functional.conv2d"],
             "torch.nn.functional.conv2d",
