@@ -147,6 +147,11 @@ _MEANINGS = (
         r"'float' object cannot be interpreted as an integer",
         "Places are whole numbers: `/` gives a float, `//` a whole number.",
     ),
+    (
+        r"CUDA (error|driver)|Device index must|not compiled with CUDA|No CUDA GPUs|NVIDIA driver",
+        "A GPU is asked for that is not there. A number as a device means a GPU: torch.Generator,"
+        " too, takes a device; its seed is set by .manual_seed(seed).",
+    ),
     (r"object is not callable", "Something that is no function is called: is a name used twice?"),
     (r"object is not iterable", "A loop needs a list, an array or a range, and this is one thing."),
     (r"maximum recursion depth", "The function calls itself without coming to an end."),

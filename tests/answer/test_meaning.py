@@ -34,6 +34,7 @@ X, W = np.zeros((4, 3)), np.zeros(5)
 @pytest.mark.parametrize(
     ("code", "args", "says"),
     [
+        ("def f(seed): torch.Generator(seed)", (99,), "its seed is set by .manual_seed"),
         ("def f(w, X): return w + X", (W, X), "counted from the right"),
         ("def f(w, X): return X @ w", (W, X), "In a matrix product the last size"),
         ("def f(w, X): return X @ 2", (W, X), "where one side is a single number, write `*`"),
