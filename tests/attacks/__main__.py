@@ -130,7 +130,7 @@ def table(
         f"- Stock nbgrader: of {len(stock)} attacks that were run, {worked} worked; {marks} of them"
         " gained marks.",
         f"- This course: of {len(ours.outcomes)} attacks, {len(failed)} worked{_listed(failed)};"
-        f" {len(ungraded)} were left without a verdict{_listed(ungraded)}.",
+        f" {len(ungraded)} refused by name, and not graded{_listed(ungraded)}.",
         f"- Touched outside: {'; '.join(ours.harm) or 'nothing'}.",
         f"- Honest submissions among them: {honest} of 7 points.",
         f"- {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a time, at most"

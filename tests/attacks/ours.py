@@ -156,7 +156,7 @@ def _autograde(
 
 def _outcome(world: World, result: dict[str, Any] | None) -> Outcome:
     if result is None:
-        return Outcome(None, note="no result")
+        return Outcome(None, note="refused by name")
     read = world.read(json.dumps(result))
     return Outcome(
         result["score"], tuple(read), note="" if result["status"] == "graded" else result["status"]
