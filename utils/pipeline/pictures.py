@@ -200,7 +200,7 @@ def _page(
         "b.querySelector('output').textContent=s.says"
     )
     veil = f"position:absolute;right:{100 - end:.2f}%;background:white;opacity:0.85"
-    held = "position:absolute;line-height:1;transform:translateY(-50%)"
+    held = "position:absolute;line-height:1;white-space:nowrap;transform:translateY(-50%)"
     held += f";left:{end + 1:.2f}%;color:{plots.INK}"
     over = "".join(
         f'<div class="veil" style="{veil};top:{top:.2f}%;height:{bottom - top:.2f}%;'
