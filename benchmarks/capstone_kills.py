@@ -75,11 +75,12 @@ def _killed_after(train: Any, folder: str, victim: int, seconds: float) -> None:
 
 def _in_time(train: Any, folder: str, victim: int, seconds: float) -> None:
     """On a rank: train, and be killed after some seconds if it is the victim."""
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+    timer.daemon = True
     if torch.distributed.get_rank() == victim:
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
-        timer.daemon = True
         timer.start()
     train(torch.distributed, job(), folder)
+    timer.cancel()  # too late: it would kill this process in a later run
 
 
 if __name__ == "__main__":
