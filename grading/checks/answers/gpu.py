@@ -190,6 +190,17 @@ _COUNT = [
         "The output is counted twice: it is only written.",
         product_bytes="M * K + K * N + 2 * M * N",
     ),
+    *(
+        _count(
+            f"no brackets {at}",
+            0.9,
+            "The bytes of a number multiply one term only: put the sum of all three in brackets.",
+            product_bytes=some,
+        )
+        for at, some in enumerate(
+            ("M * K + (K * N + M * N) / size", "(M * K + K * N) / size + M * N")
+        )
+    ),
     _count(
         "padded",
         0.85,
@@ -261,6 +272,12 @@ _COUNT = [
         softmax="5 * rows * columns - 2 * rows",
     ),
     _count(
+        "once a row",
+        1.0,
+        "Maximum and sum take an operation for each number of a row, not one for the row.",
+        softmax="3 * rows * columns + 2 * rows",
+    ),
+    _count(
         "softmax writes",
         1.0,
         "Each number is read once and written once: that is one of the two.",
@@ -271,6 +288,12 @@ _COUNT = [
         1.0,
         "That is with what lies between the five written and read again; at least, each number is read and written once.",
         softmax_bytes="8 * rows * columns + 4 * rows",
+    ),
+    _count(
+        "five times all",
+        1.0,
+        "That is with what lies between the five written and read again; at least, each number is read and written once.",
+        softmax_bytes="10 * rows * columns",
     ),
     _count("one link", 1.0, "That is one link of the chain.", chain="n", chain_bytes="2 * n"),
     _count(
@@ -458,6 +481,30 @@ _ROOF = [
         batch="round(needed * inputs * outputs / room) if room > 0 else 0",
     ),
     _roof(
+        "2 bytes",
+        0.9,
+        "A number has `size` bytes, which need not be 2.",
+        needed="2 * peak / bandwidth",
+    ),
+    _roof(
+        "rounded down and one more",
+        0.9,
+        "Where the division comes out even, that is one too many: math.ceil rounds up.",
+        batch="int(needed * inputs * outputs / room) + 1 if room > 0 else 0",
+    ),
+    _roof(
+        "tried up to 10,000",
+        0.9,
+        "There is such a batch, larger than all that were tried: solve for B instead.",
+        batch="min(math.ceil(needed * inputs * outputs / room), 10000) % 10000 if room > 0 else 0",
+    ),
+    _roof(
+        "the H100's ridge",
+        0.95,
+        "That is the H100's ridge, whatever the processor: compare with peak / bandwidth.",
+        bound='"memory" if intensity < 989.4 / 3.35 else "compute"',
+    ),
+    _roof(
         "one more",
         0.9,
         "A smaller batch is enough, by one.",
@@ -483,6 +530,9 @@ _ROOF = [
         ridge="3.35 / 989.4",
     ),
     _roof("in different units", 1.05, "Tera is 10¹² in both: it cancels.", ridge="989.4e12 / 3.35"),
+    _roof(
+        "tera by giga", 1.05, "That is TFLOP by GB: both in the same unit.", ridge="989.4 / 3350"
+    ),
 ]
 
 _measure, _measure_otherwise = variants(
@@ -593,6 +643,30 @@ def measure(f, device, repeats):
         f()
     device.synchronize()
     return (device.now() - start) / repeats
+""",
+    ),
+    _measure(
+        "warm-up each time",
+        1.45,
+        "f is called before each time as well: one call beforehand is enough, and then each call counts.",
+        warm="pass",
+        before="f(); device.synchronize()",
+    ),
+    Known(
+        "measure",
+        "one start",
+        0.4,
+        "The clock is started once, before the loop, so that each time holds those before it: start it anew before each call.",
+        """
+def measure(f, device, repeats):
+    f()
+    device.synchronize()
+    start, times = device.now(), []
+    for _ in range(repeats):
+        f()
+        device.synchronize()
+        times.append(device.now() - start)
+    return statistics.median(times)
 """,
     ),
     Known(
@@ -770,6 +844,12 @@ _RELU = [
         "That is the absolute value: ReLU makes negative sums 0.",
         value="tl.abs(x + y)",
     ),
+    _relu(
+        "reduced",
+        0.2,
+        "tl.max reduces the block to one number; tl.maximum compares number by number.",
+        value="tl.max(x + y, axis=0)",
+    ),
     _relu("x twice", 0.2, "Both numbers come from x.", value="tl.maximum(x + x, 0.0)"),
     _relu_otherwise("no mask", 0.6, "A mask keeps such lanes away", mask="None"),
     _relu_otherwise("store without mask", 0.6, "A mask keeps such lanes away", stored="None"),
@@ -810,6 +890,13 @@ _RELU = [
         "stored twice", 0.95, _ONCE_ONLY, more="tl.store(out_ptr + offsets, x + y, mask=mask)"
     ),
     _relu_otherwise(
+        "one program for all",
+        0.2,
+        "does the work of others",
+        offsets="tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)\n    for i in range(n if tl.program_id(0) == 0 else 0):\n        one = tl.load(x_ptr + i) + tl.load(y_ptr + i)\n        tl.store(out_ptr + i, tl.maximum(one, 0.0))",
+        mask="offsets < 0",
+    ),
+    _relu_otherwise(
         "in place",
         0.2,
         "belongs to the caller",
@@ -848,6 +935,7 @@ def softmax_kernel(x_ptr, out_ptr, row_stride, columns, BLOCK):
     out="places",
     value="e / tl.sum(e, axis=0)",
 )
+_FIRST_ROW = "Only the first row is stored: row r starts at r · row_stride, and the mask asks for the lane within the row, not for the place in the memory."
 _SOFT = [
     _soft(
         "no maximum",
@@ -860,6 +948,12 @@ _SOFT = [
         0,
         "Those are the numerators, the largest of them 1: divide by their sum.",
         value="e",
+    ),
+    _soft(
+        "sum of differences",
+        0,
+        "The sum is that of the numerators, after exp.",
+        value="e / tl.sum(x - tl.max(x, axis=0), axis=0)",
     ),
     _soft("no exp", 0, "exp is missing.", e="x - tl.max(x, axis=0)"),
     _soft(
@@ -938,16 +1032,37 @@ _SOFT = [
     _soft(
         "the first row",
         0,
-        "Every program works on the first row: row r starts at r * row_stride.",
+        _FIRST_ROW,
         row="tl.program_id(0) * 0",
     ),
-    _soft_otherwise("no stride", 0, "never stored", places="row + offsets"),
-    _soft_otherwise("columns for stride", 0.85, "never stored", places="row * columns + offsets"),
-    _soft_otherwise("BLOCK for stride", 0.85, "row_stride", places="row * BLOCK + offsets"),
+    _soft("mask by place", 0, _FIRST_ROW, mask="places < columns"),
+    _soft(
+        "no stride",
+        0,
+        "Row r starts at r · row_stride, not at r.",
+        places="row + offsets",
+    ),
+    _soft(
+        "columns for stride",
+        0.85,
+        "Row r starts at r · row_stride, not at r · columns: between two rows there may be other numbers.",
+        places="row * columns + offsets",
+    ),
+    _soft(
+        "BLOCK for stride",
+        0.85,
+        "Row r starts at r · row_stride, not at r · BLOCK: a row may be shorter than the block, and the next begin elsewhere.",
+        places="row * BLOCK + offsets",
+    ),
     _soft_otherwise("no mask", 0.85, "row_stride", mask="None"),
     _soft_otherwise("one too many", 0.85, "outside", mask="offsets <= columns"),
     _soft_otherwise("mask by stride", 0.85, "outside of `x_ptr`", mask="offsets < row_stride"),
-    _soft_otherwise("out without row", 0, "never stored", out="offsets"),
+    _soft(
+        "out without row",
+        0,
+        "Each program stores to the first row of out: there, too, row r starts at r · row_stride.",
+        out="offsets",
+    ),
     _soft_otherwise(
         "three passes",
         1.35,
@@ -1055,6 +1170,12 @@ _TRANS = [
         last="(addresses + size - 1) // 128",
     ),
     _trans(
+        "ends only",
+        0.75,
+        "An access longer than a line touches the lines between its first and last byte, too.",
+        result="len({*first.tolist(), *last.tolist()})",
+    ),
+    _trans(
         "always 4 bytes",
         0.75,
         "An access has `size` bytes, which need not be 4.",
@@ -1074,7 +1195,11 @@ _TRANS = [
                 4,
                 "Fields of one point lie next to each other; the same field of the next point is 32 bytes on.",
             ),
-            ("structures_take", 8, "That is for lines of 128 bytes; asked for are those of 32."),
+            (
+                "structures_take",
+                8,
+                "That is for lines of 128 bytes; of 32 each point takes one, for its 8 fields of 4 bytes.",
+            ),
             ("structures_take", 1, "32 points of 32 bytes are 1,024 bytes: no line is as long."),
             ("structures_take", 16, "A point has 8 fields of 4 bytes: 32, a line of its own."),
             ("structures_take", 1024, "Those are bytes; asked for is how many lines."),
@@ -1085,6 +1210,11 @@ _TRANS = [
                 "The x of neighbours lie next to each other: 8 of them in a line of 32 bytes.",
             ),
             ("arrays_take", 1, "That is for lines of 128 bytes; asked for are those of 32."),
+            (
+                "arrays_take",
+                5,
+                "That is for numbers that begin in the middle of a line; these begin with one.",
+            ),
             ("arrays_take", 8, "8 numbers lie in a line: how many lines do 32 numbers take?"),
             ("arrays_take", 128, "Those are bytes; asked for is how many lines."),
         )
@@ -1204,6 +1334,25 @@ _LOSS = [
         0.35,
         "It is divided in float16, where small numbers are lost again: make it float32 first.",
         unscaled="(gradients / np.float16(scale)).astype(np.float32)",
+    ),
+    _lost(
+        "all in float16",
+        0.35,
+        "It is divided in float16, where small numbers are lost again: make it float32 first.",
+        unscaled="gradients / scale",
+        step="w - lr * g",
+    ),
+    _lost(
+        "the new scale",
+        0.8,
+        "These gradients were made with the old scale: divide by that, and double it afterwards.",
+        unscaled="gradients.astype(np.float32) / np.float32(scale + scale * (good + 1 == every))",
+    ),
+    _lost(
+        "step in float16",
+        0.35,
+        "The step is made in float16, where w loses its last digits: make it in float32.",
+        step="(w.astype(np.float16) - (lr * g).astype(np.float16)).astype(np.float32)",
     ),
     _lost(
         "multiplied",
@@ -1332,6 +1481,24 @@ _READ = [
                 "That is the share in which it works; asked for is the rest.",
             ),
             ("per cent", 100 * device_idle, "A share is between 0 and 1."),
+            (
+                "host waits",
+                956 / 2454,
+                "That is the host's wait. The device idles in what is left of the step when all it does is taken away.",
+            ),
+            (
+                "host works",
+                1498 / 2454,
+                "That is the host's batch and launches. The device idles in what is left of the step when all it does is taken away.",
+            ),
+            *(
+                (f"without {left}", 1 - busy / 2454, f"Of what the device does, {left} is missing.")
+                for left, busy in (
+                    ("the copy, or the optimizer,", 1094),
+                    ("relu", 1120),
+                    ("all but the products", 1000),
+                )
+            ),
             (
                 "launches only",
                 24 * 4 / 2454,
