@@ -123,7 +123,7 @@ def roofline(student, rng):
         expect.that(
             all(type(word) is str and word in ("memory", "compute") for word in words),
             "What it returns is none of the two words.",
-            diagnosis='It is "memory" or "compute", in small letters.',
+            diagnosis='It is "memory" or "compute", in small letters. Or is a return missing?',
         )
         check(
             "bound_by",
@@ -598,6 +598,7 @@ def softmax_kernel(student, rng):
         ):
             check(int(rng.integers(2, 5)), columns, block, columns + more, shift=-6.0)
         check(2, 3, 8, 5, shift=-5000.0)
+        check(2, 3, 8, 5, shift=-1e20)
     with part("each number is moved once: fused", points=0.4):
         check(4, 16, 16, 16, bytes_too=True)
         check(3, 11, 16, 13, bytes_too=True)

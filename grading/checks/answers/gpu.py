@@ -202,6 +202,42 @@ _COUNT = [
         )
     ),
     _count(
+        "the second matrix twice",
+        0.9,
+        "The output has M · N numbers, the second matrix K · N.",
+        product_bytes="M * K + K * N + K * N",
+    ),
+    _count(
+        "maps of one image",
+        0.85,
+        "The maps are those of one image: there are N.",
+        convolution_bytes="x + w + y // N",
+    ),
+    _count(
+        "three times",
+        1.0,
+        "That is three numbers moved for each; each is read once and written once.",
+        softmax_bytes="3 * rows * columns",
+    ),
+    _count(
+        "R with W",
+        0.85,
+        "R rows of a filter move over H rows of an image, S over W.",
+        places="H - S + 1, W - R + 1",
+    ),
+    _count(
+        "images without channels",
+        0.85,
+        "An image has C channels: N · C · H · W numbers.",
+        convolution_bytes="x // C + w + y",
+    ),
+    _count(
+        "filters without channels",
+        0.85,
+        "Each filter spans all C channels: K · C · R · S numbers.",
+        convolution_bytes="x + w // C + y",
+    ),
+    _count(
         "padded",
         0.85,
         "Without padding a filter of R rows fits at H − R + 1 places.",
@@ -247,6 +283,9 @@ _COUNT = [
         "The filters are the same for all images: at least, they are read once.",
         convolution_bytes="x + N * w + y",
     ),
+    _count("one row", 1.0, "That is one row: there are `rows` of them.", softmax="5 * columns"),
+    _count("one column", 1.0, "That is one number a row of `columns`.", softmax="5 * rows"),
+    _count("one link's FLOPs", 1.0, "Each link does one operation for each number.", chain="n"),
     _count(
         "one a number",
         1.0,
@@ -346,6 +385,7 @@ ridge_h100 = {ridge}
     batch="math.ceil(needed * inputs * outputs / room) if room > 0 else 0",
     ridge="989.4 / 3.35",
 )
+_RIDGE = "The ridge is at peak / bandwidth FLOPs a byte: neither at 1 nor at bandwidth / peak."
 _ROOF = [
     _roof(
         "max",
@@ -410,7 +450,7 @@ _ROOF = [
     _roof(
         "below 1",
         0.95,
-        "Not 1: the ridge is at peak / bandwidth FLOPs a byte.",
+        _RIDGE,
         bound='"memory" if intensity < 1 else "compute"',
     ),
     _roof(
@@ -499,6 +539,12 @@ _ROOF = [
         batch="min(math.ceil(needed * inputs * outputs / room), 10000) % 10000 if room > 0 else 0",
     ),
     _roof(
+        "bytes by FLOPs",
+        0.95,
+        _RIDGE,
+        bound='"memory" if intensity < bandwidth / peak else "compute"',
+    ),
+    _roof(
         "the H100's ridge",
         0.95,
         "That is the H100's ridge, whatever the processor: compare with peak / bandwidth.",
@@ -530,6 +576,7 @@ _ROOF = [
         ridge="3.35 / 989.4",
     ),
     _roof("in different units", 1.05, "Tera is 10¹² in both: it cancels.", ridge="989.4e12 / 3.35"),
+    _roof("tera by kilo", 1.05, "3.35 TB are 3.35 · 10¹² bytes.", ridge="989.4e12 / 3.35e9"),
     _roof(
         "tera by giga", 1.05, "That is TFLOP by GB: both in the same unit.", ridge="989.4 / 3350"
     ),
@@ -654,6 +701,24 @@ def measure(f, device, repeats):
     ),
     Known(
         "measure",
+        "readings",
+        0.4,
+        "Those are readings of the clock: a time is the difference of two.",
+        """
+def measure(f, device, repeats):
+    f()
+    device.synchronize()
+    times = []
+    for _ in range(repeats):
+        start = device.now()
+        f()
+        device.synchronize()
+        times.append(device.now())
+    return statistics.median(times)
+""",
+    ),
+    Known(
+        "measure",
         "one start",
         0.4,
         "The clock is started once, before the loop, so that each time holds those before it: start it anew before each call.",
@@ -753,6 +818,7 @@ def relu_add_kernel(x_ptr, y_ptr, out_ptr, n, BLOCK):
 _ONCE_ONLY = (
     "A fused kernel loads each number once and keeps it: what lies between stays in registers."
 )
+_FIRST_BLOCK = "Only the first block is stored: a program's block starts at tl.program_id(0) * BLOCK, and the mask compares places with n."
 _RELU = [
     _relu(
         "rounded down",
@@ -788,8 +854,15 @@ _RELU = [
     _relu(
         "block of 0",
         0.2,
-        "Every program works on the first block: a program's block starts at tl.program_id(0) * BLOCK.",
+        _FIRST_BLOCK,
         offsets="tl.arange(0, BLOCK)",
+    ),
+    _relu("mask by BLOCK", 0.2, _FIRST_BLOCK, mask="offsets < BLOCK"),
+    _relu(
+        "y alone",
+        0.2,
+        "That is ReLU of y alone: x is to be added before.",
+        value="tl.maximum(y, 0.0)",
     ),
     _relu(
         "no BLOCK",
@@ -938,6 +1011,12 @@ def softmax_kernel(x_ptr, out_ptr, row_stride, columns, BLOCK):
 _FIRST_ROW = "Only the first row is stored: row r starts at r · row_stride, and the mask asks for the lane within the row, not for the place in the memory."
 _SOFT = [
     _soft(
+        "other = -1e9",
+        1.25,
+        "Of a row of numbers below `other` the lanes that are left out are the largest: −∞ is below all.",
+        other=", other=-1e9",
+    ),
+    _soft(
         "no maximum",
         0.9,
         "Without the maximum exp overflows for large numbers: subtract each row's maximum first.",
@@ -954,6 +1033,18 @@ _SOFT = [
         0,
         "The sum is that of the numerators, after exp.",
         value="e / tl.sum(x - tl.max(x, axis=0), axis=0)",
+    ),
+    _soft(
+        "loads the first row",
+        0,
+        "Each program loads the first row: row r starts at r · row_stride in x, too.",
+        more="x = tl.load(x_ptr + offsets, mask=mask, other=-float('inf'))",
+    ),
+    _soft(
+        "loads by columns",
+        0.85,
+        "In x row r starts at r · row_stride, not at r · columns.",
+        more="x = tl.load(x_ptr + row * columns + offsets, mask=mask, other=-float('inf'))",
     ),
     _soft("no exp", 0, "exp is missing.", e="x - tl.max(x, axis=0)"),
     _soft(
@@ -1139,7 +1230,7 @@ _TRANS = [
     _trans(
         "different addresses",
         0.4,
-        "Those are different addresses: several lie in one line.",
+        "Those are different addresses: several lie in one line, whose number // finds.",
         result="len(set(addresses.tolist()))",
     ),
     _trans(
@@ -1168,6 +1259,24 @@ _TRANS = [
         "The length of a line is what `line` says.",
         first="addresses // 128",
         last="(addresses + size - 1) // 128",
+    ),
+    _trans(
+        "no last line",
+        0.4,
+        "Python's range ends before its end: the last line of each access is missing.",
+        result="len({n for a, b in zip(first.tolist(), last.tolist()) for n in range(a, b)})",
+    ),
+    _trans(
+        "first thread only",
+        0.4,
+        "Those are the lines of the first thread: is `return` inside the loop?",
+        result="int(last[0] - first[0] + 1)",
+    ),
+    _trans(
+        "remainders",
+        0.4,
+        "% is the place within a line; // is the line's number.",
+        result="len(set((addresses % line).tolist()))",
     ),
     _trans(
         "ends only",
@@ -1336,6 +1445,13 @@ _LOSS = [
         unscaled="(gradients / np.float16(scale)).astype(np.float32)",
     ),
     _lost(
+        "infinity made finite",
+        0.8,
+        "What is not finite is made a number, and the step is taken: skip the step.",
+        overflow="False",
+        unscaled="np.nan_to_num(gradients).astype(np.float32) / np.float32(scale)",
+    ),
+    _lost(
         "all in float16",
         0.35,
         "It is divided in float16, where small numbers are lost again: make it float32 first.",
@@ -1453,6 +1569,12 @@ _LOSS = [
         0.8,
         "The scale doubles one step too early: this step counts as well.",
         grow="if good >= every - 1: scale, good = 2 * scale, 0",
+    ),
+    _lost(
+        "two more",
+        0.8,
+        "The scale is doubled, not made larger by 2.",
+        grow="if good == every: scale, good = scale + 2, 0",
     ),
     _lost(
         "good goes on",
