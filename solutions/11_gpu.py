@@ -537,7 +537,7 @@ print(f"moved: {memory.bytes} bytes; 2 × 100 numbers of 4 bytes are {2 * 100 * 
 # memory and comes back. Write one. (**Fusion** is the name for that.)
 #
 # Graded are values, and that each number is moved once. The check runs your kernel's text, with programs in
-# a random order.
+# a random order. `@jit` stays above the kernel: a GPU compiles what it marks.
 #
 # <details><summary>Hint 1</summary>It has the lines of <code>negate_kernel</code>, with one load more, and
 # another value to store.</details>

@@ -270,6 +270,8 @@ def _why(device, repeats):
         return "The device's own clock is never read: device.now()."
     if "synchronize" not in kinds:
         return answers._NO_WAIT
+    if kinds.count("call") < repeats:
+        return "`f` is not called for each time: f() calls it."
     found = len(_samples(device.log))
     if found < repeats:
         return (

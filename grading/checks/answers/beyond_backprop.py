@@ -331,6 +331,18 @@ _FEEDBACK = [
         delta="error @ feedback[i] * h * (1 - h)",
     ),
     _feedback(
+        "h squared",
+        0.5,
+        "The derivative of tanh is 1 − h², not h² and not 1 + h².",
+        delta="error @ feedback[i] * h**2",
+    ),
+    _feedback(
+        "plus",
+        1.0,
+        "The derivative of tanh is 1 − h², not h² and not 1 + h².",
+        delta="error @ feedback[i] * (1 + h**2)",
+    ),
+    _feedback(
         "ReLU's",
         0.5,
         "That is ReLU's derivative; this network has tanh.",
@@ -739,6 +751,12 @@ _SYNTHETIC = [
         backward="h.backward(-guess)",
     ),
     _guess(
+        "mean of h",
+        0.7,
+        "That goes backward from the mean of h: the guess is not used.",
+        backward="h.mean().backward()",
+    ),
+    _guess(
         "ones",
         0.7,
         "That goes backward from a gradient of ones: the guess is not used.",
@@ -874,6 +892,12 @@ _SYNTHETIC = [
         1.55,
         "The guesser sees h, and dh is what it should say: the two are exchanged.",
         loss="F.mse_loss(guesser(dh.detach(), y), h.detach())",
+    ),
+    _loss(
+        "sum of guess and target",
+        1.55,
+        "The error is the guess less dh, not their sum.",
+        loss="(guesser(h.detach(), y) + dh.detach()).pow(2).mean()",
     ),
     _loss(
         "length",
@@ -1089,6 +1113,12 @@ _LOCAL = [
         "one_hot(y) has as many columns as the largest label wants: how many classes there are, the"
         " scores say.",
         labels="one_hot(y).to(h.dtype)",
+    ),
+    _own(
+        "scores for labels",
+        1.3,
+        "The target is S of the one-hot labels, not of the scores.",
+        labels="scores",
     ),
     _own(
         "root of the mean",

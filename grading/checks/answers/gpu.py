@@ -140,6 +140,12 @@ _ALL4 = "float32 has 4 bytes, float64 8, and the two short ones 2: what does dty
 _COUNT = [
     _count("always 4 bytes", 0, _ALL4, size="4"),
     _count(
+        "divided by 8",
+        0,
+        "BYTES holds bytes, not bits: there is nothing to divide by 8.",
+        size="{'float64': 8, 'float32': 4, 'bfloat16': 2, 'float16': 2}[dtype] / 8",
+    ),
+    _count(
         "bits",
         0,
         "Those are bits: a byte has 8.",
@@ -218,6 +224,12 @@ _COUNT = [
         1.0,
         "That is three numbers moved for each; each is read once and written once.",
         softmax_bytes="3 * rows * columns",
+    ),
+    _count(
+        "H twice",
+        0.85,
+        "An image is W wide: a filter fits at W − S + 1 places in a row.",
+        places="H - R + 1, H - S + 1",
     ),
     _count(
         "R with W",
@@ -776,6 +788,13 @@ def measure(f, device, repeats):
     ),
     Mistake(
         "measure",
+        "f called once",
+        0.4,
+        "not called for each time",
+        "def measure(f, device, repeats):\n    f()\n    device.synchronize()\n    for _ in range(repeats):\n        start = device.now()\n        f\n        device.synchronize()\n    return device.now() - start",
+    ),
+    Mistake(
+        "measure",
         "f not called",
         0.4,
         "`f` is never called",
@@ -831,6 +850,12 @@ _RELU = [
         1.05,
         "One program more than needed where n is a multiple of block.",
         programs="n // block + 1",
+    ),
+    _relu(
+        "one fewer",
+        1.05,
+        "(n − 1) // block is the number of the last program; counted from 0, there is one more.",
+        programs="(n - 1) // block",
     ),
     _relu(
         "no - 1",
