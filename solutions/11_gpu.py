@@ -404,8 +404,8 @@ timer_a, timer_b, timer_c, timer_d = "queue", "launch", "outlier", "first"
 def measure(f: Callable[[], object], device, repeats: int) -> float:
     """The median, in seconds, of `repeats` times that one call of f takes, its work included.
 
-    Each call is timed by itself, between two readings of the clock, on a device that has nothing else
-    to do. The first call of all does not count.
+    Each of the last `repeats` calls is timed by itself, between two readings of the clock, on a device
+    that has nothing else to do. The first call of all does not count.
     device: device.now() reads the clock, in seconds; device.synchronize() waits for all work to end.
     """
     ### BEGIN SOLUTION
@@ -537,7 +537,7 @@ print(f"moved: {memory.bytes} bytes; 2 × 100 numbers of 4 bytes are {2 * 100 * 
 # memory and comes back. Write one. (**Fusion** is the name for that.)
 #
 # Graded are values, and that each number is moved once. The check runs your kernel's text, with programs in
-# a random order.
+# a random order. `@jit` stays above the kernel: a GPU compiles what it marks.
 #
 # <details><summary>Hint 1</summary>It has the lines of <code>negate_kernel</code>, with one load more, and
 # another value to store.</details>
@@ -727,7 +727,7 @@ plots.show(
 #
 # ### Exercise 6 · Coalescing — 1 point, 20 minutes, ●●○
 # Write `transactions`. Then by hand, for lines of 32 bytes. 1,000 points have 8 fields of 4 bytes (x, y, z, …); a
-# warp reads the x of 32 points that follow each other.
+# warp reads the x of 32 points that follow each other, from the first point on. Arrays begin where a line begins.
 #
 # - `structures_take`: how many lines, if each point's 8 fields lie together (an **array of structures**)?
 # - `arrays_take`: how many, if all x lie together, then all y (a **structure of arrays**)?

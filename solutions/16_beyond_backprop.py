@@ -822,7 +822,8 @@ for method, share in extra.items():
 # %% [markdown]
 # Now the table, from your own runs. *Busy*: utilization in the long run. *Held*: the most micro-batches
 # whose activations rank 0 keeps. *Back*: how many numbers a micro-batch of 16 examples sends backward, over
-# all ranks (for synthetic gradients nobody waits for them).
+# all ranks (for synthetic gradients nobody waits for them). *Work*: of a rank, with its extra share.
+# *Time an update*: in forwards of one micro-batch.
 
 # %%
 with check.needs("waits_for", "utilization"):

@@ -68,7 +68,7 @@ def _alike(one, other, **close):
     return True
 
 
-@exercise("count", points=1.25)
+@exercise("count", points=1.25, forbids={"count": ["torch.utils.flop_counter"]})
 def count(student, rng):
     what = ("the FLOPs", "the bytes")
 
@@ -123,7 +123,7 @@ def roofline(student, rng):
         expect.that(
             all(type(word) is str and word in ("memory", "compute") for word in words),
             "What it returns is none of the two words.",
-            diagnosis='It is "memory" or "compute", in small letters.',
+            diagnosis='It is "memory" or "compute", in small letters. Or is a return missing?',
         )
         check(
             "bound_by",
@@ -150,7 +150,10 @@ def roofline(student, rng):
                 wanted.remove(room > 0)
                 cases.append(given)
         never = {"inputs": 4, "outputs": 4, "size": 4, "peak": 1.0, "bandwidth": 1.0}  # but nearly
-        check("smallest_batch", *cases, never)
+        n = int(2 ** rng.integers(8, 12))
+        even = {"inputs": n, "outputs": n, "size": 2, "peak": n / 4 * 2.0**40, "bandwidth": 2.0**40}
+        late = {"inputs": 1024, "outputs": 1024, "size": 2, "peak": 500.0, "bandwidth": 1.0}
+        check("smallest_batch", *cases, never, even, late)
     with part("ridge_h100", points=0.2):
         known = dict(MISTAKES.written("roofline", "ridge_h100"))
         how = "At the ridge the memory brings just what the peak needs: peak = ridge · bandwidth."
@@ -267,6 +270,8 @@ def _why(device, repeats):
         return "The device's own clock is never read: device.now()."
     if "synchronize" not in kinds:
         return answers._NO_WAIT
+    if kinds.count("call") < repeats:
+        return "`f` is not called for each time: f() calls it."
     found = len(_samples(device.log))
     if found < repeats:
         return (
@@ -367,7 +372,8 @@ class _Kernel:
             if self.source is None:
                 self.source = of_plain(self.text(student))
             order = rng.permutation(programs)
-            memory = run(self.source, programs, _copies(arguments), order)
+            self.order = np.roll(order, int(order[-1] == 0))  # the first program is not the last
+            memory = run(self.source, programs, _copies(arguments), self.order)
         except KernelError as error:
             if error.kind == "undone":
                 raise Fault("not done", f"`{self.name}` is not written yet.") from None
@@ -455,7 +461,10 @@ class _Kernel:
                     continue  # a mistake of `programs`
                 try:
                     memory = run(
-                        Source(self.name, {self.name: row.code}), programs, _copies(arguments)
+                        Source(self.name, {self.name: row.code}),
+                        programs,
+                        _copies(arguments),
+                        self.order,
                     )
                 except KernelError:
                     continue
@@ -464,8 +473,8 @@ class _Kernel:
     def once(self, memory, used, given):
         """Of each array the places in use are touched once, and no others."""
         for name, wanted in used.items():
-            kind = "store" if name == "out_ptr" else "load"
-            other = "load" if kind == "store" else "store"
+            kind, other = ("store", "load") if name == "out_ptr" else ("load", "store")
+            done = {"store": "stored", "load": "loaded"}[kind]
             counts = memory.counts(kind, name)
             most = int(counts.max(initial=0))
             expect.that(
@@ -473,13 +482,13 @@ class _Kernel:
                 "Some numbers pass through the memory more often than needed.",
                 given=given,
                 detail=f"In all {memory.bytes} bytes are moved; {sum(w.sum() * 4 for w in used.values())} are needed."
-                f" `{name}`: a number is {kind}ed up to {most} times.",
+                f" `{name}`: a number is {done} up to {most} times.",
                 diagnosis=answers._ONCE_ONLY,
             )
             why = "Loading what is not needed costs bandwidth, too: the mask keeps it away."
             expect.that(
                 (counts == wanted).all(),
-                f"Not the right numbers of `{name}` are {kind}ed.",
+                f"Not the right numbers of `{name}` are {done}.",
                 given=given,
                 diagnosis=why,
             )
@@ -500,6 +509,15 @@ def relu_add(student, rng):
         count, given = -(-n // block), f"For n = {n} and BLOCK = {block}."
         memory = kernel.run(student, rng, count, arguments, given)
         kernel.judge(memory, np.maximum(x + y, 0), count, arguments, given)
+        own = {a.program: set() for a in memory.accesses}
+        for one in memory.accesses:
+            own[one.program] |= set(one.places.tolist())
+        expect.that(
+            max(map(len, own.values())) <= block,
+            "One program does the work of others.",
+            given=given,
+            diagnosis="Each program has one block of numbers: all programs run at the same time.",
+        )
         if bytes_too:
             every = np.ones(n, dtype=int)
             kernel.once(memory, {"x_ptr": every, "y_ptr": every, "out_ptr": every}, given)
@@ -572,8 +590,8 @@ def softmax_kernel(student, rng):
         check(2, 4, 4, 4, shift=5000.0)
     with part("rows of any length, anywhere in the memory", points=0.5):
         for columns, block, more in (
-            (5, 8, 0),
             (5, 8, 4),
+            (5, 8, 0),
             (3, 16, 1),
             (1, 2, 3),
             (1, 1, 0),
@@ -582,6 +600,7 @@ def softmax_kernel(student, rng):
         ):
             check(int(rng.integers(2, 5)), columns, block, columns + more, shift=-6.0)
         check(2, 3, 8, 5, shift=-5000.0)
+        check(2, 3, 8, 5, shift=-1e20)
     with part("each number is moved once: fused", points=0.4):
         check(4, 16, 16, 16, bytes_too=True)
         check(3, 11, 16, 13, bytes_too=True)

@@ -86,10 +86,12 @@ def alignment_angle(student, rng):
         ]
 
     with part("all tensors are one long vector", points=0.4):
-        for towards in (1.0, -0.8, 0.3):
+        for towards in (-0.8, 1.0, 0.3):
             one = [draw(3, 4), 5 * draw(4), draw(2, 3)]
             check(one, like(one, towards))
         check([draw(6)], [0.01 * draw(6)])
+        one = draw(6)
+        check([one], [one * torch.tensor([0, 1, 1, 0, 1, 1])])
     with part("the same direction, and the opposite one", points=0.2):
         for sign in (1, -1):
             vector = _rounds_up(draw)
@@ -145,7 +147,8 @@ def _guessed(learner, W, b, G, x, y, before):
     graph = torch.tensor(float(isinstance(h, torch.Tensor) and h.requires_grad))
     plain = [one.detach() if isinstance(one, torch.Tensor) else one for one in (h, dx)]
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in (guesser.G, leaf)]
-    return [*plain, [stage.W.grad, stage.b.grad], [*grads, graph]]
+    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in (stage.W, stage.b)]
+    return [*plain, own, [*grads, graph]]
 
 
 guessed = probe(_guessed)
@@ -224,7 +227,8 @@ def _report(student, asks, here, asked, items, given, function):
     with expect.explained(*answers.IN_STAGES):
         got = asks(student, *asked)
     if len(right) > 1 and type(got) is list and len(got) == 1:
-        expect.form(got[0], right[:2] if function == "guessed_backward" else right[0], given=given)
+        like = right[:2] if function == "guessed_backward" else right[0]
+        expect.form(got[0], like, what="the result", given=given)
     got = expect.items(got, len(right), what="the report", given=given)
     for at in items:
         of = lambda own, at=at: here(own, *asked)[at]  # noqa: E731
@@ -342,7 +346,8 @@ def utilization(student, rng):
     def check(*methods):
         names = ("method", "ranks", "microbatches", "batches", "forward", "backward")
         for method in methods:
-            drawn = [int(n) for n in rng.integers(3, 9, 3)]
+            drawn = [int(n) for n in rng.permutation(range(3, 9))[:3]]
+            drawn[1] += drawn[1] == drawn[0] * (drawn[0] - 1)  # there two mistakes are alike
             f, b = (round(float(t), 2) for t in rng.uniform(0.5, 3, 2))
             for sizes in ([*drawn, f, b], [*drawn, 1.0, 2.0], [1, 4, 3], [4, 1, 5], [5, 2, 1]):
                 with limits(student, "utilization", *answers.UTILIZATIONS[method]):

@@ -105,12 +105,15 @@ def smallest_batch(inputs, outputs, size, peak, bandwidth):
 """,
         "one by one": """
 def smallest_batch(inputs, outputs, size, peak, bandwidth):
-    for B in range(1, 6000):
+    if 2 * inputs * outputs * bandwidth <= size * (inputs + outputs) * peak:
+        return 0
+    B = 1
+    while True:
         flops = 2 * B * inputs * outputs
         moved = size * (B * inputs + inputs * outputs + B * outputs)
         if flops * bandwidth >= moved * peak:
             return B
-    return 0
+        B += 1
 """,
         "an if": """
 def roofline(intensity, peak, bandwidth):

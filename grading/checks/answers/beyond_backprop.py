@@ -89,7 +89,8 @@ IN_FEEDBACK = (
     ),
     (
         "must match the size",
-        "tanh's derivative is that of the layer's own output, which is the next layer's input.",
+        "tanh's derivative is that of the layer's own output, which is the next layer's input. The error"
+        " meets its matrix by @, not by *.",
     ),
 )
 IN_ANGLE = (
@@ -145,7 +146,8 @@ IN_STAGES = (
     ),
     (
         "can be implicitly created only for scalar",
-        "h is no single number: backward needs the gradient at h, the guess.",
+        "Without an argument it goes backward from a single number: at h, backward needs the gradient"
+        " at h, the guess; a loss is one mean over all numbers.",
     ),
     (
         "does not require grad",
@@ -329,6 +331,18 @@ _FEEDBACK = [
         delta="error @ feedback[i] * h * (1 - h)",
     ),
     _feedback(
+        "h squared",
+        0.5,
+        "The derivative of tanh is 1 − h², not h² and not 1 + h².",
+        delta="error @ feedback[i] * h**2",
+    ),
+    _feedback(
+        "plus",
+        1.0,
+        "The derivative of tanh is 1 − h², not h² and not 1 + h².",
+        delta="error @ feedback[i] * (1 + h**2)",
+    ),
+    _feedback(
         "ReLU's",
         0.5,
         "That is ReLU's derivative; this network has tanh.",
@@ -351,6 +365,12 @@ _FEEDBACK = [
         0.5,
         "The matrices are shifted: feedback[i] goes to the output of layer i.",
         delta="error @ feedback[i - 1] * (1 - h**2)",
+    ),
+    _feedback(
+        "matrix of the layer behind",
+        0.5,
+        "The matrices are shifted: feedback[i] goes to the output of layer i.",
+        delta="error @ feedback[min(i + 1, len(feedback) - 1)] * (1 - h**2)",
     ),
     _feedback(
         "matrices in reverse",
@@ -379,9 +399,27 @@ _FEEDBACK = [
     _feedback(
         "a step",
         0,
-        "The signs are those of a step. Asked for is what a gradient's place takes: the optimizer"
-        " subtracts it.",
+        "The signs are those of a step, or of h² − 1. Asked for is what a gradient's place takes: the"
+        " optimizer subtracts it.",
         pair="(-delta.T @ x, -delta.sum(dim=0))",
+    ),
+    _feedback(
+        "error for the last hidden layer",
+        0.5,
+        "The last hidden layer has a matrix, too: the error itself is for the scores' layer alone.",
+        delta="error @ feedback[i] * (1 - h**2) if i < len(feedback) - 1 else error",
+    ),
+    _feedback(
+        "weights from the error",
+        0.5,
+        "dW is made of the error itself: take δ, as for db.",
+        pair="(error.T @ x, delta.sum(dim=0))",
+    ),
+    _feedback(
+        "weights from the output",
+        0.5,
+        "dW takes what goes into the layer, inputs[i], not what comes out of it.",
+        pair="(delta.T @ inputs[min(i + 1, len(inputs) - 1)], delta.sum(dim=0))",
     ),
     _feedback(
         "error's sign alone",
@@ -434,6 +472,20 @@ _FEEDBACK = [
         "The matrix is transposed: (N, C) meets feedback[i] as it is, (C, D).",
         delta="error @ feedback[i].T * (1 - h**2)",
     ),
+    Known(
+        "feedback_alignment_backward",
+        "sent on from layer to layer",
+        0.5,
+        "Each layer takes the delta of the one before: the error itself goes to every layer.",
+        """
+def feedback_alignment_backward(inputs, error, feedback):
+    pairs, delta = [], error
+    for i, x in enumerate(inputs[:-1]):
+        delta = delta @ feedback[i] * (1 - inputs[i + 1] ** 2)
+        pairs.append((delta.T @ x, delta.sum(dim=0)))
+    return [*pairs, (error.T @ inputs[-1], error.sum(dim=0))]
+""",
+    ),
     Mistake(
         "feedback_alignment_backward",
         "a matrix for the last layer, too",
@@ -483,6 +535,7 @@ def alignment_angle(ours, theirs):
     angle="math.degrees(math.acos(cosine))",
 )
 _BY_HAND = "The lengths are the same; only the cosine changes: cos 60° against cos 0°."
+_LENGTHS = "The scalar product is divided by the product of both lengths: is one missing, or are they added?"
 _ANGLE = [
     _angle(
         "radians",
@@ -504,6 +557,44 @@ _ANGLE = [
         angle="math.degrees(math.asin(cosine))",
     ),
     _angle(
+        "the rest of 180",
+        0.3,
+        "That is 180° less the angle: two vectors of one direction have 0°.",
+        angle="180 - math.degrees(math.acos(cosine))",
+    ),
+    _angle(
+        "tangent",
+        0.3,
+        "The product over the lengths is the cosine: acos, not atan.",
+        angle="math.degrees(math.atan(cosine))",
+    ),
+    _angle(
+        "made radians twice",
+        0.3,
+        "acos gives radians: math.degrees makes degrees of them.",
+        angle="math.radians(math.acos(cosine))",
+    ),
+    _angle(
+        "sums of sizes",
+        0.3,
+        "A length is the root of the sum of squares: these are sums of sizes.",
+        lengths="one.abs().sum() * other.abs().sum()",
+    ),
+    Known(
+        "alignment_angle",
+        "any zero",
+        0.6,
+        "There is no angle where *all* numbers of a list are 0, not where one of them is.",
+        """
+def alignment_angle(ours, theirs):
+    one, other = (torch.cat([t.flatten() for t in each]) for each in (ours, theirs))
+    if (one == 0).any() or (other == 0).any():
+        return 90.0
+    cosine = float(one @ other / (one.norm() * other.norm()))
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+""",
+    ),
+    _angle(
         "squared lengths",
         0.3,
         "A length is the root of the sum of squares: these are squared lengths.",
@@ -512,8 +603,22 @@ _ANGLE = [
     _angle(
         "one length",
         0.6,
-        "That divides by one length alone: both come in.",
+        _LENGTHS,
         lengths="one @ one",
+    ),
+    _angle("no lengths", 0.6, _LENGTHS, lengths="1.0"),
+    _angle("sum of lengths", 0.6, _LENGTHS, lengths="one.norm() + other.norm()"),
+    _angle(
+        "cosine of the cosine",
+        0.3,
+        "That is the cosine of the cosine: from a cosine to its angle goes acos.",
+        angle="math.degrees(math.cos(cosine))",
+    ),
+    _angle(
+        "cut off at 0",
+        0.3,
+        "Angles over 90° come out as 90: cut the cosine off at −1, not at 0.",
+        cut="max(0.0, min(1.0, float(one @ other) / lengths))",
     ),
     _angle(
         "zeros at 0", 0.9, "A list of zeros has no direction: 90.0 is asked for.", nothing="0.0"
@@ -574,6 +679,8 @@ def alignment_angle(ours, theirs):
             ("by the angle", 1 / 3, f"That is what is left of 90°. {_BY_HAND}"),
             ("60 of 90", 2 / 3, f"That is 60 of 90. {_BY_HAND}"),
             ("60 in radians", -0.952, "That is the cosine of 60 radians: 60° are π/3."),
+            ("tangent", 1.732, f"That is the tangent of 60°. {_BY_HAND}"),
+            ("per cent", 50, "A share is between 0 and 1."),
             ("squared", 0.25, "The cosine comes in once, not squared."),
         )
     ),
@@ -603,6 +710,10 @@ def guesser_loss(guesser, h, y, dh):
     return {loss}
 """,
     loss="F.mse_loss(guesser(h.detach(), y), dh.detach())",
+)
+_NOTHING_LEFT = (
+    "Nothing is left in the stage's .grad: was it emptied at the end, or is it torch.autograd.grad,"
+    " which adds to no .grad?"
 )
 _SYNTHETIC = [
     _guess(
@@ -640,6 +751,12 @@ _SYNTHETIC = [
         backward="h.backward(-guess)",
     ),
     _guess(
+        "mean of h",
+        0.7,
+        "That goes backward from the mean of h: the guess is not used.",
+        backward="h.mean().backward()",
+    ),
+    _guess(
         "ones",
         0.7,
         "That goes backward from a gradient of ones: the guess is not used.",
@@ -650,6 +767,19 @@ _SYNTHETIC = [
         1.65,
         "What the gradients held before is lost: add to them, and leave zero_grad to the caller.",
         first="stage.zero_grad()",
+    ),
+    _guess(
+        "emptied at the end",
+        1.65,
+        _NOTHING_LEFT,
+        result="(h.detach(), x.grad, stage.zero_grad())[:2]",
+    ),
+    _guess(
+        "asked for dx alone",
+        1.65,
+        _NOTHING_LEFT,
+        backward="dx = torch.autograd.grad(h, x, guess)[0]",
+        result="h.detach(), dx",
     ),
     _guess(
         "twice",
@@ -758,10 +888,34 @@ _SYNTHETIC = [
         loss="F.mse_loss(guesser(h.detach(), y), dh.detach()).sqrt()",
     ),
     _loss(
+        "exchanged",
+        1.55,
+        "The guesser sees h, and dh is what it should say: the two are exchanged.",
+        loss="F.mse_loss(guesser(dh.detach(), y), h.detach())",
+    ),
+    _loss(
+        "sum of guess and target",
+        1.55,
+        "The error is the guess less dh, not their sum.",
+        loss="(guesser(h.detach(), y) + dh.detach()).pow(2).mean()",
+    ),
+    _loss(
+        "length",
+        1.55,
+        "That is the length of the error: asked for is the mean of the squares.",
+        loss="(guesser(h.detach(), y) - dh.detach()).norm()",
+    ),
+    _loss(
         "not squared",
         1.55,
         "The errors are not squared: those of opposite signs cancel.",
         loss="(guesser(h.detach(), y) - dh.detach()).mean()",
+    ),
+    _loss(
+        "the guess detached, its target not",
+        1.9,
+        "The guess is detached, so that nothing reaches the guesser: detach h and dh, not the guess.",
+        loss="F.mse_loss(guesser(h, y).detach(), dh)",
     ),
     _loss_otherwise(
         "a number",
@@ -869,6 +1023,18 @@ _LOCAL = [
         unit="centred / centred.std(dim=1, keepdim=True, unbiased=False).clamp_min(1e-8)",
     ),
     _alike(
+        "spread, as torch has it",
+        1.4,
+        "A row's standard deviation is not its length: a cosine divides by the length.",
+        unit="centred / (centred.std(dim=1, keepdim=True) + 1e-8)",
+    ),
+    _alike(
+        "squared length",
+        1.4,
+        "That divides by the squared length: its root is the length.",
+        unit="centred / centred.pow(2).sum(dim=1, keepdim=True).clamp_min(1e-8)",
+    ),
+    _alike(
         "absolute",
         1.4,
         "The sign is lost: rows that are opposite have −1.",
@@ -949,6 +1115,42 @@ _LOCAL = [
         labels="one_hot(y).to(h.dtype)",
     ),
     _own(
+        "scores for labels",
+        1.3,
+        "The target is S of the one-hot labels, not of the scores.",
+        labels="scores",
+    ),
+    _own(
+        "root of the mean",
+        1.3,
+        "That is the root of the mean: asked for is the mean of the squares itself.",
+        matching="(similarity(h) - target).pow(2).mean().sqrt()",
+    ),
+    _own(
+        "1 + share",
+        1.3,
+        "The prediction has the share 1 − share.",
+        result="share * matching + (1 + share) * prediction",
+    ),
+    _own(
+        "ten classes",
+        1.3,
+        "There are not always ten classes: how many there are, the scores say.",
+        labels="one_hot(y, 10).to(h.dtype)",
+    ),
+    _own(
+        "labels as numbers",
+        1.3,
+        "The labels are no rows of classes: one_hot makes them.",
+        labels="y[:, None].to(h.dtype)",
+    ),
+    _own(
+        "the head's labels",
+        1.3,
+        "The target is made of what the head says; it is made of the labels, y.",
+        labels="one_hot(scores.argmax(dim=1), scores.shape[1]).to(h.dtype)",
+    ),
+    _own(
         "matching of the scores",
         1.3,
         "The similarities are those of the scores: matching looks at h, the stage's output.",
@@ -997,6 +1199,12 @@ _LOCAL = [
         x="x",
     ),
     _step(
+        "the head on x with its graph",
+        1.75,
+        "The stage's loss flows back behind x, into the stage before: detach x first.",
+        backward="local_loss(h, head(stage(x)), y, share).backward()",
+    ),
+    _step(
         "h with its graph",
         1.75,
         "The h that is returned still has its graph: what the next stages do would reach into this"
@@ -1006,7 +1214,8 @@ _LOCAL = [
     _step(
         "head on a detached h",
         1.55,
-        "The head's prediction does not reach the stage: is h detached before the head?",
+        "The prediction does not reach the stage: is h detached before the head, or the"
+        " cross-entropy a plain number, as .item() makes it?",
         backward="local_loss(h, head(h.detach()), y, share).backward()",
     ),
     _step(
@@ -1032,6 +1241,12 @@ _LOCAL = [
         1.55,
         "The shares are exchanged on the way: `share` goes to local_loss as it is.",
         backward="local_loss(h, head(h), y, 1 - share).backward()",
+    ),
+    _step(
+        "always 0.9",
+        1.55,
+        "The share is 0.9 whatever `share` says.",
+        backward="local_loss(h, head(h), y, 0.9).backward()",
     ),
     _step(
         "the scores",
@@ -1093,6 +1308,19 @@ _UTILIZATION = [
         direct='(rank + 1, "B") if rank < ranks - 1 else (rank, "F")',
     ),
     _waits(
+        "direct feedback from the next forward",
+        1.0,
+        "With direct feedback the error comes from the last rank straight to each: the ranks between"
+        " have no part in it.",
+        direct='min(rank + 1, ranks - 1), "F"',
+    ),
+    _waits(
+        "ranks from 1",
+        1.0,
+        "Ranks are counted from 0: the last one is ranks − 1.",
+        direct='ranks, "F"',
+    ),
+    _waits(
         "direct feedback waits for nobody",
         1.0,
         "With direct feedback a rank needs the output's error, which the last rank has.",
@@ -1131,12 +1359,24 @@ _UTILIZATION = [
         locked='("backprop", "no flush", "synthetic")',
     ),
     _waits(
+        "synthetic waits for a forward",
+        1.0,
+        "A synthetic gradient is the rank's own guess: what comes back later trains the guesser, and"
+        " no backward waits for it.",
+        own='(rank + 1, "F") if method == "synthetic" and rank < ranks - 1 else (rank, "F")',
+    ),
+    _waits(
         "the last rank for all",
         1.0,
         "A backward of backpropagation waits for the next rank's, not for the last one's.",
         behind='ranks - 1, "B"',
     ),
-    _waits_otherwise("own backward", 1.0, "own forward", own='rank, "B"'),
+    _waits(
+        "own backward",
+        1.0,
+        "A backward cannot wait for itself: it starts from something that was there before.",
+        own='rank, "B"',
+    ),
     _waits_otherwise("None", 1.0, "own forward", own="None"),
     _waits_otherwise("kind first", 1.0, "own forward", behind='"B", rank + 1', own='"F", rank'),
     _used(
@@ -1219,6 +1459,24 @@ _UTILIZATION = [
         first="forward, backward = 1.0, 2.0",
     ),
     _used(
+        "one micro-batch",
+        0.5,
+        "The work of one micro-batch a batch is counted: there are `microbatches` of them.",
+        work="batches * (forward + backward)",
+    ),
+    _used(
+        "whole numbers",
+        0.5,
+        "// throws away what is behind the point: divide by /.",
+        result="float(work // (work + idle))",
+    ),
+    _used(
+        "work of 3",
+        0.9,
+        "The work is 3 for each micro-batch, whatever the times: it is forward + backward.",
+        work="batches * microbatches * (forward + backward if method in ('backprop', 'no flush') else 3.0)",
+    ),
+    _used(
         "times exchanged",
         0.9,
         "The times of F and B are exchanged.",
@@ -1274,6 +1532,8 @@ _WHICH = [
                 1000,
                 "That is what direct feedback sends. Compare it with backpropagation.",
             ),
+            ("per cent", 409.6, "That is in per cent: how many *times* fewer."),
+            ("three ranks'", 12.288, "That is over three ranks: asked for is one."),
             ("by a product", 4096000, "That is the product: how many times fewer is a ratio."),
         )
     ),

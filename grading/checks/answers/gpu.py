@@ -140,6 +140,12 @@ _ALL4 = "float32 has 4 bytes, float64 8, and the two short ones 2: what does dty
 _COUNT = [
     _count("always 4 bytes", 0, _ALL4, size="4"),
     _count(
+        "divided by 8",
+        0,
+        "BYTES holds bytes, not bits: there is nothing to divide by 8.",
+        size="{'float64': 8, 'float32': 4, 'bfloat16': 2, 'float16': 2}[dtype] / 8",
+    ),
+    _count(
         "bits",
         0,
         "Those are bits: a byte has 8.",
@@ -190,6 +196,59 @@ _COUNT = [
         "The output is counted twice: it is only written.",
         product_bytes="M * K + K * N + 2 * M * N",
     ),
+    *(
+        _count(
+            f"no brackets {at}",
+            0.9,
+            "The bytes of a number multiply one term only: put the sum of all three in brackets.",
+            product_bytes=some,
+        )
+        for at, some in enumerate(
+            ("M * K + (K * N + M * N) / size", "(M * K + K * N) / size + M * N")
+        )
+    ),
+    _count(
+        "the second matrix twice",
+        0.9,
+        "The output has M · N numbers, the second matrix K · N.",
+        product_bytes="M * K + K * N + K * N",
+    ),
+    _count(
+        "maps of one image",
+        0.85,
+        "The maps are those of one image: there are N.",
+        convolution_bytes="x + w + y // N",
+    ),
+    _count(
+        "three times",
+        1.0,
+        "That is three numbers moved for each; each is read once and written once.",
+        softmax_bytes="3 * rows * columns",
+    ),
+    _count(
+        "H twice",
+        0.85,
+        "An image is W wide: a filter fits at W − S + 1 places in a row.",
+        places="H - R + 1, H - S + 1",
+    ),
+    _count(
+        "R with W",
+        0.85,
+        "R rows of a filter move over H rows of an image, S over W.",
+        places="H - S + 1, W - R + 1",
+    ),
+    _count(
+        "images without channels",
+        0.85,
+        "An image has C channels: N · C · H · W numbers.",
+        convolution_bytes="x // C + w + y",
+    ),
+    _count(
+        "filters without channels",
+        0.85,
+        "Each filter spans all C channels: K · C · R · S numbers.",
+        convolution_bytes="x + w // C + y",
+    ),
     _count(
         "padded",
         0.85,
@@ -236,6 +295,9 @@ _COUNT = [
         "The filters are the same for all images: at least, they are read once.",
         convolution_bytes="x + N * w + y",
     ),
+    _count("one row", 1.0, "That is one row: there are `rows` of them.", softmax="5 * columns"),
+    _count("one column", 1.0, "That is one number a row of `columns`.", softmax="5 * rows"),
+    _count("one link's FLOPs", 1.0, "Each link does one operation for each number.", chain="n"),
     _count(
         "one a number",
         1.0,
@@ -261,6 +323,12 @@ _COUNT = [
         softmax="5 * rows * columns - 2 * rows",
     ),
     _count(
+        "once a row",
+        1.0,
+        "Maximum and sum take an operation for each number of a row, not one for the row.",
+        softmax="3 * rows * columns + 2 * rows",
+    ),
+    _count(
         "softmax writes",
         1.0,
         "Each number is read once and written once: that is one of the two.",
@@ -271,6 +339,12 @@ _COUNT = [
         1.0,
         "That is with what lies between the five written and read again; at least, each number is read and written once.",
         softmax_bytes="8 * rows * columns + 4 * rows",
+    ),
+    _count(
+        "five times all",
+        1.0,
+        "That is with what lies between the five written and read again; at least, each number is read and written once.",
+        softmax_bytes="10 * rows * columns",
     ),
     _count("one link", 1.0, "That is one link of the chain.", chain="n", chain_bytes="2 * n"),
     _count(
@@ -323,6 +397,7 @@ ridge_h100 = {ridge}
     batch="math.ceil(needed * inputs * outputs / room) if room > 0 else 0",
     ridge="989.4 / 3.35",
 )
+_RIDGE = "The ridge is at peak / bandwidth FLOPs a byte: neither at 1 nor at bandwidth / peak."
 _ROOF = [
     _roof(
         "max",
@@ -387,7 +462,7 @@ _ROOF = [
     _roof(
         "below 1",
         0.95,
-        "Not 1: the ridge is at peak / bandwidth FLOPs a byte.",
+        _RIDGE,
         bound='"memory" if intensity < 1 else "compute"',
     ),
     _roof(
@@ -458,6 +533,36 @@ _ROOF = [
         batch="round(needed * inputs * outputs / room) if room > 0 else 0",
     ),
     _roof(
+        "2 bytes",
+        0.9,
+        "A number has `size` bytes, which need not be 2.",
+        needed="2 * peak / bandwidth",
+    ),
+    _roof(
+        "rounded down and one more",
+        0.9,
+        "Where the division comes out even, that is one too many: math.ceil rounds up.",
+        batch="int(needed * inputs * outputs / room) + 1 if room > 0 else 0",
+    ),
+    _roof(
+        "tried up to 10,000",
+        0.9,
+        "There is such a batch, larger than all that were tried: solve for B instead.",
+        batch="min(math.ceil(needed * inputs * outputs / room), 10000) % 10000 if room > 0 else 0",
+    ),
+    _roof(
+        "bytes by FLOPs",
+        0.95,
+        _RIDGE,
+        bound='"memory" if intensity < bandwidth / peak else "compute"',
+    ),
+    _roof(
+        "the H100's ridge",
+        0.95,
+        "That is the H100's ridge, whatever the processor: compare with peak / bandwidth.",
+        bound='"memory" if intensity < 989.4 / 3.35 else "compute"',
+    ),
+    _roof(
         "one more",
         0.9,
         "A smaller batch is enough, by one.",
@@ -483,6 +588,10 @@ _ROOF = [
         ridge="3.35 / 989.4",
     ),
     _roof("in different units", 1.05, "Tera is 10¹² in both: it cancels.", ridge="989.4e12 / 3.35"),
+    _roof("tera by kilo", 1.05, "3.35 TB are 3.35 · 10¹² bytes.", ridge="989.4e12 / 3.35e9"),
+    _roof(
+        "tera by giga", 1.05, "That is TFLOP by GB: both in the same unit.", ridge="989.4 / 3350"
+    ),
 ]
 
 _measure, _measure_otherwise = variants(
@@ -595,6 +704,48 @@ def measure(f, device, repeats):
     return (device.now() - start) / repeats
 """,
     ),
+    _measure(
+        "warm-up each time",
+        1.45,
+        "f is called before each time as well: one call beforehand is enough, and then each call counts.",
+        warm="pass",
+        before="f(); device.synchronize()",
+    ),
+    Known(
+        "measure",
+        "readings",
+        0.4,
+        "Those are readings of the clock: a time is the difference of two.",
+        """
+def measure(f, device, repeats):
+    f()
+    device.synchronize()
+    times = []
+    for _ in range(repeats):
+        start = device.now()
+        f()
+        device.synchronize()
+        times.append(device.now())
+    return statistics.median(times)
+""",
+    ),
+    Known(
+        "measure",
+        "one start",
+        0.4,
+        "The clock is started once, before the loop, so that each time holds those before it: start it anew before each call.",
+        """
+def measure(f, device, repeats):
+    f()
+    device.synchronize()
+    start, times = device.now(), []
+    for _ in range(repeats):
+        f()
+        device.synchronize()
+        times.append(device.now() - start)
+    return statistics.median(times)
+""",
+    ),
     Known(
         "measure",
         "waits once",
@@ -634,6 +785,13 @@ def measure(f, device, repeats):
         0.4,
         "device's own clock",
         "import time\ndef measure(f, device, repeats):\n    f(); device.synchronize()\n    start = time.perf_counter(); f(); device.synchronize()\n    return time.perf_counter() - start",
+    ),
+    Mistake(
+        "measure",
+        "f called once",
+        0.4,
+        "not called for each time",
+        "def measure(f, device, repeats):\n    f()\n    device.synchronize()\n    for _ in range(repeats):\n        start = device.now()\n        f\n        device.synchronize()\n    return device.now() - start",
     ),
     Mistake(
         "measure",
@@ -679,6 +837,7 @@ def relu_add_kernel(x_ptr, y_ptr, out_ptr, n, BLOCK):
 _ONCE_ONLY = (
     "A fused kernel loads each number once and keeps it: what lies between stays in registers."
 )
+_FIRST_BLOCK = "Only the first block is stored: a program's block starts at tl.program_id(0) * BLOCK, and the mask compares places with n."
 _RELU = [
     _relu(
         "rounded down",
@@ -691,6 +850,12 @@ _RELU = [
         1.05,
         "One program more than needed where n is a multiple of block.",
         programs="n // block + 1",
+    ),
+    _relu(
+        "one fewer",
+        1.05,
+        "(n − 1) // block is the number of the last program; counted from 0, there is one more.",
+        programs="(n - 1) // block",
     ),
     _relu(
         "no - 1",
@@ -714,8 +879,15 @@ _RELU = [
     _relu(
         "block of 0",
         0.2,
-        "Every program works on the first block: a program's block starts at tl.program_id(0) * BLOCK.",
+        _FIRST_BLOCK,
         offsets="tl.arange(0, BLOCK)",
+    ),
+    _relu("mask by BLOCK", 0.2, _FIRST_BLOCK, mask="offsets < BLOCK"),
+    _relu(
+        "y alone",
+        0.2,
+        "That is ReLU of y alone: x is to be added before.",
+        value="tl.maximum(y, 0.0)",
     ),
     _relu(
         "no BLOCK",
@@ -770,6 +942,12 @@ _RELU = [
         "That is the absolute value: ReLU makes negative sums 0.",
         value="tl.abs(x + y)",
     ),
+    _relu(
+        "reduced",
+        0.2,
+        "tl.max reduces the block to one number; tl.maximum compares number by number.",
+        value="tl.max(x + y, axis=0)",
+    ),
     _relu("x twice", 0.2, "Both numbers come from x.", value="tl.maximum(x + x, 0.0)"),
     _relu_otherwise("no mask", 0.6, "A mask keeps such lanes away", mask="None"),
     _relu_otherwise("store without mask", 0.6, "A mask keeps such lanes away", stored="None"),
@@ -810,6 +988,13 @@ _RELU = [
         "stored twice", 0.95, _ONCE_ONLY, more="tl.store(out_ptr + offsets, x + y, mask=mask)"
     ),
     _relu_otherwise(
+        "one program for all",
+        0.2,
+        "does the work of others",
+        offsets="tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)\n    for i in range(n if tl.program_id(0) == 0 else 0):\n        one = tl.load(x_ptr + i) + tl.load(y_ptr + i)\n        tl.store(out_ptr + i, tl.maximum(one, 0.0))",
+        mask="offsets < 0",
+    ),
+    _relu_otherwise(
         "in place",
         0.2,
         "belongs to the caller",
@@ -848,7 +1033,14 @@ def softmax_kernel(x_ptr, out_ptr, row_stride, columns, BLOCK):
     out="places",
     value="e / tl.sum(e, axis=0)",
 )
+_FIRST_ROW = "Only the first row is stored: row r starts at r · row_stride, and the mask asks for the lane within the row, not for the place in the memory."
 _SOFT = [
+    _soft(
+        "other = -1e9",
+        1.25,
+        "Of a row of numbers below `other` the lanes that are left out are the largest: −∞ is below all.",
+        other=", other=-1e9",
+    ),
     _soft(
         "no maximum",
         0.9,
@@ -860,6 +1052,24 @@ _SOFT = [
         0,
         "Those are the numerators, the largest of them 1: divide by their sum.",
         value="e",
+    ),
+    _soft(
+        "sum of differences",
+        0,
+        "The sum is that of the numerators, after exp.",
+        value="e / tl.sum(x - tl.max(x, axis=0), axis=0)",
+    ),
+    _soft(
+        "loads the first row",
+        0,
+        "Each program loads the first row: row r starts at r · row_stride in x, too.",
+        more="x = tl.load(x_ptr + offsets, mask=mask, other=-float('inf'))",
+    ),
+    _soft(
+        "loads by columns",
+        0.85,
+        "In x row r starts at r · row_stride, not at r · columns.",
+        more="x = tl.load(x_ptr + row * columns + offsets, mask=mask, other=-float('inf'))",
     ),
     _soft("no exp", 0, "exp is missing.", e="x - tl.max(x, axis=0)"),
     _soft(
@@ -938,16 +1148,37 @@ _SOFT = [
     _soft(
         "the first row",
         0,
-        "Every program works on the first row: row r starts at r * row_stride.",
+        _FIRST_ROW,
         row="tl.program_id(0) * 0",
     ),
-    _soft_otherwise("no stride", 0, "never stored", places="row + offsets"),
-    _soft_otherwise("columns for stride", 0.85, "never stored", places="row * columns + offsets"),
-    _soft_otherwise("BLOCK for stride", 0.85, "row_stride", places="row * BLOCK + offsets"),
+    _soft("mask by place", 0, _FIRST_ROW, mask="places < columns"),
+    _soft(
+        "no stride",
+        0,
+        "Row r starts at r · row_stride, not at r.",
+        places="row + offsets",
+    ),
+    _soft(
+        "columns for stride",
+        0.85,
+        "Row r starts at r · row_stride, not at r · columns: between two rows there may be other numbers.",
+        places="row * columns + offsets",
+    ),
+    _soft(
+        "BLOCK for stride",
+        0.85,
+        "Row r starts at r · row_stride, not at r · BLOCK: a row may be shorter than the block, and the next begin elsewhere.",
+        places="row * BLOCK + offsets",
+    ),
     _soft_otherwise("no mask", 0.85, "row_stride", mask="None"),
     _soft_otherwise("one too many", 0.85, "outside", mask="offsets <= columns"),
     _soft_otherwise("mask by stride", 0.85, "outside of `x_ptr`", mask="offsets < row_stride"),
-    _soft_otherwise("out without row", 0, "never stored", out="offsets"),
+    _soft(
+        "out without row",
+        0,
+        "Each program stores to the first row of out: there, too, row r starts at r · row_stride.",
+        out="offsets",
+    ),
     _soft_otherwise(
         "three passes",
         1.35,
@@ -1024,7 +1255,7 @@ _TRANS = [
     _trans(
         "different addresses",
         0.4,
-        "Those are different addresses: several lie in one line.",
+        "Those are different addresses: several lie in one line, whose number // finds.",
         result="len(set(addresses.tolist()))",
     ),
     _trans(
@@ -1055,6 +1286,30 @@ _TRANS = [
         last="(addresses + size - 1) // 128",
     ),
     _trans(
+        "no last line",
+        0.4,
+        "Python's range ends before its end: the last line of each access is missing.",
+        result="len({n for a, b in zip(first.tolist(), last.tolist()) for n in range(a, b)})",
+    ),
+    _trans(
+        "first thread only",
+        0.4,
+        "Those are the lines of the first thread: is `return` inside the loop?",
+        result="int(last[0] - first[0] + 1)",
+    ),
+    _trans(
+        "remainders",
+        0.4,
+        "% is the place within a line; // is the line's number.",
+        result="len(set((addresses % line).tolist()))",
+    ),
+    _trans(
+        "ends only",
+        0.75,
+        "An access longer than a line touches the lines between its first and last byte, too.",
+        result="len({*first.tolist(), *last.tolist()})",
+    ),
+    _trans(
         "always 4 bytes",
         0.75,
         "An access has `size` bytes, which need not be 4.",
@@ -1074,7 +1329,11 @@ _TRANS = [
                 4,
                 "Fields of one point lie next to each other; the same field of the next point is 32 bytes on.",
             ),
-            ("structures_take", 8, "That is for lines of 128 bytes; asked for are those of 32."),
+            (
+                "structures_take",
+                8,
+                "That is for lines of 128 bytes; of 32 each point takes one, for its 8 fields of 4 bytes.",
+            ),
             ("structures_take", 1, "32 points of 32 bytes are 1,024 bytes: no line is as long."),
             ("structures_take", 16, "A point has 8 fields of 4 bytes: 32, a line of its own."),
             ("structures_take", 1024, "Those are bytes; asked for is how many lines."),
@@ -1085,6 +1344,11 @@ _TRANS = [
                 "The x of neighbours lie next to each other: 8 of them in a line of 32 bytes.",
             ),
             ("arrays_take", 1, "That is for lines of 128 bytes; asked for are those of 32."),
+            (
+                "arrays_take",
+                5,
+                "That is for numbers that begin in the middle of a line; these begin with one.",
+            ),
             ("arrays_take", 8, "8 numbers lie in a line: how many lines do 32 numbers take?"),
             ("arrays_take", 128, "Those are bytes; asked for is how many lines."),
         )
@@ -1206,6 +1470,32 @@ _LOSS = [
         unscaled="(gradients / np.float16(scale)).astype(np.float32)",
     ),
     _lost(
+        "infinity made finite",
+        0.8,
+        "What is not finite is made a number, and the step is taken: skip the step.",
+        overflow="False",
+        unscaled="np.nan_to_num(gradients).astype(np.float32) / np.float32(scale)",
+    ),
+    _lost(
+        "all in float16",
+        0.35,
+        "It is divided in float16, where small numbers are lost again: make it float32 first.",
+        unscaled="gradients / scale",
+        step="w - lr * g",
+    ),
+    _lost(
+        "the new scale",
+        0.8,
+        "These gradients were made with the old scale: divide by that, and double it afterwards.",
+        unscaled="gradients.astype(np.float32) / np.float32(scale + scale * (good + 1 == every))",
+    ),
+    _lost(
+        "step in float16",
+        0.35,
+        "The step is made in float16, where w loses its last digits: make it in float32.",
+        step="(w.astype(np.float16) - (lr * g).astype(np.float16)).astype(np.float32)",
+    ),
+    _lost(
         "multiplied",
         0.35,
         "The gradients are multiplied with the scale once more: divide by it.",
@@ -1306,6 +1596,12 @@ _LOSS = [
         grow="if good >= every - 1: scale, good = 2 * scale, 0",
     ),
     _lost(
+        "two more",
+        0.8,
+        "The scale is doubled, not made larger by 2.",
+        grow="if good == every: scale, good = scale + 2, 0",
+    ),
+    _lost(
         "good goes on",
         0.8,
         "When the scale has doubled, `good` counts from 0 again.",
@@ -1332,6 +1628,24 @@ _READ = [
                 "That is the share in which it works; asked for is the rest.",
             ),
             ("per cent", 100 * device_idle, "A share is between 0 and 1."),
+            (
+                "host waits",
+                956 / 2454,
+                "That is the host's wait. The device idles in what is left of the step when all it does is taken away.",
+            ),
+            (
+                "host works",
+                1498 / 2454,
+                "That is the host's batch and launches. The device idles in what is left of the step when all it does is taken away.",
+            ),
+            *(
+                (f"without {left}", 1 - busy / 2454, f"Of what the device does, {left} is missing.")
+                for left, busy in (
+                    ("the copy, or the optimizer,", 1094),
+                    ("relu", 1120),
+                    ("all but the products", 1000),
+                )
+            ),
             (
                 "launches only",
                 24 * 4 / 2454,
