@@ -64,6 +64,7 @@ def test_a_text_travels_as_plain_values_and_is_refused_in_another_form() -> None
     [
         ("tl.load(x_ptr + tl.arange(0, 16))", "memory", "outside of `x_ptr`"),
         ("tl.store(x_ptr - 1, 0.0)", "memory", "outside of `x_ptr`"),
+        ("tl.arange(4)", "wrong", "takes a start and an end"),
         ("tl.arange(0, 3)", "wrong", "power of 2"),
         ("tl.arange(0, n)", "wrong", "when the kernel is compiled"),
         ("tl.load(3)", "wrong", "not given a place"),

@@ -548,7 +548,11 @@ class _Machine:
     def _call_num_programs(self, axis: Any = 0) -> Any:
         return np.int32(self.grid[int(axis)])
 
-    def _call_arange(self, start: Any, end: Any) -> Any:
+    def _call_arange(self, start: Any, end: Any = None) -> Any:
+        if end is None:
+            raise KernelError(
+                "wrong", "tl.arange takes a start and an end, such as tl.arange(0, BLOCK)."
+            )
         if type(start) is not int or type(end) is not int:
             raise KernelError(
                 "wrong",
