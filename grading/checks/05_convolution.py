@@ -75,7 +75,8 @@ def output_size(student, rng):
 def case(rng, x, w, stride=1, padding=0):
     """What a convolution is given, random, for the shapes of x and w; in x no number is whole."""
     b = rng.choice(np.arange(-9, 9), size=w[0], replace=False) + 0.25  # no two alike
-    x, w = rng.integers(-9, 10, size=x) + 0.5, rng.integers(-9, 10, size=w).astype(float)
+    x = rng.integers(-9, 10, size=x) + rng.choice((0.25, 0.5), size=x)
+    w = rng.integers(-9, 10, size=w).astype(float)
     return {"x": x, "w": w, "b": b, **options(stride, padding)}
 
 
@@ -409,6 +410,7 @@ def forward(learner, parameters, x, y):
 SHAPES = answers.shapes(answers.LeNet)
 # What PyTorch's words mean here.
 IN_LENET = (
+    ("(1x1600 and", "`flatten()` merges the images, too: `flatten(1)` keeps them apart."),
     *(
         (piece, "Print x.shape after each layer, and compare it with the table.")
         for piece in (

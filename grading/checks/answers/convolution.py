@@ -1365,6 +1365,12 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         " -1)[..., :P, :Q].reshape(N, -1, P * Q); each = dY @ columns.transpose(0, 2, 1)",
     ),
     _backward(
+        "dw of columns reshaped",
+        1.4,
+        "The columns' numbers are scrambled: `reshape` does not swap axes, transpose(0, 2, 1) does.",
+        made="each = dY @ columns.reshape(N, P * Q, C * R * S)",
+    ),
+    _backward(
         "columns' gradients",
         0.9,
         "Those are the columns' gradients: add them back into an image.",
@@ -1584,6 +1590,13 @@ def max_pool2d(x, size):
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
     return windows[:, :, ::size, ::size].max(axis=(4, 5))
 """,
+    ),
+    _pool(
+        "into a copy",
+        0.4,
+        "Everything is zero: what is written into a block's `reshape`, `flatten` or `ravel` goes into"
+        " a copy. Put it back: dx[:, :, …, …] = copy.reshape(…).",
+        result="0 * dx",
     ),
     _pool("y of whole numbers", 0.65, _WHOLE, y="y.astype(int)"),
     _pool("mean", 0.65, "That is the mean of each block.", value="block.mean(axis=(2, 3))"),
@@ -2242,7 +2255,7 @@ class LeNet(nn.Module):
         flat="x.reshape(400, -1).T",
     ),
     _lenet_otherwise("conv2 padded", 0.5, "Print x.shape", conv2="nn.Conv2d(6, 16, 5, padding=2)"),
-    _lenet_otherwise("all flat", 0.5, "Print x.shape", flat="x.flatten()"),
+    _lenet_otherwise("all flat", 0.5, "merges the images, too", flat="x.flatten()"),
     _lenet_otherwise(
         "the answer only", 0.5, "Ten scores for each", scores="self.linear3(x).argmax(1)"
     ),
