@@ -217,7 +217,8 @@ def perceptron_train(student, rng):
 def trained(got, size, given):
     """(w, b, mistakes) as plain values, or a Fault that says what they should be."""
     w, b, mistakes = expect.items(got, 3, what="the result (w, b, mistakes)", given=given)
-    w = expect.array(w, (size,), what="w", given=given)
+    with expect.otherwise("The order is (w, b, mistakes)." * (type(w) is list)):
+        w = expect.array(w, (size,), what="w", given=given)
     b = expect.number(b, what="b", given=given)
     wanted = "`mistakes` should be a list with one whole number for each epoch."
     expect.that(type(mistakes) is list, wanted, given=given, kind="type")
@@ -231,6 +232,10 @@ def why_not_counts(mistakes, epochs):
         return "There are more entries than max_epochs: one for each epoch of this call."
     if 0 in mistakes[:-1] and not any(mistakes[mistakes.index(0) :]):
         return "It goes on after the clean epoch."
+    if len(mistakes) > 30 and set(mistakes) == {0, 1}:
+        return (
+            "Every entry is 0 or 1: is there one for each point? It should be one for each epoch."
+        )
     if len(mistakes) < epochs and mistakes and mistakes[-1] > 0:
         return "It stops before max_epochs, and its last epoch had mistakes."
     return "Is the order of the points kept? Are w and b zero at first, and not again later?"
@@ -306,6 +311,8 @@ def mistake_bound(student, rng):
 
 
 RAISED_IN_BOUND = (
+    ("bitwise_xor", "`^` is no power in Python: write `**`."),
+    ("for ^", "`^` is no power in Python: write `**`."),
     (
         "division by zero",
         "γ is 0 for a point exactly on the line: no bound there either, and R/0 fails.",

@@ -185,6 +185,12 @@ _NEURON = [
         score="float(w @ (x + b))",
     ),
     _neuron(
+        "bias to the weights",
+        0,
+        "That is (w + b)·x: the bias is added to the sum, not to each weight.",
+        score="float((w + b) @ x)",
+    ),
+    _neuron(
         "leaky",
         0.6,
         "That is a leaky relu, with a small slope below 0: here a negative sum gives 0.",
@@ -420,6 +426,18 @@ _UPDATE = [
         new="w + y * x, b + y",
     ),
     _update(
+        "no learning rate for w",
+        0,
+        "w moves by y·x, without the learning rate: by lr·y·x.",
+        new="w + y * x, b + lr * y",
+    ),
+    _update(
+        "no x",
+        0,
+        "x is missing from the step of w: it is lr·y·x.",
+        new="w + lr * y, b + lr * y",
+    ),
+    _update(
         "bias left alone", 0, "The bias is learned too: it moves by lr·y.", new="w + lr * y * x, b"
     ),
     _update(
@@ -457,6 +475,13 @@ _UPDATE = [
         " moves on a mistake, by lr·y·x.",
         right="False",
         new="w + lr * (y - w @ x - b) * x, b + lr * (y - w @ x - b)",
+    ),
+    _update(
+        "Widrow and Hoff, one after the other",
+        0,
+        "That step grows with the error of the score (Widrow and Hoff's rule). Rosenblatt's is"
+        " lr·y·x, whatever the score.",
+        new="(v := w + lr * (y - w @ x - b) * x), b + lr * (y - v @ x - b)",
     ),
     _update(
         "as long as the score",
@@ -834,6 +859,12 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         missed="label * (w @ x + b) <= 0",
     ),
     _train(
+        "another order of arguments",
+        0,
+        "`perceptron_update` takes w, b, x, y and lr, in this order: x and y do not come first.",
+        step="w, b = perceptron_update(x, label, w, b, lr)",
+    ),
+    _train(
         "counted on the line",
         1.75,
         "A point on the line counts as +1, as in `predict`: with y = +1 it moves nothing, and is not"
@@ -844,8 +875,8 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
     _train(
         "another class at 0",
         0,
-        "w and b are still zero: a score of 0 counts as +1, `>=`. With `>` a point with y = −1"
-        " passes for right there, and `perceptron_update` leaves one with y = +1 as it is.",
+        "w and b are still zero: `perceptron_update` is called for points that are right. At a score of"
+        " 0 the class is +1 (`>=`, not `>`), and a mistake is where class and label differ (`!=`).",
         missed="(1 if w @ x + b > 0 else -1) != label",
         step="w, b = perceptron_update(w, b, x, label, lr)",
     ),
@@ -1336,6 +1367,34 @@ _TEN = [
         "Only the first epoch is in the sums: go over the images `epochs` times.",
         start="every, epochs = epochs, 1",
         result="W_sum / (every * len(X)), b_sum / (every * len(X))",
+    ),
+    _ten(
+        "b at the epochs' ends",
+        1.5,
+        "The biases are added once an epoch: add them after every image, as the weights.",
+        after="W_sum += W",
+        end="b_sum += b",
+    ),
+    _ten(
+        "by ten neurons",
+        1.5,
+        "The sums are divided by 10 · epochs: len(W) is the number of neurons, and there are N ·"
+        " epochs steps.",
+        result="W_sum / (len(W) * epochs), b_sum / (len(W) * epochs)",
+    ),
+    _ten(
+        "halved at every step",
+        0.75,
+        "Halved at every step, the sum is made of the last few weights: add all, and divide in the end.",
+        after="W_sum, b_sum = (W_sum + W) / 2, (b_sum + b) / 2",
+        result="W_sum, b_sum",
+    ),
+    _ten(
+        "all but the winner",
+        0,
+        "All neurons but the one with the highest score move: neuron k moves where its own answer, −1"
+        " or +1, is not its target.",
+        wrong="np.arange(10) != (W @ x + b).argmax()",
     ),
     _ten(
         "0 for −1",
