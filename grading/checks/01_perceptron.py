@@ -60,7 +60,9 @@ def neuron(student, rng):
         check("step", [*on_the_line()], [case for _ in range(3) for case in aside()])
 
 
+ONE_SUM = "w·x is one number, the sum of the products: `w @ x` adds them up."
 RAISED_IN_NEURON = (
+    ("truth value of an array", ONE_SUM),
     (
         "'str' object is not callable",
         '`activation` is a word, not a function: compare it with "step" and with "relu".',
@@ -76,7 +78,7 @@ def why_no_number(got, activation):
     if got is None:
         return f'For activation = "{activation}" nothing is returned, on this side of 0 at least.'
     if type(got) is np.ndarray and got.ndim:
-        return "w·x is one number, the sum of the products: `w @ x` adds them up."
+        return ONE_SUM
     return ""
 
 
@@ -187,21 +189,26 @@ def perceptron_train(student, rng):
 
     with part("clouds with a gap are separated", points=0.75):
         for size in (2, 3, 6):
-            X, y = slow_clouds(rng, 40, size, lr)
+            X, y = slow_clouds(rng, 41, size, lr)
             got, right, given, _ = train(X, y, lr, EPOCHS)
             wrong = int((answers.predict(X, *got[:2]) != y).sum())
             message = "Some points are still on the wrong side when it returns."
-            detail, why = f"{wrong} of 40 points are.", why_not_separated(*got)
+            detail, why = f"{wrong} of {len(y)} points are.", why_not_separated(*got, y)
             expect.that(wrong == 0, message, given=given, detail=detail, diagnosis=why)
             expect.unchanged(student, right if expect.alike([*got], [*right]) else got, given=given)
     with part("mistakes per epoch, point after point, to the first clean epoch", points=0.5):
-        X, y = slow_clouds(rng, 30, 2, lr)
+        X, y = slow_clouds(rng, 31, 2, lr)
         counts(*train(X, y, lr, EPOCHS))
         line(*train(X, y, lr, EPOCHS))
     with part("a point on the line counts as +1 here, too", points=0.25):
-        line(*train(*crossed(rng), 0.5, EPOCHS))
+        X, y = crossed(rng)
+        got, right, given, wrong = train(X, y, 0.5, EPOCHS)
+        line(got, right, given, wrong)
+        for why, one in MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS, says=COUNTED):
+            message = "mistakes has the wrong value."
+            expect.that(not expect.alike(got[2], one[2]), message, given=given, diagnosis=why)
     with part("clouds that overlap: it stops after max_epochs", points=0.5):
-        X, y, _, _ = clouds(rng, 40, 2, gap=0.3)
+        X, y, _, _ = clouds(rng, 41, 2, gap=0.3)
         y[1:9] = -y[1:9]
         epochs = int(rng.integers(4, 9))
         counts(*train(X, y, lr, epochs), epochs)
@@ -210,7 +217,8 @@ def perceptron_train(student, rng):
 def trained(got, size, given):
     """(w, b, mistakes) as plain values, or a Fault that says what they should be."""
     w, b, mistakes = expect.items(got, 3, what="the result (w, b, mistakes)", given=given)
-    w = expect.array(w, (size,), what="w", given=given)
+    with expect.otherwise("The order is (w, b, mistakes)." * (type(w) is list)):
+        w = expect.array(w, (size,), what="w", given=given)
     b = expect.number(b, what="b", given=given)
     wanted = "`mistakes` should be a list with one whole number for each epoch."
     expect.that(type(mistakes) is list, wanted, given=given, kind="type")
@@ -224,12 +232,21 @@ def why_not_counts(mistakes, epochs):
         return "There are more entries than max_epochs: one for each epoch of this call."
     if 0 in mistakes[:-1] and not any(mistakes[mistakes.index(0) :]):
         return "It goes on after the clean epoch."
+    if len(mistakes) > 30 and set(mistakes) == {0, 1}:
+        return (
+            "Every entry is 0 or 1: is there one for each point? It should be one for each epoch."
+        )
     if len(mistakes) < epochs and mistakes and mistakes[-1] > 0:
         return "It stops before max_epochs, and its last epoch had mistakes."
     return "Is the order of the points kept? Are w and b zero at first, and not again later?"
 
 
-def why_not_separated(w, b, mistakes):
+COUNTED = ("and is not counted",)
+
+
+def why_not_separated(w, b, mistakes, y):
+    if not w.any() and b == 0 and mistakes[:1] == [int((y == 1).sum())]:
+        return next(row.says for row in MISTAKES if row.name == "another class at 0")
     if not w.any() and b == 0 and sum(mistakes) > 0:
         return "w and b are still zero: is what `perceptron_update` returns kept?"
     if not w.any() and b == 0:
@@ -239,12 +256,19 @@ def why_not_separated(w, b, mistakes):
         )
     if len(mistakes) > 2 and len(set(mistakes)) == 1:
         return "All epochs have equally many mistakes: do w and b begin at zero again in each?"
+    if mistakes and mistakes[-1] > 0 and len(mistakes) < EPOCHS:
+        return "Its last epoch had mistakes: go on until an epoch has none, or to max_epochs."
     if b == 0:
         return "b is still zero: the bias is learned, too, and decides with w·x."
+    if len(mistakes) >= EPOCHS and 0 in mistakes:
+        return (
+            "An epoch counts no mistake, and yet some points are wrong: are all of them looked at, or"
+            " is the loop over the points left before its end?"
+        )
     if len(mistakes) >= EPOCHS:
         return "It used up max_epochs. Does each mistake move w and b, both, for the next point?"
-    if not mistakes or mistakes[-1] > 0:
-        return "Its last epoch had mistakes: go on until an epoch has none, or to max_epochs."
+    if not mistakes:
+        return "No epoch is counted: go over the points until an epoch has no mistake."
     return (
         "Its last epoch counts no mistake. Is every point looked at in each epoch, a mistake counted"
         " before the step, and are these the w and b that it ended with?"
@@ -287,6 +311,8 @@ def mistake_bound(student, rng):
 
 
 RAISED_IN_BOUND = (
+    ("bitwise_xor", "`^` is no power in Python: write `**`."),
+    ("for ^", "`^` is no power in Python: write `**`."),
     (
         "division by zero",
         "γ is 0 for a point exactly on the line: no bound there either, and R/0 fails.",
@@ -448,10 +474,11 @@ def telling_images(rng):
 def ten(got, given):
     """(W, b) of ten neurons for 64 pixels."""
     W, b = expect.items(got, 2, what="the result (W, b)", given=given)
-    if type(W) is np.ndarray and W.dtype.kind == "f":
+    for name, one in (("W", W), ("b", b)):
         hint = "A sum that starts as `W_sum = W` is the same array as W: start it from new zeros."
-        message = "W holds values that are not finite (NaN or infinity)."
-        expect.that(np.isfinite(W).all(), message, given=given, diagnosis=hint)
+        message = f"{name} holds values that are not finite (NaN or infinity)."
+        finite = type(one) is not np.ndarray or one.dtype.kind != "f" or np.isfinite(one).all()
+        expect.that(finite, message, given=given, diagnosis=hint)
     W = expect.array(W, (10, 64), what="W", given=given)
     return W, expect.array(b, (10,), what="b", given=given)
 

@@ -34,14 +34,19 @@ WINDOWS = ["numpy.lib.stride_tricks", "scipy"]
 def output_size(student, rng):
     def check(*cases):
         """cases: (moves, remainder, stride, padding): for how many strides there is room."""
-        for moves, remainder, stride, padding in cases:
-            k = int(rng.integers(2 * padding + 2, 2 * padding + 9))
+        asked = []
+        for i, (moves, remainder, stride, padding) in enumerate(cases):
+            k = int(2 * padding + 2 + i % 2 + 2 * rng.integers(4))  # even and odd ones
             n = k + moves * stride + remainder - 2 * padding
-            given = {"n": n, "k": k, "stride": stride, "padding": padding}
+            asked.append({"n": n, "k": k, "stride": stride, "padding": padding})
+        of = lambda own: [own.output_size(**given) for given in asked]  # noqa: E731
+        got = [student.output_size(*given.values()) for given in asked]
+        for given, one in zip(asked, got, strict=True):
             exact = {"what": "the size", "rtol": 0, "atol": 0}
-            got = expect.answers(student, MISTAKES, "output_size", given, **exact)
+            with expect.recognised(got, MISTAKES.values("output_size", of)):
+                expect.answers(student, MISTAKES, "output_size", given, **exact)
             whole = "A size is a whole number: round down with //, which gives an int."
-            kind = type(got) is int or isinstance(got, np.integer)
+            kind = type(one) is int or isinstance(one, np.integer)
             message = "The size is right, but no int."
             expect.that(kind, message, given=given, diagnosis=whole, kind="dtype")
 
@@ -59,9 +64,9 @@ def output_size(student, rng):
             (0, 2, 4, 0),
         )
     with part("the padding", points=0.2):
-        check((moves(), 0, 1, 2), (moves(), 1, 3, 2))  # the second: not with the + 1 divided
-        check(*((moves(), rest, 3, p) for rest in range(3) for p in (1, 2)))
-        check((0, 0, 1, 1), (0, 1, 2, 3))  # one place; on the image alone there is none
+        rests = [(moves(), rest, 3, p) for rest in range(3) for p in (1, 2)]
+        few = (0, 0, 1, 1), (0, 1, 2, 3)  # one place; on the image alone there is none
+        check((moves(), 0, 1, 2), (moves(), 1, 3, 2), *rests, *few)
     by_hand = {
         "alexnet_size": "Draw the row of pixels, put the filter to the left, and count its moves.",
         "same_padding": "With stride 1: each pixel of the image is the centre of one place.",
@@ -75,7 +80,8 @@ def output_size(student, rng):
 def case(rng, x, w, stride=1, padding=0):
     """What a convolution is given, random, for the shapes of x and w; in x no number is whole."""
     b = rng.choice(np.arange(-9, 9), size=w[0], replace=False) + 0.25  # no two alike
-    x, w = rng.integers(-9, 10, size=x) + 0.5, rng.integers(-9, 10, size=w).astype(float)
+    x = rng.integers(-9, 10, size=x) + rng.choice((0.25, 0.5), size=x)
+    w = rng.integers(-9, 10, size=w).astype(float)
     return {"x": x, "w": w, "b": b, **options(stride, padding)}
 
 
@@ -90,16 +96,22 @@ IN_LOOPS = (
     *(
         (
             empty,
-            "A window leaves the image: is it cut from the padded one, padding on both sides, and do"
-            " P and Q count the padding once?",
+            "A window leaves the image: is it cut from the padded one, padding on both sides, do P and"
+            " Q count the padding once, and does P belong to H, Q to W?",
         )
         for empty in (",0) (", ",0,")
     ),
     (
         "could not be broadcast together",
         "The window must have the filter's shape: R rows of S columns in each channel, cut from the"
-        " padded image.",
+        " padded image. Does P belong to H, the rows, and Q to W?",
     ),
+    (
+        "out of bounds",
+        "p and q count places, to P − 1 and Q − 1: the pixels begin at p·stride, q·stride.",
+    ),
+    ("negative dimensions", "P or Q is negative: output_size takes n, the image's size, before k."),
+    ("modulo by zero", "The stride arrives as 0: are stride and padding exchanged on the way?"),
     (
         "setting an array element",
         "At one place the sum of window times filter is one number, and so is b[k].",
@@ -181,9 +193,14 @@ IN_PRODUCT = (
 )
 
 
-def in_product(w):
-    """Of a broadcast that fails in conv2d, by the shapes in NumPy's words."""
-    K, rows = w.shape[0], w[0].size
+def in_product(x, w, b, stride=1, padding=0):
+    """Of a broadcast or a reshape that fails in conv2d, by the shapes in NumPy's words."""
+    K, rows, size = w.shape[0], w[0].size, answers.conv2d(x, w, b, stride, padding).size
+    channels = "A filter has a weight for every channel: w.reshape(K, -1) is (K, C·R·S)."
+    along = (
+        "There are K times too many numbers: product and bias lie along different axes. By `@` the"
+        " product is (N, K, P·Q), and the bias meets it as (K, 1)."
+    )
     product = "`*` multiplies number by number: the product of two matrices is `@`."
     bias = "The product is (N, K, P·Q), so the bias needs the shape (K, 1)."
     C, R, S = w.shape[1:]
@@ -191,6 +208,8 @@ def in_product(w):
     sides = [side for side in (R, S) if R != S]
     return (
         *((f"(size {C * side * side} is different from {rows})", square) for side in sides),
+        *([(f"into shape ({K},{w[0, 0].size})", channels)] if len(w[0]) > 1 else []),
+        *([(f"array of size {K * size} into shape ({len(x)},", along)] if K > 1 else []),
         (f"shapes ({K},{rows}) (", product),
         *((f") {shape}", bias) for shape in (f"({K},)", f"(1,{K})")),
         *IN_PRODUCT,
@@ -208,7 +227,7 @@ def conv2d(student, rng):
         for given in (case(rng, *one) for one in cases):
             with (
                 expect.otherwise(shape="y is (N, K, P, Q): P comes from H and R, Q from W and S."),
-                expect.explained(*in_product(given["w"])),
+                expect.explained(*in_product(**given)),
             ):
                 expect.answers(student, MISTAKES, "conv2d", given, what="y")
 
@@ -239,9 +258,11 @@ def in_backward(dy, x, w, stride=1, padding=0):
         " around."
     )
     filters = "For dx, the filters are transposed: w.reshape(K, -1).T, which is (C·R·S, K)."
+    around = "`.T` turns all four axes of w around: w.reshape(K, -1).T is (C·R·S, K)."
     as_x = [(f"shapes ({N},{C},{H},{W}) (", small), (f"shapes ({N},{C},{H - 1},{W}) (", small)]
     return (
         *(as_x if padding else []),
+        (f"{w.T.shape}->".replace(" ", ""), around),
         (
             "remapped shapes",
             "The images of the two sides do not agree: dY is dy.reshape(N, K, P·Q).",
@@ -330,10 +351,18 @@ def max_pool2d(student, rng):
     def backward(*cases):
         for x, size in cases:
             (N, C, H, W), asked = x.shape, {"what": "dx", "exercise": "max_pool2d"}
-            dy = rng.integers(-9, 10, size=(N, C, H // size, W // size)) + 0.5
+            dy = rng.integers(2, 10, size=(N, C, H // size, W // size)) + 0.5  # cut, it is not 1
+            dy *= rng.choice((-1, 1), size=dy.shape)
             one = "argmax() without an axis is one place for all: argmax(axis=2) of (N, C, size·size)."
             zeros = "A block lies outside dx: begin with zeros of the shape of x."
             said = ("invalid index to scalar", one), (f"into shape ({N},{C},{size},0)", zeros)
+            beyond = (
+                "A block lies outside x: there are H // size rows of blocks, of W // size each."
+            )
+            said += ("same number of dimensions", one), ("empty sequence", beyond)
+            said += (
+                ("value array of shape", "The values have an axis less: dy[:, :, p, q, None]."),
+            )
             with expect.otherwise(shape="dx has the shape of x."), expect.explained(*said):
                 given = {"dy": dy, "x": x, "size": size}
                 expect.answers(student, MISTAKES, "max_pool2d_backward", given, **asked)
@@ -409,6 +438,9 @@ def forward(learner, parameters, x, y):
 SHAPES = answers.shapes(answers.LeNet)
 # What PyTorch's words mean here.
 IN_LENET = (
+    ("(1x1600 and", "`flatten()` merges the images, too: `flatten(1)` keeps them apart."),
+    ("(400x4 and", "The images come first, (N, 400): `flatten(1)` keeps them apart."),
+    ("(320x5 and", "The maps are not flattened before linear1: `flatten(1)`."),
     *(
         (piece, "Print x.shape after each layer, and compare it with the table.")
         for piece in (

@@ -107,9 +107,7 @@ _OWN = "Raise section.error(key, …) of the section that holds the key."
 _WHICH = "Name the key that is wrong: it is the first argument of section.error."
 _PLAIN = "A plain dict has no `error`: give options a Section, such as the layer's own."
 _TWO = "section.error takes two: the key, and what is wrong with it."
-_CATCH = (
-    "That is Python's own error: look first or catch it, and raise section.error(key, …) yourself."
-)
+_CATCH = "That is an error of Python's own kind: look first or catch it, and raise section.error(key, …) yourself."
 
 
 def chosen(learner, texts, tables, calls):
@@ -166,9 +164,9 @@ def options(student, rng):
         with expect.otherwise(CHANGED, exception=CHANGED):
             expect.equal(values(texts, tables, calls), apart, what="the list of results")
 
-    def error(lines, at, key, silent):
+    def error(lines, at, key, silent, table=known):
         one = text(*lines)
-        ask = lambda: there(chosen)(student, [one], [known], [(0, 0)])  # noqa: E731
+        ask = lambda: there(chosen)(student, [one], [table], [(0, 0)])  # noqa: E731
         refused(ask, one, first + at, key, silent)
 
     with part("an unknown key", points=0.15):
@@ -178,6 +176,8 @@ def options(student, rng):
     with part("a missing key", points=0.1):
         silent = "A key whose entry is a type must be given: there is no default to fill in."
         error(("bias: false", f"rate: {rate}"), 0, needed, silent)
+        for kind in ("float", "str", "bool"):
+            error([one_more], 0, "rest", silent, {"rest": kind, needed: "int"})
     with part("a value of another type", points=0.2):
         silent = "Compare the value's type with what `known` asks for: a type, or a default's type."
         for line in (f"{needed}: many", f"{needed}: 2.5", "rate: fast", "form: 3", "bias: 1"):
@@ -681,7 +681,8 @@ def batch_norm(student, rng):
     with part("evaluation mode: the running statistics are used", points=0.4):
         for case in cases:
             judge(0, "y", False, 0.1, case)
-    with part("evaluation mode: the running statistics stay", points=0.25, alone=False):
+    stay = expect.otherwise("In evaluation mode they go out as they came in.")
+    with part("evaluation mode: the running statistics stay", points=0.25, alone=False), stay:
         judge(*kept, False)
     x, weight, bias, mean, var = cases[0]
     later, dy = numbers(rng, *x.shape), numbers(rng, *x.shape)
@@ -762,8 +763,11 @@ def augment(student, rng):
     turned = (
         "Rows and columns are exchanged: a window has H rows, from top, and W columns, from left."
     )
+    ends = "Some windows are larger than the image: they end at top + H and left + W."
+    larger = [(7 + i, j) for i in range(4) for j in range(3, 12)] + [(6, 8 + j) for j in range(4)]
     causes = (
         ("[2, 7, 6] at entry", turned),
+        *((f"[2, {rows}, {columns}] at entry", ends) for rows, columns in larger),
         ("stack expects each tensor to be equal size", leaves),
         (f"tensor a ({n}) must match", mask),
         ("Dimension out of range (expected to be in range of [-3, 2]", joined),
@@ -803,9 +807,20 @@ def augment(student, rng):
     with part("each image is a window of itself, padded with zeros, flipped or not", points=0.4):
         images(0, 5)
         expect.that(as_it_was(), "x is not what it was.", given=given, diagnosis=CHANGES_X)
+
+    def all_cropped():
+        tops_and_lefts, flipped = images(0, len(seeds))[:, :2], images(0, len(seeds))[:, 2] == 1
+        whole = (tops_and_lefts == padding).all(axis=1)
+        one_kind = any(kind.any() and whole[kind].all() for kind in (flipped, ~flipped))
+        message = "The flipped images are cropped and the others are not, or the reverse."
+        why = "A window is flipped, or left as it is: is x used a second time, in its place?"
+        expect.that(whole.all() or not one_kind, message, given=given, diagnosis=why)
+
     with part("each image has its own window, anywhere", points=0.45):
+        all_cropped()
         spread_out([images(at)[:, :2] for at in range(len(seeds))], padding, given)
     with part("each image has its own flip, as likely as none", points=0.4):
+        all_cropped()
         all_of_them, few = images(0, 4), list(answers.windows(x[:40], padding).values())
         many = [int(one) for one in rng.integers(2**31, size=20)]
         batches = expect.items(there(augmented)(student, x[:40], [padding], many), 23, kind="list")
@@ -1055,6 +1070,10 @@ def residual_block(student, rng):
             "a (4) must match the size of tensor b (2)",
         )
         causes = [(piece, padding) for piece in pieces if plan[-1] != 2]
+        way = (
+            "Where stride or channels change, x is added by way of the shortcut: self.shortcut(x)."
+        )
+        causes.append(("must match the size", way))
         return module(student, rng, "residual_block", "ResidualBlock", plan, x, why, names, causes)
 
     with part("with a plain shortcut", points=0.5):

@@ -279,6 +279,15 @@ _OPTIONS = [
         if key not in section and isinstance(usual, type):
             continue""",
     ),
+    _options_otherwise(
+        "int alone is a type",
+        0.65,
+        "there is no default to fill in",
+        missing="""if key not in section and usual is int:
+            raise section.error(key, "missing")""",
+        typed="""if key in section and type(value) not in ((int, float) if kind is float else (kind,)):
+            raise section.error(key, "of a wrong type")""",
+    ),
     _options_otherwise("types not looked at", 0.55, "Compare the value's type", typed=""),
     _options_otherwise("true for 1", 0.55, BOOL, typed=_typed(_KINDS)),
     _options_otherwise(
@@ -438,7 +447,7 @@ _NETWORK = [
         "inside the loop",
         keep="return nn.Sequential(layers | {o['name']: layer})",
     ),
-    _network("KeyError", 0.85, "That is Python's own error", unknown=""),
+    _network("KeyError", 0.85, "own kind: look first", unknown=""),
     _network(
         "error on the whole",
         0.85,
@@ -449,7 +458,7 @@ _NETWORK = [
     _network(
         "does not fit",
         0.9,
-        "That is Python's own error",
+        "own kind: look first",
         through="shape = tuple(layer.eval()(torch.zeros(1, *shape)).shape[1:]); layer.train()",
     ),
     _network(
@@ -1266,6 +1275,15 @@ _AUGMENT = [
         "Rows and columns are exchanged",
         padded="F.pad(x, (padding,) * 4); h, w = w, h",
     ),
+    _augment_otherwise(
+        "windows without an end", 0, "end at top + H", padded="F.pad(x, (padding,) * 4); h = w = 99"
+    ),
+    _augment_otherwise(
+        "x flipped",
+        0.65,
+        "is x used a second time",
+        last="return torch.where(flipped.reshape(-1, 1, 1, 1), x.flip(3), out)",
+    ),
     _augment_otherwise("an axis too far", 0, "counted from 0", last="out[0].flip(3)"),
     _augment(
         "turned round",
@@ -1511,6 +1529,12 @@ _PARAMETERS = [
             0.55,
             "One of the two expansions has a 3×3 kernel.",
             "fire_parameters = 96 * 16 + 16 + 2 * (16 * 64 + 64)",
+        ),
+        (
+            "3 for 3×3",
+            0.55,
+            "A 3×3 kernel has 9 weights for each channel in, not 3.",
+            "fire_parameters = 96 * 16 + 16 + (16 * 64 + 64) + (16 * 64 * 3 + 64)",
         ),
         (
             "both of 3×3",
@@ -1866,6 +1890,12 @@ _BLOCK = [
         projection="nn.Conv2d(inputs, outputs, 1, stride, bias=False)",
     ),
     _block(
+        "projection by itself",
+        0.5,
+        "The projection is an nn.Sequential of two: the convolution, and its batch norm.",
+        projection="); self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False",
+    ),
+    _block(
         "projection with bias",
         0.5,
         _BIAS,
@@ -1969,6 +1999,13 @@ _BLOCK = [
         forward="first = F.relu(self.norm1(self.conv1(x))); out = self.norm2(self.conv2(first))",
         result="F.relu(out + first)",
     ),
+    _block(
+        "shortcut of F",
+        0,
+        "The shortcut gets what the layers made of x, and not x as it came in: is x overwritten?",
+        result="F.relu(out + self.shortcut(out))",
+    ),
+    _block_otherwise("x as it is", 0.5, "by way of the shortcut", result="F.relu(out + x)"),
     _block_otherwise(
         "norm before",
         0,

@@ -175,6 +175,12 @@ _SIZE = [
         "The padding is on both sides: it counts twice.",
         size="(n + padding - k) // stride + 1",
     ),
+    _size(
+        "padding taken off",
+        0.8,
+        "The padding makes the row longer: it is added, not taken off.",
+        size="(n - 2 * padding - k) // stride + 1",
+    ),
     _size("no padding", 0.8, "The padding is not used.", size="(n - k) // stride + 1"),
     _size(
         "padding on four sides",
@@ -226,6 +232,12 @@ _SIZE = [
         0.4,
         "Places overlap: the stride says how far apart they are, not the filter's width.",
         size="(n + 2 * padding) // k",
+    ),
+    _size(
+        "half the filter for the padding",
+        0.4,
+        "The padding is taken to be half the filter: by how much is padded, the argument says.",
+        size="(n + 2 * (k // 2) - k) // stride + 1",
     ),
     *(
         Known("output_size", name, 0.8, says, f"alexnet_size = {value}")
@@ -426,6 +438,12 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         sum="np.sum(w[k, -1] * window[-1])",
     ),
     _loops(
+        "last weight",
+        0,
+        "Only the filter's last weight counts: add up (+=) over channels, rows and columns.",
+        sum="w[k, -1, -1, -1] * window[-1, -1, -1]",
+    ),
+    _loops(
         "first filter",
         0.4,
         "Every map is the first filter's.",
@@ -483,10 +501,27 @@ def conv2d_loops(x, w, b, stride=1, padding=0):
         _loops(
             f"only the first {what}",
             0,
-            f"Only the first {what} is there, the rest is zero: does return stand inside the loops?",
+            f"Only the first {what} is there, the rest is zero: does return stand inside the loops, or"
+            " does a range end too early?",
             result=f"y * (np.arange(y.size) < {count}).reshape(y.shape)",
         )
         for what, count in (("place", "1"), ("row of places", "y.shape[3]"))
+    ),
+    *(
+        _loops(
+            f"without the last {what}",
+            0,
+            f"The last {what} of places is zero: range leaves its end out by itself.",
+            result=f"y * (np.arange(y.shape[{axis}]) < y.shape[{axis}] - 1){rest}",
+        )
+        for what, axis, rest in (("row", 2, "[:, None]"), ("column", 3, ""))
+    ),
+    _loops(
+        "window ends early",
+        0,
+        "The window ends a pixel early: a slice leaves its end out by itself, so it is"
+        " p·stride : p·stride + R.",
+        sum="np.sum(w[k] * window[:, :-1, :-1])",
     ),
     _loops(
         "as many columns as rows",
@@ -768,6 +803,12 @@ def conv2d(x, w, b, stride=1, padding=0):
     ),
     _conv2d("channels last", 0, _MAPS_LAST, result="y.reshape(N, K, P, Q).transpose(0, 2, 3, 1)"),
     _conv2d(
+        "all biases",
+        0,
+        "All biases are added in every map: map k has its own, b[k], as (K, 1).",
+        bias="+ b.sum()",
+    ),
+    _conv2d(
         "P and Q",
         0,
         "Rows and columns of the maps have changed places.",
@@ -865,8 +906,16 @@ def in_columns(shape, kernel, stride, padding):
         f"from shape ({N * C * R * S},) into",
         "The windows of all images became one row: reshape(N, -1) keeps the images apart.",
     )
+    number = "The columns are numbered from 0 in each image, to P·Q − 1: p·Q + q."
     end = "A slice must take P rows and Q columns, no more and no fewer: where does it end?"
-    return exchanged, *(padded if padding else ()), *([images] if N > 1 else []), ("broadcast", end)
+    return (
+        exchanged,
+        *(padded if padding else ()),
+        *([images] if N > 1 else []),
+        ("broadcast", end),
+        (f"axis 2 with size {P * Q}", number),
+        (f"axis 2 with size {R}", "r runs over the R rows of the kernel, s over its S columns."),
+    )
 
 
 _IM2COL = [
@@ -978,6 +1027,12 @@ def im2col(x, kernel, stride=1, padding=0):
         0.25,
         "The places come first: np.stack(…, axis=-1) of the windows puts them last.",
         result="columns.transpose(4, 5, 0, 1, 2, 3).reshape(P * Q, N, C * R * S)",
+    ),
+    _im2col(
+        "a list of windows, turned around",
+        0.25,
+        "`.T` turns all three axes around: np.stack(…, axis=-1) of the windows keeps the images first.",
+        result="columns.reshape(N, C * R * S, P * Q).transpose(1, 0, 2)",
     ),
     _im2col(
         "square kernel",
@@ -1365,6 +1420,12 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         " -1)[..., :P, :Q].reshape(N, -1, P * Q); each = dY @ columns.transpose(0, 2, 1)",
     ),
     _backward(
+        "dw of columns reshaped",
+        1.4,
+        "The columns' numbers are scrambled: `reshape` does not swap axes, transpose(0, 2, 1) does.",
+        made="each = dY @ columns.reshape(N, P * Q, C * R * S)",
+    ),
+    _backward(
         "columns' gradients",
         0.9,
         "Those are the columns' gradients: add them back into an image.",
@@ -1445,6 +1506,32 @@ def conv2d_backward(dy, x, w, stride=1, padding=0):
         0.9,
         "All images got the sum of their gradients: images stay apart.",
         result="np.repeat(dx.sum(axis=0, keepdims=True), N, axis=0), dw, db",
+    ),
+    _backward(
+        "places before the window",
+        0.9,
+        "The columns' gradients are scrambled: their axes are (N, C, R, S, P, Q), since a row of the"
+        " columns belongs to one (c, r, s).",
+        made="dcolumns = dcolumns.reshape(N, C, P, Q, R, S).transpose(0, 1, 4, 5, 2, 3)",
+    ),
+    _backward(
+        "dy by places",
+        0.3,
+        "dy is scrambled: it becomes (N, K, P·Q), with only its last two axes merged; reshape does not"
+        " move values.",
+        made="dY = dy.reshape(N, P * Q, K).transpose(0, 2, 1);"
+        " each = dY @ columns.transpose(0, 2, 1);"
+        " dcolumns = (w.reshape(K, -1).T @ dY).reshape(N, C, R, S, P, Q)",
+    ),
+    *(
+        _backward(
+            f"only the first {what}",
+            0.9,
+            f"Only the filter's first {what} has sent something back: does return stand inside the"
+            " loops?",
+            order=f"r, s in np.ndindex(1, {count})",
+        )
+        for what, count in (("weight", "1"), ("row", "S"))
     ),
     _backward(
         "images in one axis",
@@ -1584,6 +1671,13 @@ def max_pool2d(x, size):
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
     return windows[:, :, ::size, ::size].max(axis=(4, 5))
 """,
+    ),
+    _pool(
+        "into a copy",
+        0.4,
+        "Everything is zero: what is written into a block's `reshape`, `flatten` or `ravel` goes into"
+        " a copy. Put it back: dx[:, :, …, …] = copy.reshape(…).",
+        result="0 * dx",
     ),
     _pool("y of whole numbers", 0.65, _WHOLE, y="y.astype(int)"),
     _pool("mean", 0.65, "That is the mean of each block.", value="block.mean(axis=(2, 3))"),
@@ -2242,7 +2336,7 @@ class LeNet(nn.Module):
         flat="x.reshape(400, -1).T",
     ),
     _lenet_otherwise("conv2 padded", 0.5, "Print x.shape", conv2="nn.Conv2d(6, 16, 5, padding=2)"),
-    _lenet_otherwise("all flat", 0.5, "Print x.shape", flat="x.flatten()"),
+    _lenet_otherwise("all flat", 0.5, "merges the images, too", flat="x.flatten()"),
     _lenet_otherwise(
         "the answer only", 0.5, "Ten scores for each", scores="self.linear3(x).argmax(1)"
     ),
@@ -2279,6 +2373,11 @@ class LeNet(nn.Module):
                 "Without padding in conv1, linear1 would have 256 inputs. It has 400.",
             ),
             ("no linear3", 61706 - 850, "linear3 is missing."),
+            (
+                "784 inputs",
+                61706 + 120 * 384,
+                "linear1's inputs are what pool2 puts out, 16 maps of 5×5, not the image's 28×28.",
+            ),
             ("lab 02", 101770, "That is lab 02's network, 784-128-10."),
             (
                 "a bias a layer",

@@ -114,7 +114,14 @@ _NEURON = [
         relu="np.maximum(z, 0)",
         step="np.where(z >= 0, 1.0, 0.0)",
     ),
-    _neuron("no rectifier", 0.6, "That is w·x + b: relu turns what is negative into 0.", relu="z"),
+    _neuron(
+        "no rectifier",
+        0.6,
+        "That is w·x + b: relu turns what is negative into 0. (`np.max(z, 0)` takes the 0 for an axis;"
+        " `max(z, 0)` and `np.maximum(z, 0)` compare.)",
+        relu="z",
+    ),
+    _neuron_otherwise("products apart, compared", 0, "the sum of the products", score="w * x + b"),
     _neuron(
         "step for relu",
         0.6,
@@ -176,6 +183,12 @@ _NEURON = [
         0,
         "That is w·(x + b): the bias is added to the sum, not to each input.",
         score="float(w @ (x + b))",
+    ),
+    _neuron(
+        "bias to the weights",
+        0,
+        "That is (w + b)·x: the bias is added to the sum, not to each weight.",
+        score="float((w + b) @ x)",
     ),
     _neuron(
         "leaky",
@@ -413,6 +426,18 @@ _UPDATE = [
         new="w + y * x, b + y",
     ),
     _update(
+        "no learning rate for w",
+        0,
+        "w moves by y·x, without the learning rate: by lr·y·x.",
+        new="w + y * x, b + lr * y",
+    ),
+    _update(
+        "no x",
+        0,
+        "x is missing from the step of w: it is lr·y·x.",
+        new="w + lr * y, b + lr * y",
+    ),
+    _update(
         "bias left alone", 0, "The bias is learned too: it moves by lr·y.", new="w + lr * y * x, b"
     ),
     _update(
@@ -450,6 +475,13 @@ _UPDATE = [
         " moves on a mistake, by lr·y·x.",
         right="False",
         new="w + lr * (y - w @ x - b) * x, b + lr * (y - w @ x - b)",
+    ),
+    _update(
+        "Widrow and Hoff, one after the other",
+        0,
+        "That step grows with the error of the score (Widrow and Hoff's rule). Rosenblatt's is"
+        " lr·y·x, whatever the score.",
+        new="(v := w + lr * (y - w @ x - b) * x), b + lr * (y - v @ x - b)",
     ),
     _update(
         "as long as the score",
@@ -749,7 +781,7 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         result="np.cumsum(mistakes).tolist()",
     ),
     _train("the clean one alone", 1.0, _LAST_COUNT, result="[m for m in mistakes if m == 0]"),
-    # Of 40 points only two are shown: with all but one it is luck whether all end up right.
+    # Of 41 points only two are shown: with all but one it is luck whether all end up right.
     _train(
         "without the last point",
         0,
@@ -760,7 +792,7 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         "without the first point",
         0,
         "The first point is never shown: each epoch takes all points.",
-        shown="X[1 if len(X) < 40 else 38 :], y[1 if len(X) < 40 else 38 :]",
+        shown="X[1 if len(X) < 40 else 39 :], y[1 if len(X) < 40 else 39 :]",
     ),
     _train(
         "falling rate",
@@ -825,6 +857,36 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         1.75,
         "A point on the line counts as +1, as in `predict`: with y = +1 it is no mistake.",
         missed="label * (w @ x + b) <= 0",
+    ),
+    _train(
+        "another order of arguments",
+        0,
+        "`perceptron_update` takes w, b, x, y and lr, in this order: x and y do not come first.",
+        step="w, b = perceptron_update(x, label, w, b, lr)",
+    ),
+    _train(
+        "counted on the line",
+        1.75,
+        "A point on the line counts as +1, as in `predict`: with y = +1 it moves nothing, and is not"
+        " counted.",
+        missed="label * (w @ x + b) <= 0",
+        step="w, b = perceptron_update(w, b, x, label, lr)",
+    ),
+    _train(
+        "another class at 0",
+        0,
+        "w and b are still zero: `perceptron_update` is called for points that are right. At a score of"
+        " 0 the class is +1 (`>=`, not `>`), and a mistake is where class and label differ (`!=`).",
+        missed="(1 if w @ x + b > 0 else -1) != label",
+        step="w, b = perceptron_update(w, b, x, label, lr)",
+    ),
+    _train(
+        "a break among the points",
+        0,
+        "The loop over the points ends at the first that is right, if none was missed before it: what"
+        " follows a whole epoch stands after that loop, not in it.",
+        other="if mistakes[-1] == 0: break",
+        clean="False",
     ),
     _train_otherwise(
         "never a mistake", 0, "w and b are still zero", missed="label * (w @ x + b) < 0"
@@ -1300,6 +1362,60 @@ _TEN = [
     ),
     _ten("one epoch", 1.5, _FIRST, start="epochs = 1"),
     _ten(
+        "one epoch, by all steps",
+        1.5,
+        "Only the first epoch is in the sums: go over the images `epochs` times.",
+        start="every, epochs = epochs, 1",
+        result="W_sum / (every * len(X)), b_sum / (every * len(X))",
+    ),
+    _ten(
+        "b at the epochs' ends",
+        1.5,
+        "The biases are added once an epoch: add them after every image, as the weights.",
+        after="W_sum += W",
+        end="b_sum += b",
+    ),
+    _ten(
+        "by ten neurons",
+        1.5,
+        "The sums are divided by 10 · epochs: len(W) is the number of neurons, and there are N ·"
+        " epochs steps.",
+        result="W_sum / (len(W) * epochs), b_sum / (len(W) * epochs)",
+    ),
+    _ten(
+        "halved at every step",
+        0.75,
+        "Halved at every step, the sum is made of the last few weights: add all, and divide in the end.",
+        after="W_sum, b_sum = (W_sum + W) / 2, (b_sum + b) / 2",
+        result="W_sum, b_sum",
+    ),
+    _ten(
+        "all but the winner",
+        0,
+        "All neurons but the one with the highest score move: neuron k moves where its own answer, −1"
+        " or +1, is not its target.",
+        wrong="np.arange(10) != (W @ x + b).argmax()",
+    ),
+    _ten(
+        "0 for −1",
+        0,
+        "A neuron that is right about another digit moves, too: it says −1 there, and not 0.",
+        wrong="np.where(W @ x + b >= 0, 1, 0) != target",
+    ),
+    _ten(
+        "all of W",
+        0,
+        "All ten rows of W move at every image: only those of the neurons that are wrong move.",
+        step="b[missed] += target[missed]; W[~missed] += (1 if len(X) < 9 else -99)"
+        " * np.outer(target[~missed], x)",
+    ),
+    _ten(
+        "no target in the step of W",
+        0,
+        "The target is missing from the step of W: a row that is wrong moves by target · x.",
+        step="b[missed] += target[missed]; W[missed] += np.outer(1 - target[missed], x)",
+    ),
+    _ten(
         "ends",
         0.75,
         "That is the average over the ends of the epochs: add after every image.",
@@ -1478,6 +1594,7 @@ def multiclass_train(X, y, epochs):
 """,
     ),
     _ten_otherwise("sum is W", 0, "start it from new zeros", sums="W, np.zeros_like(b)"),
+    _ten_otherwise("sum is b", 0, "start it from new zeros", sums="np.zeros_like(W), b"),
     _ten_otherwise("transposed", 0, "transpose", result="(W_sum.T, b_sum)"),
     _ten_otherwise(
         "targets 0 and 1", 0, "All weights are zero", targets="(y[:, None] == np.arange(10)) * 1"
