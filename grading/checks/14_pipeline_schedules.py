@@ -115,8 +115,8 @@ def _sizes(got, layers, stages, given):
             )
     elif type(got) in (list, tuple) and len(got) == stages - 1:
         diagnosis = (
-            "Are those the places of the cuts? They are one fewer than the stages: give the number"
-            " of layers of each stage."
+            "Are those the places of the cuts, one fewer than the stages, or is the last stage left"
+            " out? Asked for is the number of layers of each stage; the last one ends at len(costs)."
         )
     else:
         diagnosis = ""
@@ -490,28 +490,39 @@ def peak_stash(student, rng):
 
 @exercise("hiding_warmup", points=1)
 def hiding_warmup(student, rng):
-    def check(ahead, share):
+    def drawn(ahead, share):
         p, pair = ahead + int(rng.integers(3, 6)), rng.integers(8, 20, 2) / 4
         forward, backward = sorted(pair.tolist())
         backward += 0.25 * (forward == backward)
         given = {"rank": p - ahead - 1, "stages": p, "forward": forward, "backward": backward}
-        given["transfer"] = share * (forward + backward) / 2
-        with limits(student, "hiding_warmup", *answers.WARMUPS):
-            return expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
+        return {**given, "transfer": float(share) * (forward + backward) / 2}
+
+    def check(*ways):
+        """Cases that tell the known mistakes apart, which by one whole number they are not."""
+        while True:
+            cases, found = [drawn(*way) for way in ways], {}
+            of = lambda own: [own.hiding_warmup(*case.values()) for case in cases]  # noqa: E731, B023
+            known = [one for one in MISTAKES.values("hiding_warmup", of) if one[1] != of(answers)]
+            if all(found.setdefault(str(value), why) == why for why, value in known):
+                break
+        name, got = "hiding_warmup", of(student)
+        for given in cases:
+            with limits(student, name, *answers.WARMUPS), expect.recognised(got, known, only=True):
+                expect.answers(student, MISTAKES, name, given, what="the warm-up")
+        return got
 
     whole, up = 2 * rng.integers(2, 5), 2 * rng.integers(2, 5) + 0.75
     down = rng.integers(3, 9) + 0.25
     with part("the last rank but one", points=0.4):
-        found = [check(1, float(share)) for share in (whole, up, down, 1.0, 0.25, 0.0)]
+        found = check(*((1, share) for share in (whole, up, down, 1.0, 0.25, 0.0)), (0, 1.5))
         expect.that(
-            all(type(one) in (int, np.int64) for one in [*found, check(0, 1.5)]),
+            all(type(one) in (int, np.int64) for one in found),
             "The warm-up is right, and no whole number by its type: an int is asked for.",
             diagnosis="range takes no 2.0. math.ceil gives an int; np.ceil and / give a float.",
             kind="type",
         )
     with part("longer ways to the last rank", points=0.6):
-        for share in (whole, up, down, 0.25, 1.0, 0.0):
-            check(int(rng.integers(2, 7)), float(share))
+        check(*((int(rng.integers(2, 7)), share) for share in (whole, up, down, 0.25, 1.0, 0.0)))
 
 
 def _rematerialised(learner, Ws, Vs, tensors, order):

@@ -122,6 +122,7 @@ WARMUPS = (
 
 # What the validator's words say about the one who wrote the schedule.
 UNRUNNABLE = {
+    "not NoneType": "Is a return missing?",
     "no action": 'An action is a tuple of a capital letter and a number, ("F", 2). Waiting is no'
     " action: a rank waits by itself.",
     "before its forward": "A backward needs what its forward left behind: first F, then B.",
@@ -291,6 +292,12 @@ def partition(costs, stages):
         0.7,
         ALIKE,
         worst="(lambda each: max(each) - min(each))",
+    ),
+    _cut_otherwise(
+        "last stage left out",
+        0.3,
+        "is the last stage left out",
+        result="[b - a for a, b in pairwise([0, *cuts])]",
     ),
     _cut(
         "cheapest stage",
@@ -614,6 +621,12 @@ _SPLIT = [
         0.9,
         "The whole batch goes forward and backward each time.",
         share="loss(model(X), y) / microbatches",
+    ),
+    _split(
+        "multiplied by m",
+        0.4,
+        "It is multiplied by m where it should be divided: each enters with 1/m.",
+        share="loss(model(inputs), targets) * microbatches",
     ),
     _split("m times", 0.4, _TIMES, share="loss(model(inputs), targets)"),
     _split(
@@ -1282,7 +1295,8 @@ _PEAK = [
         (
             "1F1B's for GPipe",
             0.5,
-            "That is 1F1B's. GPipe has all forwards before the first backward.",
+            "That is 1F1B's. GPipe has all forwards before the first backward; the word for it is"
+            ' "gpipe".',
             "min(p - rank, m)",
             "min(p - rank, m)",
         ),
@@ -1438,6 +1452,12 @@ _HIDE = [
             0,
             "That is twice 1F1B's warm-up, whatever the messages take: right for the example alone.",
             "2 * ahead",
+        ),
+        (
+            "two for any message",
+            0,
+            "That is twice 1F1B's as soon as there are messages, however long they take.",
+            "ahead * (1 + (transfer > 0))",
         ),
         (
             "brackets forgotten",
