@@ -616,6 +616,12 @@ _LSTM = [
         cut="(a[:, k : k + x.shape[1]] for k in range(0, 4 * x.shape[1], x.shape[1]))",
     ),
     _known(
+        "softmax for a gate",
+        1.0,
+        "The output gate is a softmax, which ties its numbers together: a gate is a sigmoid.",
+        o="torch.softmax(o, dim=1)",
+    ),
+    _known(
         "c as it was",
         0.8,
         "The old cell is returned: the second result is the new one.",
@@ -1010,6 +1016,13 @@ def stream_batches(ids, batch_size, length):
     *(
         _known(name, points, says, **{piece: code})
         for name, points, says, piece, code in (
+            (
+                "T times T",
+                0,
+                "The places go on in steps of T and are multiplied by T again: do one of the two.",
+                "pair",
+                "x[:, start * T : (start + 1) * T], y[:, start * T : (start + 1) * T]",
+            ),
             ("y is x", 0.9, "y is x itself: it is the characters that come next.", "y", "x"),
             (
                 "one character twice",
@@ -1238,6 +1251,8 @@ def stream_batches(ids, batch_size, length):
     return zip(x, y)
 """,
     ),
+    _other("y one short", 0, "The ids of y are one short", y="ids[1 : B * size].view(B, size)"),
+    _other("y two ahead", 0, "The ids of y are one short", y="ids[2 : B * size + 2].view(B, size)"),
     _known(
         "T + 1 apart",
         0,
@@ -1772,6 +1787,24 @@ _BPTT = [
         "Only the last character of each row counts: all B·T do.",
         flat="scores[:, -1]",
         targets="y[:, -1]",
+    ),
+    _known(
+        "the state that came",
+        0.4,
+        "The state that came in is handed back: return the one that the model gives.",
+        result="loss.item(), tuple(s.detach() for s in state or (h, c))",
+    ),
+    _other(
+        "the state that came, None",
+        0,
+        "detach and return the one that the model gives",
+        result="loss.item(), tuple(s.detach() for s in state)",
+    ),
+    _known(
+        "turned by reshape",
+        0.6,
+        "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).",
+        flat="scores.reshape(scores.shape[2], -1).T",
     ),
     _known(
         "reshaped",
