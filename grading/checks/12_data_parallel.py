@@ -124,10 +124,17 @@ def _sum(sums):
             raise Fault("value", message, why, detail=detail, given=sums.given)
 
 
+_IN_PLACE = (
+    "x itself was changed. Add in a copy: x.clone(). A slice of x or of its tensor_split is x."
+)
+
+
+def _changed(sums):
+    return any(x is not None and not _same(x, sums.ended[r]) for r, x in enumerate(sums.x))
+
+
 def _changed_or_kept(sums):
-    if any(x is not None and not _same(x, sums.ended[r]) for r, x in enumerate(sums.x)):
-        return "x itself was changed. Add in a copy: x.clone(). A slice of x or of its tensor_split is x."
-    return "Something is kept from one call to the next."
+    return _IN_PLACE if _changed(sums) else "Something is kept from one call to the next."
 
 
 def _same(a, b):
@@ -181,8 +188,8 @@ def _whose_numbers(sums, counts):
         )
     if not ring and (every[0, :, 0] == 0).all():
         return (
-            "Rank 0's own numbers are gone: what it received replaced them. Receive into another"
-            " tensor, add that, and return the sum."
+            "Rank 0's own numbers are not in it: did what it received replace them? Begin with"
+            " x.clone(), receive into another tensor, add that, and return the sum."
         )
     if ring and sums.p > 2 and sums.stays():
         return (
@@ -203,6 +210,8 @@ def _whose_numbers(sums, counts):
             "Rank 0 has the sum, and this rank not: the total must find its way back to all, and"
             " take the place of what is there."
         )
+    if _changed(sums):
+        return f"{_IN_PLACE} Return the sum, too."
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
         " and not only its own? Is each part added to all that was added before?"
@@ -722,7 +731,7 @@ class Averages(Network):
         ]
         if all(key not in (one or ()) for one in self.order):
             why = "No all_reduce took this gradient: it is this rank's own still."
-            if None in self.order:
+            if self.order and not any(self.order):
                 why += " What it was given is another tensor: is it .grad, and not the parameter?"
             knows.insert(0, (why, own))
         if having < p:
@@ -827,7 +836,16 @@ def _bucket_sizes(means, size):
             "A gradient that is larger than bucket_bytes is left out: it has a bucket of its own.",
             right.packed([n for n in last if 8 * n <= size], size),
         ),
+        (
+            "No all_reduce was made: a full bucket is sent. The last bucket, not full, is still to be"
+            " sent.",
+            [],
+        ),
         ("The last bucket, not full, is still to be sent.", right.packed(last, size)[:-1]),
+        (
+            "The last bucket is sent twice.",
+            [*right.packed(last, size), right.packed(last, size)[-1]],
+        ),
         (
             "A gradient that does not fit is in no bucket: with it the next one begins.",
             right.dropping(last, size),

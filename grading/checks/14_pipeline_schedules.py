@@ -1,6 +1,6 @@
 """Checks of lab 14: partitions, micro-batches, the schedules GPipe and 1F1B, and what they cost."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -71,6 +71,11 @@ def _rule(student, rng, costs, stages, got):
         return ""
     every = [got, *(list(one) for one in more if type(one) in (list, tuple))]
     of = lambda own: [own.partition(list(c), s) for c, s in cases]  # noqa: E731
+    if every == [[1] * (s - 1) + [len(c) - s + 1] for c, s in cases]:
+        return (
+            "Those are the first cuts of all: none after them was found better. Is a choice judged by"
+            " what its stages cost, all their layers added up, and does return stand after the loop?"
+        )
     if every == [answers.partition(sorted(c), s) for c, s in cases]:
         return "Those are the stages of sorted costs: layers stay in their order."
     known = MISTAKES.values("partition", of, "partition")
@@ -119,7 +124,7 @@ def _sizes(got, layers, stages, given):
             " out? Asked for is the number of layers of each stage; the last one ends at len(costs)."
         )
     else:
-        diagnosis = ""
+        diagnosis = "Or was no choice found better than what the search began with?" * (got is None)
     with expect.otherwise(diagnosis):
         sizes = expect.items(got, stages, what="the partition", given=given, kind="list")
 
@@ -384,24 +389,28 @@ def gpipe_actions(student, rng):
 
 @exercise("bubble_fraction", points=1.25, time_limit=2.0, forbids={"bubble_fraction": SIMULATOR})
 def bubble_fraction(student, rng):
-    def check(p, m):
-        given = {"stages": p, "microbatches": m}
-        with limits(student, "bubble_fraction", *answers.BUBBLES):
-            expect.answers(student, MISTAKES, "bubble_fraction", given, rtol=1e-9, atol=0)
+    def check(*cases):
+        """By one case some mistakes are alike."""
+        name, of = "bubble_fraction", lambda own: [own.bubble_fraction(*case) for case in cases]
+        known, got = list(MISTAKES.values(name, of, name)), None
+        with suppress(Fault):  # the one that raises is told below
+            got = of(student)
+        for p, m in cases:
+            said = expect.recognised(got, known, only=True, rtol=1e-9, atol=0)
+            with limits(student, name, *answers.BUBBLES), said:
+                given = {"stages": p, "microbatches": m}
+                expect.answers(student, MISTAKES, name, given, rtol=1e-9, atol=0)
 
     with part("idle time as a share of all time", points=0.5):
-        for _ in range(3):
-            p, m = int(rng.integers(3, 9)), int(rng.integers(2, 20))
-            check(p, m + (m == p))
-        for p, m in ((6, 3), (1, 5), (2, 1), (4, 4)):
-            check(p, m)
+        drawn = [(int(rng.integers(3, 9)), int(rng.integers(2, 20))) for _ in range(3)]
+        check(*((p, m + (m == p)) for p, m in drawn), (6, 3), (1, 5), (2, 1), (4, 4))
     with part("microbatches_needed", points=0.5):
         how = "Set your formula for 4 stages to 0.1 and solve it for m, or try numbers."
         known = dict(MISTAKES.written("bubble_fraction", "microbatches_needed"))
         right = answers.microbatches_needed
         expect.answer(student, "microbatches_needed", right, known, how, rtol=0.001)
     with part("at once for large numbers, too", points=0.25), _at_once():
-        check(int(rng.integers(1e6, 2e6)), int(rng.integers(2e6, 3e6)))
+        check((int(rng.integers(1e6, 2e6)), int(rng.integers(2e6, 3e6))))
 
 
 @exercise("one_f_one_b_actions", points=2, forbids={"one_f_one_b_actions": WRITTEN})

@@ -128,8 +128,8 @@ UNRUNNABLE = {
     "before its forward": "A backward needs what its forward left behind: first F, then B.",
     "deadlock": "Each of these ranks waits for another one to go on first.",
     "for a second time": "Every micro-batch goes forward once and back once on each rank.",
-    "there is no micro-batch -": "Numbers of micro-batches are not below 0. Is a warm-up negative?"
-    " Ranks count from 0 to p − 1.",
+    "there is no micro-batch -": "Numbers of micro-batches begin at 0. Is a warm-up negative, or a"
+    " number one too small? Ranks count from 0 to p − 1.",
     "there is no micro-batch": "Micro-batches count from 0 to m − 1. Are stages and micro-batches"
     " exchanged? Is the warm-up longer than m? After a warm-up of w, are there m − w pairs?",
     "the backward of": "A forward is never followed by its backward: is the drain complete?",
@@ -1581,6 +1581,12 @@ _HIDE = [
             0,
             "Those are the hops from rank 0 to rank r. Counted are those from r to the last one.",
             "rank * (1 + math.ceil(2 * transfer / pair))",
+        ),
+        (
+            "from above, with its own",
+            0,
+            "Those are the hops from rank 0 to rank r. Counted are those from r to the last one.",
+            "(rank + 1) * (1 + math.ceil(2 * transfer / pair))",
         ),
         (
             "micro-batches held",
