@@ -116,7 +116,9 @@ def _order(got, right):
         return 'It should be a string with each different character once, such as "ehlo".'
     if sorted(got) == list(right):
         return "The right characters in a wrong order: sort them by code point, as sorted does."
-    return "Some are not in the text: only its own count." if set(got) - set(right) else ""
+    if set(got) - set(right):
+        return "Some are not in the text: only its own count."
+    return "Some of the text's characters are missing." if set(right) - set(got) else ""
 
 
 def _check_refusal(student, text, unknown, strange):
@@ -480,7 +482,7 @@ def _of_the_wrong_form(ids, count, V):
     if (count, shape) == (1, ()):
         return "squeeze() takes the axis of the rows, too, where there is one row: squeeze(1)."
     return {
-        (count, 1): "multinomial returns (B, 1): take the column, [:, 0].",
+        (count, 1): "multinomial, or topk, returns (B, 1): take the column, [:, 0].",
         (): "One character in all is too few: each row draws its own.",
         (1,): "One character in all is too few: each row draws its own.",
         (V,): "It has one id for each column: argmax goes along dim=1.",
@@ -502,7 +504,7 @@ def trained(learner, weights, chunks, lr, clip):
     class Small(nn.LSTM):  # its states are the scores, made larger
         def forward(self, x, state=None):
             out, state = super().forward(F.one_hot(x, self.input_size).double(), state)
-            return 20 * out.contiguous(), state
+            return (20 if self.training else 5) * out.contiguous(), state
 
     model = Small(weights["weight_hh_l0"].shape[1], weights["weight_hh_l0"].shape[1])
     model.batch_first = True

@@ -268,6 +268,8 @@ def _out_of_turn(what, wanted):
         )
     if what[0] in ("backward", "loss backward"):
         return 'A backward runs when ("B", m) is the next action.'
+    if what[0] == "loss" != wanted[0]:
+        return "The loss of a micro-batch is computed once, by its forward or by its backward."
     if wanted[0] in ("backward", "loss backward"):
         return 'The action is ("B", m), and nothing goes back: is a backward put off, or left out?'
     if what in (("end",), ("again",)) and wanted[0] == "send":
@@ -283,6 +285,8 @@ def _out_of_turn(what, wanted):
             "A message is found by its label: an activation carries the ('F', m) that made it, a"
             " gradient the ('B', m) that made it. Sender and receiver must name the same one."
         )
+    if what[0] == wanted[0] in ("send", "recv"):
+        return "The label has another number than the action, or actions are out of their order."
     return "The actions run one after another, in the order of the list."
 
 
@@ -430,7 +434,9 @@ def measured_bubble(student, rng):
         given = f"For {stages} ranks and {len(rows)} spans ({listed}{' …' * (len(rows) > 6)})."
         of = lambda own: own.measured_bubble(spans, stages)  # noqa: E731
         known = MISTAKES.values("measured_bubble", of)
-        got, right = bubble(student, rows, stages), of(answers)
+        none = "No span was taken for work: kinds are capital letters."
+        with expect.explained(("empty", none), ("index out of range", none)):
+            got, right = bubble(student, rows, stages), of(answers)
         expect.close(got, right, what="the bubble", given=given, knows=known)
 
     def rows(schedule, message=False):

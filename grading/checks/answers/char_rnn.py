@@ -616,6 +616,31 @@ _LSTM = [
         cut="(a[:, k : k + x.shape[1]] for k in range(0, 4 * x.shape[1], x.shape[1]))",
     ),
     _known(
+        "the candidate for the cell",
+        1.0,
+        "h' is made from the candidate g: it is o ⊙ tanh c', of the new cell.",
+        result="o * torch.tanh(g), c",
+    ),
+    _known(
+        "sigmoids all around",
+        0.3,
+        "All four go through a sigmoid, and g through tanh after it: g is tanh of a_g alone.",
+        cut="torch.sigmoid(a).chunk(4, dim=1)",
+        **{gate: gate for gate in "ifo"},
+    ),
+    _known(
+        "o added",
+        1.0,
+        "The output gate is added to tanh c': it multiplies.",
+        result="o + torch.tanh(c), c",
+    ),
+    _known(
+        "f added",
+        0.3,
+        "The old cell is missing: the forget gate multiplies it, f ⊙ c.",
+        made="c = f + i * g",
+    ),
+    _known(
         "softmax for a gate",
         1.0,
         "The output gate is a softmax, which ties its numbers together: a gate is a sigmoid.",
@@ -1787,6 +1812,26 @@ _BPTT = [
         "Only the last character of each row counts: all B·T do.",
         flat="scores[:, -1]",
         targets="y[:, -1]",
+    ),
+    _known(
+        "eval",
+        0.6,
+        "The model is put into eval mode, in which some layers work otherwise: leave its mode.",
+        first="model.eval()",
+    ),
+    _known(
+        "y for x",
+        0.0,
+        "x and y have changed places: the model reads x, and y is what it should say.",
+        first="x, y = y, x",
+    ),
+    _known(
+        "squared error",
+        0.6,
+        "That is the squared error of the scores: the loss is cross-entropy.",
+        flat="scores.flatten(0, 1), y.flatten()) * 0 + F.mse_loss(scores.flatten(0, 1),"
+        " F.one_hot(y.flatten(), scores.shape[2]).to(scores.dtype)",
+        targets="reduction='mean'",
     ),
     _known(
         "the state that came",

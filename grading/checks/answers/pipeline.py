@@ -257,7 +257,8 @@ ERRORS = (
     ),
     (
         "value 0 is None",
-        "The gradient of what was received is missing: ask for it, with requires_grad_(), before"
+        "The gradient of what was received is to be sent; an output has none. Ask for it, with"
+        " requires_grad_(), before"
         " the module's forward, and keep in the stash what was received, too.",
     ),
     (
@@ -415,6 +416,12 @@ _LAYERS = [
         0.3,
         "Of the L % p longer stages only min(r, L % p) come before rank r's.",
         value="layers[r * n + (len(layers) % p) * (r > 0) :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
+        "no end",
+        0,
+        "The stage goes on to the last layer: it has an end, layers[start:end].",
+        value="layers[r * n + min(r, len(layers) % p) :]",
     ),
     _layers(
         "all that is left over first",
@@ -1129,6 +1136,18 @@ _OTHERS = "Spans of kind F, B, I and W are work, and no others."
 _NO_WORK = "Waiting for a message is counted as work: only forward and backward are."
 _BUBBLE = [
     _bubble(
+        "rank 0's work",
+        0,
+        "Only rank 0's spans are counted: all ranks' work is compared with all ranks' time.",
+        counts='span.kind in "FBIW" and span.rank == 0',
+    ),
+    _bubble(
+        "rank 0's work in all ranks' time",
+        0,
+        "Only rank 0's spans are counted: all ranks' work is compared with all ranks' time.",
+        result="1 - sum(s.end - s.start for s in ranks[0]) / (stages * (end - start))",
+    ),
+    _bubble(
         "spans counted",
         0,
         "Spans are counted; a span takes its time, end − start.",
@@ -1606,6 +1625,13 @@ _SPEED = [
         0.65,
         "That is the share that is lost; asked for is the one reached.",
         "share_reached = 1 - 4.953 / (8 * 32 / 39)",
+    ),
+    Known(
+        "speed_up",
+        "lost, rounded",
+        0.65,
+        "That is the share that is lost; asked for is the one reached.",
+        "share_reached = 0.25",
     ),
     Known(
         "speed_up",
