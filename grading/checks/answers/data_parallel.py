@@ -326,7 +326,8 @@ def tree_all_reduce(dist, x):
         down="dist.recv(total, rank + d)",
     ),
     _tree("a buffer of float64", 1.4, "receives into", buffer="torch.empty(len(x)).double()"),
-    _tree("the last one only", 0.9, "own numbers are gone", add="total = part"),
+    _tree("added to x", 0.9, "x itself was changed", add="x += part"),
+    _tree("the last one only", 0.9, "own numbers are not in it", add="total = part"),
     Mistake(
         "tree_all_reduce",
         "another dist",
@@ -384,6 +385,7 @@ _RING = [
     _ring(
         "added all the way", 1.15, "more than once", new="chunks[coming] = chunks[coming] + part"
     ),
+    _ring("one chunk everywhere", 1.15, "made of its own x", result="torch.cat([part] * p)"),
     _ring("never added", 1.15, "one rank's numbers alone", new="chunks[coming] = part"),
     _ring(
         "other chunks sent on",
