@@ -257,7 +257,7 @@ ERRORS = (
     ),
     (
         "value 0 is None",
-        "The gradient of what was received is to be sent; an output has none. Ask for it, with"
+        "The gradient of what was received is to be sent, and an output has none: ask for it, with"
         " requires_grad_(), before"
         " the module's forward, and keep in the stash what was received, too.",
     ),
@@ -1630,7 +1630,7 @@ _SPEED = [
         "speed_up",
         "lost, rounded",
         0.65,
-        "That is the share that is lost; asked for is the one reached.",
+        "A quarter is the share that is lost; asked for is the one reached.",
         "share_reached = 0.25",
     ),
     Known(
