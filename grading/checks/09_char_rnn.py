@@ -116,7 +116,9 @@ def _order(got, right):
         return 'It should be a string with each different character once, such as "ehlo".'
     if sorted(got) == list(right):
         return "The right characters in a wrong order: sort them by code point, as sorted does."
-    return "Some are not in the text: only its own count." if set(got) - set(right) else ""
+    if set(got) - set(right):
+        return "Some are not in the text: only its own count."
+    return "Some of the text's characters are missing." if set(right) - set(got) else ""
 
 
 def _check_refusal(student, text, unknown, strange):
@@ -146,6 +148,12 @@ _STEP = (
     ("dimension 0", "W x and U h are products of matrices: @, not *."),
     ("1D tensors expected", "torch.dot is for two rows of numbers: W x of a batch is x @ W.T."),
     ("size of tensor b (6)", "A gate has H columns, as many as h, not D."),
+    (
+        "a (3) must match the size of tensor b (2)",
+        "Something has B columns where H are due: in rows U h is h @ U.T, and gates multiply number"
+        " by number, *, not @.",
+    ),
+    ("in-place operation", "What comes in is the caller's: make new tensors, f * c, not c *= f."),
     ("size of tensor a (2)", "Our rows are texts: W x becomes x @ W.T, then b fits to each row."),
     (
         "values to unpack",
@@ -286,8 +294,17 @@ def stream_batches(student, rng):
     leftover = "Only B · S ids fill B parts of S = (N − 1) // B: cut the others off before view."
 
     def check(at):
-        raised = ("is invalid for input", leftover), ("cannot reshape", leftover)
         for case in cases:
+            full = (len(case[0]) - 1) // case[1] * case[1]
+            raised = (
+                (
+                    f"for input of size {full - 1}",
+                    "The ids of y are one short: they begin one later"
+                    " than x's, and end one later, at B · S + 1.",
+                ),
+                ("is invalid for input", leftover),
+                ("cannot reshape", leftover),
+            )
             none = not batches(answers, *case)[0]
             why = [("", "A text too short for one chunk has no batches: that is no error.")]
             with expect.explained(*(why if none else raised)):
@@ -360,7 +377,8 @@ _TOO_LARGE = "exp of a large number is infinite: torch.softmax takes care of tha
 @exercise("sample", points=1.5)
 def sample(student, rng):
     with part("at temperature 1: the probabilities of softmax", points=0.45):
-        with expect.explained(("probability tensor", _NO_P)):
+        one = "multinomial's second argument is how many to draw for each row: one."
+        with expect.explained(("probability tensor", _NO_P), ("n_sample", one)):
             first, second = _check_draws(student, rng, [(), (1.0,)])
             _ids(student, torch.from_numpy(rng.normal(size=(1, 4))), 1, [(), (0.5, 2)])
         message = "Two calls with the same scores draw the very same characters."
@@ -464,7 +482,7 @@ def _of_the_wrong_form(ids, count, V):
     if (count, shape) == (1, ()):
         return "squeeze() takes the axis of the rows, too, where there is one row: squeeze(1)."
     return {
-        (count, 1): "multinomial returns (B, 1): take the column, [:, 0].",
+        (count, 1): "multinomial, or topk, returns (B, 1): take the column, [:, 0].",
         (): "One character in all is too few: each row draws its own.",
         (1,): "One character in all is too few: each row draws its own.",
         (V,): "It has one id for each column: argmax goes along dim=1.",
@@ -486,7 +504,7 @@ def trained(learner, weights, chunks, lr, clip):
     class Small(nn.LSTM):  # its states are the scores, made larger
         def forward(self, x, state=None):
             out, state = super().forward(F.one_hot(x, self.input_size).double(), state)
-            return 20 * out.contiguous(), state
+            return (20 if self.training else 5) * out.contiguous(), state
 
     model = Small(weights["weight_hh_l0"].shape[1], weights["weight_hh_l0"].shape[1])
     model.batch_first = True
@@ -524,6 +542,7 @@ _ENDS = {
     "hangs": ("The state that is returned still hangs on its graph.", _FORGOTTEN),
 }
 _OWN_STEPS = "Only optimizer.step() moves weights, by the optimizer's own rate, here 0."
+_NO_STATE = "state is None at a text's beginning: detach and return the one that the model gives."
 _TRAINING = (
     ("second time", _FORGOTTEN),
     ("same dtype", "A state of None goes to the model as it is: it begins with zeros of its own."),
@@ -532,6 +551,8 @@ _TRAINING = (
     ("implemented for 'Long'", "F.cross_entropy takes the scores first, then the ids that came."),
     ("Expected target size", "F.cross_entropy takes (N, V) and (N,): flatten both."),
     ("does not require grad", "Something cuts the gradient off too soon: detach after backward."),
+    ("non-iterable NoneType", _NO_STATE),
+    ("'NoneType' object is not", _NO_STATE),
     ("'tuple' object has no attribute", "The state is a pair: detach h and c, one by one."),
 )
 

@@ -124,10 +124,17 @@ def _sum(sums):
             raise Fault("value", message, why, detail=detail, given=sums.given)
 
 
+_IN_PLACE = (
+    "x itself was changed. Add in a copy: x.clone(). A slice of x or of its tensor_split is x."
+)
+
+
+def _changed(sums):
+    return any(x is not None and not _same(x, sums.ended[r]) for r, x in enumerate(sums.x))
+
+
 def _changed_or_kept(sums):
-    if any(x is not None and not _same(x, sums.ended[r]) for r, x in enumerate(sums.x)):
-        return "x itself was changed. Add in a copy: x.clone(). A slice of x or of its tensor_split is x."
-    return "Something is kept from one call to the next."
+    return _IN_PLACE if _changed(sums) else "Something is kept from one call to the next."
 
 
 def _same(a, b):
@@ -181,8 +188,8 @@ def _whose_numbers(sums, counts):
         )
     if not ring and (every[0, :, 0] == 0).all():
         return (
-            "Rank 0's own numbers are gone: what it received replaced them. Receive into another"
-            " tensor, add that, and return the sum."
+            "Rank 0's own numbers are not in it: did what it received replace them? Begin with"
+            " x.clone(), receive into another tensor, add that, and return the sum."
         )
     if ring and sums.p > 2 and sums.stays():
         return (
@@ -203,6 +210,8 @@ def _whose_numbers(sums, counts):
             "Rank 0 has the sum, and this rank not: the total must find its way back to all, and"
             " take the place of what is there."
         )
+    if _changed(sums):
+        return f"{_IN_PLACE} Return the sum, too."
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
         " and not only its own? Is each part added to all that was added before?"
@@ -333,6 +342,8 @@ def _rounds(sums):
             "One message follows the other. Do all go to rank 0, or along a line from rank to rank?"
             " In a tree, pairs that have nothing to do with each other send at the same time."
         )
+    elif len(sums.messages) < 2 * (p - 1):
+        why = "That is less than the way up and the way down: messages are missing."
     elif took < rounds:
         why = (
             "That is less than the way up and the way down. Two partners that send to each other in"
@@ -706,7 +717,10 @@ class Averages(Network):
             ),
             ("That is divided by the number of ranks twice.", mean / p),
             ("That is multiplied by the number of ranks: divide by it.", p * p * mean),
-            ("That is this rank's own gradient, divided.", own / p),
+            (
+                "That is this rank's own gradient, divided: all_reduce's sum must come into .grad.",
+                own / p,
+            ),
             *(
                 (
                     "That is the sum, divided by another number: divide by the number of ranks.",
@@ -715,8 +729,11 @@ class Averages(Network):
                 for n in (2, 3, 4, 5, 7, 8)
             ),
         ]
-        if None not in self.order and all(key not in one for one in self.order):
-            knows.insert(0, ("No all_reduce took this gradient: it is this rank's own still.", own))
+        if all(key not in (one or ()) for one in self.order):
+            why = "No all_reduce took this gradient: it is this rank's own still."
+            if self.order and not any(self.order):
+                why += " What it was given is another tensor: is it .grad, and not the parameter?"
+            knows.insert(0, (why, own))
         if having < p:
             users = "That is the mean over the ranks that had a gradient: divide by the number of"
             knows.insert(0, (f"{users} all.", p / having * mean))
@@ -795,7 +812,7 @@ def bucketed_all_reduce(student, rng):
         for size in (10**6, 184, 320, 384, 200, 150):
             _bucket_sizes(carried(size, True, True), size)
     with part("a gradient larger than a bucket travels alone", points=0.25):
-        for size in (160, 190, 24):  # 24: the first one is larger already
+        for size in (24, 160, 190):  # 24: the first one is larger already
             _bucket_sizes(carried(size, True, True), size)
 
 
@@ -819,7 +836,16 @@ def _bucket_sizes(means, size):
             "A gradient that is larger than bucket_bytes is left out: it has a bucket of its own.",
             right.packed([n for n in last if 8 * n <= size], size),
         ),
+        (
+            "No all_reduce was made: a full bucket is sent. The last bucket, not full, is still to be"
+            " sent.",
+            [],
+        ),
         ("The last bucket, not full, is still to be sent.", right.packed(last, size)[:-1]),
+        (
+            "The last bucket is sent twice.",
+            [*right.packed(last, size), right.packed(last, size)[-1]],
+        ),
         (
             "A gradient that does not fit is in no bucket: with it the next one begins.",
             right.dropping(last, size),

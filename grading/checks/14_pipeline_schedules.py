@@ -1,6 +1,6 @@
 """Checks of lab 14: partitions, micro-batches, the schedules GPipe and 1F1B, and what they cost."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -71,6 +71,11 @@ def _rule(student, rng, costs, stages, got):
         return ""
     every = [got, *(list(one) for one in more if type(one) in (list, tuple))]
     of = lambda own: [own.partition(list(c), s) for c, s in cases]  # noqa: E731
+    if every == [[1] * (s - 1) + [len(c) - s + 1] for c, s in cases]:
+        return (
+            "Those are the first cuts of all: none after them was found better. Is a choice judged by"
+            " what its stages cost, all their layers added up, and does return stand after the loop?"
+        )
     if every == [answers.partition(sorted(c), s) for c, s in cases]:
         return "Those are the stages of sorted costs: layers stay in their order."
     known = MISTAKES.values("partition", of, "partition")
@@ -115,11 +120,11 @@ def _sizes(got, layers, stages, given):
             )
     elif type(got) in (list, tuple) and len(got) == stages - 1:
         diagnosis = (
-            "Are those the places of the cuts? They are one fewer than the stages: give the number"
-            " of layers of each stage."
+            "Are those the places of the cuts, one fewer than the stages, or is the last stage left"
+            " out? Asked for is the number of layers of each stage; the last one ends at len(costs)."
         )
     else:
-        diagnosis = ""
+        diagnosis = "Or was no choice found better than what the search began with?" * (got is None)
     with expect.otherwise(diagnosis):
         sizes = expect.items(got, stages, what="the partition", given=given, kind="list")
 
@@ -384,24 +389,28 @@ def gpipe_actions(student, rng):
 
 @exercise("bubble_fraction", points=1.25, time_limit=2.0, forbids={"bubble_fraction": SIMULATOR})
 def bubble_fraction(student, rng):
-    def check(p, m):
-        given = {"stages": p, "microbatches": m}
-        with limits(student, "bubble_fraction", *answers.BUBBLES):
-            expect.answers(student, MISTAKES, "bubble_fraction", given, rtol=1e-9, atol=0)
+    def check(*cases):
+        """By one case some mistakes are alike."""
+        name, of = "bubble_fraction", lambda own: [own.bubble_fraction(*case) for case in cases]
+        known, got = list(MISTAKES.values(name, of, name)), None
+        with suppress(Fault):  # the one that raises is told below
+            got = of(student)
+        for p, m in cases:
+            said = expect.recognised(got, known, only=True, rtol=1e-9, atol=0)
+            with limits(student, name, *answers.BUBBLES), said:
+                given = {"stages": p, "microbatches": m}
+                expect.answers(student, MISTAKES, name, given, rtol=1e-9, atol=0)
 
     with part("idle time as a share of all time", points=0.5):
-        for _ in range(3):
-            p, m = int(rng.integers(3, 9)), int(rng.integers(2, 20))
-            check(p, m + (m == p))
-        for p, m in ((6, 3), (1, 5), (2, 1), (4, 4)):
-            check(p, m)
+        drawn = [(int(rng.integers(3, 9)), int(rng.integers(2, 20))) for _ in range(3)]
+        check(*((p, m + (m == p)) for p, m in drawn), (6, 3), (1, 5), (2, 1), (4, 4))
     with part("microbatches_needed", points=0.5):
         how = "Set your formula for 4 stages to 0.1 and solve it for m, or try numbers."
         known = dict(MISTAKES.written("bubble_fraction", "microbatches_needed"))
         right = answers.microbatches_needed
         expect.answer(student, "microbatches_needed", right, known, how, rtol=0.001)
     with part("at once for large numbers, too", points=0.25), _at_once():
-        check(int(rng.integers(1e6, 2e6)), int(rng.integers(2e6, 3e6)))
+        check((int(rng.integers(1e6, 2e6)), int(rng.integers(2e6, 3e6))))
 
 
 @exercise("one_f_one_b_actions", points=2, forbids={"one_f_one_b_actions": WRITTEN})
@@ -490,28 +499,39 @@ def peak_stash(student, rng):
 
 @exercise("hiding_warmup", points=1)
 def hiding_warmup(student, rng):
-    def check(ahead, share):
+    def drawn(ahead, share):
         p, pair = ahead + int(rng.integers(3, 6)), rng.integers(8, 20, 2) / 4
         forward, backward = sorted(pair.tolist())
         backward += 0.25 * (forward == backward)
         given = {"rank": p - ahead - 1, "stages": p, "forward": forward, "backward": backward}
-        given["transfer"] = share * (forward + backward) / 2
-        with limits(student, "hiding_warmup", *answers.WARMUPS):
-            return expect.answers(student, MISTAKES, "hiding_warmup", given, what="the warm-up")
+        return {**given, "transfer": float(share) * (forward + backward) / 2}
+
+    def check(*ways):
+        """Cases that tell the known mistakes apart, which by one whole number they are not."""
+        while True:
+            cases, found = [drawn(*way) for way in ways], {}
+            of = lambda own: [own.hiding_warmup(*case.values()) for case in cases]  # noqa: E731, B023
+            known = [one for one in MISTAKES.values("hiding_warmup", of) if one[1] != of(answers)]
+            if all(found.setdefault(str(value), why) == why for why, value in known):
+                break
+        name, got = "hiding_warmup", of(student)
+        for given in cases:
+            with limits(student, name, *answers.WARMUPS), expect.recognised(got, known, only=True):
+                expect.answers(student, MISTAKES, name, given, what="the warm-up")
+        return got
 
     whole, up = 2 * rng.integers(2, 5), 2 * rng.integers(2, 5) + 0.75
     down = rng.integers(3, 9) + 0.25
     with part("the last rank but one", points=0.4):
-        found = [check(1, float(share)) for share in (whole, up, down, 1.0, 0.25, 0.0)]
+        found = check(*((1, share) for share in (whole, up, down, 1.0, 0.25, 0.0)), (0, 1.5))
         expect.that(
-            all(type(one) in (int, np.int64) for one in [*found, check(0, 1.5)]),
+            all(type(one) in (int, np.int64) for one in found),
             "The warm-up is right, and no whole number by its type: an int is asked for.",
             diagnosis="range takes no 2.0. math.ceil gives an int; np.ceil and / give a float.",
             kind="type",
         )
     with part("longer ways to the last rank", points=0.6):
-        for share in (whole, up, down, 0.25, 1.0, 0.0):
-            check(int(rng.integers(2, 7)), float(share))
+        check(*((int(rng.integers(2, 7)), share) for share in (whole, up, down, 0.25, 1.0, 0.0)))
 
 
 def _rematerialised(learner, Ws, Vs, tensors, order):

@@ -335,7 +335,7 @@ class Sums(Network):
         steps = [
             (step, where >= 0 and where != begins[(rank - step) % self.p], where < 0)
             for rank, wheres in enumerate(self._from)
-            for step, where in enumerate(wheres)
+            for step, where in enumerate(wheres[: 2 * (self.p - 1)])  # of the first call
         ]
         step, other, _ = min((one for one in steps if any(one[1:])), default=(0, False, False))
         return ("first" if step < self.p - 1 else "second") if other else ""

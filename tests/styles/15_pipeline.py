@@ -254,6 +254,29 @@ def run_stage(actions, module, send, recv, inputs=None, loss=None):
     return total if loss is not None else None
 """
 
+_RUN_LOSS_LATE = """
+def run_stage(actions, module, send, recv, inputs=None, loss=None):
+    count, stash, total = len(actions) // 2, {}, 0.0
+    for kind, m in actions:
+        if kind == "F":
+            x = recv("previous", ("F", m)) if inputs is None else (inputs[m],)
+            x = tuple(one.requires_grad_() for one in x) if inputs is None else x
+            stash[m] = x, as_tuple(module(*x))
+            if loss is None:
+                send("next", ("F", m), tuple(one.detach() for one in stash[m][1]))
+            continue
+        x, y = stash.pop(m)
+        if loss is None:
+            torch.autograd.backward(y, recv("next", ("B", m)))
+        else:
+            share = loss(m, *y) / count
+            share.backward()
+            total += share.item()
+        if inputs is None:
+            send("previous", ("B", m), tuple(one.grad for one in x))
+    return total if loss is not None else None
+"""
+
 STYLES = {
     "stage_layers": {
         "a lambda": "stage_layers = lambda layers, rank, stages: layers["
@@ -323,6 +346,7 @@ def stage_layers(layers: list, rank: int, stages: int) -> list:
         "closures": _RUN_CLOSURES,
         "match, keywords, ones": _RUN_GRAD,
         "generators": _RUN_GENERATOR,
+        "the loss as it goes back": _RUN_LOSS_LATE,
     },
     "measured_bubble": {
         "gaps of each rank": _BUBBLE_BY_RANK,

@@ -9,6 +9,7 @@ A step is what is done, its number, and for one that saves, the shape n × d:
     "square"               saves one such result twice, for two operations
     "slices"               saves two slices of one n × d
     "linear"               saves its input, n × d, its weight, and a tanh's result, n × d
+    "part"                 does so with all rows of the weight but the first
     "backward", "again"    goes back, and frees the graph; or keeps it, for another backward
     "drop"                 lets the graph go, without a backward
 """
@@ -63,6 +64,7 @@ _SAVING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "square": _square,
     "slices": _slices,
     "linear": lambda x, weight: torch.nn.functional.linear(x, weight).tanh(),
+    "part": lambda x, weight: torch.nn.functional.linear(x, weight[1:]).tanh(),
 }
 
 

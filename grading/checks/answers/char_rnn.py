@@ -616,6 +616,37 @@ _LSTM = [
         cut="(a[:, k : k + x.shape[1]] for k in range(0, 4 * x.shape[1], x.shape[1]))",
     ),
     _known(
+        "the candidate for the cell",
+        1.0,
+        "h' is made from the candidate g: it is o ⊙ tanh c', of the new cell.",
+        result="o * torch.tanh(g), c",
+    ),
+    _known(
+        "sigmoids all around",
+        0.3,
+        "All four go through a sigmoid, and g through tanh after it: g is tanh of a_g alone.",
+        cut="torch.sigmoid(a).chunk(4, dim=1)",
+        **{gate: gate for gate in "ifo"},
+    ),
+    _known(
+        "o added",
+        1.0,
+        "The output gate is added to tanh c': it multiplies.",
+        result="o + torch.tanh(c), c",
+    ),
+    _known(
+        "f added",
+        0.3,
+        "The old cell is missing: the forget gate multiplies it, f ⊙ c.",
+        made="c = f + i * g",
+    ),
+    _known(
+        "softmax for a gate",
+        1.0,
+        "The output gate is a softmax, which ties its numbers together: a gate is a sigmoid.",
+        o="torch.softmax(o, dim=1)",
+    ),
+    _known(
         "c as it was",
         0.8,
         "The old cell is returned: the second result is the new one.",
@@ -1010,6 +1041,13 @@ def stream_batches(ids, batch_size, length):
     *(
         _known(name, points, says, **{piece: code})
         for name, points, says, piece, code in (
+            (
+                "T times T",
+                0,
+                "The places go on in steps of T and are multiplied by T again: do one of the two.",
+                "pair",
+                "x[:, start * T : (start + 1) * T], y[:, start * T : (start + 1) * T]",
+            ),
             ("y is x", 0.9, "y is x itself: it is the characters that come next.", "y", "x"),
             (
                 "one character twice",
@@ -1238,6 +1276,8 @@ def stream_batches(ids, batch_size, length):
     return zip(x, y)
 """,
     ),
+    _other("y one short", 0, "The ids of y are one short", y="ids[1 : B * size].view(B, size)"),
+    _other("y two ahead", 0, "The ids of y are one short", y="ids[2 : B * size + 2].view(B, size)"),
     _known(
         "T + 1 apart",
         0,
@@ -1772,6 +1812,44 @@ _BPTT = [
         "Only the last character of each row counts: all B·T do.",
         flat="scores[:, -1]",
         targets="y[:, -1]",
+    ),
+    _known(
+        "eval",
+        0.6,
+        "The model is put into eval mode, in which some layers work otherwise: leave its mode.",
+        first="model.eval()",
+    ),
+    _known(
+        "y for x",
+        0.0,
+        "x and y have changed places: the model reads x, and y is what it should say.",
+        first="x, y = y, x",
+    ),
+    _known(
+        "squared error",
+        0.6,
+        "That is the squared error of the scores: the loss is cross-entropy.",
+        flat="scores.flatten(0, 1), y.flatten()) * 0 + F.mse_loss(scores.flatten(0, 1),"
+        " F.one_hot(y.flatten(), scores.shape[2]).to(scores.dtype)",
+        targets="reduction='mean'",
+    ),
+    _known(
+        "the state that came",
+        0.4,
+        "The state that came in is handed back: return the one that the model gives.",
+        result="loss.item(), tuple(s.detach() for s in state or (h, c))",
+    ),
+    _other(
+        "the state that came, None",
+        0,
+        "detach and return the one that the model gives",
+        result="loss.item(), tuple(s.detach() for s in state)",
+    ),
+    _known(
+        "turned by reshape",
+        0.6,
+        "reshape keeps the numbers in a row and mixes the axes: flatten(0, 1), or transpose(1, 2).",
+        flat="scores.reshape(scores.shape[2], -1).T",
     ),
     _known(
         "reshaped",

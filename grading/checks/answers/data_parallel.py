@@ -24,16 +24,15 @@ def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):
 _ALONE_COST = "A single rank sends nothing: for p = 1 it takes no time."
 COSTS = {  # simple cases, and why they are as they are
     "server": (
-        (("server", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
         (("server", 8, 0, 1.0, 0.001), 14.0, "The server's picture has 14 messages in a row."),
         (
             ("server", 2, 1000, 0.0, 0.001),
             2.0,
             "For 2 ranks the whole travels twice, there and back.",
         ),
+        (("server", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
     ),
     "tree": (
-        (("tree", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
         (("tree", 8, 0, 1.0, 0.001), 6.0, "The tree's picture has 6 rounds: 3 up and 3 down."),
         (("tree", 5, 0, 1.0, 0.001), 6.0, "Five ranks need as many rounds as eight: 3 each way."),
         (("tree", 2, 1000, 0.0, 0.001), 2.0, "For 2 ranks the whole travels twice."),
@@ -42,12 +41,13 @@ COSTS = {  # simple cases, and why they are as they are
             6.0,
             "In each of the 6 rounds for 8 ranks the whole travels.",
         ),
+        (("tree", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
     ),
     "ring": (
-        (("ring", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
         (("ring", 8, 0, 1.0, 0.001), 14.0, "The ring's picture has 14 steps: 7 add, 7 pass on."),
         (("ring", 2, 1000, 0.0, 0.001), 1.0, "For 2 ranks a half travels twice."),
         (("ring", 4, 1000, 0.0, 0.001), 1.5, "For 4 ranks a quarter travels in each of 6 steps."),
+        (("ring", 1, 1000, 1.0, 0.001), 0.0, _ALONE_COST),
     ),
 }
 RATES = (
@@ -326,7 +326,8 @@ def tree_all_reduce(dist, x):
         down="dist.recv(total, rank + d)",
     ),
     _tree("a buffer of float64", 1.4, "receives into", buffer="torch.empty(len(x)).double()"),
-    _tree("the last one only", 0.9, "own numbers are gone", add="total = part"),
+    _tree("added to x", 0.9, "x itself was changed", add="x += part"),
+    _tree("the last one only", 0.9, "own numbers are not in it", add="total = part"),
     Mistake(
         "tree_all_reduce",
         "another dist",
@@ -384,6 +385,7 @@ _RING = [
     _ring(
         "added all the way", 1.15, "more than once", new="chunks[coming] = chunks[coming] + part"
     ),
+    _ring("one chunk everywhere", 1.15, "made of its own x", result="torch.cat([part] * p)"),
     _ring("never added", 1.15, "one rank's numbers alone", new="chunks[coming] = part"),
     _ring(
         "other chunks sent on",
@@ -718,6 +720,7 @@ _RING_BILL = [
         _BYTES,
         ring="2 * (p - 1) * alpha + beta * nbytes / p * (p > 1)",
     ),
+    _cost("bytes of one tensor", 0.85, _BYTES, ring="2 * (p - 1) * alpha + beta * nbytes"),
     _cost("bits in the ring", 0.85, _BITS, ring="2 * (p - 1) * (alpha + 8 * beta * nbytes / p)"),
     _cost(
         "thousandths of a second",
@@ -984,6 +987,13 @@ _AVERAGE = [
         divide="parameter.grad /= dist.get_world_size(); dist.all_reduce(parameter.data)",
     ),
     _average(
+        "weights for gradients",
+        0.0,
+        "is it .grad, and not the parameter",
+        reduce="dist.all_reduce(parameter.data)",
+        divide="parameter.data /= dist.get_world_size()",
+    ),
+    _average(
         "mean over the users",
         0.5,
         "divide by the number of all",
@@ -1222,6 +1232,12 @@ def learning_rate_at(step, base_rate, base_batch, batch, warmup_steps):
     during="base_rate + (scaled - base_rate) * step / warmup_steps",
 )
 _RATE = [
+    _rate(
+        "falling",
+        0.6,
+        "That line falls: it must rise, from base_rate to the scaled rate.",
+        during="base_rate + (base_rate - scaled) * step / warmup_steps",
+    ),
     _rate(
         "from 0",
         0.6,

@@ -158,8 +158,9 @@ def most_saved(steps, number_bytes):
     graphs, most = {}, 0
     for do, name, *shape in steps:
         if shape:
-            tensors = 2 if do == "linear" else 1
-            graphs[name] = tensors * shape[0] * shape[1] * number_bytes
+            n, d = shape
+            numbers = {"linear": 2 * n * d, "part": n * (2 * d - 1)}.get(do, n * d)
+            graphs[name] = numbers * number_bytes
         elif do != "again":
             del graphs[name]
         most = max(most, sum(graphs.values()))
@@ -256,7 +257,8 @@ ERRORS = (
     ),
     (
         "value 0 is None",
-        "The gradient of what was received is missing: ask for it, with requires_grad_(), before"
+        "The gradient of what was received is to be sent, and an output has none: ask for it, with"
+        " requires_grad_(), before"
         " the module's forward, and keep in the stash what was received, too.",
     ),
     (
@@ -416,6 +418,18 @@ _LAYERS = [
         value="layers[r * n + (len(layers) % p) * (r > 0) :][: n + (r < len(layers) % p)]",
     ),
     _layers(
+        "no end",
+        0,
+        "The stage goes on to the last layer: it has an end, layers[start:end].",
+        value="layers[r * n + min(r, len(layers) % p) :]",
+    ),
+    _layers(
+        "all that is left over first",
+        0.3,
+        "Of the L % p longer stages only min(r, L % p) come before rank r's.",
+        value="layers[r * n + len(layers) % p :][: n + (r < len(layers) % p)]",
+    ),
+    _layers(
         "one longer stage too many",
         0,
         "The longer stages are the first L % p: r < L % p, not r <= L % p.",
@@ -559,7 +573,7 @@ def there_and_back(dist, module, x, loss=None):
     answer="dist.isend(x.grad, 0).wait()",
     value="value.item()",
 )
-_UNREAD = "irecv only begins to receive: what is in the tensor before wait() is not the message."
+_UNREAD = "What is in the tensor is not the message yet: irecv only begins to receive, and wait() ends it."
 _GONE = "The gradients that were there before are gone: they are to be added to."
 _MOVED = "The weights have changed between two calls: they are the optimizer's to move."
 _STEP = "torch.optim.SGD(module.parameters(), lr=0.1).step()"
@@ -775,7 +789,10 @@ _LABEL = (
 )
 _OWN = "A backward takes that of its own micro-batch out of the stash, whatever the order."
 _TWICE = "if kind == 'F' and inputs is not None: module(inputs[m])"
-_ORDER = "The order is that of `actions`, one after another: the schedule is the caller's choice."
+_ORDER = (
+    "The order is that of `actions`, one after another, which is the caller's choice: is a backward"
+    " put off, or left out?"
+)
 _NAIVE = "[(k, m) for k, m in actions if k == 'F'] + [(k, m) for k, m in actions if k == 'B']"
 _ASKED = 'recv("next", ("B", m))'
 _COME = f"dy = {_ASKED} if loss is None else None"
@@ -1118,6 +1135,24 @@ _GAPS = "sum(b.start - a.end for r in ranks for a, b in pairwise(sorted(r, key=l
 _OTHERS = "Spans of kind F, B, I and W are work, and no others."
 _NO_WORK = "Waiting for a message is counted as work: only forward and backward are."
 _BUBBLE = [
+    _bubble(
+        "rank 0's work",
+        0,
+        "Only rank 0's spans are counted: all ranks' work is compared with all ranks' time.",
+        counts='span.kind in "FBIW" and span.rank == 0',
+    ),
+    _bubble(
+        "rank 0's work in all ranks' time",
+        0,
+        "Only rank 0's spans are counted: all ranks' work is compared with all ranks' time.",
+        result="1 - sum(s.end - s.start for s in ranks[0]) / (stages * (end - start))",
+    ),
+    _bubble(
+        "spans counted",
+        0,
+        "Spans are counted; a span takes its time, end − start.",
+        result="1 - len(work) / (stages * (end - start))",
+    ),
     _bubble("waiting is work", 0.9, _NO_WORK, counts="True"),
     _bubble(
         "waiting is work, within the time of work",
@@ -1309,7 +1344,7 @@ _stash, _stash_otherwise = variants(
     "measured_stash",
     """
 def measured_stash(run, parameters):
-    weights = {{p.untyped_storage().data_ptr() for p in parameters}}
+    weights = {{{place} for p in parameters}}
     {before}
     held, most, total = weakref.WeakSet(), 0, 0
     class Held:
@@ -1331,6 +1366,7 @@ def measured_stash(run, parameters):
         run()
     return {result}
 """,
+    place="p.untyped_storage().data_ptr()",
     own="tensor.detach()",
     before="",
     keep="",
@@ -1352,6 +1388,15 @@ _WEIGHTS = (
     " through twice? A generator is empty after once."
 )
 _STASH = [
+    _stash(
+        "the weights' places",
+        1.2,
+        "A slice of a weight is counted: it lies in the weight's storage. Compare storages,"
+        " p.untyped_storage().data_ptr().",
+        place="p.data_ptr()",
+        sizes="now = sum({(s := o.tensor.untyped_storage()).data_ptr(): s.nbytes() for o in held"
+        " if o.tensor.data_ptr() not in weights}.values())",
+    ),
     _stash("weights", 1.2, _WEIGHTS, before="weights = set()"),
     _stash(
         "parameters asked twice",
@@ -1580,6 +1625,13 @@ _SPEED = [
         0.65,
         "That is the share that is lost; asked for is the one reached.",
         "share_reached = 1 - 4.953 / (8 * 32 / 39)",
+    ),
+    Known(
+        "speed_up",
+        "lost, rounded",
+        0.65,
+        "A quarter is the share that is lost; asked for is the one reached.",
+        "share_reached = 0.25",
     ),
     Known(
         "speed_up",

@@ -122,13 +122,14 @@ WARMUPS = (
 
 # What the validator's words say about the one who wrote the schedule.
 UNRUNNABLE = {
+    "not NoneType": "Is a return missing?",
     "no action": 'An action is a tuple of a capital letter and a number, ("F", 2). Waiting is no'
     " action: a rank waits by itself.",
     "before its forward": "A backward needs what its forward left behind: first F, then B.",
     "deadlock": "Each of these ranks waits for another one to go on first.",
     "for a second time": "Every micro-batch goes forward once and back once on each rank.",
-    "there is no micro-batch -": "Numbers of micro-batches are not below 0. Is a warm-up negative?"
-    " Ranks count from 0 to p − 1.",
+    "there is no micro-batch -": "Numbers of micro-batches begin at 0. Is a warm-up negative, or a"
+    " number one too small? Ranks count from 0 to p − 1.",
     "there is no micro-batch": "Micro-batches count from 0 to m − 1. Are stages and micro-batches"
     " exchanged? Is the warm-up longer than m? After a warm-up of w, are there m − w pairs?",
     "the backward of": "A forward is never followed by its backward: is the drain complete?",
@@ -291,6 +292,12 @@ def partition(costs, stages):
         0.7,
         ALIKE,
         worst="(lambda each: max(each) - min(each))",
+    ),
+    _cut_otherwise(
+        "last stage left out",
+        0.3,
+        "is the last stage left out",
+        result="[b - a for a, b in pairwise([0, *cuts])]",
     ),
     _cut(
         "cheapest stage",
@@ -614,6 +621,12 @@ _SPLIT = [
         0.9,
         "The whole batch goes forward and backward each time.",
         share="loss(model(X), y) / microbatches",
+    ),
+    _split(
+        "multiplied by m",
+        0.4,
+        "It is multiplied by m where it should be divided: each enters with 1/m.",
+        share="loss(model(inputs), targets) * microbatches",
     ),
     _split("m times", 0.4, _TIMES, share="loss(model(inputs), targets)"),
     _split(
@@ -1282,7 +1295,8 @@ _PEAK = [
         (
             "1F1B's for GPipe",
             0.5,
-            "That is 1F1B's. GPipe has all forwards before the first backward.",
+            "That is 1F1B's. GPipe has all forwards before the first backward; the word for it is"
+            ' "gpipe".',
             "min(p - rank, m)",
             "min(p - rank, m)",
         ),
@@ -1440,6 +1454,12 @@ _HIDE = [
             "2 * ahead",
         ),
         (
+            "two for any message",
+            0,
+            "That is twice 1F1B's as soon as there are messages, however long they take.",
+            "ahead * (1 + (transfer > 0))",
+        ),
+        (
             "brackets forgotten",
             0,
             "Brackets are missing: a pair takes (forward + backward).",
@@ -1561,6 +1581,12 @@ _HIDE = [
             0,
             "Those are the hops from rank 0 to rank r. Counted are those from r to the last one.",
             "rank * (1 + math.ceil(2 * transfer / pair))",
+        ),
+        (
+            "from above, with its own",
+            0,
+            "Those are the hops from rank 0 to rank r. Counted are those from r to the last one.",
+            "(rank + 1) * (1 + math.ceil(2 * transfer / pair))",
         ),
         (
             "micro-batches held",
