@@ -257,6 +257,32 @@ _GROUPS = [
         tensor="[rank]",
     ),
     _group(
+        "without tensor in the number",
+        0.5,
+        "The tensor dimension takes part in the rank's number: (d · pipeline + s) · tensor + t.",
+        at="d * pipeline + s",
+    ),
+    _group(
+        "tensor varies slowest",
+        0.5,
+        "The tensor index runs fastest: yours runs slowest.",
+        place="t, d, s = rank // (data * pipeline), rank // pipeline % data, rank % pipeline",
+        at="(t * data + d) * pipeline + s",
+    ),
+    _group(
+        "divided by the replicas",
+        0,
+        "A replica has pipeline stages: divmod(rank // tensor, pipeline) takes a number apart, not"
+        " divmod(…, data).",
+        place="(d, s), t = divmod(rank // tensor, data), rank % tensor",
+    ),
+    _group(
+        "quotient and rest exchanged",
+        0,
+        "divmod(rank // tensor, pipeline) is the replica and the stage, in this order.",
+        place="(s, d), t = divmod(rank // tensor, pipeline), rank % tensor",
+    ),
+    _group(
         "pipeline varies fastest",
         0.5,
         "The order is data, pipeline, tensor, the last one fastest: yours is data, tensor,"
@@ -347,7 +373,7 @@ def hybrid_step(dist, pipeline, data_group, replicas, module, inputs, loss=None)
             y = {loss}
             total += y.item()
         else:
-            dist.send(y.detach(), after)
+            {send}
         outputs.append(y)
     for m, (x, y) in enumerate(zip(inputs, outputs)):
         dy = None
@@ -371,6 +397,7 @@ def hybrid_step(dist, pipeline, data_group, replicas, module, inputs, loss=None)
     after="pipeline[at + 1]",
     inputs="inputs",
     leaf="x.requires_grad_()",
+    send="dist.send(y.detach(), after)",
     loss="loss(m, y) / len(inputs)",
     backward="y.backward(dy)",
     back="x.grad",
@@ -423,6 +450,13 @@ _STEP = [
         sum="dist.all_reduce(parameter.grad.clone(), group=data_group)",
     ),
     _step(
+        "replicas divided twice",
+        1.55,
+        "The gradients are divided by the number of replicas twice: in the loss, or after the sum,"
+        " once.",
+        divide="parameter.grad /= replicas**2",
+    ),
+    _step(
         "by all ranks",
         1.25,
         "The gradients are divided by the number of ranks; as many replicas as there are hold this"
@@ -447,6 +481,31 @@ _STEP = [
         "What goes back is the gradient of this stage's output; the stage before waits for that of"
         " its own output, which is this stage's input.",
         back="x.grad if dy is None else dy[:, :1].expand_as(x).contiguous()",
+    ),
+    _step(
+        "input passed back",
+        1.25,
+        "What goes back is what was received; the stage before waits for its gradient, x.grad.",
+        back="x.detach()",
+    ),
+    _step(
+        "the last micro-batch's share",
+        2.0,
+        "Of the loss only the last micro-batch's share is counted: total += …, not total = ….",
+        reduce="mean = outputs[-1].detach().reshape(1); dist.all_reduce(mean, group=data_group)",
+    ),
+    _step(
+        "loss by replicas twice",
+        2.0,
+        "The loss is divided by the number of replicas twice.",
+        value="mean.item() / replicas**2",
+    ),
+    _step(
+        "loss in float32",
+        2.0,
+        "The loss is rounded to float32, which torch.tensor(number) has; with dtype=y.dtype it stays"
+        " as exact as the outputs.",
+        reduce="mean = mean.float(); dist.all_reduce(mean, group=data_group)",
     ),
     _step(
         "losses of micro-batches summed",
@@ -501,6 +560,12 @@ _STEP = [
         "After all micro-batches each gradient is summed once",
         each="[dist.all_reduce(p.grad, group=data_group) for p in module.parameters()]",
         sum="pass",
+    ),
+    _steps(
+        "not waited for",
+        1.25,
+        "Until request.wait() returns",
+        send="dist.isend(y.detach(), after)",
     ),
     _steps("a loss everywhere", 2.0, "the others return None", other="0.0"),
     _steps("a tensor", 2.0, "`.item()`", value="mean[0] / replicas"),
@@ -933,7 +998,7 @@ def predict_step(model, layout, machine):
         "messages": {messages},
         "gradients": {gradients},
     }}
-    return {{**time, "seconds": sum(time.values()), "memory": {memory}}}
+    return {{**time, "seconds": {seconds}, "memory": {memory}}}
 """,
     layers='math.ceil(model["layers"] / p)',
     samples='model["batch"] / (d * m)',
@@ -943,6 +1008,7 @@ def predict_step(model, layout, machine):
     messages="2 * (p - 1) * sent(activation)",
     gradients="2 * (d - 1) * sent(4 * weights / d)",
     memory="16 * weights + m * layers * activation",
+    seconds="sum(time.values())",
 )
 _PREDICT = [
     _cost(
@@ -1069,6 +1135,42 @@ _PREDICT = [
         0.35,
         "Each data group sums the gradients of its own stage, at the same time as the others.",
         gradients='2 * (d - 1) * sent(4 * model["weights"] * model["layers"] / d)',
+    ),
+    _cost(
+        "numbers travel",
+        0.75,
+        "A message's activation has 4 bytes for each number.",
+        messages="2 * (p - 1) * sent(activation / 4)",
+    ),
+    _cost(
+        "messages without latency",
+        0.75,
+        "The latency of the messages is missing.",
+        messages='2 * (p - 1) * activation / machine["bandwidth"]',
+    ),
+    _cost(
+        "gradients in numbers",
+        0.35,
+        "A gradient has 4 bytes for each number.",
+        gradients="2 * (d - 1) * sent(weights / d)",
+    ),
+    _cost(
+        "stash in numbers",
+        0.9,
+        "The activations that are kept have 4 bytes for each number.",
+        memory="16 * weights + m * layers * activation / 4",
+    ),
+    _cost(
+        "weights of the whole model",
+        0.9,
+        "A rank keeps the weights of its own stage only, and what belongs to them.",
+        memory='16 * model["layers"] * model["weights"] + m * layers * activation',
+    ),
+    _costs(
+        "the longest term",
+        0.85,
+        "not the sum of the four terms",
+        seconds="max(time.values())",
     ),
     _cost(
         "weights alone",
@@ -1222,6 +1324,24 @@ _BEST = [
         "data · pipeline is not the number of GPUs",
         fits='p > model["layers"] or model["batch"] % d',
     ),
+    Mistake(
+        "best_layout",
+        "its own predict_step",
+        0.15,
+        "Ask the `predict` that is given",
+        """
+def best_layout(model, machine, gpus, predict):
+    found = []
+    for d, p, m in ((gpus, 1, 1), (1, gpus, 1)):
+        layout = {"data": d, "pipeline": p, "microbatches": m}
+        cost = predict_step(model, layout, machine)
+        if cost["memory"] <= machine["memory"]:
+            found.append((cost["seconds"], cost["memory"], p, layout))
+    if not found:
+        raise ValueError(f"No layout of {gpus} GPUs fits.")
+    return min(found)[-1]
+""",
+    ),
     _bests("nothing fits", 0.8, "raised ValueError", none="pass", choice="min(found)"),
     _bests(
         "None if nothing fits",
@@ -1297,6 +1417,37 @@ _REPORT = [
         0.3,
         "That is the mean of the losses; asked for is the last one.",
         loss='sum(record["losses"]) / len(record["losses"])',
+    ),
+    _table(
+        "first loss",
+        0.3,
+        "That is the first loss; asked for is the last one.",
+        loss='record["losses"][0]',
+    ),
+    _table(
+        "rows that nobody asked for",
+        0.3,
+        "There are rows for the layouts that are asked for, and for no others.",
+        order="[*layouts, *(one for one in of if one not in layouts)]",
+    ),
+    _table(
+        "newest date of the rows",
+        0.6,
+        "The newest date of all records is asked for, also of those that are in no row.",
+        date='max(record["date"] for record in of.values())',
+    ),
+    Mistake(
+        "report",
+        "None for a row",
+        0.6,
+        "has no row",
+        """
+_rightly = report
+def report(records, layouts):
+    found = _rightly(records, layouts)
+    found["rows"] += [None] * len(found["missing"])
+    return found
+""",
     ),
     _table(
         "smallest loss",
