@@ -449,7 +449,10 @@ class _Disk:
                 for (s, r), one in self.states.items()
                 if r == rank and s != step
             ]
-            lost = "The state has lost something on the way: everything in it is to come back."
+            lost = (
+                "The state has lost something on the way: everything in it is to come back, and from"
+                " this folder's files."
+            )
             with expect.otherwise(lost):
                 expect.close(state, own, what="the state", given=given, knows=known, rtol=0, atol=0)
 
@@ -497,11 +500,12 @@ def checkpoint(student, rng):
 
     with part("what was saved is found again, by another process", points=0.4):
         for mesh in ((1, 1), (2, 2), (1, 3)):
-            disk(mesh, steps[0]).expect(
-                [steps[0]],
-                "The judge copies the files into a new folder: what another process finds there is all"
-                " that is left.",
-            )
+            for one in [disk(mesh, steps[0]) for _ in range(2)]:  # of the same names
+                one.expect(
+                    [steps[0]],
+                    "The judge copies the files into a new folder: what another process finds there is"
+                    " all that is left.",
+                )
     with part("of several the one with the highest step", points=0.3):
         for order in ([9, 10], [100, 99], [10, 9, 8], steps):
             newest = disk((2, 1), *order)

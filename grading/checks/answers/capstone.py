@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -775,6 +776,38 @@ def resume(folder, rank, mesh):
     ),
 ]
 
+_CHECKPOINT += [
+    Mistake(
+        "checkpoint",
+        "kept in memory",
+        1.6,
+        "from this folder's files",
+        """
+_kept, _saved, _resumed = {}, save, resume
+def save(folder, step, rank, mesh, state):
+    _kept[step, rank] = state
+    _saved(folder, step, rank, mesh, state)
+def resume(folder, rank, mesh):
+    found = _resumed(folder, rank, mesh)
+    return found and (found[0], _kept[found[0], rank])
+""",
+    ),
+    Mistake(
+        "checkpoint",
+        "one unfinished name for all",
+        1.7,
+        "Two ranks write unfinished files of the same name",
+        """
+def save(folder, step, rank, mesh, state):
+    buffer = io.BytesIO()
+    torch.save({"mesh": tuple(mesh), "state": state}, buffer)
+    content, unfinished = buffer.getvalue(), Path(folder, "unfinished")
+    unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+    os.replace(unfinished, Path(folder, f"step{step}-rank{rank}.pt"))
+""",
+    ),
+]
+
 _program, _programs = variants(
     "train",
     """
@@ -860,6 +893,32 @@ _TRAIN = [
         0,
         "The gradients of one step are added to those of the step before.",
         zero="pass",
+    ),
+    _program(
+        "the whole batch for each replica",
+        0,
+        "Each replica trains on the whole batch: replica d takes the d-th of `data` equal parts.",
+        share="X.chunk(job.microbatches)",
+        targets="y.chunk(job.microbatches)",
+    ),
+    _program(
+        "a part for each stage",
+        0,
+        "The part of the batch is chosen by the stage, or by rank % data: it is the replica's number"
+        " that counts, this rank's place in its data group.",
+        share="X.chunk(job.data)[number % job.data].chunk(job.microbatches)",
+        targets="y.chunk(job.data)[number % job.data].chunk(job.microbatches)",
+    ),
+    _program(
+        "saved before the update",
+        0.7,
+        "The checkpoint is saved before the optimizer steps: after a restart that update is missing.",
+        step="""if (step + 1) % job.every == 0:
+            save(folder, step + 1, rank, mesh, {
+                "module": module.state_dict(), "optimizer": optimizer.state_dict(),
+                "generator": generator.get_state(), "losses": losses})
+        optimizer.step()""",
+        when="False",
     ),
     _program(
         "no update",
@@ -980,6 +1039,20 @@ _TRAIN = [
     ),
     _programs("the first stage everywhere", 0, "another stage than its place", stage="0"),
     _programs("nothing returned", 0, "a list of losses and a list of weights", result="None"),
+]
+
+_AT_ONCE = _step(
+    "",
+    0,
+    "",
+    loss="loss(m, y) / len(inputs) / replicas",
+    divide="pass",
+    value="mean.item()",
+)
+_TRAIN += [  # what is left in .grad is divided once more, or not
+    replace(row, name=f"{row.name}, the loss divided at once", code=_AT_ONCE.code + row.code)
+    for row in _TRAIN
+    if row.name == "gradients not cleared"
 ]
 
 _cost, _costs = variants(

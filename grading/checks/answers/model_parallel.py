@@ -847,6 +847,12 @@ _LAYERS = [
         forward="copy_to_ranks(self.dist, F.linear(x, self.weight)) + self.bias",
     ),
     _row(
+        "bias twice",
+        0.5,
+        "The bias is added twice: it is added once, to the sum.",
+        forward="reduce_from_ranks(self.dist, F.linear(x, self.weight)) + 2 * self.bias",
+    ),
+    _row(
         "no bias",
         0.5,
         "The bias is missing.",
@@ -1021,6 +1027,24 @@ _BLOCK = [
         norm="self.norm = lambda x: norm(x)",
     ),
     _block(
+        "x minus",
+        0.3,
+        "What the layers give is subtracted from x; it is added.",
+        forward="x - self.second(F.gelu(self.first(self.norm(x))))",
+    ),
+    _block(
+        "normed twice",
+        0.3,
+        "The norm is taken twice.",
+        forward="x + self.second(F.gelu(self.first(self.norm(self.norm(x)))))",
+    ),
+    _block(
+        "GELU twice",
+        0.3,
+        "GELU is taken twice.",
+        forward="x + self.second(F.gelu(F.gelu(self.first(self.norm(x)))))",
+    ),
+    _block(
         "the norm bare",
         0.3,
         "norm's own weight and bias are missing: the norm that is given has learnt some.",
@@ -1094,6 +1118,18 @@ _TOKENS = [
         "A rank gives the row that token modulo the number of rows leads to for tokens that are another's; for these it gives zeros.",
         rows="F.embedding(place % len(weight), weight)",
         result="reduce_from_ranks(dist, rows)",
+    ),
+    _embedding(
+        "the mask inverted",
+        0.0,
+        "The rank gives rows for the others' tokens, and zeros for its own: the mask is inverted.",
+        result="reduce_from_ranks(dist, rows * ~mine[..., None])",
+    ),
+    _embedding(
+        "first − token",
+        0.0,
+        "A token's place is token − first; that is first − token.",
+        place="first - tokens",
     ),
     _embedding(
         "modulo",
@@ -1348,6 +1384,36 @@ _LOSS = [
         mine="(place > 0) & (place < logits.shape[1])",
     ),
     _entropy(
+        "log1p",
+        0.0,
+        "The logarithm is that of 1 + the sum (log1p): asked for is that of the sum.",
+        loss="(total.log1p() + highest - target).mean()",
+    ),
+    _entropy(
+        "another logarithm",
+        0.0,
+        "The logarithm is not the natural one: torch.log.",
+        loss="(total.log2() + highest - target).mean()",
+    ),
+    _entropy(
+        "by words",
+        0.0,
+        "The sum is divided by the number of words; the mean is that over the examples.",
+        loss="(total.log() + highest - target).sum() / logits.shape[1]",
+    ),
+    _entropy(
+        "own examples",
+        0.0,
+        "The mean is taken over the examples whose target this rank has; asked for is that over all.",
+        loss="(total.log() + highest - target)[mine].mean()",
+    ),
+    _entropy(
+        "softmax for exp",
+        0.0,
+        "The rank sums its own softmax, which is 1; what adds over the ranks is exp.",
+        total="reduce_from_ranks(dist, torch.softmax(logits - highest[:, None], dim=1).sum(dim=1))",
+    ),
+    _entropy(
         "shifted twice",
         0.0,
         "The highest is taken off the target's logit, too, and put back all the same: it cancels, or is left in both.",
@@ -1558,6 +1624,18 @@ _OPTIMIZER = [
         0.0,
         "The second moment is the mean of the squares.",
         moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b2 * self.v + (1 - b2) * mean",
+    ),
+    _adam(
+        "v of m",
+        0.0,
+        "The second moment is made of the first; it is the mean of the gradient's squares.",
+        moments="self.m = b1 * self.m + (1 - b1) * mean; self.v = b2 * self.v + (1 - b2) * self.m**2",
+    ),
+    _adam(
+        "counted for each parameter",
+        0.5,
+        "t grows with each parameter; it counts the steps.",
+        back="one.copy_(weights[start : start + one.numel()].view_as(one)); self.t += one is not self.parameters[0]",
     ),
     _adam(
         "divided twice",
