@@ -1012,20 +1012,19 @@ def predict_step(student, rng):
                 why = ((says, one[key]) for says, one in known if _alike(one, got))
                 expect.close(got[key], wanted[key], what=key, given=given, knows=why, rtol=1e-6)
 
-    def near(got, _, given, known, inputs):
+    def near(got, wanted, given, known, inputs):
         took = _clock(*inputs)
         mine = expect.number(got["seconds"], what="seconds", given=given)
         if abs(mine - took) > 0.15 * took:
-            terms = sum(expect.number(got[key], what=key, given=given) for key in TERMS)
+            terms = {key: expect.number(got[key], what=key, given=given) for key in TERMS}
             why = [says for says, one in known if abs(one["seconds"] - mine) < 1e-9 * took]
-            if abs(terms - mine) > 1e-6 * took:
+            why += [HINTS[key] for key in TERMS if abs(terms[key] - wanted[key]) > 1e-6 * took]
+            if abs(sum(terms.values()) - mine) > 1e-6 * took:
                 why = ["seconds is not the sum of the four terms."]
             expect.that(
                 False,
                 "The prediction is more than 15 % away from what the judge's clock measured.",
-                diagnosis=why[0]
-                if why
-                else "The longest stage sets the pace: how many layers has it?",
+                diagnosis=why[0] if why else "",
                 detail=f"measured {took:.6g} s, predicted {mine:.6g} s",
                 given=given,
             )

@@ -1329,6 +1329,13 @@ _BEST = [
         counts="range(1, 2)",
     ),
     _best(
+        "break at the first m that does not divide",
+        0.15,
+        "After the first m that does not divide the batch the larger ones are not tried: `continue`,"
+        " not `break`.",
+        counts="range(1, next(m for m in range(1, 99) if model['batch'] % (d * m)))",
+    ),
+    _best(
         "powers of two",
         0.15,
         "Not every number of micro-batches was tried: every m that cuts a replica's batch evenly"
@@ -1478,6 +1485,12 @@ _REPORT = [
         " is no measurement.",
         choice="""key = record["data"], record["pipeline"]
             of[key] = min(of.get(key, record), record, key=lambda one: one["seconds"])""",
+    ),
+    _table(
+        "layouts turned round",
+        0,
+        "data and pipeline are exchanged: a layout is (data, pipeline).",
+        choice='of[record["pipeline"], record["data"]] = record',
     ),
     _table(
         "unfinished runs count",
