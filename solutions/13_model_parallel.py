@@ -210,7 +210,7 @@ check("copy_and_reduce")
 # %%
 def parts_again(dist: Any) -> Tensor | None:
     x = torch.ones(1, requires_grad=True)
-    dist.phase("forward")
+    dist.phase("forward")  # a name for what follows, in the list of calls
     part = (1 + dist.get_rank()) * copy_to_ranks(dist, x)
     loss = reduce_from_ranks(dist, part)
     dist.phase("backward")
@@ -335,8 +335,8 @@ with check.needs("parallel_linear"):
 #
 # x + W2 · GELU(W1 · norm(x) + b1) + b2.
 #
-# GELU works number by number, so a rank can do it on its own columns. The norm (`nn.LayerNorm`) needs all
-# of x, is small, and stands whole on every rank.
+# GELU, a smooth ReLU, works number by number, so a rank can do it on its own columns. The norm
+# (`nn.LayerNorm`) needs all of x, is small, and stands whole on every rank.
 #
 # **Predict first:** a block on p ranks, forward and backward. How many all-reduces are there in all?
 
@@ -450,7 +450,7 @@ with check.needs("parallel_block"):
 def parallel_embedding(dist: Any, tokens: Tensor, weight: Tensor, first: int) -> Tensor:
     """The rows of all tokens, on every rank, from one all-reduce.
 
-    tokens: whole numbers below V, of any shape, the same on all ranks.
+    tokens: whole numbers below V, of any shape, the same on all ranks; they stay as they are.
     weight: (v, d), this rank's rows of the table; first: the token of its row 0.
     Returns (*tokens.shape, d).
     """
@@ -499,7 +499,7 @@ def parallel_cross_entropy(dist: Any, logits: Tensor, targets: Tensor, first: in
     """The mean cross-entropy over N examples, on every rank.
 
     logits: (N, v), of this rank's words; targets: (N,), tokens of the whole vocabulary, the same on
-    all ranks; first: the token of this rank's column 0.
+    all ranks, which stay as they are; first: the token of this rank's column 0.
     Sends 3 N numbers forward (in two or three all-reduces, one of them MAX), none backward.
     >>> f = lambda dist: parallel_cross_entropy(dist, torch.zeros(1, 2), torch.tensor([3]), 2 * dist.get_rank())
     >>> simulate(f, 2).results[0]  # four words, equally probable: log 4
@@ -677,6 +677,9 @@ if losses:
 # |---|---|
 # | `dist.reduce_scatter_tensor(own, whole)` | puts into `own` (k,) this rank's piece of the sum of all `whole` (p·k,) |
 # | `dist.all_gather_into_tensor(whole, own)` | puts into `whole` (p·k,) the `own` (k,) of all ranks |
+#
+# **Predict first:** how many bytes does a rank send in a step with these two, against lab 12's one
+# all-reduce of all gradients?
 
 # %%
 check.predict("bytes of ZeRO's first stage, against lab 12", "", "half", "as much", "twice")
@@ -718,7 +721,8 @@ class ShardedAdam:
 
     parameters: the same on all ranks, perhaps from a generator; frozen ones (requires_grad=False)
     are left out; n numbers in all. A gradient that is None counts as zeros.
-    self.m, self.v: (ceil(n / p),), the moments of this rank's piece; at first zeros.
+    self.m, self.v: (ceil(n / p),), the moments of this rank's piece; at first zeros, of the
+    parameters' dtype, which need not be float32.
     step(): one reduce_scatter_tensor, one all_gather_into_tensor.
     """
 

@@ -58,7 +58,8 @@ print(ranks.plan(4))
 # %% [markdown]
 # A `Job` says what is trained, and how: images and labels, how many replicas (`data`) of how many stages
 # (`pipeline`), micro-batches, steps, and how many steps lie between two checkpoints (`every`). It makes what
-# every rank needs alike: `job.stage(s)`, `job.optimizer(parameters)`, `job.draw(generator)`, `job.loss`.
+# every rank needs alike: `job.stage(s)`, `job.optimizer(parameters)`, the whole next batch
+# `X, y = job.draw(generator)`, and `job.loss(scores, y)`, a mean.
 
 # %%
 digit = digits.load()
@@ -458,7 +459,8 @@ check.predict("finished steps that are repeated", "", "0", "2", "3", "17")
 # catch.
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>Tensors to receive into: <code>job.room(count)</code>. A generator is
+# <details><summary>Hint 1</summary>A tensor to receive into: <code>job.room(count)</code>, for the
+# <code>count</code> images of a micro-batch. A generator is
 # <code>torch.Generator().manual_seed(job.seed)</code>; it has <code>get_state()</code> and
 # <code>set_state()</code>.</details>
 #

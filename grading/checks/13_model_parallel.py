@@ -162,10 +162,10 @@ class Case:
                 for rank in range(self.p):
                     self._results(mine, wanted.ended[rank], rank, shown)
 
-    def why(self, mine):
+    def why(self, mine, table=MISTAKES):
         """The diagnosis of the known mistake that does all as the student's does, or nothing."""
         of = lambda own: self.of(vars(own))  # noqa: E731
-        found = MISTAKES.values(EXERCISE.get(self.name, self.name), of, self.name)
+        found = table.values(EXERCISE.get(self.name, self.name), of, self.name)
         return next((says for says, other in found if _alike(mine, other)), "")
 
     def _signature(self, mine, wanted):
@@ -511,14 +511,18 @@ def looked_up(learner, p, tokens, weights, firsts, c):
 
     def job(dist):
         dist, rank = Collectives(dist), dist.get_rank()
-        own = weights[rank].clone().requires_grad_()
+        own, mine = weights[rank].clone().requires_grad_(), tokens.clone()
         dist.phase("forward")
-        rows = learner.parallel_embedding(dist, tokens.clone(), own, firsts[rank])
+        rows = learner.parallel_embedding(dist, mine, own, firsts[rank])
         value = rows.detach().clone()
         dist.phase("backward")
         (rows * c).sum().backward()
         gradient = "none" if own.grad is None else own.grad
-        return {"the rows": value, "the gradient of the weight": gradient}
+        return {
+            "the rows": value,
+            "the gradient of the weight": gradient,
+            "tokens afterwards": mine,
+        }
 
     ranks = Carried(job, p)
     return ranks, ranks.report
@@ -541,7 +545,8 @@ def parallel_embedding(student, rng):
         setting = tokens, weights, firsts, _draw(rng, *shape, 2)
         given = f", {vocabulary} words and tokens of shape {shape}"
         case = Case(rng, "parallel_embedding", looked_up, p, setting, given)
-        case.judged(student, ("the rows", "the gradient of the weight"), raised=right.INDEX)
+        keys = "the rows", "the gradient of the weight", "tokens afterwards"
+        case.judged(student, keys, raised=right.INDEX)
 
     with part("every token's row on every rank, from one all-reduce", points=0.4):
         check(2, 6, 8)
@@ -562,13 +567,14 @@ def entropy(learner, p, logits, targets, firsts, scale):
 
     def job(dist):
         dist, rank = Collectives(dist), dist.get_rank()
-        own = logits[rank].clone().requires_grad_()
+        own, given = logits[rank].clone().requires_grad_(), targets.clone()
         dist.phase("forward")
-        loss = learner.parallel_cross_entropy(dist, 1 * own, targets.clone(), firsts[rank])
+        loss = learner.parallel_cross_entropy(dist, 1 * own, given, firsts[rank])
         value = loss.detach().clone()
         dist.phase("backward")
         (scale * loss).backward()
-        return {"the loss": value, "the gradient": "none" if own.grad is None else own.grad}
+        gradient = "none" if own.grad is None else own.grad
+        return {"the loss": value, "the gradient": gradient, "targets afterwards": given}
 
     ranks = Carried(job, p)
     return ranks, ranks.report
@@ -595,18 +601,24 @@ class Entropy(Case):
             mine = self.run(student)
         wanted = self._follows(mine)
         for rank in range(self.p):
-            self._results(mine, wanted[rank], rank, keys)
+            self._results(mine, wanted[rank], rank, [*keys, "targets afterwards"])
+
+    def why(self, mine, table=MISTAKES):
+        together = any(given[0].numel() == 2 * self.n for _, _, given in mine.calls)
+        other = right.STACKED if together else right.SWAPPED
+        return super().why(mine) or super().why(mine, other)
 
     def _follows(self, mine):
         """What the loss and each rank's gradient must be, given what was delivered."""
         late = [kind for phase, kind, _ in mine.calls if phase != "forward"]
         self._that(not late, mine, "There is a collective in backward: none is needed.")
         kinds = [kind for _, kind, _ in mine.calls]
+        sent = sum(given[0].numel() for _, _, given in mine.calls)
+        least = "N numbers for each of three: the highest logit, the sum of exponentials, the"
+        self._that(sent <= 3 * self.n, mine, f"That is more than needed. {least} target's logit.")
         self._that(kinds.count("max") == 1, mine, "The highest logit is found by one MAX.")
         self._that(set(kinds) <= {"max", "sum"}, mine, "Nothing is gathered: sums are enough.")
-        numbers = [given[0].numel() for _, _, given in mine.calls]
-        least = "N numbers for each of three: the highest logit, the sum of exponentials, the"
-        self._that(sum(numbers) == 3 * self.n, mine, f"{least} target's logit.", numbers)
+        self._that(sent == 3 * self.n, mine, f"{least} target's logit.")
         found = {}
         for (_, kind, given), got in zip(mine.calls, mine.got, strict=True):
             found |= self._pieces(kind, given, got, found)
@@ -668,10 +680,11 @@ class Entropy(Case):
             place = self.targets - self.firsts[rank]
             rows = torch.arange(self.n)[(place >= 0) & (place < own.shape[1])]
             gradient[rows, place[rows]] -= 1
-            each.append({"the loss": loss.mean(), "the gradient": self.scale * gradient / self.n})
+            found_here = {"the loss": loss.mean(), "the gradient": self.scale * gradient / self.n}
+            each.append({**found_here, "targets afterwards": self.targets})
         return each
 
-    def _that(self, condition, mine, otherwise, numbers=()):
+    def _that(self, condition, mine, otherwise):
         if not condition:
             raise Fault(
                 "value",
@@ -794,6 +807,7 @@ def _sizes(rng, count, p, even):
         if even or (
             all(n % p for n in [*sizes, sum(numbers)])
             and (p < 4 or one_by_one > -(-sum(numbers) // p))
+            and 2 * (sum(numbers) % p) <= p  # two moments, each rounded up, are more than both
         ):
             break
     return layers, sizes[-1]
@@ -839,7 +853,7 @@ def choose_parallelism(student, rng):
         for p in (2, 4, 8):
             batch = int(rng.integers(20, 60))
             inputs = [int(n) for n in rng.integers(2000, 3000, size=7)]
-            near = [0.01, 0.3, 0.9, 1.0, 1.1, 1.6]  # of the inputs of all examples, and one less
+            near = [0.0002, 0.3, 0.9, 1.0, 1.1, 1.6]  # of the inputs of all examples, and one less
             shares = [*rng.permutation(near).tolist(), 1 - 0.5 / batch / inputs[6]]
             layers = [
                 [round(share * batch * n), n] for share, n in zip(shares, inputs, strict=True)

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -257,6 +258,32 @@ _GROUPS = [
         tensor="[rank]",
     ),
     _group(
+        "without tensor in the number",
+        0.5,
+        "The tensor dimension takes part in the rank's number: (d · pipeline + s) · tensor + t.",
+        at="d * pipeline + s",
+    ),
+    _group(
+        "tensor varies slowest",
+        0.5,
+        "The tensor index runs fastest: yours runs slowest.",
+        place="t, d, s = rank // (data * pipeline), rank // pipeline % data, rank % pipeline",
+        at="(t * data + d) * pipeline + s",
+    ),
+    _group(
+        "divided by the replicas",
+        0,
+        "A replica has pipeline stages: divmod(rank // tensor, pipeline) takes a number apart, not"
+        " divmod(…, data).",
+        place="(d, s), t = divmod(rank // tensor, data), rank % tensor",
+    ),
+    _group(
+        "quotient and rest exchanged",
+        0,
+        "divmod(rank // tensor, pipeline) is the replica and the stage, in this order.",
+        place="(s, d), t = divmod(rank // tensor, pipeline), rank % tensor",
+    ),
+    _group(
         "pipeline varies fastest",
         0.5,
         "The order is data, pipeline, tensor, the last one fastest: yours is data, tensor,"
@@ -347,7 +374,7 @@ def hybrid_step(dist, pipeline, data_group, replicas, module, inputs, loss=None)
             y = {loss}
             total += y.item()
         else:
-            dist.send(y.detach(), after)
+            {send}
         outputs.append(y)
     for m, (x, y) in enumerate(zip(inputs, outputs)):
         dy = None
@@ -371,6 +398,7 @@ def hybrid_step(dist, pipeline, data_group, replicas, module, inputs, loss=None)
     after="pipeline[at + 1]",
     inputs="inputs",
     leaf="x.requires_grad_()",
+    send="dist.send(y.detach(), after)",
     loss="loss(m, y) / len(inputs)",
     backward="y.backward(dy)",
     back="x.grad",
@@ -423,6 +451,13 @@ _STEP = [
         sum="dist.all_reduce(parameter.grad.clone(), group=data_group)",
     ),
     _step(
+        "replicas divided twice",
+        1.55,
+        "The gradients are divided by the number of replicas twice: in the loss, or after the sum,"
+        " once.",
+        divide="parameter.grad /= replicas**2",
+    ),
+    _step(
         "by all ranks",
         1.25,
         "The gradients are divided by the number of ranks; as many replicas as there are hold this"
@@ -447,6 +482,31 @@ _STEP = [
         "What goes back is the gradient of this stage's output; the stage before waits for that of"
         " its own output, which is this stage's input.",
         back="x.grad if dy is None else dy[:, :1].expand_as(x).contiguous()",
+    ),
+    _step(
+        "input passed back",
+        1.25,
+        "What goes back is what was received; the stage before waits for its gradient, x.grad.",
+        back="x.detach()",
+    ),
+    _step(
+        "the last micro-batch's share",
+        2.0,
+        "Of the loss only the last micro-batch's share is counted: total += …, not total = ….",
+        reduce="mean = outputs[-1].detach().reshape(1); dist.all_reduce(mean, group=data_group)",
+    ),
+    _step(
+        "loss by replicas twice",
+        2.0,
+        "The loss is divided by the number of replicas twice.",
+        value="mean.item() / replicas**2",
+    ),
+    _step(
+        "loss in float32",
+        2.0,
+        "The loss is rounded to float32, which torch.tensor(number) has; with dtype=y.dtype it stays"
+        " as exact as the outputs.",
+        reduce="mean = mean.float(); dist.all_reduce(mean, group=data_group)",
     ),
     _step(
         "losses of micro-batches summed",
@@ -501,6 +561,12 @@ _STEP = [
         "After all micro-batches each gradient is summed once",
         each="[dist.all_reduce(p.grad, group=data_group) for p in module.parameters()]",
         sum="pass",
+    ),
+    _steps(
+        "not waited for",
+        1.25,
+        "Until request.wait() returns",
+        send="dist.isend(y.detach(), after)",
     ),
     _steps("a loss everywhere", 2.0, "the others return None", other="0.0"),
     _steps("a tensor", 2.0, "`.item()`", value="mean[0] / replicas"),
@@ -710,6 +776,38 @@ def resume(folder, rank, mesh):
     ),
 ]
 
+_CHECKPOINT += [
+    Mistake(
+        "checkpoint",
+        "kept in memory",
+        1.6,
+        "from this folder's files",
+        """
+_kept, _saved, _resumed = {}, save, resume
+def save(folder, step, rank, mesh, state):
+    _kept[step, rank] = state
+    _saved(folder, step, rank, mesh, state)
+def resume(folder, rank, mesh):
+    found = _resumed(folder, rank, mesh)
+    return found and (found[0], _kept[found[0], rank])
+""",
+    ),
+    Mistake(
+        "checkpoint",
+        "one unfinished name for all",
+        1.7,
+        "Two ranks write unfinished files of the same name",
+        """
+def save(folder, step, rank, mesh, state):
+    buffer = io.BytesIO()
+    torch.save({"mesh": tuple(mesh), "state": state}, buffer)
+    content, unfinished = buffer.getvalue(), Path(folder, "unfinished")
+    unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+    os.replace(unfinished, Path(folder, f"step{step}-rank{rank}.pt"))
+""",
+    ),
+]
+
 _program, _programs = variants(
     "train",
     """
@@ -795,6 +893,32 @@ _TRAIN = [
         0,
         "The gradients of one step are added to those of the step before.",
         zero="pass",
+    ),
+    _program(
+        "the whole batch for each replica",
+        0,
+        "Each replica trains on the whole batch: replica d takes the d-th of `data` equal parts.",
+        share="X.chunk(job.microbatches)",
+        targets="y.chunk(job.microbatches)",
+    ),
+    _program(
+        "a part for each stage",
+        0,
+        "The part of the batch is chosen by the stage, or by rank % data: it is the replica's number"
+        " that counts, this rank's place in its data group.",
+        share="X.chunk(job.data)[number % job.data].chunk(job.microbatches)",
+        targets="y.chunk(job.data)[number % job.data].chunk(job.microbatches)",
+    ),
+    _program(
+        "saved before the update",
+        0.7,
+        "The checkpoint is saved before the optimizer steps: after a restart that update is missing.",
+        step="""if (step + 1) % job.every == 0:
+            save(folder, step + 1, rank, mesh, {
+                "module": module.state_dict(), "optimizer": optimizer.state_dict(),
+                "generator": generator.get_state(), "losses": losses})
+        optimizer.step()""",
+        when="False",
     ),
     _program(
         "no update",
@@ -917,6 +1041,20 @@ _TRAIN = [
     _programs("nothing returned", 0, "a list of losses and a list of weights", result="None"),
 ]
 
+_AT_ONCE = _step(
+    "",
+    0,
+    "",
+    loss="loss(m, y) / len(inputs) / replicas",
+    divide="pass",
+    value="mean.item()",
+)
+_TRAIN += [  # what is left in .grad is divided once more, or not
+    replace(row, name=f"{row.name}, the loss divided at once", code=_AT_ONCE.code + row.code)
+    for row in _TRAIN
+    if row.name == "gradients not cleared"
+]
+
 _cost, _costs = variants(
     "predict_step",
     """
@@ -933,7 +1071,7 @@ def predict_step(model, layout, machine):
         "messages": {messages},
         "gradients": {gradients},
     }}
-    return {{**time, "seconds": sum(time.values()), "memory": {memory}}}
+    return {{**time, "seconds": {seconds}, "memory": {memory}}}
 """,
     layers='math.ceil(model["layers"] / p)',
     samples='model["batch"] / (d * m)',
@@ -943,6 +1081,7 @@ def predict_step(model, layout, machine):
     messages="2 * (p - 1) * sent(activation)",
     gradients="2 * (d - 1) * sent(4 * weights / d)",
     memory="16 * weights + m * layers * activation",
+    seconds="sum(time.values())",
 )
 _PREDICT = [
     _cost(
@@ -1071,6 +1210,42 @@ _PREDICT = [
         gradients='2 * (d - 1) * sent(4 * model["weights"] * model["layers"] / d)',
     ),
     _cost(
+        "numbers travel",
+        0.75,
+        "A message's activation has 4 bytes for each number.",
+        messages="2 * (p - 1) * sent(activation / 4)",
+    ),
+    _cost(
+        "messages without latency",
+        0.75,
+        "The latency of the messages is missing.",
+        messages='2 * (p - 1) * activation / machine["bandwidth"]',
+    ),
+    _cost(
+        "gradients in numbers",
+        0.35,
+        "A gradient has 4 bytes for each number.",
+        gradients="2 * (d - 1) * sent(weights / d)",
+    ),
+    _cost(
+        "stash in numbers",
+        0.9,
+        "The activations that are kept have 4 bytes for each number.",
+        memory="16 * weights + m * layers * activation / 4",
+    ),
+    _cost(
+        "weights of the whole model",
+        0.9,
+        "A rank keeps the weights of its own stage only, and what belongs to them.",
+        memory='16 * model["layers"] * model["weights"] + m * layers * activation',
+    ),
+    _costs(
+        "the longest term",
+        0.85,
+        "not the sum of the four terms",
+        seconds="max(time.values())",
+    ),
+    _cost(
         "weights alone",
         0.9,
         "Besides the weights there are their gradients and Adam's two numbers: 16 bytes for each.",
@@ -1154,6 +1329,13 @@ _BEST = [
         counts="range(1, 2)",
     ),
     _best(
+        "break at the first m that does not divide",
+        0.15,
+        "After the first m that does not divide the batch the larger ones are not tried: `continue`,"
+        " not `break`.",
+        counts="range(1, next(m for m in range(1, 99) if model['batch'] % (d * m)))",
+    ),
+    _best(
         "powers of two",
         0.15,
         "Not every number of micro-batches was tried: every m that cuts a replica's batch evenly"
@@ -1222,6 +1404,24 @@ _BEST = [
         "data · pipeline is not the number of GPUs",
         fits='p > model["layers"] or model["batch"] % d',
     ),
+    Mistake(
+        "best_layout",
+        "its own predict_step",
+        0.15,
+        "Ask the `predict` that is given",
+        """
+def best_layout(model, machine, gpus, predict):
+    found = []
+    for d, p, m in ((gpus, 1, 1), (1, gpus, 1)):
+        layout = {"data": d, "pipeline": p, "microbatches": m}
+        cost = predict_step(model, layout, machine)
+        if cost["memory"] <= machine["memory"]:
+            found.append((cost["seconds"], cost["memory"], p, layout))
+    if not found:
+        raise ValueError(f"No layout of {gpus} GPUs fits.")
+    return min(found)[-1]
+""",
+    ),
     _bests("nothing fits", 0.8, "raised ValueError", none="pass", choice="min(found)"),
     _bests(
         "None if nothing fits",
@@ -1287,6 +1487,12 @@ _REPORT = [
             of[key] = min(of.get(key, record), record, key=lambda one: one["seconds"])""",
     ),
     _table(
+        "layouts turned round",
+        0,
+        "data and pipeline are exchanged: a layout is (data, pipeline).",
+        choice='of[record["pipeline"], record["data"]] = record',
+    ),
+    _table(
         "unfinished runs count",
         0.3,
         "A run that did not come to its end counts: it has fewer losses than steps.",
@@ -1297,6 +1503,37 @@ _REPORT = [
         0.3,
         "That is the mean of the losses; asked for is the last one.",
         loss='sum(record["losses"]) / len(record["losses"])',
+    ),
+    _table(
+        "first loss",
+        0.3,
+        "That is the first loss; asked for is the last one.",
+        loss='record["losses"][0]',
+    ),
+    _table(
+        "rows that nobody asked for",
+        0.3,
+        "There are rows for the layouts that are asked for, and for no others.",
+        order="[*layouts, *(one for one in of if one not in layouts)]",
+    ),
+    _table(
+        "newest date of the rows",
+        0.6,
+        "The newest date of all records is asked for, also of those that are in no row.",
+        date='max(record["date"] for record in of.values())',
+    ),
+    Mistake(
+        "report",
+        "None for a row",
+        0.6,
+        "has no row",
+        """
+_rightly = report
+def report(records, layouts):
+    found = _rightly(records, layouts)
+    found["rows"] += [None] * len(found["missing"])
+    return found
+""",
     ),
     _table(
         "smallest loss",

@@ -1,6 +1,9 @@
 """The answers of lab 13: the right ones, and those of known misconceptions."""
 
+import ast
+import re
 import sys
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -191,8 +194,17 @@ RAISED = [
     ),
     (
         "'NoneType' object has no attribute",
-        "Something is None here: all_reduce returns nothing, it replaces the numbers of its"
-        " argument.",
+        "Something is None here. Is a `return` missing? And all_reduce returns nothing: it replaces"
+        " the numbers of its argument.",
+    ),
+    (
+        "' object has no attribute 'detach'",
+        "What is returned is no tensor. A torch.autograd.Function is not called but applied:"
+        " Copying.apply(…), with forward's arguments without ctx.",
+    ),
+    (
+        "but the corresponding forward input was not a Variable",
+        "backward returns the gradients in the order of forward's arguments, None at `dist`.",
     ),
     (
         "does not require grad",
@@ -257,8 +269,17 @@ INDEX = [
     ),
     (
         "must match the size",
-        "Two tensors do not fit together. A mask (…,) beside rows (…, d) needs one axis more at its"
-        " end, whatever its shape: mask[..., None].",
+        "Two tensors do not fit together. Every token gets a row here, another rank's one of zeros;"
+        " and a mask (…,) beside rows (…, d) needs one axis more at its end: mask[..., None].",
+    ),
+    (
+        "Boolean value of Tensor",
+        "Two conditions on a tensor are joined by &, each in parentheses: (a >= 0) & (a < v).",
+    ),
+    (
+        "dtypes match",
+        "Zeros are made of the dtype of what comes into them, which is float64 here:"
+        " weight.new_zeros(…).",
     ),
     ("shape mismatch", "A mask fits the tensor's first axes: rows[~mask] = 0."),
     (
@@ -269,7 +290,14 @@ INDEX = [
 ADAM = [
     (
         "times the piece",
-        "The flat tensor is p pieces long: where p does not divide its numbers, add zeros at its end.",
+        "The flat tensor is p pieces long: where p does not divide its numbers, add zeros at its end,"
+        " and zeros for each gradient that is None. What is filled comes first:"
+        " reduce_scatter_tensor(own, whole), all_gather_into_tensor(whole, own).",
+    ),
+    (
+        "the piece torch.float",
+        "The parameters here are float64. Tensors are made of their dtype: parameter.new_zeros(k), or"
+        " torch.empty(k, dtype=parameter.dtype).",
     ),
     (
         "non-empty",
@@ -304,6 +332,14 @@ BLOCK = [
         "has no attribute 'parameters'",
         "What is returned is no nn.Module: its parameters are all that learns in the block.",
     ),
+    (
+        "'NoneType' object is not callable",
+        "parallel_block returns None: is its `return` missing?",
+    ),
+    (
+        "mixed dtype",
+        "That norm is a new one, with numbers of its own: it is the given one that is needed.",
+    ),
     *LAYERS,
 ]
 ENTROPY = [
@@ -317,6 +353,11 @@ ENTROPY = [
         " gradient. It only shifts, and wants none: detach it before it is reduced.",
     ),
     ("only for scalar outputs", "The loss is one number: the mean over the examples."),
+    (
+        "must match the size",
+        "Two tensors do not fit together. The highest logit is one for each example, amax(dim=1);"
+        " (N,) beside logits (N, v) needs one axis more at its end: highest[:, None].",
+    ),
     *INDEX,
 ]
 GIVES = {
@@ -380,68 +421,72 @@ GELU_REPLIES = {
     "c": "Only the last rank would have the sum there. The next layer begins on every rank.",
     "d": "W2 needs GELU of the whole sum as its input. After W2 it is too late.",
 }
+
+
+def _simple(function, *given):
+    """A simple case for `limits`: what a function is to return, and why, told with the call."""
+    *args, why = given
+    value = function(*args)
+    call = f"{function.__name__}({', '.join(map(repr, args))})"
+    return tuple(args), value, f"In a simpler case, too: {call} is {value}. {why}"
+
+
 _LAYER = [[3, 5]]
 MEMORY = {
     "data": (
-        (
-            (_LAYER, 4, 1, "data"),
-            memory_of(_LAYER, 4, 1, "data"),
-            "One rank holds all: 3 · 5 weights and 5 biases, of 4 bytes; twice as many numbers of state.",
+        _simple(
+            memory_of,
+            *(_LAYER, 4, 1, "data"),
+            "3 · 5 weights and 5 biases, of 4 bytes; two moments for each; 3 inputs of 4 examples.",
         ),
-        (
-            (_LAYER, 4, 2, "data"),
-            memory_of(_LAYER, 4, 2, "data"),
-            "Of two ranks each has the whole model, and half of the examples.",
+        _simple(
+            memory_of, _LAYER, 4, 2, "data", "Each has the whole model, and half the examples."
         ),
-        (
-            (_LAYER, 5, 2, "data"),
-            memory_of(_LAYER, 5, 2, "data"),
-            "Of 5 examples the first of two ranks has 3.",
-        ),
+        _simple(memory_of, _LAYER, 5, 2, "data", "Of 5 examples the first of two ranks has 3."),
     ),
     "sharded": (
-        (
-            (_LAYER, 4, 1, "sharded"),
-            memory_of(_LAYER, 4, 1, "sharded"),
-            "A single rank holds all of the state.",
+        _simple(
+            memory_of,
+            *(_LAYER, 4, 1, "sharded"),
+            "3 · 5 weights and 5 biases, of 4 bytes; two moments for each; 3 inputs of 4 examples.",
         ),
-        (
-            (_LAYER, 4, 2, "sharded"),
-            memory_of(_LAYER, 4, 2, "sharded"),
+        _simple(
+            memory_of,
+            *(_LAYER, 4, 2, "sharded"),
             'Only the state is halved, and the examples are shared out as in "data".',
         ),
-        (
-            (_LAYER, 4, 3, "sharded"),
-            memory_of(_LAYER, 4, 3, "sharded"),
+        _simple(
+            memory_of,
+            *(_LAYER, 4, 3, "sharded"),
             "20 numbers in 3 pieces: the first has 7, and two moments for each.",
         ),
     ),
     "tensor": (
-        ((_LAYER, 4, 1, "tensor"), memory_of(_LAYER, 4, 1, "tensor"), "A single rank holds all."),
-        (
-            (_LAYER, 4, 2, "tensor"),
-            memory_of(_LAYER, 4, 2, "tensor"),
-            "A column layer in 2 parts: 3 of 5 outputs with their biases; all examples, and all 3 inputs of each.",
+        _simple(
+            memory_of,
+            *(_LAYER, 4, 1, "tensor"),
+            "3 · 5 weights and 5 biases, of 4 bytes; two moments for each; 3 inputs of 4 examples.",
         ),
-        (
-            ([[2, 6], [6, 4]], 4, 2, "tensor"),
-            memory_of([[2, 6], [6, 4]], 4, 2, "tensor"),
+        _simple(
+            memory_of,
+            *(_LAYER, 4, 2, "tensor"),
+            "The larger part has 3 of 5 outputs with their biases; all examples, and all 3 inputs of each.",
+        ),
+        _simple(
+            memory_of,
+            *([[2, 6], [6, 4]], 4, 2, "tensor"),
             "The second is a row layer: half of its inputs, all of its outputs and biases.",
         ),
     ),
 }
 BYTES = (
-    ((1000, 10, 4, 1), bytes_sent(1000, 10, 4, 1), "A single rank sends nothing."),
-    (
-        (1000, 10, 4, 2),
-        bytes_sent(1000, 10, 4, 2),
-        "For 2 ranks each sends a half, twice: 4 · weights, and 4 · batch · inputs, bytes.",
+    _simple(bytes_sent, 1000, 10, 4, 1, "A single rank sends nothing."),
+    _simple(
+        bytes_sent,
+        *(1000, 10, 4, 2),
+        "Of two ranks each sends a half, twice: 4 · weights, and 4 · batch · inputs, bytes.",
     ),
-    (
-        (1000, 10, 4, 4),
-        bytes_sent(1000, 10, 4, 4),
-        "For 4 ranks each sends 6 quarters, of 4 bytes a number.",
-    ),
+    _simple(bytes_sent, 1000, 10, 4, 4, "Of 4 ranks each sends 6 quarters, of 4 bytes a number."),
 )
 
 # What people get wrong
@@ -546,6 +591,16 @@ _FUNCTIONS = [
         "That sums the gradient twice.",
         gradient="(ctx.dist.all_reduce(total), total)[1], None",
     ),
+    _copy(
+        "None returned",
+        0.4,
+        "backward returns None for x: all_reduce returns nothing, it replaces the numbers of its argument.",
+        backward="total = dy.clone(memory_format=torch.contiguous_format)",
+        gradient="ctx.dist.all_reduce(total), None",
+    ),
+    _copy_otherwise("no return", 0.4, "Is a `return` missing?", call="None"),
+    _copy_otherwise("called", 0.4, "not called but applied", call="Copying(x, dist)"),
+    _copy_otherwise("None at x", 0.4, "the order of forward's arguments", gradient="None, total"),
     _copy_otherwise(
         "all_reduce's return",
         0.4,
@@ -792,6 +847,12 @@ _LAYERS = [
         forward="copy_to_ranks(self.dist, F.linear(x, self.weight)) + self.bias",
     ),
     _row(
+        "bias twice",
+        0.5,
+        "The bias is added twice: it is added once, to the sum.",
+        forward="reduce_from_ranks(self.dist, F.linear(x, self.weight)) + 2 * self.bias",
+    ),
+    _row(
         "no bias",
         0.5,
         "The bias is missing.",
@@ -966,6 +1027,49 @@ _BLOCK = [
         norm="self.norm = lambda x: norm(x)",
     ),
     _block(
+        "x minus",
+        0.3,
+        "What the layers give is subtracted from x; it is added.",
+        forward="x - self.second(F.gelu(self.first(self.norm(x))))",
+    ),
+    _block(
+        "normed twice",
+        0.3,
+        "The norm is taken twice.",
+        forward="x + self.second(F.gelu(self.first(self.norm(self.norm(x)))))",
+    ),
+    _block(
+        "GELU twice",
+        0.3,
+        "GELU is taken twice.",
+        forward="x + self.second(F.gelu(F.gelu(self.first(self.norm(x)))))",
+    ),
+    _block(
+        "the norm bare",
+        0.3,
+        "norm's own weight and bias are missing: the norm that is given has learnt some.",
+        forward="x + self.second(F.gelu(self.first(F.layer_norm(x, x.shape[-1:]))))",
+    ),
+    _block(
+        "a new norm",
+        0.3,
+        "norm's own weight and bias are missing: the norm that is given has learnt some.",
+        norm="self.norm = nn.LayerNorm(norm.normalized_shape, dtype=norm.weight.dtype)",
+    ),
+    _block_otherwise(
+        "a new norm in float32",
+        0.3,
+        "That norm is a new one",
+        norm="self.norm = nn.LayerNorm(norm.normalized_shape)",
+    ),
+    Mistake(
+        "parallel_block",
+        "no return",
+        0.3,
+        "is its `return` missing?",
+        "def parallel_block(dist, norm, first, second): _Block(dist, norm, first, second)",
+    ),
+    _block(
         "weights exchanged",
         0.3,
         "The gradient of norm(x) is summed twice.",
@@ -1014,6 +1118,42 @@ _TOKENS = [
         "A rank gives the row that token modulo the number of rows leads to for tokens that are another's; for these it gives zeros.",
         rows="F.embedding(place % len(weight), weight)",
         result="reduce_from_ranks(dist, rows)",
+    ),
+    _embedding(
+        "the mask inverted",
+        0.0,
+        "The rank gives rows for the others' tokens, and zeros for its own: the mask is inverted.",
+        result="reduce_from_ranks(dist, rows * ~mine[..., None])",
+    ),
+    _embedding(
+        "first − token",
+        0.0,
+        "A token's place is token − first; that is first − token.",
+        place="first - tokens",
+    ),
+    _embedding(
+        "modulo",
+        0.0,
+        "A token's place is token − first. token % v is that only where all pieces are as long as this one.",
+        rows="F.embedding(tokens % len(weight), weight)",
+    ),
+    _embedding(
+        "tokens changed",
+        0.0,
+        "tokens themselves are changed, and they belong to the caller: tokens - first is a new tensor, tokens -= first is not.",
+        place="tokens.sub_(first)",
+    ),
+    _embedding_otherwise(
+        "own rows only",
+        0.0,
+        "Every token gets a row here",
+        result="reduce_from_ranks(dist, rows[mine])",
+    ),
+    _embedding_otherwise(
+        "joined by and",
+        0.0,
+        "joined by &",
+        mine="place >= 0 and place < len(weight)",
     ),
     _embedding_otherwise(
         "not shifted",
@@ -1103,11 +1243,12 @@ def parallel_cross_entropy(dist, logits, targets, first):
     {maximum}
     place = targets - first
     mine = {mine}
-    at = logits.gather(1, torch.where(mine, place, 0)[:, None])[:, 0]
+    at = {at}
     target = {target}
     total = {total}
     return {loss}
 """,
+    at="logits.gather(1, torch.where(mine, place, 0)[:, None])[:, 0]",
     highest="logits.detach().amax(dim=1)",
     maximum="dist.all_reduce(highest, op=dist.ReduceOp.MAX)",
     mine="(place >= 0) & (place < logits.shape[1])",
@@ -1243,12 +1384,107 @@ _LOSS = [
         mine="(place > 0) & (place < logits.shape[1])",
     ),
     _entropy(
+        "log1p",
+        0.0,
+        "The logarithm is that of 1 + the sum (log1p): asked for is that of the sum.",
+        loss="(total.log1p() + highest - target).mean()",
+    ),
+    _entropy(
+        "another logarithm",
+        0.0,
+        "The logarithm is not the natural one: torch.log.",
+        loss="(total.log2() + highest - target).mean()",
+    ),
+    _entropy(
+        "by words",
+        0.0,
+        "The sum is divided by the number of words; the mean is that over the examples.",
+        loss="(total.log() + highest - target).sum() / logits.shape[1]",
+    ),
+    _entropy(
+        "own examples",
+        0.0,
+        "The mean is taken over the examples whose target this rank has; asked for is that over all.",
+        loss="(total.log() + highest - target)[mine].mean()",
+    ),
+    _entropy(
+        "softmax for exp",
+        0.0,
+        "The rank sums its own softmax, which is 1; what adds over the ranks is exp.",
+        total="reduce_from_ranks(dist, torch.softmax(logits - highest[:, None], dim=1).sum(dim=1))",
+    ),
+    _entropy(
+        "shifted twice",
+        0.0,
+        "The highest is taken off the target's logit, too, and put back all the same: it cancels, or is left in both.",
+        target="reduce_from_ranks(dist, (at - highest) * mine)",
+    ),
+    _entropy(
+        "taken off the wrong way",
+        0.0,
+        "The highest logit is taken off once more in the end; it is put back, with a plus.",
+        loss="(total.log() - highest - target).mean()",
+    ),
+    _entropy(
+        "own highest in exp",
+        0.0,
+        "In the exponent stands each rank's own highest logit, and sums that were shifted differently do not add. First comes MAX, then exp.",
+        total="reduce_from_ranks(dist, (logits - logits.detach().amax(dim=1)[:, None]).exp().sum(dim=1))",
+    ),
+    _entropy(
+        "targets below first",
+        0.0,
+        "A target below `first` is another rank's, too: a negative place counts from the end.",
+        mine="place < logits.shape[1]",
+        at="logits[torch.arange(len(logits)), torch.where(mine, place, 0)]",
+    ),
+    _entropy(
+        "targets changed",
+        0.0,
+        "targets themselves are changed, and they belong to the caller: targets - first is a new tensor, targets -= first is not.",
+        mine="(targets.sub_(first) >= 0) & (place < logits.shape[1])",
+    ),
+    Known(
+        "parallel_cross_entropy",
+        "mean of the ranks' own",
+        0.0,
+        "Each rank takes the loss among its own words, and these are averaged. Sums of exponentials add over the ranks; losses do not.",
+        """
+def parallel_cross_entropy(dist, logits, targets, first):
+    place = (targets - first).clamp(0, logits.shape[1] - 1)
+    return reduce_from_ranks(dist, F.cross_entropy(logits, place)) / dist.get_world_size()
+""",
+    ),
+    _entropy(
         "log of each part",
         0.0,
         "The logarithm is taken of each rank's sum, and then summed. It is taken of the sum over all ranks.",
         total="reduce_from_ranks(dist, (logits - highest[:, None]).exp().sum(dim=1).log()).exp()",
     ),
 ]
+
+_PAIR = re.compile(r"    target = (.*)\n    total = (.*)\n")
+
+
+def _swapped(row):
+    """The same mistake with the sum sent before the target's logit."""
+    return replace(row, code=_PAIR.sub(r"    total = \2\n    target = \1\n", row.code))
+
+
+def _stacked(row):
+    """The same mistake with both in one message, in either order; nothing where they are no sums."""
+    pieces = [ast.parse(piece, mode="eval").body for piece in _PAIR.search(row.code).groups()]
+    if all(ast.unparse(piece).startswith("reduce_from_ranks(dist, ") for piece in pieces):
+        names = dict(zip(("target", "total"), pieces, strict=True))
+        if all(type(piece.func) is ast.Name for piece in pieces):
+            for order in (("total", "target"), ("target", "total")):
+                both = ", ".join(ast.unparse(names[name].args[1]) for name in order)
+                line = f"    {', '.join(order)} = reduce_from_ranks(dist, torch.stack([{both}]))\n"
+                yield replace(row, code=_PAIR.sub(lambda _, line=line: line, row.code))
+
+
+_TWO_SUMS = [row for row in _LOSS if type(row) is Known and _PAIR.search(row.code)]
+
 
 _adam, _adam_otherwise = variants(
     "shard_optimizer",
@@ -1275,7 +1511,7 @@ class ShardedAdam:
         {moments}
         {step}
         weights = self.flat(self.parameters)
-        own = weights.view(p, -1)[rank] - update
+        own = {own} - update
         {gather}
         start = 0
         for one in self.parameters:
@@ -1293,6 +1529,7 @@ class ShardedAdam:
     moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b2 * self.v + (1 - b2) * mean**2",
     step="update = self.lr * (self.m / (1 - b1**t)) / ((self.v / (1 - b2**t)).sqrt() + self.eps)",
     gather="self.dist.all_gather_into_tensor(weights, own.contiguous())",
+    own="weights.view(p, -1)[rank]",
     back="one.copy_(weights[start : start + one.numel()].view_as(one))",
 )
 _OPTIMIZER = [
@@ -1381,6 +1618,90 @@ _OPTIMIZER = [
         0.0,
         "The second moment is the mean of the squares.",
         moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b2 * self.v + (1 - b2) * mean.abs()",
+    ),
+    _adam(
+        "v of no square, with its sign",
+        0.0,
+        "The second moment is the mean of the squares.",
+        moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b2 * self.v + (1 - b2) * mean",
+    ),
+    _adam(
+        "v of m",
+        0.0,
+        "The second moment is made of the first; it is the mean of the gradient's squares.",
+        moments="self.m = b1 * self.m + (1 - b1) * mean; self.v = b2 * self.v + (1 - b2) * self.m**2",
+    ),
+    _adam(
+        "counted for each parameter",
+        0.5,
+        "t grows with each parameter; it counts the steps.",
+        back="one.copy_(weights[start : start + one.numel()].view_as(one)); self.t += one is not self.parameters[0]",
+    ),
+    _adam(
+        "divided twice",
+        0.0,
+        "The sum is divided by the number of ranks twice.",
+        mean="mean /= p**2",
+    ),
+    _adam(
+        "divided before and behind",
+        0.0,
+        "The sum is divided by the number of ranks twice: before it is made, and after.",
+        scatter="self.dist.reduce_scatter_tensor(mean, gradients / p)",
+    ),
+    _adam(
+        "every p-th weight",
+        0.0,
+        "The rank steps every p-th weight; its piece is consecutive: flat.view(p, -1)[rank].",
+        own="weights.view(-1, p)[:, rank]",
+    ),
+    _adam(
+        "β times t",
+        0.5,
+        "The correction is 1 − β to the power t, not times t.",
+        step="update = self.lr * (self.m / (1 - b1 * t)) / ((self.v / (1 - b2 * t)).sqrt() + self.eps)",
+    ),
+    _adam(
+        "m's new whole",
+        0.0,
+        "In m the new gradient enters whole: its share is 1 − β1.",
+        moments="self.m, self.v = b1 * self.m + mean, b2 * self.v + (1 - b2) * mean**2",
+    ),
+    _adam(
+        "v's new whole",
+        0.0,
+        "In v the new square enters whole: its share is 1 − β2.",
+        moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b2 * self.v + mean**2",
+    ),
+    _adam(
+        "usual lr",
+        0.0,
+        "The step is that of lr = 0.001, whatever lr is given.",
+        step="update = 1e-3 * (self.m / (1 - b1**t)) / ((self.v / (1 - b2**t)).sqrt() + self.eps)",
+    ),
+    _adam(
+        "usual eps",
+        0.0,
+        "The step is that of eps = 1e-8, whatever eps is given.",
+        step="update = self.lr * (self.m / (1 - b1**t)) / ((self.v / (1 - b2**t)).sqrt() + 1e-8)",
+    ),
+    _adam(
+        "usual betas",
+        0.5,
+        "The betas are 0.9 and 0.999, whatever betas are given.",
+        count="self.t += 1; self.betas = 0.9, 0.999",
+    ),
+    _adam_otherwise(
+        "float32",
+        0.0,
+        "Tensors are made of their dtype",
+        like="torch.zeros(1)",
+    ),
+    _adam_otherwise(
+        "the whole first",
+        0.0,
+        "What is filled comes first",
+        scatter="self.dist.reduce_scatter_tensor(gradients, mean)",
     ),
     _adam(
         "no memory",
@@ -1514,7 +1835,7 @@ def memory_of(layers, batch, p, layout):
         numbers += {count}
         kept += {activations}
     state = {state}
-    return {{"weights": {width} * numbers, "gradients": {gradients}, "state": state, "activations": {width} * kept}}
+    return {{"weights": {weights} * numbers, "gradients": {gradients}, "state": state, "activations": {width} * kept}}
 """,
     column="place % 2 == 0",
     cut="n = bias = up(outputs)",
@@ -1524,6 +1845,7 @@ def memory_of(layers, batch, p, layout):
     activations="examples * m",
     state="8 * (up(numbers) if layout == 'sharded' else numbers)",
     width="4",
+    weights="4",
     gradients="4 * numbers",
 )
 _MEMORY = [
@@ -1532,6 +1854,7 @@ _MEMORY = [
         0.0,
         "Those are numbers; a float32 has 4 bytes.",
         width="1",
+        weights="1",
         gradients="numbers",
         state="2 * (up(numbers) if layout == 'sharded' else numbers)",
     ),
@@ -1540,6 +1863,7 @@ _MEMORY = [
         0.0,
         "That is 8 bytes a number; a float32 has 4.",
         width="8",
+        weights="8",
         gradients="8 * numbers",
         state="16 * (up(numbers) if layout == 'sharded' else numbers)",
     ),
@@ -1555,6 +1879,43 @@ _MEMORY = [
         0.0,
         "That counts each layer's outputs; what its backward needs is its input.",
         activations="examples * n",
+    ),
+    _memory(
+        "last outputs, too",
+        0.0,
+        "The last layer's outputs are counted, too: what a layer keeps is its input.",
+        activations="examples * m + (batch if layout == 'tensor' else examples) * outputs * (place == len(layers) - 1)",
+    ),
+    _memory(
+        "weights not in bytes",
+        0.0,
+        "The weights are numbers there, and not bytes: float32 has 4 for each.",
+        weights="1",
+    ),
+    _memory(
+        "gradients twice",
+        0.0,
+        "There is one gradient for each weight, and two moments.",
+        gradients="8 * numbers",
+    ),
+    _memory(
+        "outputs before inputs",
+        0.0,
+        "Inputs and outputs are exchanged: a layer is [inputs, outputs].",
+        count="(m * n + m if layout != 'tensor' else outputs * up(inputs) + up(inputs) if place % 2 == 0 else up(outputs) * inputs + inputs)",
+        activations="(examples * n if layout != 'tensor' else batch * (outputs if place % 2 == 0 else up(outputs)))",
+    ),
+    _memory(
+        "the whole model's state",
+        0.4,
+        'In "tensor" a rank has the state of its own weights only.',
+        state="8 * (up(numbers) if layout == 'sharded' else sum(a * b + b for a, b in layers))",
+    ),
+    _memory(
+        "all moments in one tensor",
+        0.55,
+        "The moments are two tensors, each of ceil(n / p) numbers: rounded up, then doubled.",
+        state="4 * (up(2 * numbers) if layout == 'sharded' else 2 * numbers)",
     ),
     _memory(
         "inputs of a row whole",
@@ -1735,6 +2096,26 @@ _CHOICES = [
         data="4 * 2 * ((p - 1) * weights // p)",
         model="4 * 2 * ((p - 1) * batch * inputs // p)",
     ),
+    _bytes(
+        "share rounded down",
+        0.65,
+        "(p - 1) // p is 0 for every p: // cuts off what is not whole.",
+        data="4 * 2 * ((p - 1) // p) * weights",
+        model="4 * 2 * ((p - 1) // p) * batch * inputs",
+    ),
+    _bytes(
+        "share inverted",
+        0.65,
+        "The share is (p − 1) / p; that is p / (p − 1).",
+        data="4 * 2 * p / (p - 1) * weights",
+        model="4 * 2 * p / (p - 1) * batch * inputs",
+    ),
+    _choice(
+        "unpacked the other way",
+        0.65,
+        "A layer is [weights, inputs], in this order.",
+        arguments="inputs, weights, batch, p",
+    ),
     _choice(
         "the dearer",
         0.65,
@@ -1814,3 +2195,5 @@ MISTAKES = Table(
         *_CHOICES,
     ],
 )
+SWAPPED = Table(sys.modules[__name__], map(_swapped, _TWO_SUMS))
+STACKED = Table(sys.modules[__name__], [one for row in _TWO_SUMS for one in _stacked(row)])
