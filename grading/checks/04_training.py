@@ -328,14 +328,14 @@ def evaluate(student, rng):
 
     @cache
     def run(case, watch=""):
-        """What the learner's measuring gives and leaves, and what the right one."""
+        """What the learner's way reports beside what the right one does, by twos."""
         reply, right = ask_measure(student, *case, watch), measure(MISTAKES.right, *case, watch)
         got = expect.items(reply, 3, what="the report")
         expect.form(list(got[1:]), list(right[1:]))
-        return got, right
+        return list(zip(got, right, strict=True))
 
     def measures(case, watch=""):
-        (got, *_), (right, *_) = run(case, watch)
+        got, right = run(case, watch)[0]
         given = f"For {len(case[1])} examples and batch_size = {case[4]}."
         expect.items(got, 2, what="the result (loss, accuracy)", given=given)
         options = {"what": ("loss", "accuracy"), "given": given, "rtol": 1e-4}
@@ -359,10 +359,7 @@ def evaluate(student, rng):
     with part("the model is as it was afterwards", points=0.2):
         sound()
         for case in watched:
-            same, in_mode = (
-                expect.alike(*(one[1] for one in run(case, watch)), atol=1e-5)
-                for watch in ("", "mode")
-            )
+            same, in_mode = (expect.alike(*run(case, w)[1], atol=1e-5) for w in ("", "mode"))
             other = "It is in another mode afterwards, or a part of it is."
             all_hold(
                 (same, "Its weights are others afterwards.", answers.MEASURE_ONLY),
@@ -371,7 +368,7 @@ def evaluate(student, rng):
     with part("without gradients", points=0.2):
         sound()
         sound("gradients", "The model ran with gradients on.", answers.GRADIENTS)
-        on = not any(run(case)[0][2] for case in watched)
+        on = not any(run(case)[2][0] for case in watched)
         expect.that(on, "Gradients are still off afterwards.", diagnosis=answers.STILL_OFF)
     with part("in batches of at most batch_size", points=0.2):
         sound()
