@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -113,6 +114,22 @@ NO_LEAK = {
     "d": "Equal seeds make a run repeatable. No image gets across.",
 }
 
+Y_CHANGED = "It changes y, which is the caller's: copy it before you put it in order."
+GLOBAL_GENERATOR = (
+    "torch.manual_seed, np.random.seed, and a torch.randperm without generator= change what all"
+    " later code draws. Make a generator of your own: torch.Generator().manual_seed(seed)."
+)
+NO_LABELS = "Return members, which are indices, and not y[members]."
+NOT_THE_SEED = "It draws from a generator that does not begin with this seed."
+STORED_CLASSES = (
+    "Data are often stored in order, by writer or by day: put each class in a random order before"
+    " you cut."
+)
+SAME_ORDER = (
+    "Each class gets the same order. Make the generator before the loop, so that it goes on from"
+    " class to class."
+)
+
 
 def shared_indices(train, held, y):
     if max(train.max(initial=0), held.max(initial=0)) < np.unique(y, return_counts=True)[1].max():
@@ -127,6 +144,8 @@ def shared_indices(train, held, y):
 
 def missing_indices(train, held, y):
     missing = np.setdiff1d(np.arange(len(y)), np.concatenate([train, held]))
+    if not len(missing):
+        return ""
     if sorted(np.delete(y, missing)) == np.unique(y).tolist():
         return (
             "Only one example of each class is there: torch.nonzero gives one row for each hit, and"
@@ -351,7 +370,24 @@ _SPLIT = [
 # Exercise 2
 
 
-def wrong_batches(sizes, n, batch_size):
+def along(epochs):
+    """A learner whose steps are right and whose epochs go through these batches."""
+    queue = iter(epochs)
+
+    def steps(model, optimizer, X, y, *_):
+        total, batches = 0.0, next(queue)
+        for one in batches:
+            loss = train_one_epoch(model, optimizer, X[one], y[one], len(one), None)
+            total += loss * len(one)
+        return total / sum(map(len, batches))
+
+    return SimpleNamespace(train_one_epoch=steps)
+
+
+def wrong_batches(batches, n, batch_size):
+    sizes, different = [len(one) for one in batches], len({i for one in batches for i in one})
+    if different < sum(sizes) <= n:
+        return "Cut one random order of all indices into batches, each where the last one ended."
     if sum(sizes) == n - n % batch_size and set(sizes) == {batch_size}:
         return "The last, shorter batch is missing: its examples are never learnt from."
     if sizes == [batch_size]:
@@ -384,6 +420,23 @@ _SCORES = (
     "Whole numbers stand where scores are needed: F.cross_entropy takes the scores, of all classes,"
     " and then y."
 )
+ITEM = ".item() makes a plain number of a tensor that holds one."
+GRAPHS = (
+    "A loss that is not yet a plain number keeps the graph of every batch in memory: add up"
+    " loss.item()."
+)
+NOT_IN_TRAINING = (
+    "Without model.train() dropout and batch normalisation do not work as in training."
+)
+LEFT_IN_ORDER = "X and y are the caller's: take X[batch] from them, and leave them in their order."
+STORED = "Shuffle: neighbours in a file are often alike, and would share a batch each time."
+GOES_ON = "The second epoch must go on with generator, not begin it anew."
+CUT_FIRST = "Shuffle the examples, then cut: neighbours in the file stay together."
+DRAWN = (
+    "Draw the order from the argument: torch.randperm(len(X), generator=generator). The global"
+    " generator moves with everything else that draws from it."
+)
+
 NO_SCORES = tuple((piece, _SCORES) for piece in ("not implemented for 'Long'", "got Long"))
 
 _epoch, _epoch_otherwise = variants(
@@ -722,6 +775,14 @@ STILL_OFF = (
     "Nothing could train any more. `with torch.no_grad():` ends with its block;"
     " torch.set_grad_enabled(False) holds until someone sets it back."
 )
+ALL_AT_ONCE = "A large set in one piece does not fit into a GPU's memory."
+MEASURE_ONLY = "Measure only: nothing else about it may change."
+MODE_BEFORE = {  # by the mode that it was in before
+    True: "What trains on afterwards would do so without dropout: note model.training first, and"
+    " before return give it back to model.train(…), which tells the layers inside, too.",
+    False: "model.train() at the end is too much: the model may have been in evaluation mode before."
+    " model.train(mode) takes the mode that you noted.",
+}
 
 _evaluate, _evaluate_otherwise = variants(
     "evaluate",
@@ -1161,6 +1222,9 @@ IN_STEP = "step itself has changed the model: to put the copy back, that is for 
 BUFFERS = (
     "The running means of batch normalisation were not put back, or they changed along with the"
     " model: they are buffers, not parameters. A deep copy of state_dict() has both."
+)
+ON_EACH_WAY = (
+    "`step` returns True or False after every epoch: is a return missing on one of its ways?"
 )
 SHARED = (
     "The same losses were judged otherwise the second time: what one EarlyStopping notes must not"
@@ -1643,7 +1707,11 @@ ANY_SETTINGS = (
     " all."
 )
 OTHER_ROWS = "Rows of other sweeps may lack a setting: row.get(name) asks without failing."
-JOINED = (
+INTERRUPT = "Let KeyboardInterrupt through: whoever pressed stop means it."
+NO_LINES = "The table is no longer one JSON object a line: training.append_row adds one."
+IN_SWEEP = (
+    *((piece, ANY_SETTINGS) for piece in ("to unpack", "not enough values", "KeyError")),
+    ("positional argument", "run takes each setting by its name: run(**settings)."),
     ("keywords must be strings", "The names come first: zip(grid, values)."),
     ("unhashable type: 'dict'", "{a, b} is a set: {**a, **b} joins two dictionaries."),
     (
@@ -1651,7 +1719,6 @@ JOINED = (
         "The names alone are grid's keys: zip(grid, values), not .items().",
     ),
 )
-BY_NAME = "positional argument", "run takes each setting by its name: run(**settings)."
 ONCE_EACH = (
     "Each value is used once, as zip pairs them up, or where a row counts that agrees with a run in"
     " one setting. A grid has all combinations (itertools.product), and a row belongs to a run if it"
@@ -1671,15 +1738,20 @@ SETTINGS_ONLY = (
 )
 
 
+def scored(calls, drawn, weight=0.0):
+    """The rows of runs that each found the rows of those before it in the table."""
+    rows = []
+    for settings, score in zip(calls, drawn, strict=False):
+        rows.append({**settings, "score": score + weight * sum(row["score"] for row in rows)})
+    return rows
+
+
 def wrong_runs(calls, missing, runs):
     if len(calls) == len(runs):
         return SETTINGS_ONLY
     if len(calls) < len(missing) and all(one in missing for one in calls):
         return EVERY_SETTING
     return BY_PLACE if calls and calls == runs[-len(calls) :] else ""
-
-
-UNPACKED = tuple((piece, ANY_SETTINGS) for piece in ("to unpack", "not enough values", "KeyError"))
 
 
 def wrong_calls(calls, wanted):
@@ -1696,11 +1768,11 @@ def wrong_calls(calls, wanted):
     return ""
 
 
-def wrong_table(before):
-    """before: rows in the table at the beginning of each run."""
-    if before[:4] != sorted(before[:4]) or sum(before[:4]) < 6:
+def wrong_table(rows):
+    """rows: those of the table after three runs, when the fourth was interrupted."""
+    if len(rows) < 3:
         return "An interrupt now would lose them: append each row as soon as its run has ended."
-    return "A run is one row, in the table once, when it has ended."
+    return "A run is one row, in the table once, when it has ended." if len(rows) > 3 else ""
 
 
 _sweep, _sweep_otherwise = variants(
