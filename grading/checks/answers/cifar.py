@@ -583,9 +583,16 @@ _SOLVER = [
     _solver(
         "policies exchanged",
         0.4,
-        "The two policies are exchanged: for `fixed` the factor is always 1.",
+        "For `fixed` the factor is always 1: are the two policies exchanged, or is a return missing"
+        " there?",
         policy="o['lr_policy'] = {'fixed': 'one_cycle', 'one_cycle': 'fixed'}[o['lr_policy']]"
         " if o['lr_policy'] in ('fixed', 'one_cycle') else o['lr_policy']",
+    ),
+    _solver(
+        "epochs for steps",
+        0.5,
+        "The time is counted against the epochs: t = (step + 1)/(steps + 1).",
+        t="(step + 1) / (o['epochs'] + 1)",
     ),
     _solver(
         "whole division",
@@ -876,6 +883,22 @@ _NORM = [
         0.85,
         "It is divided by the weight γ: multiply.",
         y="(x - mean) / torch.sqrt(var + eps) / weight + bias",
+    ),
+    *(
+        _norm(
+            name,
+            1.7,
+            "The old value counts 1 − m, the batch's counts m, the momentum: a mean of the two.",
+            keep=_mixed(*pair),
+        )
+        for name, pair in (
+            ("old mean by momentum", ("momentum * running_mean + flat[0]", _VAR)),
+            ("old var by momentum", (_MEAN, "momentum * running_var + flat[1]")),
+            (
+                "both by momentum",
+                ("momentum * running_mean + flat[0]", "momentum * running_var + flat[1]"),
+            ),
+        )
     ),
     _norm(
         "mean not kept",
@@ -1339,6 +1362,7 @@ _AUGMENT = [
         "Draw the flip by itself",
         flips="torch.tensor(tops) % 2 == 0",
     ),
+    _augment_otherwise("images turned around", 0, "Images change places", axis="0"),
     _augment(
         "upside down",
         0,
@@ -1531,6 +1555,12 @@ _PARAMETERS = [
             "fire_parameters = 96 * 16 + 16 + 2 * (16 * 64 + 64)",
         ),
         (
+            "percent",
+            0.55,
+            "That is the share that is left, in percent: asked for is how many times smaller.",
+            "without_linear = 4.04",
+        ),
+        (
             "3 for 3×3",
             0.55,
             "A 3×3 kernel has 9 weights for each channel in, not 3.",
@@ -1640,6 +1670,22 @@ class Fire(nn.Module):
 _PLAIN = "x = self.squeeze(x); a, b = self.expand1x1(x), self.expand3x3(x)"
 _ADDED = "The two results are added: they are stacked along the channels."
 _FIRE = [
+    _fire(
+        "x stacked, too",
+        0,
+        "What was squeezed is stacked, too: only the two expansions go out.",
+        forward="x = F.relu(self.squeeze(x)); a, b = self.expand1x1(x), self.expand3x3(x)",
+        result="torch.cat((x, a, b), dim=1).relu()",
+    ),
+    _fire_otherwise(
+        "a layer in a list",
+        0,
+        "overlooked",
+        calls="layers",
+        wrap="[",
+        end="]",
+        forward="x = F.relu(self.layers[0](x)); a, b = self.expand1x1(x), self.expand3x3(x)",
+    ),
     *(
         _fire(
             f"only {one}",
@@ -1985,6 +2031,12 @@ _BLOCK = [
         0,
         "ReLU is on the shortcut, too: it carries x as it is.",
         result="F.relu(out + F.relu(self.shortcut(x)))",
+    ),
+    _block(
+        "subtracted",
+        0,
+        "The shortcut is subtracted: it is added.",
+        result="F.relu(out - self.shortcut(x))",
     ),
     _block(
         "multiplied",
