@@ -995,7 +995,8 @@ with check.needs("stage_layers"):
 # *No points here: this is what large systems run today.* A backward computes two things. The rank before
 # waits for the gradient of the stage's *input*, `I`. Nobody waits for those of its *weights*, `W`, but the
 # update at the end of the batch. So a rank may put `W` off until it would idle (Qi and others 2024).
-#
+
+# %% [markdown]
 # For 1F1B a rank's idle time is $(p - 1)(F + I + W)$. If `I` is passed on before `W` is computed, and `W`
 # waits for a gap, $(p - 1)(F + I - W)$ remains: a third, where all three take equally long. That schedule is
 # called ZB-H1. Between the two parts of a backward the micro-batch stays in the stash, so more is held.
@@ -1175,6 +1176,8 @@ with check.needs("staleness"):
 #   flush.
 # - Narayanan and others (2021), *Efficient large-scale language model training on GPU clusters using
 #   Megatron-LM*, [arXiv:2104.04473](https://arxiv.org/abs/2104.04473): interleaved stages.
+
+# %% [markdown]
 # - Qi, Wan, Huang, Lin (2024), *Zero bubble pipeline parallelism*,
 #   [arXiv:2401.10241](https://arxiv.org/abs/2401.10241): a backward in two parts.
 # - Pétrowski, Dreyfus, Girault (1993), *Performance analysis of a pipelined backpropagation parallel
