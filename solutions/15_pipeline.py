@@ -1021,7 +1021,8 @@ plots.show(pictures.compare(timelines), alt=alt)
 # reach it. But look at one row alone: no rank idles between its first action and its last. If the next batch
 # begins where a row ends, nothing idles at all. Then no rank may wait for the others' gradients before its
 # update; the paper updates first, and takes an update back that turns out to be wrong.
-#
+
+# %% [markdown]
 # Do real ranks keep to that? `on_torchs_engine`, which drew the picture at the top of this lab, runs these
 # schedules, too:
 
