@@ -23,8 +23,8 @@ def limits(student: Student, name: str, *cases: tuple[tuple[Any, ...], Any, str]
         yield
     except Fault as fault:
         if fault.kind == "value" and not fault.diagnosis:
-            wrong = (why for args, right, why in cases if not _right(student, name, args, right))
-            fault.diagnosis = next(wrong, "")
+            wrong = (one for one in cases if not _right(student, name, *one[:2]))
+            fault.diagnosis = next((_told(name, *one) for one in wrong), "")
         raise
 
 
@@ -34,3 +34,8 @@ def _right(student: Student, name: str, args: tuple[Any, ...], right: Any) -> bo
     except Fault:
         return False
     return True
+
+
+def _told(name: str, args: tuple[Any, ...], right: Any, why: str) -> str:
+    call = f"{name}({', '.join(map(expect.show, args))})"
+    return f"In a simple case, too: {call} is {expect.show(right)}. {why}"
