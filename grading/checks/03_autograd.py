@@ -313,7 +313,10 @@ class Graph:
         if len(self.parents) > 1000:
             return "Does the walk end early, or is Python's RecursionError caught?"
         if len(absent) == len(self.parents):
-            return "Nothing is appended: is an entry put back with a mark passed by as visited?"
+            return (
+                "Nothing is appended: does the walk begin at the root, and is every tensor appended, a"
+                " leaf and one that was put back with a mark, too?"
+            )
         if absent == {self.root}:
             return "The root belongs to the order, as its last."
         if absent <= {i for i, before in enumerate(self.parents) if not before}:
@@ -350,7 +353,9 @@ def topological_order(student, rng):
 
     def orders(graphs):
         """The learner's orders as places, of first and second calls."""
-        got = ask_ordered(student, [graph.sent for graph in graphs])
+        compared = "Tensors are compared, and have no order of their own: compare numbers alone."
+        with expect.explained(("not supported between", compared)):
+            got = ask_ordered(student, [graph.sent for graph in graphs])
         told(got, ORDER)
         pairs = [expect.items(pair, 2) for pair in expect.items(got, len(graphs), kind="list")]
         read = [
@@ -688,6 +693,7 @@ RAISED_IN_STEP = (
     ("'zero_grad'", "A Tensor has no zero_grad: to clear a gradient, set `grad` to None."),
     ("'Loss' object", "`backward` takes an order: of a loss it is the method, loss.backward()."),
     ("'list' object has no attribute", "`parameters` is a list: each tensor in it has a grad."),
+    ("item assignment", "A grad is None until backward ran: to clear it, set it to None."),
     ("missing 1 required positional argument: 'given'", NO_LIST),
     ("update() takes 1 positional", NO_LIST),
     ("loss_of() takes 0 positional", "loss_of() takes nothing: it knows its data and parameters."),

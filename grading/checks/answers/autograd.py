@@ -141,6 +141,24 @@ _ALL = (
 )
 _OPS = [
     _matmul(
+        "b first",
+        1.5,
+        "That is b @ a: it is a @ b.",
+        value="b.data @ a.data",
+    ),
+    _relu(
+        "negative part",
+        1.65,
+        "That is the negative part: relu passes on what is positive, np.maximum.",
+        value="np.minimum(a.data, 0)",
+    ),
+    _matmul(
+        "dY transposed",
+        1.5,
+        "dY is transposed, where b should be: the gradient in a is dY @ b.T.",
+        pull="(dY.T @ b.data, a.data.T @ dY)",
+    ),
+    _matmul(
         "stars on the way back",
         1.5,
         "`*` multiplies number by number: on the way back, too, it is `@`.",
@@ -483,6 +501,10 @@ def relu(a):
     ),
 ]
 
+_ONES = (
+    "An axis of length 1 is left, and another one is summed. Is the choice the wrong way round, or are"
+    " the axes counted before those missing on the left are gone?"
+)
 _unbroadcast, _unbroadcast_otherwise = variants(
     "unbroadcast",
     """
@@ -584,7 +606,8 @@ _UNBROADCAST = [
     _whole(
         "last axis",
         0,
-        "The last axis is summed, whatever the shape: look which axes were repeated.",
+        "The last axis is summed, whatever the shape: look which axes were repeated. (`axis=1` is the"
+        " axis number 1, not the first one.)",
         it="dY.sum(axis=-1)",
     ),
     _whole(
@@ -622,8 +645,19 @@ def unbroadcast(dY, shape):
     _unbroadcast(
         "axes that are not 1",
         0,
-        "The axes of length 1 are left, and the others summed: it is the other way round.",
+        _ONES,
         right="dX.sum(axis=tuple(a for a, n in enumerate(shape) if n != 1), keepdims=True)",
+    ),
+    Mistake(
+        "unbroadcast",
+        "axes of length 1 first",
+        0.75,
+        _ONES,
+        """
+def unbroadcast(dY, shape):
+    ones = tuple(axis for axis, length in enumerate(shape) if length == 1)
+    return dY.sum(axis=ones, keepdims=True).sum(axis=tuple(range(dY.ndim - len(shape))))
+""",
     ),
     _unbroadcast(
         "product",
@@ -714,6 +748,21 @@ def topological_order(root):
             order.append(tensor)
     return order
 """
+_MARKED_EARLY = """
+def topological_order(root):
+    order, visited, stack = [], {{id(root)}}, [(root, False)]
+    while stack:
+        tensor, done = stack.pop()
+        if done:
+            order.append(tensor)
+            continue
+        stack.append((tensor, True))
+        for parent in tensor.parents{turn}:
+            if id(parent) not in visited:
+                visited.add(id(parent))
+                stack.append((parent, False))
+    return order
+"""
 _GRAPHLIB = """
 import graphlib
 def topological_order(root):
@@ -752,6 +801,17 @@ _ORDER = [
             _BY_DISTANCE.format(turn=turn, end=end),
         )
         for turn, end in itertools.product(("", "[::-1]"), repeat=2)
+    ),
+    *(
+        Known(
+            "topological_order",
+            f"marked on the stack{turn}",
+            0.6,
+            "A tensor is marked as visited when it is put on the stack, before its turn, so that others"
+            " pass it by too early: mark it when it is taken off.",
+            _MARKED_EARLY.format(turn=turn),
+        )
+        for turn in ("", "[::-1]")
     ),
     Mistake("topological_order", "a stack alone", 0.6, _EARLY, _STACKED),
     Mistake(
@@ -911,6 +971,13 @@ _OWN = (
     " same dY to both its parents, and total may give a view that cannot be written to. Copy it."
 )
 _BACKWARD = [
+    _backward(
+        "the first share for all",
+        0.35,
+        "Each parent gets the first share: pull returns one for each parent, in their order.",
+        join="share = tensor.pull(tensor.grad)[0];"
+        " p.grad = np.array(share) if p.grad is None else p.grad + share",
+    ),
     _backward(
         "overwritten",
         0.35,
@@ -1455,6 +1522,18 @@ _SGD = [
         "The learning rate is in v and in the step: it belongs in the step.",
         v="momentum * v + lr * g",
     ),
+    _sgd(
+        "old v subtracted",
+        0.15,
+        "The old v is subtracted: it is added to g, times the momentum.",
+        v="g - momentum * v",
+    ),
+    _sgd(
+        "v the gradient",
+        0.15,
+        "v is the gradient alone: the old v is in it, too, times the momentum.",
+        v="g",
+    ),
     _sgd("the step alone", 0, "That is the step of w: add it to w.", result="-lr * v, v"),
     _sgd("no gradient", 0, "The gradient is not added to v.", v="momentum * v"),
     _sgd(
@@ -1534,6 +1613,12 @@ _ADAM = [
     ),
     _adam("rate for 1 − β₁", 0, "The gradient counts 1 − β₁ in m, not lr.", m="one * m + lr * g"),
     _adam("u not corrected", 0.4, "Only m is corrected: u starts at 0, too.", u_hat="u"),
+    _adam(
+        "g corrected",
+        0.4,
+        "m̂ is made of g: it is the new m that is corrected.",
+        m_hat="g / (1 - one**t)",
+    ),
     _adam("m not corrected", 0.4, "Only u is corrected: m starts at 0, too.", m_hat="m"),
     _adam(
         "β₁ in both",
