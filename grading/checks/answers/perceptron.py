@@ -1390,6 +1390,14 @@ _TEN = [
         result="W_sum, b_sum",
     ),
     _ten(
+        "stops at a clean epoch",
+        1.5,
+        "It stops at the first epoch without a mistake: here all epochs are gone through, and counted.",
+        epoch="moved = False",
+        before="moved |= missed.any()",
+        end="if not moved: break",
+    ),
+    _ten(
         "all but the winner",
         0,
         "All neurons but the one with the highest score move: neuron k moves where its own answer, −1"
