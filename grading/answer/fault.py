@@ -23,6 +23,7 @@ class Fault(Exception):
     message, diagnosis: name the fault and the misconception behind it, in words that hold for any
         input, so that graded feedback can show them.
     detail, given, expected, got: show the practice inputs and values; the learner's notebook only.
+    guess: what the values look like, shown in the notebook where there is no diagnosis.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Fault(Exception):
     given: str = ""
     expected: str = ""
     got: str = ""
+    guess: str = ""
 
     def __str__(self) -> str:
         return self.message
@@ -40,7 +42,9 @@ class Fault(Exception):
         """The fault as lines of text; without `practice`, nothing that holds a value."""
         shown = [self.message]
         if practice:
-            shown += [self.detail, self.given, *self._comparison()]
+            guess = "" if self.diagnosis else self.guess
+            detail = " ".join(filter(None, [self.detail, guess]))
+            shown += [detail, self.given, *self._comparison()]
         return [line for line in [*shown, self.diagnosis] if line]
 
     def _comparison(self) -> list[str]:

@@ -445,10 +445,9 @@ def _compare(got: np.ndarray, expected: np.ndarray, what: str, rtol: float, atol
         fault.detail = (
             f"{count} of {got.size} values differ; the first is at"
             f" [{', '.join(map(str, first))}]: expected {show(expected[first])},"
-            f" yours {show(got[first])}. "
+            f" yours {show(got[first])}."
         )
-    if not fault.diagnosis:
-        fault.detail = (fault.detail + pattern.places(got, expected, same)).strip()
+    fault.guess = pattern.places(got, expected, same)
     raise fault
 
 
