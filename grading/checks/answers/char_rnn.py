@@ -622,13 +622,6 @@ _LSTM = [
         result="o * torch.tanh(g), c",
     ),
     _known(
-        "sigmoids all around",
-        0.3,
-        "All four go through a sigmoid, and g through tanh after it: g is tanh of a_g alone.",
-        cut="torch.sigmoid(a).chunk(4, dim=1)",
-        **{gate: gate for gate in "ifo"},
-    ),
-    _known(
         "o added",
         1.0,
         "The output gate is added to tanh c': it multiplies.",
