@@ -67,8 +67,8 @@ _MEANINGS = (
     ),
     (
         r"leaf Variable that requires grad",
-        "What wants a gradient is changed in place while a graph is recorded. A parameter: do it under"
-        " torch.no_grad(); an input: work on a new tensor.",
+        "What wants a gradient is changed in place while a graph is recorded. A parameter: do it"
+        " under torch.no_grad(); an input: work on a new tensor.",
     ),
     (
         r"backward through the graph a second time",
