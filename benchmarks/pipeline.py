@@ -15,11 +15,11 @@ import argparse
 import time
 from pathlib import Path
 
-import jupytext
 import matplotlib.pyplot as plt
 import torch
 import torch.distributed as dist
 
+from tests.labs import reference
 from utils import device, plots, ranks
 from utils.pipeline import published, schedules, trace
 from utils.pipeline.delay import Delay, delays
@@ -32,19 +32,7 @@ RANKS = (2, 4)
 WHO = ("GPipe, run_stage", "1F1B, run_stage", "GPipe, torch", "1F1B, torch")
 
 
-def reference(*names: str) -> dict:
-    """What the reference answers of labs 14 and 15 define under these names."""
-    found: dict = {}
-    setup = "from __future__ import annotations\nimport torch\n"
-    for lab in ("14_pipeline_schedules", "15_pipeline"):
-        for cell in jupytext.read(ROOT / "solutions" / f"{lab}.py").cells:
-            if any(f"def {name}(" in cell.source for name in names):
-                code = cell.source.replace("class Stage(nn.Module)", "class Stage(torch.nn.Module)")
-                exec(compile(setup + code, lab, "exec"), found)
-    return found
-
-
-REFERENCE = reference("gpipe_actions", "one_f_one_b_actions", "as_tuple", "run_stage")
+LAB_14, LAB_15 = reference("14_pipeline_schedules"), reference("15_pipeline")
 
 
 def own(run_stage, schedule: list[list[Action]], delay: float) -> list[Span]:  # type: ignore[no-untyped-def]
@@ -83,13 +71,13 @@ def measured(who: str, size: int, count: int, delay: float, repeats: int) -> flo
     name, engine = who.split(", ")
     if engine == "torch" and name == "1F1B" and count < size:
         return None
-    build = REFERENCE["gpipe_actions" if name == "GPipe" else "one_f_one_b_actions"]
+    build = LAB_14["gpipe_actions" if name == "GPipe" else "one_f_one_b_actions"]
     timelines = []
     for _ in range(repeats):
         if engine == "torch":
             spans = ranks.run(torchs, size, name.lower(), count, delay, timeout=120, device="cpu")
         else:
-            args = REFERENCE["run_stage"], build(size, count), delay
+            args = LAB_15["run_stage"], build(size, count), delay
             spans = ranks.run(own, size, *args, timeout=120, device="cpu")
         timelines.append(trace.merge(spans))
     return min(timelines, key=lambda timeline: timeline.end).bubble()
@@ -152,14 +140,14 @@ def shortest(repeats: int, size: int, *args: object) -> float:
 
 def computed(counts: list[int], repeats: int, layers: int = 8, width: int = 2048) -> str:
     """Speed-ups of real layers, `layers` on each rank, over one rank that has them all."""
-    run_stage, lines = REFERENCE["run_stage"], ["| ranks | micro-batches | theory | GPipe | 1F1B |"]
+    run_stage, lines = LAB_15["run_stage"], ["| ranks | micro-batches | theory | GPipe | 1F1B |"]
     lines.append("|--:|--:|--:|--:|--:|")
     for size, count in ((size, count) for size in RANKS for count in counts):
         alone = [[("F", m) for m in range(count)] + [("B", m) for m in range(count)]]
         one = shortest(repeats, 1, run_stage, alone, size * layers, width)
         found = []
         for build in ("gpipe_actions", "one_f_one_b_actions"):
-            schedule = REFERENCE[build](size, count)
+            schedule = LAB_14[build](size, count)
             found.append(one / shortest(repeats, size, run_stage, schedule, layers, width))
         theory = size * count / (count + size - 1)
         lines.append(f"| {size} | {count} | {theory:.2f} | {found[0]:.2f} | {found[1]:.2f} |")
@@ -213,7 +201,7 @@ def main() -> None:
     rows = []
     for size in RANKS:
         for count in counts:
-            theory = schedules.simulate(REFERENCE["gpipe_actions"](size, count)).bubble()
+            theory = schedules.simulate(LAB_14["gpipe_actions"](size, count)).bubble()
             row: dict = {"ranks": size, "count": count, "theory": theory}
             for who in WHO:
                 row[who] = measured(who, size, count, asked.delay, asked.repeats)

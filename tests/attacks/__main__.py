@@ -118,7 +118,9 @@ def table(
     worked = sum(outcome.succeeded for outcome in stock.values())
     marks = sum(bool(outcome.score) for outcome in stock.values())
     failed = [name for name, outcome in ours.outcomes.items() if outcome.succeeded]
-    ungraded = [name for name, outcome in ours.outcomes.items() if outcome.score is None]
+    ungraded = {name: one for name, one in ours.outcomes.items() if one.score is None}
+    refused = [name for name, one in ungraded.items() if one.note == "refused by name"]
+    lost = [name for name in ungraded if name not in refused]
     honest = ", ".join("none" if one is None else f"{one['score']:g}" for one in ours.honest)
     cell, exercise, total = LIMITS
     recorded_marks = sorted(name for name, score in recorded.scores.items() if score)
@@ -130,7 +132,8 @@ def table(
         f"- Stock nbgrader: of {len(stock)} attacks that were run, {worked} worked; {marks} of them"
         " gained marks.",
         f"- This course: of {len(ours.outcomes)} attacks, {len(failed)} worked{_listed(failed)};"
-        f" {len(ungraded)} refused by name, and not graded{_listed(ungraded)}.",
+        f" {len(refused)} refused by name, and not graded{_listed(refused)};"
+        f" {len(lost)} were left without a verdict{_listed(lost)}.",
         f"- Touched outside: {'; '.join(ours.harm) or 'nothing'}.",
         f"- Honest submissions among them: {honest} of 7 points.",
         f"- {ours.seconds:.0f} seconds for {len(ours.results)} submissions, two at a time, at most"

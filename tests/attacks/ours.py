@@ -69,7 +69,7 @@ def attack_ours(world: World, attacks: Iterable[Attack], seconds: float, *option
     sizes = {
         name: (world.course / "results" / name / f"{LAB}.json").stat().st_size for name in results
     }
-    outcomes = {name: _outcome(world, results.get(name)) for name in names}
+    outcomes = {name: _outcome(world, results.get(name), f"'{name}': " in said) for name in names}
     return Graded(results, sizes, outcomes, harm, spent, status, said)
 
 
@@ -154,9 +154,9 @@ def _autograde(
         return status, said.read()
 
 
-def _outcome(world: World, result: dict[str, Any] | None) -> Outcome:
+def _outcome(world: World, result: dict[str, Any] | None, named: bool) -> Outcome:
     if result is None:
-        return Outcome(None, note="refused by name")
+        return Outcome(None, note="refused by name" if named else "no result")
     read = world.read(json.dumps(result))
     return Outcome(
         result["score"], tuple(read), note="" if result["status"] == "graded" else result["status"]
