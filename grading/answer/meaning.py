@@ -153,6 +153,7 @@ _MEANINGS = (
         "A GPU is asked for that is not there. A number as a device means a GPU: torch.Generator,"
         " too, takes a device; its seed is set by .manual_seed(seed).",
     ),
+    (r"bitwise_xor|operand type\(s\) for \^", "`^` is no power in Python: write `**`."),
     (r"object is not callable", "Something that is no function is called: is a name used twice?"),
     (r"object is not iterable", "A loop needs a list, an array or a range, and this is one thing."),
     (r"maximum recursion depth", "The function calls itself without coming to an end."),

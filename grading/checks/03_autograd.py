@@ -779,7 +779,6 @@ def sgd_momentum(student, rng):
 
 
 RAISED_IN_ADAM = (
-    ("for ^", "`^` is no power in Python: write `**`."),
     ("converted to Python scalars", "A function of `math` takes one number: NumPy's takes arrays."),
 )
 

@@ -39,16 +39,18 @@ def output_size(student, rng):
             k = int(2 * padding + 2 + i % 2 + 2 * rng.integers(4))  # even and odd ones
             n = k + moves * stride + remainder - 2 * padding
             asked.append({"n": n, "k": k, "stride": stride, "padding": padding})
-        of = lambda own: [own.output_size(**given) for given in asked]  # noqa: E731
-        got = [student.output_size(*given.values()) for given in asked]
-        for given, one in zip(asked, got, strict=True):
-            exact = {"what": "the size", "rtol": 0, "atol": 0}
-            with expect.recognised(got, MISTAKES.values("output_size", of)):
-                expect.answers(student, MISTAKES, "output_size", given, **exact)
-            whole = "A size is a whole number: round down with //, which gives an int."
-            kind = type(one) is int or isinstance(one, np.integer)
-            message = "The size is right, but no int."
-            expect.that(kind, message, given=given, diagnosis=whole, kind="dtype")
+        cases = [tuple(given.values()) for given in asked]
+        told = expect.recognised_by_all(
+            student, MISTAKES, "output_size", cases, rtol=0, atol=0, only=False
+        )
+        exact = {"what": "the size", "rtol": 0, "atol": 0}
+        whole = "A size is a whole number: round down with //, which gives an int."
+        with told:
+            for given in asked:
+                one = expect.answers(student, MISTAKES, "output_size", given, **exact)
+                kind = type(one) is int or isinstance(one, np.integer)
+                message = "The size is right, but no int."
+                expect.that(kind, message, given=given, diagnosis=whole, kind="dtype")
 
     def moves():
         return int(rng.integers(12, 60))

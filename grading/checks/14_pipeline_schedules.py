@@ -1,6 +1,6 @@
 """Checks of lab 14: partitions, micro-batches, the schedules GPipe and 1F1B, and what they cost."""
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -390,16 +390,12 @@ def gpipe_actions(student, rng):
 @exercise("bubble_fraction", points=1.25, time_limit=2.0, forbids={"bubble_fraction": SIMULATOR})
 def bubble_fraction(student, rng):
     def check(*cases):
-        """By one case some mistakes are alike."""
-        name, of = "bubble_fraction", lambda own: [own.bubble_fraction(*case) for case in cases]
-        known, got = list(MISTAKES.values(name, of, name)), None
-        with suppress(Fault):  # the one that raises is told below
-            got = of(student)
-        for p, m in cases:
-            said = expect.recognised(got, known, only=True, rtol=1e-9, atol=0)
-            with limits(student, name, *answers.BUBBLES), said:
+        name, how = "bubble_fraction", {"rtol": 1e-9, "atol": 0}
+        told = expect.recognised_by_all(student, MISTAKES, name, cases, **how)
+        with limits(student, name, *answers.BUBBLES), told:
+            for p, m in cases:
                 given = {"stages": p, "microbatches": m}
-                expect.answers(student, MISTAKES, name, given, rtol=1e-9, atol=0)
+                expect.answers(student, MISTAKES, name, given, **how)
 
     with part("idle time as a share of all time", points=0.5):
         drawn = [(int(rng.integers(3, 9)), int(rng.integers(2, 20))) for _ in range(3)]
@@ -514,11 +510,13 @@ def hiding_warmup(student, rng):
             known = [one for one in MISTAKES.values("hiding_warmup", of) if one[1] != of(answers)]
             if all(found.setdefault(str(value), why) == why for why, value in known):
                 break
-        name, got = "hiding_warmup", of(student)
-        for given in cases:
-            with limits(student, name, *answers.WARMUPS), expect.recognised(got, known, only=True):
+        name, asked = "hiding_warmup", [tuple(case.values()) for case in cases]
+        told = expect.recognised_by_all(student, MISTAKES, name, asked)
+        with limits(student, name, *answers.WARMUPS), told:
+            return [
                 expect.answers(student, MISTAKES, name, given, what="the warm-up")
-        return got
+                for given in cases
+            ]
 
     whole, up = 2 * rng.integers(2, 5), 2 * rng.integers(2, 5) + 0.75
     down = rng.integers(3, 9) + 0.25

@@ -12,7 +12,7 @@ import copy
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -251,6 +251,31 @@ def recognised(
             fault.diagnosis = ""
         fault.diagnosis = _known(got, knows, rtol, atol) or fault.diagnosis
         raise
+
+
+@contextmanager
+def recognised_by_all(
+    student: Student,
+    mistakes: Table,
+    name: str,
+    cases: Sequence[tuple[Any, ...]],
+    *,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    only: bool = True,
+) -> Iterator[None]:
+    """A fault in the block gets the diagnosis of the mistake that explains what the student's
+    function `name` gives for all `cases`, its arguments: by one case some mistakes are alike.
+    only: as in `recognised`."""
+    of = lambda own: [getattr(own, name)(*copy.deepcopy(case)) for case in cases]  # noqa: E731
+    try:
+        yield
+    except Fault:
+        got = None
+        with suppress(Fault):  # the fault of the block is told, not that of another case
+            got = of(student)
+        with recognised(got, mistakes.values(name, of, name), rtol=rtol, atol=atol, only=only):
+            raise
 
 
 def unchanged(
