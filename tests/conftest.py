@@ -33,8 +33,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFileA
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores, at most four: a third of the time a test waits, for a
-    limit of time, a browser or a rank that sleeps. A worker needs about 1.5 GB."""
+    """One worker more than there are cores, at most four: some tests wait, for a limit of time, a
+    browser or a rank that sleeps. A worker needs about 1.5 GB."""
     return min(4, (os.cpu_count() or 1) + 1)
 
 
