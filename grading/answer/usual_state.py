@@ -48,11 +48,14 @@ def _usual_torch(own: ExitStack, torch: Any) -> None:
 
 
 def _usual(own: ExitStack, get: Callable[[], Any], put: Callable[[Any], Any], usual: Any) -> None:
-    """Put the usual value, where another holds, and that one back after the block."""
-    now = get()
-    if now != usual:
-        own.callback(put, now)
-        put(usual)
+    """The usual value now; after the block the one of before, whatever an answer has put there."""
+
+    def let_be(value: Any) -> None:
+        if get() != value:
+            put(value)
+
+    own.callback(let_be, get())
+    let_be(usual)
 
 
 def _folder() -> str:

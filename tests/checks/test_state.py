@@ -78,6 +78,16 @@ def test_a_right_answer_stays_right_whatever_the_notebook_set(lab: str) -> None:
     assert {state: seen() for state, (_, seen) in STATES.items()} == before
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_what_an_answer_sets_does_not_outlast_its_check(state: str) -> None:
+    change, seen = STATES[state]
+    before = seen()
+    with usual_state():
+        change()
+        assert seen() != before
+    assert seen() == before
+
+
 def test_a_folder_that_is_gone_does_not_matter(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
