@@ -80,6 +80,9 @@ def _add_grading(commands: Any) -> None:
         "--trust-submissions", action="store_true", help="run them without any protection"
     )
     autograde.add_argument("--gpu", action="store_true", help="let submissions use the GPUs")
+    autograde.add_argument(
+        "--all-cells", action="store_true", help="run those, too, that no answer stands on"
+    )
     autograde.set_defaults(run=_autograde)
 
     record = commands.add_parser(
@@ -146,6 +149,7 @@ def _autograde(options: argparse.Namespace) -> int:
         scheduler=options.scheduler,
         trust=options.trust_submissions,
         gpu=options.gpu,
+        all_cells=options.all_cells,
     )
 
 

@@ -220,7 +220,7 @@ class _Reader:
 
 
 @lru_cache(maxsize=1024)
-def _tree(source: str) -> ast.Module:
+def parsed(source: str) -> ast.Module:
     """The cell as IPython would run it; empty where it would not run."""
     try:
         return ast.parse(_as_python(source))
@@ -231,7 +231,7 @@ def _tree(source: str) -> ast.Module:
 @lru_cache(maxsize=1024)  # a notebook's cells are read for each name that an exercise asks for
 def _statements(source: str) -> tuple[list[ast.AST], list[ast.AST]]:
     """What runs with a cell itself, and all its imports, also those within functions."""
-    tree = _tree(source)
+    tree = parsed(source)
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     return list(_at_top(tree)), imports
 
@@ -307,7 +307,7 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     if _is_call(node, "eval") or _is_call(node, "exec"):
         text = _text(node.args, 0)
-        yield from _code(_tree(text)) if text else ()
+        yield from _code(parsed(text)) if text else ()
     if _is_call(node, "isinstance") or _is_call(node, "issubclass"):
         yield from _code(node.args[0]) if node.args else ()
         return

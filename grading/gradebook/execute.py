@@ -36,6 +36,9 @@ class SandboxedExecute(Execute):
     results: Any = Unicode(
         "", help="A folder of results of `python -m grading autograde` to take marks from."
     ).tag(config=True)
+    all_cells: Any = Bool(False, help="Run those cells, too, that no answer stands on.").tag(
+        config=True
+    )
     trust_submissions: Any = Bool(False, help="Run them without any protection.").tag(config=True)
 
     def preprocess(
@@ -60,7 +63,7 @@ class SandboxedExecute(Execute):
                 raise CourseError(f"{student}: {why}.")
             return result
         isolation = kernels.TRUSTED if self.trust_submissions else kernels.isolation()
-        setting = setting_of(Path(self.root), lab, isolation)
+        setting = setting_of(Path(self.root), lab, isolation, all_cells=self.all_cells)
         if setting.lacks:
             self.log.warning(setting.lacks)
         return grade(Job(student, nbformat.writes(nb).encode(), setting))
@@ -84,7 +87,10 @@ def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode)
                 # nbgrader would give full marks to a check cell without outputs.
                 message = f"The result says nothing of {name}: grade the submission again."
                 raise CourseError(message)
-            cell.outputs = marks(verdicts[name]) if name in verdicts else _shown(ran)
+            if name in verdicts:
+                cell.outputs = marks(verdicts[name])
+            else:
+                cell.outputs = _shown(ran) if ran or not cell.source.strip() else [_not_run()]
             continue
         shown = pictures.attachments(cell.get("attachments", {}))
         cell.attachments = nbformat.from_dict(shown)
@@ -105,6 +111,11 @@ def marks(verdict: Mapping[str, Any]) -> list[NotebookNode]:
     if score >= of:
         return [shown]
     return [shown, new_output("execute_result", {"text/plain": repr(score)})]
+
+
+def _not_run() -> NotebookNode:
+    """In the place of an output that the student's notebook had: it is the student's claim."""
+    return new_output("stream", name="stdout", text="Not run for grading: no answer stands on it.")
 
 
 def _shown(ran: Mapping[str, Any] | None) -> list[NotebookNode]:

@@ -26,12 +26,14 @@ def run(
     scheduler: str | None = None,
     trust: bool = False,
     gpu: bool = False,
+    all_cells: bool = False,
 ) -> int:
     """Grade the submissions of a lab; 0 if each has a result, 130 if it was interrupted.
 
     Raises CourseError.
     """
-    setting = setting_of(root, lab, kernels.TRUSTED if trust else kernels.isolation(), gpu)
+    isolation = kernels.TRUSTED if trust else kernels.isolation()
+    setting = setting_of(root, lab, isolation, gpu=gpu, all_cells=all_cells)
     if setting.lacks:
         print(setting.lacks)
     pile = handed_in(submissions, setting.lab)

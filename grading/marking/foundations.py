@@ -81,10 +81,12 @@ def _steps(
             yield step
 
 
-def take_the_better(first: Verdict, again: Verdict, lent: Mapping[str, list[str]]) -> None:
+def take_the_better(
+    first: Verdict, again: Verdict, lent: Mapping[str, list[str]] | None = None
+) -> None:
     """Put what was judged again into the first verdict, where it got more."""
     better = {row.name: row for row in again.exercises}
     for at, row in enumerate(first.exercises):
         if row.name in better and better[row.name].score > row.score:
-            first.exercises[at] = with_lent(better[row.name], lent[row.name])
+            first.exercises[at] = with_lent(better[row.name], (lent or {}).get(row.name, ()))
             first.transcripts[row.name] = again.transcripts[row.name]

@@ -6,6 +6,7 @@ installed can do it, here or on another machine; the sandbox is the isolation, n
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import secrets
@@ -21,7 +22,7 @@ from typing import Any
 from grading.answer import exercise
 from grading.course import source
 from grading.course.files import CourseError, lab_of
-from grading.marking import judge, kernels, submission, verdict
+from grading.marking import judge, kernels, slicing, submission, verdict
 from grading.marking.digest import checks_digest
 from grading.marking.judge import TimeLimits
 from grading.marking.submission import Unreadable
@@ -37,7 +38,8 @@ class Setting:
     released: the bytes of the course's labs/NN_name.ipynb; answers: the code of right answers, by
     exercise (no session has one but to judge what stands on it), {} where solutions/ has none;
     checks: the folder of the checks;
-    secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it.
+    secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it; all_cells: run
+    those, too, that no answer stands on.
     """
 
     lab: str
@@ -49,6 +51,7 @@ class Setting:
     scale: str = "smoke"
     gpu: bool = False
     limits: TimeLimits = field(default_factory=TimeLimits)
+    all_cells: bool = False
 
     @property
     def lacks(self) -> str:
@@ -59,7 +62,9 @@ class Setting:
         return f"{missing}: what builds on a wrong answer is not judged apart from it."
 
 
-def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setting:
+def setting_of(
+    root: Path, lab: str, isolation: str, *, gpu: bool = False, all_cells: bool = False
+) -> Setting:
     """What the submissions of a lab of this course have in common. Raises CourseError."""
     name = lab_of(root, lab)
     checks = root / "grading" / "checks"
@@ -75,6 +80,7 @@ def setting_of(root: Path, lab: str, isolation: str, gpu: bool = False) -> Setti
         isolation,
         os.environ.get("LAB_SCALE") or "smoke",
         gpu,
+        all_cells=all_cells,
     )
 
 
@@ -113,6 +119,7 @@ class Job:
             given.scale,
             given.gpu,
             given.limits,
+            given.all_cells,
         )
         run = [repr((verdict.SCHEMA, *of_run, sorted(versions().items()))).encode(), given.secret]
         return {
@@ -136,6 +143,9 @@ def grade(job: Job) -> dict[str, Any]:
         found = verdict.unreadable(str(reason), exercises.values(), given.isolation)
     else:
         status, digest = "graded", work.digest
+        if not given.all_cells:
+            asked = slicing.asked_by(Path(given.checks, f"{given.lab}.py"))
+            work = slicing.sliced(work, json.loads(given.released), list(exercises), asked)
         kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu)
         found = judge.judge_submission(
             work, exercises, kernel, given.secret, given.limits, given.answers

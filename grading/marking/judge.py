@@ -30,7 +30,7 @@ from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
 from grading.course.source import exercise_of
 from grading.marking import foundations
-from grading.marking.submission import Decide, Run, Submission
+from grading.marking.submission import Decide, LeftOut, Run, Submission
 from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, of_result, plain
 
 # Replies are kept, so that a changed check can judge them again.
@@ -104,19 +104,39 @@ def judge_submission(
     submission does.
 
     answers: the code of right ones, by exercise. An exercise that failed on top of a wrong answer
-    is judged once more with a right one beneath it, and the better counts.
+    is judged once more with a right one beneath it, and the better counts. So is one that failed
+    where a cell that was left out might have helped, with all cells.
     """
     limits = limits or TimeLimits()
-    with closing(_Grader(submission, exercises, open_session, secret, limits)) as grader:
-        found = grader.grade()
-    deadline, idle = grader.deadline, grader.idle  # what was spent stays spent
+    deadline, idle = time.monotonic() + limits.total_seconds, 0.0
+
+    def run(work: Submission, some: Iterable[str]) -> Verdict:
+        nonlocal idle  # what was spent stays spent
+        chosen = {name: exercises[name] for name in some}
+        with closing(_Grader(work, chosen, open_session, secret, limits, deadline, idle)) as grader:
+            found = grader.grade()
+        idle = grader.idle
+        return found
+
+    found = run(submission, exercises)
+    doubtful = [row.name for row in found.exercises if _may_lack(row, submission.left_out)]
+    if doubtful:
+        submission = replace(submission, left_out=LeftOut())
+        whole = run(submission, doubtful)
+        found.cells = whole.cells
+        foundations.take_the_better(found, whole)
     upon = foundations.second(submission, exercises, answers or {}, found)
     if upon is not None:
-        some = {name: exercises[name] for name in upon.lent}
-        with closing(_Grader(upon.submission, some, open_session, secret, limits)) as grader:
-            grader.deadline, grader.idle = deadline, idle
-            foundations.take_the_better(found, grader.grade(), upon.lent)
+        foundations.take_the_better(found, run(upon.submission, upon.lent), upon.lent)
     return found
+
+
+def _may_lack(row: ExerciseVerdict, left_out: LeftOut) -> bool:
+    """Whether a cell that was left out may be why an exercise fell short."""
+    if row.score >= row.max_score or row.unwritten or not left_out.cells:
+        return False
+    raised = any(fault["kind"] in ("dead", "exception", "missing") for fault in row.faults)
+    return row.name in left_out.unsettled or (left_out.changed and raised)
 
 
 class _Grader:
@@ -127,22 +147,25 @@ class _Grader:
         open_session: Callable[[], Session],
         secret: bytes,
         limits: TimeLimits,
+        deadline: float,
+        idle: float,
     ) -> None:
+        """deadline: by time.monotonic(); idle: the seconds that sessions before it waited."""
         self.submission, self.exercises, self.open_session = submission, exercises, open_session
         self.secret, self.limits = secret, limits
-        self.deadline = time.monotonic() + limits.total_seconds
+        self.deadline, self.idle = deadline, idle
         self.session: Session | None = None
-        self.idle = 0.0  # seconds that the sessions before it waited
         self.ran: list[Run] = []  # the cells that a new session has to replay
         self.verdict = Verdict([], list(submission.notes))
         self.kept_output = self.kept_replies = 0
 
     def grade(self) -> Verdict:
-        rows = {}
+        rows, left_out = {}, self.submission.left_out.cells
         for step in self.submission.steps:
             if isinstance(step, Run):
-                self._run(step)
-            else:
+                if step.index not in left_out:
+                    self._run(step)
+            elif step.exercise in self.exercises:
                 rows[step.exercise] = self._judge(self.exercises[step.exercise])
         self.verdict.exercises = [rows[name] for name in self.exercises]
         return self.verdict

@@ -61,15 +61,30 @@ Step = Run | Decide
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What is not run, as no answer stands on it (`grading.marking.slicing`).
+
+    cells: their places in the notebook; changed: whether some are not as they were released;
+    unsettled: the exercises for which the text alone does not say that nothing is missing.
+    """
+
+    cells: frozenset[int] = frozenset()
+    changed: bool = False
+    unsettled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Submission:
     """What one submission asks to be run, and where its exercises are judged on the way.
 
-    notes: what was odd about the notebook, a sentence each. digest: SHA-256 of what will be run.
+    notes: what was odd about the notebook, a sentence each. digest: SHA-256 of all its steps, those
+    that are left out, too.
     """
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...]
     digest: str
+    left_out: LeftOut = LeftOut()
 
 
 def read(content: bytes, released: bytes, exercises: Sequence[str]) -> Submission:
@@ -88,14 +103,14 @@ def plan(
     """The steps that grade a notebook's code cells: they run in order, each exercise is judged
     where its check cell stands (the last, if it is there twice), or at the end if it is missing."""
     said = [*notes, *_about(cells, [*_answers(released), *exercises])]
-    ungraded, parameters = _sources(released, "ungraded"), _parameters(released)
+    parameters = _parameters(released)
     judged_at = {cell.grade_id: cell.index for cell in cells if cell.grade_id in exercises}
     steps: list[Step] = []
     for cell in cells:
         if cell.grade_id is not None and cell.grade_id in judged_at:
             if judged_at[cell.grade_id] == cell.index:
                 steps.append(Decide(cell.grade_id))
-        elif cell.source not in ungraded and cell.source.strip():
+        elif cell.source.strip():
             # The scale is the grader's choice, so the parameters are the course's.
             source = parameters.get(cell.id) or _as_released(cell.source, parameters) or cell.source
             steps.append(Run(source, cell.index, cell.grade_id))
@@ -226,17 +241,9 @@ def _grade_id(cell: dict[str, Any]) -> str | None:
     return grade_id if isinstance(grade_id, str) else None
 
 
-def _sources(released: dict[str, Any], tag: str) -> set[str]:
-    """Sources of the release's cells that have this tag.
-
-    A lab tags `ungraded` what takes time and defines nothing that an answer uses: demonstrations,
-    experiments. A learner who changes such a cell has it run like any other.
-    """
-    return {"".join(cell["source"]) for cell in _tagged(released, tag)}
-
-
 def _parameters(released: dict[str, Any]) -> dict[str | None, str]:
-    return {cell["id"]: "".join(cell["source"]) for cell in _tagged(released, "parameters")}
+    tagged = [one for one in released["cells"] if "parameters" in one["metadata"].get("tags", [])]
+    return {cell["id"]: "".join(cell["source"]) for cell in tagged}
 
 
 def _as_released(source: str, parameters: dict[str | None, str]) -> str | None:
@@ -253,14 +260,14 @@ def _given(source: str) -> list[str]:
     return names if len(names) == len(lines) else []
 
 
-def _tagged(released: dict[str, Any], tag: str) -> list[dict[str, Any]]:
-    return [cell for cell in released["cells"] if tag in cell["metadata"].get("tags", [])]
+def is_answer(cell: dict[str, Any]) -> bool:
+    """Whether a cell of the release is one that the learner fills in."""
+    return bool(cell["metadata"].get("nbgrader", {}).get("solution"))
 
 
 def _answers(released: dict[str, Any]) -> list[str]:
     code = [cell for cell in released["cells"] if cell["cell_type"] == "code"]
-    about = [cell["metadata"].get("nbgrader", {}) for cell in code]
-    return [one["grade_id"] for one in about if one.get("solution")]
+    return [cell["metadata"]["nbgrader"]["grade_id"] for cell in code if is_answer(cell)]
 
 
 def _about(cells: Sequence[Cell], wanted: Sequence[str]) -> Iterator[str]:
