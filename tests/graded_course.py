@@ -38,7 +38,7 @@ def double(x: float) -> float:
 # %% nbgrader={"grade_id": "double", "grade": true, "points": 2}
 check("double")
 
-# %% tags=["ungraded"]
+# %%
 raise SystemExit("a demonstration, which is not run when graded")
 
 # %% nbgrader={"grade_id": "guess_code", "solution": true}

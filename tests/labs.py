@@ -1,9 +1,6 @@
 """The labs as the tests see them: their names, cells, and the reference's names and values."""
 
-import ast
 import os
-import re
-import symtable
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,6 +11,7 @@ from unittest import mock
 import jupytext
 
 from grading.course.source import names_defined
+from grading.marking import slicing
 
 ROOT = Path(__file__).parents[1]
 LABS = sorted(path.stem for path in (ROOT / "solutions").glob("[0-9]*.py"))
@@ -58,31 +56,20 @@ def answer_names(lab: str, exercise: str) -> tuple[str, ...]:
     for cell in jupytext.read(ROOT / "solutions" / f"{lab}.py").cells:
         about = cell.metadata.get("nbgrader", {})
         if about.get("solution") and about["grade_id"].startswith(f"{exercise}_"):
-            names += _defined(cell.source)
+            names += names_defined(cell.source)
     return tuple(dict.fromkeys(names))
 
 
 @cache
 def _needed(lab: str) -> frozenset[int]:
-    """The places of the code cells that the answers, or the checks, stand on."""
-    cells = _code_cells(lab)
-    defined, used = [_defined(cell) for cell in cells], [_used(cell) for cell in cells]
-    checks = (ROOT / "grading" / "checks" / f"{lab}.py").read_text(encoding="utf-8")
-    asked = re.findall(r"\b(?:learner|own|student)\.(\w+)|student\[\"(\w+)\"\]", checks)
-    found = {at for at, source in enumerate(_sources_of_answers(lab)) if source}
-    for name in {name for pair in asked for name in pair if name}:
-        found |= set([at for at, own in enumerate(defined) if name in own][-1:])
-    waiting = list(found)
-    while waiting:
-        at = waiting.pop()
-        for name in used[at]:
-            before = [i for i in range(at) if name in defined[i]]
-            after = [i for i in range(at, len(cells)) if name in defined[i]]
-            for i in before[-1:] or after[:1]:  # a function may use what is defined later
-                if i not in found:
-                    found.add(i)
-                    waiting.append(i)
-    return frozenset(found)
+    """The places of the code cells that the answers, or the checks, stand on: those that run when
+    the lab is graded."""
+    cells, answers = _code_cells(lab), _sources_of_answers(lab)
+    names = {name for source in answers if source for name in names_defined(source)}
+    asked = slicing.asked_by(ROOT / "grading" / "checks" / f"{lab}.py")
+    slicer = slicing.Slicer((cell, not answer) for cell, answer in zip(cells, answers, strict=True))
+    own = [at for at, source in enumerate(answers) if source]
+    return slicer.slice(names | asked, own).cells
 
 
 @cache
@@ -96,40 +83,3 @@ def _sources_of_answers(lab: str) -> list[str]:
     book = jupytext.read(ROOT / "solutions" / f"{lab}.py")
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     return [c.source if c.metadata.get("nbgrader", {}).get("solution") else "" for c in code]
-
-
-def _used(source: str) -> set[str]:
-    """The names that a cell takes from others: no function's own, none that it gives first."""
-    tables, names = [symtable.symtable(source, "<cell>", "exec")], set[str]()
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        top = table.get_type() == "module"
-        names |= {
-            s.get_name()
-            for s in table.get_symbols()
-            if s.is_referenced() and (top or s.is_global())
-        }
-    given = set()
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
-            given |= set(_defined(ast.unparse(statement)))
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            loaded = {
-                n.id
-                for n in ast.walk(statement)
-                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-            }
-            given |= set(_defined(ast.unparse(statement))) - loaded
-    return names - given
-
-
-def _defined(source: str) -> list[str]:
-    """The names that a cell gives a value at its top level, by an import too."""
-    imports = [
-        (alias.asname or alias.name).partition(".")[0]
-        for statement in ast.parse(source).body
-        if isinstance(statement, ast.Import | ast.ImportFrom)
-        for alias in statement.names
-    ]
-    return [*imports, *names_defined(source)]

@@ -132,11 +132,12 @@ def judge_submission(
 
 
 def _may_lack(row: ExerciseVerdict, left_out: LeftOut) -> bool:
-    """Whether a cell that was left out may be why an exercise fell short."""
-    if row.score >= row.max_score or row.unwritten or not left_out.cells:
+    """Whether a cell that was left out may be why an exercise fell short: one of the student's own,
+    as the course's are known to change nothing that answers stand on."""
+    if row.score >= row.max_score or row.unwritten or not left_out.changed:
         return False
     raised = any(fault["kind"] in ("dead", "exception", "missing") for fault in row.faults)
-    return row.name in left_out.unsettled or (left_out.changed and raised)
+    return raised or row.name in left_out.unsettled
 
 
 class _Grader:

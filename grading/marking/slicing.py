@@ -143,12 +143,14 @@ class Slicer:
     """Slices one notebook.
 
     cells: the sources of its code cells, and whether each is vouched for: no function that it calls
-    changes what it is called with, if an answer stands on that. The course's own cells are.
+    changes what it is called with, if an answer stands on that. The course's own cells are: every
+    lab's reference gets full marks without them (tests/checks).
     """
 
     def __init__(self, cells: Iterable[tuple[str, bool]]) -> None:
         self.cells = [_read(source, vouched) for source, vouched in cells]
         self.values = self._values()
+        self.gives = [self._gives(cell) for cell in self.cells]
         self.changes = [self._changes(cell) for cell in self.cells]
         # Who sets an attribute of a module, a class or a function sets it for all that use it.
         self.always = {
@@ -162,13 +164,13 @@ class Slicer:
         while size != len(run) + len(names):
             size = len(run) + len(names)
             names = names.union(*(self.cells[at].later for at in run))
-            for at, cell in enumerate(self.cells):
-                if names & (cell.gives | self.changes[at]):
+            for at in range(len(self.cells)):
+                if names & (self.gives[at] | self.changes[at]):
                     run.add(at)
             for at in tuple(run):
                 for name in self.cells[at].reads:
                     run.update(self._reaching(name, at))
-        others = set[str]().union(*(self.cells[at].gives for at in run - own))
+        others = set[str]().union(*(self.gives[at] for at in run - own))
         used = names.union(*(self.cells[at].reads for at in run - self.always | own))
         return Slice(frozenset(run), frozenset(used & self.values & others))
 
@@ -185,18 +187,20 @@ class Slicer:
         """The cells that made what this one finds under a name: the last before it that surely gave
         it a value, and those that may have given it another, or changed it, since."""
         for before in reversed(range(at)):
-            if name in self.cells[before].gives or name in self.changes[before]:
+            if name in self.gives[before] or name in self.changes[before]:
                 yield before
             if name in self.cells[before].surely:
                 return
 
+    def _gives(self, cell: "_Cell") -> set[str]:
+        """The names that a cell gives a value, itself or by a function."""
+        return cell.gives.union(*(other.gives_later for other in self._called(cell)))
+
     def _changes(self, cell: "_Cell") -> set[str]:
         """The names whose objects a cell may change: itself, by a function, by another name."""
         waiting = list(cell.changes)
-        for function in () if cell.vouched else self._called(cell):
-            for other in self.cells:
-                if function in other.gives:
-                    waiting += other.changes_later
+        for other in [] if cell.vouched else self._called(cell):
+            waiting += other.changes_later
         changed = set[str]()
         while waiting:
             name = waiting.pop()
@@ -205,14 +209,16 @@ class Slicer:
                 waiting += [one for other in self.cells for one in other.parts.get(name, ())]
         return changed & self.values
 
-    def _called(self, cell: "_Cell") -> set[str]:
-        """The functions of the notebook that a cell may call, or that those may call."""
-        found, waiting = set[str](), list(cell.reads)
+    def _called(self, cell: "_Cell") -> list["_Cell"]:
+        """The cells that define functions which this one may call, or which those may call."""
+        found, waiting, names = list["_Cell"](), list(cell.reads), set[str]()
         while waiting:
             name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += [n for other in self.cells if name in other.gives for n in other.later]
+            if name not in names:
+                names.add(name)
+                new = [other for other in self.cells if name in other.gives]
+                found += new
+                waiting += [later for other in new for later in other.later]
         return found
 
 
@@ -220,16 +226,17 @@ class Slicer:
 class _Cell:
     """What a cell does with the notebook's names.
 
-    gives: those it gives a value or takes it from, surely or perhaps; values: those of them that
-    become no function, class, module or constant; reads: whose values it uses; later: those that
-    its functions use when they are called; changes, changes_later: whose objects it, or its
-    functions, may change; sets: of which it sets an attribute or an element; parts: for a name that
-    it gives, the names of whose objects that may be a part; made_of: of a name, those that settle
-    what it is, as `Tensor = torch.Tensor`; anything: it may do more than this says.
-    vouched: what it calls changes none of the arguments.
+    gives, gives_later: those it gives a value or takes it from, itself or by its functions; surely:
+    those it gives one in any case; values: those that become no function, class, module or
+    constant; reads: whose values it uses; later: those that its functions use when they are called;
+    changes, changes_later: whose objects it, or its functions, may change; sets: of which it sets an
+    attribute or an element; parts: for a name that it gives, the names of whose objects that may be
+    a part; made_of: of a name, those that settle what it is, as `Tensor = torch.Tensor`; anything:
+    it may do more than this says; vouched: what it calls changes none of the arguments.
     """
 
     gives: set[str] = field(default_factory=set)
+    gives_later: set[str] = field(default_factory=set)
     surely: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
     reads: set[str] = field(default_factory=set)
@@ -307,7 +314,8 @@ class _Cell:
         if node is None:
             return set()
         names = _names(node)
-        self.gives |= names.given | names.given_later
+        self.gives |= names.given
+        self.gives_later |= names.given_later
         self.reads |= names.read - given
         self.later |= names.read_later
         for changed, now in ((self.changes, True), (self.changes_later, False)):

@@ -22,7 +22,7 @@ from grading.marking.judge import (
     judge_submission,
 )
 from grading.marking.session import KernelSession
-from grading.marking.submission import Decide, Run, Step, Submission
+from grading.marking.submission import Decide, LeftOut, Run, Step, Submission
 from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, as_dict
 from tests.graded_course import CHECKS, LAB, write
 from tests.needs import needs
@@ -33,6 +33,7 @@ RIGHT = {
     "guess": "guess = 'yes'",
     "average": "def average(values):\n    return sum(values) / len(values)",
 }
+OUT = 99  # the place of a cell that is left out
 FULL = {"double": 2, "guess": 1, "average": 2}
 
 
@@ -175,6 +176,43 @@ def test_what_failed_on_a_wrong_answer_is_judged_on_a_right_one(
     assert any("x + x" in source for source in opened.all[1].ran)
     assert "x + x" not in str(verdict.cells)
     judged_again(exercises["average"], verdict.transcripts["average"])
+
+
+def test_what_is_left_out_does_not_run(exercises: dict[str, Exercise]) -> None:
+    opened = Opened()
+    verdict = judged(leaving_out("die()"), exercises, opened)
+    assert scores(verdict) == FULL
+    assert len(opened.all) == 1 and "die()" not in opened.all[0].ran
+    assert OUT not in verdict.cells
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_where_a_cell_of_ones_own_may_be_missing_all_run(
+    exercises: dict[str, Exercise], changed: bool
+) -> None:
+    opened = Opened()
+    work = leaving_out("factor = 2", changed, double="def double(x):\n    return factor * x")
+    verdict = judged(work, exercises, opened)
+    assert scores(verdict) == (FULL if changed else {**FULL, "double": 0})
+    assert len(opened.all) == (2 if changed else 1)
+    assert (OUT in verdict.cells) == changed
+
+
+def test_a_wrong_answer_is_not_run_again_with_all_cells(exercises: dict[str, Exercise]) -> None:
+    opened = Opened()
+    verdict = judged(
+        leaving_out("factor = 2", double="def double(x):\n    return x"), exercises, opened
+    )
+    assert scores(verdict)["double"] < FULL["double"]
+    assert len(opened.all) == 1
+
+
+def leaving_out(cell: str, changed: bool = True, **answers: str) -> Submission:
+    """A notebook that begins with a cell which is left out."""
+    work = submission(**answers)
+    return replace(
+        work, steps=(Run(cell, OUT), *work.steps), left_out=LeftOut(frozenset({OUT}), changed)
+    )
 
 
 def test_a_wrong_answer_stays_wrong_on_a_right_one(

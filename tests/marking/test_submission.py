@@ -29,7 +29,7 @@ RELEASED = json.dumps(
             released_code("parameters", 'scale = ""', "parameters"),
             released_code("double_code", "def double(x): ...", solution=True),
             released_code("double", 'check("double")'),
-            released_code("demo", "show()", "ungraded"),
+            released_code("demo", "show()"),
             released_code("guess_code", "guess = None", solution=True),
             released_code("guess", 'check("guess")'),
         ]
@@ -136,17 +136,11 @@ def test_nan_is_read_and_said() -> None:
 def test_tags_kernel_outputs_and_the_sources_of_checks_count_for_nothing() -> None:
     tampered = [dict(cell) for cell in ANSWERED]
     for cell in tampered:
-        cell["metadata"] = {**cell["metadata"], "tags": ["skip-execution", "ungraded"]}
+        cell["metadata"] = {**cell["metadata"], "tags": ["skip-execution", "parameters"]}
         cell["outputs"] = [{"output_type": "execute_result", "data": {"text/plain": "2.0"}}]
     tampered[1]["source"] = "import os; os._exit(0)"
     content = notebook(tampered, metadata={"kernelspec": {"name": "evil"}})
     assert read(content) == read(notebook(ANSWERED))
-
-
-def test_ungraded_cells_are_left_out_unless_they_were_changed() -> None:
-    untouched, changed = code("show()"), code("show(2)")
-    assert read(notebook([*ANSWERED, untouched])).steps == STEPS
-    assert read(notebook([*ANSWERED, changed])).steps == (*STEPS, Run("show(2)", 4))
 
 
 def test_the_parameters_are_the_courses() -> None:
