@@ -560,18 +560,21 @@ def crossed(rng):
     while True:
         X, w = rng.integers(-3, 4, size=(12, 2)).astype(float), rng.integers(-3, 4, size=2)
         y = np.where(X @ w + rng.integers(-2, 3) + 0.5 > 0, 1, -1)
-        line, met, mistakes = (np.zeros(2), 0.0), set(), 1
-        while mistakes and len(met) < 100:
-            mistakes = 0
-            for x, label in zip(X, y.tolist(), strict=True):
-                if line[0] @ x + line[1] == 0 and line[0].any():
+        if y[0] != 1:
+            continue
+        w0, w1, b, met, counted = 0.0, 0.0, 0.0, set(), [1]
+        while counted[-1] and len(counted) < EPOCHS:
+            counted.append(0)
+            for (x0, x1), label in zip(X.tolist(), y.tolist(), strict=True):
+                z = w0 * x0 + w1 * x1 + b
+                if z == 0 and (w0 or w1):
                     met.add(label)
-                moved = answers.perceptron_update(*line, x, label, 0.5)
-                mistakes, line = mistakes + (moved[1] != line[1]), moved
-        counted = answers.perceptron_train(X, y, 0.5, EPOCHS)[2]
-        if y[0] != 1 or met != {-1, 1} or 1 in counted[:-2]:
+                if (1 if z >= 0 else -1) != label:
+                    w0, w1, b = w0 + label * x0 / 2, w1 + label * x1 / 2, b + label / 2
+                    counted[-1] += 1
+        if met != {-1, 1} or 1 in counted[1:-2]:
             continue
         elsewhere = ("should start at 0", "ends at its first mistake", "never shown", "rate falls")
         known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS, says=elsewhere)
-        if not any(expect.alike(one[:2], line) for _, one in known):
+        if not any(expect.alike(one[:2], (np.array([w0, w1]), b)) for _, one in known):
             return X, y

@@ -229,10 +229,10 @@ class _Cell:
     gives, gives_later: those it gives a value or takes it from, itself or by its functions; surely:
     those it gives one in any case; values: those that become no function, class, module or
     constant; reads: whose values it uses; later: those that its functions use when they are called;
-    changes, changes_later: whose objects it, or its functions, may change; sets: of which it sets an
-    attribute or an element; parts: for a name that it gives, the names of whose objects that may be
-    a part; made_of: of a name, those that settle what it is, as `Tensor = torch.Tensor`; anything:
-    it may do more than this says; vouched: what it calls changes none of the arguments.
+    changes, changes_later: whose objects it, or its functions, may change; sets: of which it sets
+    an attribute or an element; parts: for a name that it gives, the names of whose objects that may
+    be a part; made_of: of a name, those that settle what it is, as `Tensor = torch.Tensor`;
+    anything: it may do more than this says; vouched: what it calls changes none of the arguments.
     """
 
     gives: set[str] = field(default_factory=set)
