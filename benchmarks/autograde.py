@@ -9,11 +9,12 @@ are not the same everywhere, and as predicted.
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,7 +25,6 @@ from nbgrader.api import Gradebook
 
 from grading.course.nbgrader_config import COURSE_ID
 from grading.course.release import release, scripts_on_path
-from grading.marking.results import read_result, result_file
 from utils import device
 
 JOBS = 2
@@ -57,11 +57,12 @@ def main() -> int:
         os.environ["LAB_SCALE"] = "smoke"
         with control_group() as group:
             ways = [
-                stock(course, group),
-                ours(course, ["-m", "grading"], group),
-                ours(course, [str(Path(__file__).with_name("autograde_cold.py"))], group),
+                stock(course, LAB, group),
+                ours(course, LAB, group),
+                ours(course, LAB, group, [str(Path(__file__).with_name("autograde_cold.py"))]),
             ]
-    print("\n".join(table(ways, count, machine, group is not None)))
+    print(f"{count} submissions of a lab that imports torch, with four exercises; {machine};")
+    print("\n".join(table(ways, count, group is not None)))
     wrong = list(differences(ways, predicted))
     print("\n".join(wrong) if wrong else "Each submission got the predicted marks in every way.")
     return 1 if wrong else 0
@@ -99,43 +100,48 @@ def make_course(course: Path, count: int) -> Marks:
 # The ways to grade
 
 
-def stock(course: Path, group: ControlGroup | None) -> Way:
+def stock(course: Path, lab: str, group: ControlGroup | None) -> Way:
     """Stock nbgrader with its defaults, in a copy of the nbgrader course."""
     folder = course / "stock"
     shutil.copytree(course / "course", folder)
     (folder / "nbgrader_config.py").write_text(f"c = get_config()\n{STOCK_CONFIG}")
     os.environ["BENCHMARK_CHECKS"] = str(course / "grading" / "checks")
-    command = [sys.executable, "-m", "nbgrader", "autograde", LAB, "--create"]
-    cost = measure(command, folder, group, folder / "autograded", f"*/{LAB}/{LAB}.ipynb")
+    command = [sys.executable, "-m", "nbgrader", "autograde", lab, "--create"]
+    cost = measure(command, folder, group, folder / "autograded", f"*/{lab}/{lab}.ipynb")
     marks = {}
     with Gradebook(f"sqlite:///{folder}/gradebook.db", COURSE_ID) as gradebook:
-        for submission in gradebook.assignment_submissions(LAB):
+        for submission in gradebook.assignment_submissions(lab):
             grades = submission.notebooks[0].grades
             marks[submission.student_id] = {grade.name: grade.score for grade in grades}
     return Way("stock nbgrader, no sandbox", 1, cost, marks)
 
 
-def ours(course: Path, program: list[str], group: ControlGroup | None) -> Way:
-    """`python -m grading autograde` in the sandbox; program: `-m grading` or what stands for it."""
+def ours(
+    course: Path,
+    lab: str,
+    group: ControlGroup | None,
+    program: Sequence[str] = ("-m", "grading"),
+    options: Sequence[str] = (),
+) -> Way:
+    """`python -m grading autograde` in the sandbox; program: what stands for that."""
     results = Path(tempfile.mkdtemp(dir=course))
     submitted = course / "course" / "submitted"
-    command = [sys.executable, *program, "autograde", LAB, str(submitted)]
+    command = [sys.executable, *program, "autograde", lab, str(submitted), *options]
     command += ["--results", str(results)]
     command += ["--course", str(course), "--jobs", str(JOBS)]
-    cost = measure(command, course, group, results, f"*/{LAB}.json")
+    cost = measure(command, course, group, results, f"*/{lab}.json")
     marks, isolations = {}, set()
-    for student in (one.name for one in sorted(results.iterdir())):
-        result = read_result(result_file(results, student, LAB)) or {}
+    for file in sorted(results.glob(f"*/{lab}.json")):
+        result, student = json.loads(file.read_bytes()), file.parent.name
         marks[student] = {one["name"]: one["score"] for one in result["exercises"]}
         isolations.add(result["isolation"])
-    return Way(" / ".join(sorted(isolations)), JOBS, cost, marks)
+    return Way(" / ".join([*sorted(isolations), *options]), JOBS, cost, marks)
 
 
 # Reporting
 
 
-def table(ways: list[Way], count: int, machine: str, counted: bool) -> Iterator[str]:
-    yield f"{count} submissions of a lab that imports torch, with four exercises; {machine};"
+def table(ways: list[Way], count: int, counted: bool) -> Iterator[str]:
     yield f"{date.today()}.\n"
     heads = ["", "at a time", "a minute", "× stock", "first after (s)", "then a minute"]
     heads += ["CPU seconds each", "peak memory (MB)", "of it, each at a time (MB)"]

@@ -1,5 +1,7 @@
-"""Benchmarks that no other test goes through still run, at a size that measures nothing."""
+"""Benchmarks that no other test goes through still run, at a size that measures nothing; those
+that take minutes at any size can at least be begun."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+NO_COMMANDS = ("autograde_lab", "measured")
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,9 @@ def test_a_benchmark_runs(command: str, says: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert says in done.stdout
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda it: it.stem)
+def test_a_benchmark_finds_what_it_imports(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(file.parent))
+    assert "main" in runpy.run_path(str(file), run_name="imported") or file.stem in NO_COMMANDS
