@@ -43,7 +43,8 @@ def run(
     else:
         count = jobs or len(os.sched_getaffinity(0))
         # One more for each process, so that none waits for this one.
-        make, in_flight = partial(executors.processes, min(count, len(work))), 2 * count
+        lend = partial(kernels.lend, isolation, gpu)
+        make, in_flight = partial(executors.processes, min(count, len(work)), lend), 2 * count
     store = Results(results, setting.lab, setting.secret)
     try:
         tally = autograde(work, setting, store, make, in_flight)

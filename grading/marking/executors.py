@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
@@ -14,16 +14,25 @@ from grading.course.files import CourseError
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
+# By the one process from which the others are forked: checks compare with torch.
+IMPORTED = ["torch", "grading.marking.job"]
+Begin = Callable[[], None]
 SECONDS = 20.0  # until a scheduler that does not answer is taken for not there
 
 
 @contextmanager
-def processes(count: int) -> Iterator[Executor]:
-    """An executor of `count` processes on this machine, which end when this process does."""
-    context = multiprocessing.get_context("spawn")
-    started = context.Value("i", 0)
+def processes(
+    count: int, prepare: Callable[[int], Begin | None] | None = None
+) -> Iterator[Executor]:
+    """An executor of `count` processes on this machine, which end when this process does.
+
+    prepare: is called with `count`; what it returns, each process calls as it begins.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    started, begin = context.Value("i", 0), prepare(count) if prepare else None
     executor = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_begin, initargs=(started,)
+        count, mp_context=context, initializer=_begin, initargs=(started, begin)
     )
     try:
         yield executor
@@ -57,7 +66,7 @@ def dask(address: str) -> Iterator[Executor]:
         yield executor
 
 
-def _begin(started: "Synchronized[int]") -> None:
+def _begin(started: "Synchronized[int]", begin: Begin | None) -> None:
     """A worker of this machine leaves Ctrl-C to its parent, and ends when that has ended.
 
     It keeps to one processor, and so does what it starts: a submission that spins on every thread
@@ -77,3 +86,5 @@ def _begin(started: "Synchronized[int]") -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    if begin:
+        begin()

@@ -7,7 +7,8 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,10 @@ def _sandboxed(environment: dict[str, str], limits: TimeLimits, gpu: bool) -> Ke
         wall_seconds=limits.total_seconds + _SPARE,
         idle_seconds=limits.idle_seconds,
     )
-    data = os.environ.get("LAB_DATA")
     try:
         kernel = sandbox.open_kernel(
             most,
-            data=Path(data).resolve() if data else None,
+            data=_data(),
             gpu=gpu,
             fast=True,
             environment=environment,
@@ -74,6 +74,21 @@ def _sandboxed(environment: dict[str, str], limits: TimeLimits, gpu: bool) -> Ke
     except RuntimeError as error:  # a SandboxUnavailable, too
         raise NoSession(str(error)) from None
     return KernelSession(kernel)
+
+
+def lend(isolation: str, gpu: bool, count: int) -> Callable[[], None] | None:
+    """Begin to start what the kernels of `count` other processes are forked from, if that is how
+    they are made under this isolation: what each of them is to call as it begins."""
+    if isolation != SANDBOX:
+        return None
+    with suppress(sandbox.SandboxUnavailable):  # each says why, when it wants a kernel
+        return partial(sandbox.borrow_zygote, sandbox.lend_zygote(count, data=_data(), gpu=gpu))
+    return None
+
+
+def _data() -> Path | None:
+    data = os.environ.get("LAB_DATA")
+    return Path(data).resolve() if data else None
 
 
 class TrustedKernel:

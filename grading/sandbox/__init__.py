@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -53,7 +54,9 @@ __all__ = [
     "SandboxKernel",
     "SandboxProvisioner",
     "SandboxUnavailable",
+    "borrow_zygote",
     "install_kernelspec",
+    "lend_zygote",
     "open_kernel",
     "probe",
 ]
@@ -152,16 +155,33 @@ def open_kernel(
     Raises SandboxUnavailable, ValueError (the files exceed the limit) or RuntimeError.
     """
     allowance = Allowance(limits or Limits(), data.resolve() if data else None, gpu)
-    socket = _Socket(secrets.token_hex().encode())
+    folder = _Socket(secrets.token_hex().encode())
     try:
-        session = socket.session(allowance, files, fast, environment)
+        session = folder.session(allowance, files, fast, environment)
         session.start().result()
     except BaseException:
-        socket.remove()
+        folder.remove()
         raise
-    kernel = SandboxKernel(socket, session)
+    kernel = SandboxKernel(folder, session)
     _greet(kernel)
     return kernel
+
+
+def lend_zygote(count: int, *, data: Path | None = None, gpu: bool = False) -> socket.socket:
+    """Begin to start what kernels are forked from, for `count` other processes of this program.
+
+    Each gives what is returned, when it begins, to `borrow_zygote`. It ends with this process.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    supervisor = launch.supervisor()
+    supervisor.call(supervisor.lend(Allowance(Limits(), data, gpu), ours, count))
+    return theirs
+
+
+def borrow_zygote(lent: socket.socket) -> None:
+    """Fork this process's kernels from the zygote of the one that lends it; from one of its own,
+    where that one has none."""
+    launch.supervisor().borrow(lent)
 
 
 def _greet(kernel: SandboxKernel) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +69,7 @@ class Supervisor(threading.Thread):
         self.loop = asyncio.new_event_loop()
         self.process = os.getpid()
         self._zygotes: dict[tuple[Any, ...], asyncio.Task[Zygote]] = {}
+        self._lent: socket.socket | None = None  # where another process's zygote is to be had
         sweep()
         self.start()
         atexit.register(self._end)
@@ -87,17 +89,39 @@ class Supervisor(threading.Thread):
 
     async def fork(self, allowance: Allowance, channel: socket.socket) -> None:
         """Fork a session that listens on `channel`. Raises SandboxUnavailable."""
-        key = (allowance.data, allowance.gpu, PRELOADED)
-        if key not in self._zygotes:
-            # Each session has its own limits.
-            usual = Allowance(data=allowance.data, gpu=allowance.gpu)
-            self._zygotes[key] = self.loop.create_task(Zygote.start(usual))
-        zygote = await asyncio.shield(self._zygotes[key])
+        zygote = await self._zygote(allowance)
         try:
             zygote.fork(channel)
         except BrokenPipeError:
-            del self._zygotes[key]  # the next one starts another
+            del self._zygotes[_key(allowance)]  # the next one starts another
             raise SandboxUnavailable("the zygote has ended") from None
+
+    async def _zygote(self, allowance: Allowance) -> "Zygote":
+        key, lent, self._lent = _key(allowance), self._lent, None
+        if key not in self._zygotes:
+            # Each session has its own limits.
+            usual = Allowance(data=allowance.data, gpu=allowance.gpu)
+            start = Zygote.start(usual) if lent is None else Zygote.borrow(lent, usual)
+            self._zygotes[key] = self.loop.create_task(start)
+        return await asyncio.shield(self._zygotes[key])
+
+    async def lend(self, allowance: Allowance, to: socket.socket, count: int) -> None:
+        """Let `count` other processes fork sessions from this one's zygote."""
+        with to:
+            try:
+                zygote = await self._zygote(allowance)
+            except SandboxUnavailable:
+                return  # each finds the end of `to`, tries itself, and says why there is none
+            for _ in range(count):
+                zygote.lend(to)
+
+    def borrow(self, lent: socket.socket) -> None:
+        """Take the first zygote that is wanted from there."""
+        self._lent = lent
+
+
+def _key(allowance: Allowance) -> tuple[Any, ...]:
+    return allowance.data, allowance.gpu, PRELOADED
 
 
 _supervisor: Supervisor | None = None
@@ -116,32 +140,48 @@ def supervisor() -> Supervisor:
 class Zygote:
     """A process in a sandbox that has imported what labs import, and forks sessions."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
-        self._process, self._control = process, control
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
 
     @classmethod
     async def start(cls, allowance: Allowance) -> "Zygote":
         """Start one and let it fork a session for trial. Raises SandboxUnavailable."""
         control, inside = pair()
         with inside:
-            zygote = cls(launch("zygote", PRELOADED, inside, allowance), control)
+            process, zygote = launch("zygote", PRELOADED, inside, allowance), cls(control)
         said = await _hear(control, b"ready")
         if said is None:
             trial, inside = pair()
             with trial, inside:
                 zygote.fork(inside)
                 inside.close()
-                trial.send(json.dumps({"limits": asdict(allowance.limits), "gpu": False}).encode())
+                settings = {"limits": asdict(allowance.limits), "gpu": False}
+                settings["processors"] = sorted(os.sched_getaffinity(0))
+                trial.send(json.dumps(settings).encode())
                 said = await _hear(trial, b"hello")
         if said is not None:
-            zygote._process.kill()
-            _, stderr = zygote._process.communicate()
+            process.kill()
+            _, stderr = process.communicate()
             raise SandboxUnavailable(f"no zygote: {said or view.said(stderr)}")
         return zygote
+
+    @classmethod
+    async def borrow(cls, lent: socket.socket, allowance: Allowance) -> "Zygote":
+        """Another process's, once it is there; one of our own, if that process has none."""
+        receive = partial(socket.recv_fds, lent, 16, 1)
+        _, controls, _, _ = await asyncio.get_running_loop().run_in_executor(None, receive)
+        lent.close()
+        if not controls:
+            return await cls.start(allowance)
+        return cls(socket.socket(fileno=controls[0]))
 
     def fork(self, channel: socket.socket) -> None:
         """Fork a session that listens on `channel`. Raises BrokenPipeError if there is none."""
         socket.send_fds(self._control, [b"fork"], [channel.fileno()])
+
+    def lend(self, to: socket.socket) -> None:
+        """Give another process what it needs to `borrow` it."""
+        socket.send_fds(to, [b"zygote"], [self._control.fileno()])
 
 
 async def _hear(channel: socket.socket, wanted: bytes) -> str | None:

@@ -64,6 +64,8 @@ class Process:
         self._settings = {
             "limits": asdict(allowance.limits),
             "gpu": allowance.gpu,
+            # Those of this process, also where the zygote is another's.
+            "processors": sorted(os.sched_getaffinity(0)),
             "key": key.decode(),
             "env": environment,
         }

@@ -182,7 +182,8 @@ def test_what_is_left_out_does_not_run(exercises: dict[str, Exercise]) -> None:
     opened = Opened()
     verdict = judged(leaving_out("die()"), exercises, opened)
     assert scores(verdict) == FULL
-    assert len(opened.all) == 1 and "die()" not in opened.all[0].ran
+    assert len(opened.all) == 1
+    assert "die()" not in opened.all[0].ran
     assert OUT not in verdict.cells
 
 

@@ -1,18 +1,15 @@
-"""Which cells run when a notebook is graded: those that an answer stands on, and what cannot be told.
+"""Which cells run when a notebook is graded: what answers stand on, and what cannot be told.
 
 Each notebook is a list of cells; a cell whose first line says `# not run` is the one left out.
 """
 
 import json
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jupytext
 import pytest
 
 from grading.answer import exercise
-from grading.course.source import names_defined
 from grading.marking import slicing, submission
 from grading.marking.slicing import Slicer
 from tests.labs import LABS, ROOT

@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 from grading import sandbox
-from grading.sandbox import MB, Limits, SandboxUnavailable, launch, open_kernel, view
+from grading.sandbox import (
+    MB,
+    Limits,
+    SandboxUnavailable,
+    borrow_zygote,
+    launch,
+    lend_zygote,
+    open_kernel,
+    view,
+)
 from tests.needs import needs
 from tests.sandbox.sandboxes import NAMESPACE, REAL_PRELOADED, Inside, Open, run
 
@@ -316,6 +325,31 @@ if not child:
 os.waitpid(child, 0)
 print(total[0].item())
 """
+
+
+@pytest.mark.usefixtures("light_zygote")
+@pytest.mark.parametrize("lent", [True, False])
+def test_one_zygote_serves_several_processes(monkeypatch: pytest.MonkeyPatch, lent: bool) -> None:
+    """Another process's supervisor is one of its own; where none is lent, it starts a zygote."""
+    own = lend_zygote(1) if lent else socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0]
+    started = list[str]()
+    launched = launch.launch
+    open_kernel(fast=True).close()  # so that the lender has started what it starts
+    monkeypatch.setattr(launch, "_supervisor", launch.Supervisor())
+    monkeypatch.setattr(
+        launch, "launch", lambda mode, *a: started.append(mode) or launched(mode, *a)
+    )
+    borrow_zygote(own)
+    here = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, here[-1:])
+    try:
+        kernel = open_kernel(fast=True)
+        assert "forked from a zygote" in kernel.isolation
+        assert started == ([] if lent else ["zygote"])
+        assert run(kernel, "import os; print(os.sched_getaffinity(0))").ok() == f"{{{here[-1]}}}"
+        kernel.close()
+    finally:
+        os.sched_setaffinity(0, here)
 
 
 def test_zygote_that_cannot_fork_safely_is_not_used(

@@ -89,6 +89,7 @@ def session(channel: socket.socket, settings: dict[str, Any], files: Sequence[in
     for file in files:
         unpack(file)
     limit_resources(limits, settings["gpu"])
+    os.sched_setaffinity(0, settings["processors"])
     _prctl(PR_SET_DUMPABLE, 0)  # the kernel has the same user: it must not write to this process
     channel.send(b"hello")
     if channel.recv(16) != b"go":
