@@ -830,9 +830,9 @@ with check.needs("shard_optimizer"):
 
 # %% [markdown]
 # Half of an all-reduce before the step, half of one after it: in between, each rank steps its own piece.
-# The memory is saved at no cost in bytes. With mixed precision and Adam, 12 of 16 bytes a weight are the
-# optimizer's; the paper's example is a model of 7.5 billion weights on 64 GPUs, of which each then needs
-# 31.4 GB and not 120.
+# The memory is saved at no cost in bytes. In the paper weights and gradients are rounded to 2 bytes each
+# (mixed precision), and Adam keeps 12 bytes a weight: m, v, and the weight in float32. For 7.5 billion
+# weights that is 120 GB; with the 12 bytes shared out over 64 GPUs each needs 31.4 GB.
 #
 # ## 7 · What fills the memory
 # Four things: weights, their gradients, the optimizer's **state**, and the **activations**, which forward

@@ -5,6 +5,7 @@ results must be made of what was delivered, and what a rank gives must be its ow
 compared with those of the right answer, for which the same secrets are drawn.
 """
 
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -157,8 +158,9 @@ class Case:
         forward = [one for one in calls if one[0][0] != "backward"]
         for these, shown in ((forward, outputs), (calls, keys)):
             if len(calls) <= 2 or these is calls:  # of one step an output is told before gradients
-                for (phase, kind, given), (_, _, theirs) in these:
-                    self._given(mine, phase, kind, given, theirs)
+                for at, ((phase, kind, given), (_, _, theirs)) in enumerate(these):
+                    later = (phase, kind) in [one[:2] for one, _ in these[:at]]
+                    self._given(mine, phase, kind, given, theirs, later)
                 for rank in range(self.p):
                     self._results(mine, wanted.ended[rank], rank, shown)
 
@@ -179,8 +181,8 @@ class Case:
                 given=self.given,
             )
 
-    def _given(self, mine, phase, kind, given, theirs):
-        """Each rank gives to a collective what it should."""
+    def _given(self, mine, phase, kind, given, theirs, later):
+        """Each rank gives to a collective what it should. later: it did so in the first step."""
         for rank, (one, other) in enumerate(zip(given, theirs, strict=True)):
             expect.that(
                 one.dtype == other.dtype,
@@ -193,7 +195,7 @@ class Case:
                 raise Fault(
                     "value",
                     f"What a rank gives to {WORDS[kind]} is not its own part.",
-                    self.why(mine) or _gives(self.name, kind),
+                    self.why(mine) or _gives(self.name, kind, later),
                     detail=f"In {phase}, rank {rank}: expected {expect.show(other.flatten())},"
                     f" yours {expect.show(one.flatten())}.",
                     given=self.given,
@@ -214,7 +216,9 @@ class Case:
                 except Fault as caught:
                     fault = caught
             if fault is not None:
-                fault.diagnosis = self.why(mine) or right.RESULTS.get((self.name, key), "")
+                cut = type(got[key]) is str and "gradient" in key
+                says = right.CUT if cut else right.RESULTS.get((self.name, key), "")
+                fault.diagnosis = self.why(mine) or says
                 raise fault
 
 
@@ -252,8 +256,9 @@ def _listed(signature):
     return ", ".join(steps) or "nothing"
 
 
-def _gives(name, kind):
-    return right.GIVES.get((name, kind)) or right.GIVES.get(name, "")
+def _gives(name, kind, later):
+    keys = [(name, "later")] * later + [(name, kind), name]
+    return next((right.GIVES[key] for key in keys if key in right.GIVES), "")
 
 
 def _generic(mine, wanted):
@@ -622,12 +627,8 @@ class Entropy(Case):
         found = {}
         for (_, kind, given), got in zip(mine.calls, mine.got, strict=True):
             found |= self._pieces(kind, given, got, found)
-        self._that(
-            len(found) == 3,
-            mine,
-            "What travels is neither the highest logit, nor a sum"
-            " of exponentials, nor a target's logit.",
-        )
+        lacks = next((one for one in ("highest", "total") if one not in found), "target")
+        self._that(len(found) == 3, mine, right.TRAVELS[lacks])
         return self._expected(found)
 
     def _pieces(self, kind, given, got, found):
@@ -830,6 +831,20 @@ def memory_of(student, rng):
         check("tensor", (2, 3, False), (2, 4, True), (1, 2, True), (3, 4, True), (2, 1, True))
 
 
+@contextmanager
+def _own_bytes(student, layers, batch, p):
+    """A wrong choice that is right by the student's own bytes is that function's fault."""
+    try:
+        yield
+    except Fault as fault:
+        with suppress(Exception):  # they may be anything
+            sent = [student.bytes_sent(*layer, batch, p) for layer in layers]
+            ways = ["model" if one["model"] < one["data"] else "data" for one in sent]
+            if student.choose_parallelism(layers, batch, p) == ways:
+                fault.diagnosis = right.OWN_BYTES
+        raise
+
+
 @exercise("choose_parallelism", points=1)
 def choose_parallelism(student, rng):
     def counts(p):
@@ -859,7 +874,8 @@ def choose_parallelism(student, rng):
                 [round(share * batch * n), n] for share, n in zip(shares, inputs, strict=True)
             ]
             given = {"layers": layers, "batch": batch, "p": p}
-            expect.answers(student, MISTAKES, "choose_parallelism", given, what="the choice")
+            with _own_bytes(student, **given):
+                expect.answers(student, MISTAKES, "choose_parallelism", given, what="the choice")
     with part("flip_batch", points=0.3):
         known = dict(MISTAKES.written("choose_parallelism", "flip_batch"))
         how = "Set weights equal to batch · inputs, for fc8, and round down."

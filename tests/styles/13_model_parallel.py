@@ -358,6 +358,13 @@ def parallel_block(dist, norm, first, second):
 """,
     },
     "parallel_embedding": {
+        "summed where it stands": _LOOK.format(
+            body="own = tokens - first\n"
+            "    mine = (own >= 0) & (own < len(weight))\n"
+            "    rows = weight[own * mine] * mine[..., None]\n"
+            "    dist.all_reduce(rows)\n"
+            "    return rows"
+        ),
         "masked fill": _LOOK.format(
             body="at = tokens - first; out = (at < 0) | (at >= len(weight))\n"
             "    rows = weight[at.masked_fill(out, 0)].masked_fill(out.unsqueeze(-1), 0)\n"

@@ -471,7 +471,7 @@ def predict_step(model, layout, machine):
             + """
     costs = [predict(model, one, machine) for one in every]
     fits = [i for i, c in enumerate(costs) if c["memory"] <= machine["memory"]]
-    if not fits: raise ValueError("No layout fits into the memory.")
+    if not fits: raise ValueError("nothing fits")
     return every[min(fits, key=lambda i: (costs[i]["seconds"], costs[i]["memory"]))]"""
         ),
         "sorted": _BEST.format(

@@ -284,12 +284,32 @@ _GROUPS = [
         place="(s, d), t = divmod(rank // tensor, pipeline), rank % tensor",
     ),
     _group(
+        "divided by the replicas, and exchanged",
+        0,
+        "That counts the replicas within a stage: s, d = divmod(…, data). The stage runs faster than the"
+        " replica: d, s = divmod(rank // tensor, pipeline).",
+        place="(s, d), t = divmod(rank // tensor, data), rank % tensor",
+    ),
+    _group(
         "pipeline varies fastest",
         0.5,
         "The order is data, pipeline, tensor, the last one fastest: yours is data, tensor,"
         " pipeline.",
         place="d, t, s = rank // (pipeline * tensor), rank // pipeline % tensor, rank % pipeline",
         at="(d * tensor + t) * pipeline + s",
+    ),
+    _group(
+        "taken apart one way, made the other",
+        0.5,
+        "A rank's number is taken apart in one order and put together in another: it is"
+        " (d · pipeline + s) · tensor + t, both ways.",
+        at="(d * tensor + t) * pipeline + s",
+    ),
+    _group(
+        "the stage without tensor",
+        0.5,
+        "The stage is taken from the rank itself: rank // tensor comes first, then % pipeline.",
+        place="d, s, t = rank // (pipeline * tensor), rank % pipeline, rank % tensor",
     ),
     _group(
         "without itself",
@@ -355,6 +375,12 @@ def groups(rank, ranks, data, pipeline, tensor=1):
 """,
     ),
 ]
+
+LAST_STAGE_RIGHT = (
+    "The last stage's gradients are right, those before it are not. A stage passes back x.grad, the"
+    " gradient of what it received; the stage before gives it to y.backward(dy), micro-batch by"
+    " micro-batch."
+)
 
 _step, _steps = variants(
     "hybrid_step",
@@ -794,6 +820,17 @@ def resume(folder, rank, mesh):
     ),
     Mistake(
         "checkpoint",
+        "one file for all ranks",
+        0,
+        "The rank belongs into the file's name",
+        """
+_saved = save
+def save(folder, step, rank, mesh, state):
+    _saved(folder, step, 0, mesh, state)
+""",
+    ),
+    Mistake(
+        "checkpoint",
         "one unfinished name for all",
         1.7,
         "Two ranks write unfinished files of the same name",
@@ -807,6 +844,15 @@ def save(folder, step, rank, mesh, state):
 """,
     ),
 ]
+
+ONE_NAME = (
+    "After a save by several ranks there are fewer files than ranks: one rank writes over another's. The"
+    " rank belongs into the file's name, as the step does."
+)
+STEPS = (
+    "`done` steps are behind it after a resume, 0 without one: range(done, job.steps) are the others,"
+    " counted from 0, and range(done + 1, job.steps + 1) counted from 1."
+)
 
 _program, _programs = variants(
     "train",
@@ -863,6 +909,8 @@ def train(dist, job, folder):
     result="losses, [p.detach() for p in module.parameters()]",
 )
 _TRAIN = [
+    _programs("one step too many", 0, "counted from 1", begin="begin - 1"),
+    _programs("one step too few", 0, "counted from 1", begin="begin + 1"),
     _program(
         "the same part for all replicas",
         0,
@@ -875,6 +923,18 @@ _TRAIN = [
         0,
         "Images and labels are not cut alike: each micro-batch keeps its own labels.",
         targets="y.chunk(job.data)[0].chunk(job.microbatches)",
+    ),
+    _program(
+        "the same batch in every step",
+        0,
+        "Every step draws the same batch: the generator is made once, before the steps.",
+        early="generator.manual_seed(job.seed)",
+    ),
+    _program(
+        "images by the stage",
+        0,
+        "The images are chosen by the stage, and the labels by the replica: both are the replica's part.",
+        share="X.chunk(job.data)[number % job.data].chunk(job.microbatches)",
     ),
     _program(
         "a seed for each rank",
@@ -1465,6 +1525,22 @@ def report(records, layouts):
     missing="[tuple(one) for one in layouts if tuple(one) not in of]",
 )
 _REPORT = [
+    _table(
+        "one unfinished run, and the layout is out",
+        0.3,
+        "A layout is left out because one of its runs is unfinished: that run does not count, and the"
+        " finished ones do.",
+        choice="""of[record["data"], record["pipeline"]] = record
+        else:
+            of.pop((record["data"], record["pipeline"]), None)""",
+    ),
+    _table(
+        "against the first layout",
+        0.3,
+        "The speed-up is that against the first of `layouts`; asked for is that against (1, 1).",
+        speed='(lambda r: r["seconds"] / r["steps"] / seconds)(of[tuple(layouts[0])])'
+        " if tuple(layouts[0]) in of else None",
+    ),
     _table(
         "seconds of the run",
         0.3,

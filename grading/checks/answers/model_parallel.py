@@ -232,7 +232,8 @@ LAYERS = [
     (
         "shapes cannot be multiplied",
         "A weight is (outputs, inputs). ColumnLinear has some outputs of all inputs, and gets all"
-        " inputs; RowLinear has all outputs of some inputs, and gets these.",
+        " inputs; RowLinear has all outputs of some inputs, and gets these, as tensor_split cuts them:"
+        " chunk and inputs // p cut otherwise.",
     ),
     (
         "must match",
@@ -321,6 +322,11 @@ ADAM = [
         "leaf Variable",
         "Weights are changed by no gradient's graph: with torch.no_grad(), or on parameter.data.",
     ),
+    (
+        "list index out of range",
+        "A list is empty, or too short. `parameters` may be a generator, which can be gone through once:"
+        " list(parameters) comes first.",
+    ),
     ("index out of range", "There are p pieces of equal length: pad the flat tensor with zeros."),
 ]
 BLOCK = [
@@ -360,6 +366,17 @@ ENTROPY = [
     ),
     *INDEX,
 ]
+_LEARNS = (
+    "In the first step this is right, in a later one not: weight or bias learns nothing, or something"
+    " else. Is each an nn.Parameter, and used in forward as it is?"
+)
+_LEARNS_ALL = (
+    "After a step it computes something else: are all parameters, those of norm too, parameters of the"
+    " module?"
+)
+OWN_BYTES = (
+    "By your own bytes_sent that is the cheaper: bytes_sent is to be mended, and this with it."
+)
 GIVES = {
     "copy_to_ranks": "In backward a rank gives the gradient that came, all of it, and nothing else.",
     "reduce_from_ranks": "In forward a rank gives its x as it is.",
@@ -368,6 +385,14 @@ GIVES = {
     "parallel_block": "Forward: this rank's part of W2 gelu(W1 norm(x) + b1), without b2 and without"
     " x. Backward: the gradient of norm(x) by this rank's part.",
     "parallel_embedding": "A rank gives the rows of its own tokens, first to first + v − 1, and zeros for all others.",
+    ("ColumnLinear", "later"): _LEARNS,
+    ("RowLinear", "later"): _LEARNS,
+    ("parallel_block", "later"): _LEARNS_ALL,
+    (
+        "ShardedAdam",
+        "later",
+    ): "The first step is right, and a later one is not: do m and v stay from"
+    " step to step, is t counted on, and are the new weights put back into the parameters?",
     ("ShardedAdam", "gather"): "Into all_gather goes this rank's piece of the new weights, by the"
     " formulas above: m and v with the mean gradient, each divided by 1 − β**t, times lr, and eps"
     " added to the root.",
@@ -399,10 +424,8 @@ RESULTS = {
     (
         "parallel_block",
         "the output after a step",
-    ): "After a step it computes something else: are all"
-    " parameters, those of norm too, parameters of the module?",
-    ("parallel_block", "the gradient of x after a step"): "After a step it computes something else:"
-    " are all parameters, those of norm too, parameters of the module?",
+    ): _LEARNS_ALL,
+    ("parallel_block", "the gradient of x after a step"): _LEARNS_ALL,
     (
         "ShardedAdam",
         "self.m",
@@ -414,6 +437,26 @@ RESULTS = {
         "parallel_cross_entropy",
         "the gradient",
     ): "It is (softmax − 1 at the target) / N, of own words.",
+}
+CUT = (
+    "The result has no way back to it: detach, .data, no_grad, or an all_reduce on a copy without a graph"
+    " cuts it. The functions of exercise 1 have a backward."
+)
+RESULTS |= {
+    (
+        layer,
+        f"the whole {name} afterwards",
+    ): f"The steps change the whole {name}, which is the caller's:"
+    " a piece by tensor_split is a view of it, and .clone() makes one of its own."
+    for layer in ("ColumnLinear", "RowLinear")
+    for name in ("weight", "bias")
+}
+TRAVELS = {  # what the message says that lacks, of the three that the loss needs
+    "highest": "What goes into MAX is not the highest logit of each example among this rank's words.",
+    "total": "The highest logit is there; a sum of exponentials is not. It is Σ exp(logit − highest)"
+    " over this rank's words, one for each example, with the highest that MAX gave back, and no log.",
+    "target": "The highest logit and the sum of exponentials are right; the third is no target's logit."
+    " Where the target is another rank's word, this rank gives 0.",
 }
 GELU_REPLIES = {
     "a": "For one rank's part z, GELU(z) is a number for each number; but it is a sum that it should"
@@ -771,6 +814,12 @@ _LAYERS = [
         bias="bias.tensor_split(p)[rank].clone()",
     ),
     _column(
+        "weight no parameter",
+        1.4,
+        "The weight stays as it was, and the bias learns: the weight, too, is an nn.Parameter.",
+        weight="weight.tensor_split(p)[rank].clone()",
+    ),
+    _column(
         "bias not trained",
         1.4,
         "The bias stays as it was: what learns is an nn.Parameter.",
@@ -855,6 +904,12 @@ _LAYERS = [
         0.5,
         "The bias is missing.",
         forward="reduce_from_ranks(self.dist, F.linear(x, self.weight))",
+    ),
+    _row(
+        "weight no parameter",
+        1.4,
+        "The weight stays as it was, and the bias learns: the weight, too, is an nn.Parameter.",
+        weight="weight.tensor_split(p, dim=1)[rank].clone()",
     ),
     _row_otherwise(
         "outputs cut",
@@ -1464,6 +1519,13 @@ def parallel_cross_entropy(dist, logits, targets, first):
 _PAIR = re.compile(r"    target = (.*)\n    total = (.*)\n")
 
 
+def _shifted(row):
+    """The same mistake where the highest is taken off the target's logit, too."""
+    code = row.code.replace("    at = logits.", "    at = (logits - highest[:, None]).")
+    code = code.replace(" + highest - target", " - target").replace(".log() - highest)", ".log())")
+    return replace(row, code=code)
+
+
 def _swapped(row):
     """The same mistake with the sum sent before the target's logit."""
     return replace(row, code=_PAIR.sub(r"    total = \2\n    target = \1\n", row.code))
@@ -1482,6 +1544,7 @@ def _stacked(row):
 
 
 _TWO_SUMS = [row for row in _LOSS if type(row) is Known and _PAIR.search(row.code)]
+_SHIFTED = list(map(_shifted, _TWO_SUMS))
 
 
 _adam, _adam_otherwise = variants(
@@ -1536,6 +1599,20 @@ _OPTIMIZER = [
         0.0,
         "That steps with the sum of the gradients; the batch's gradient is the mean over the ranks.",
         mean="",
+    ),
+    _adam(
+        "corrected m kept",
+        0.5,
+        "The corrected m is kept for the next step: divide by 1 − β**t in the step alone, and keep m"
+        " itself.",
+        step="self.m = self.m / (1 - b1**t); update = self.lr * self.m / ((self.v / (1 - b2**t)).sqrt()"
+        " + self.eps)",
+    ),
+    _adam(
+        "one β for both",
+        0.0,
+        "v is made with β₁: its own is β₂, and g² comes in with 1 − β₂.",
+        moments="self.m, self.v = b1 * self.m + (1 - b1) * mean, b1 * self.v + (1 - b1) * mean**2",
     ),
     _adam(
         "all_reduce",
@@ -2193,5 +2270,6 @@ MISTAKES = Table(
         *_CHOICES,
     ],
 )
-SWAPPED = Table(sys.modules[__name__], map(_swapped, _TWO_SUMS))
-STACKED = Table(sys.modules[__name__], [one for row in _TWO_SUMS for one in _stacked(row)])
+_BOTH = [*_TWO_SUMS, *_SHIFTED]
+SWAPPED = Table(sys.modules[__name__], [*map(_swapped, _BOTH), *_SHIFTED])
+STACKED = Table(sys.modules[__name__], [one for row in _BOTH for one in _stacked(row)])
