@@ -7,6 +7,7 @@ compared with those of the right answer, for which the same secrets are drawn.
 
 from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -110,6 +111,10 @@ class Collected(Network):
         return [(phase, kind, given[0].numel()) for phase, kind, given in self.calls]
 
 
+# By student, function and table: the diagnosis found, "" where there was none.
+_FOUND: WeakKeyDictionary[Any, dict[tuple[str, Any], str]] = WeakKeyDictionary()
+
+
 class _Own:
     """The way to names of this process, as to a student's."""
 
@@ -133,6 +138,7 @@ class Case:
 
     def run(self, who):
         network = Collected(self.p, self.name, self.given, self.seed, self.length)
+        network.who = who
         network.run(self.begin(who, self.p, *self.setting))
         return network
 
@@ -165,10 +171,19 @@ class Case:
                     self._results(mine, wanted.ended[rank], rank, shown)
 
     def why(self, mine, table=MISTAKES):
-        """The diagnosis of the known mistake that does all as the student's does, or nothing."""
-        of = lambda own: self.of(vars(own))  # noqa: E731
-        found = table.values(EXERCISE.get(self.name, self.name), of, self.name)
-        return next((says for says, other in found if _alike(mine, other)), "")
+        """The diagnosis of the known mistake that does all as the student's does, or nothing.
+
+        Each runs on all ranks, so all are tried for the first part that fails, and for the later
+        ones only what was found then.
+        """
+        found, of = _FOUND.setdefault(mine.who, {}), lambda own: self.of(vars(own))
+        if found.get((self.name, table)) == "":
+            return ""
+        says = (found.get((self.name, table), ""),)
+        known = table.values(EXERCISE.get(self.name, self.name), of, self.name, says)
+        why = next((says for says, other in known if _alike(mine, other)), "")
+        found.setdefault((self.name, table), why)
+        return why
 
     def _signature(self, mine, wanted):
         if mine.signature != wanted.signature:
