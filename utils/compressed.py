@@ -18,8 +18,8 @@ caller's: which entries are stored, how long each word is and how words become b
       …          the gaps' words, then the codes' words
       32·O       the biases, float32
 
-One stream of bits, big end first, filled up with zeros to a whole byte. An entry is a stored code and
-the gap before it: how many zeros, read row by row, lie between it and the entry before.
+One stream of bits, big end first, filled up with zeros to a whole byte. An entry is a stored code
+and the gap before it: how many zeros, read row by row, lie between it and the entry before.
 
 Of a prefix code only the lengths are kept: the words are the canonical ones of these lengths, as in
 DEFLATE (RFC 1951), so any two codes with equal lengths make the same file.
@@ -64,6 +64,16 @@ class FileError(ValueError):
     """A file that is none of these, or a network that no such file can hold."""
 
 
+def rounded(weights: NDArray[np.floating], bias: NDArray[np.floating], bits: int) -> Layer:
+    """The layer with its weights, but for zeros, moved to the nearest of 2^bits − 1 values at equal
+    distances. weights: (O, I); bias: (O,)."""
+    book = np.zeros(2**bits, np.float32)
+    book[1:] = np.linspace(weights.min(), weights.max(), 2**bits - 1)
+    step = max(float(book[2] - book[1]), 1e-30)
+    nearest = 1 + np.rint((weights - book[1]) / step).astype(np.int64)
+    return Layer(np.where(weights == 0, 0, nearest), book, bias.copy())
+
+
 def canonical(lengths: Sequence[int]) -> list[str]:
     """The words of the canonical prefix code: shorter ones first, equally long ones in order.
 
@@ -89,8 +99,8 @@ def pack(
 ) -> bytes:
     """The bytes of the compressed file.
 
-    gap_bits: g, 1 to 15; entries(codes, g): the gaps and the codes of what is stored; huffman(counts):
-    a word for each symbol, of which the length counts; encode(symbols, words): their bits.
+    gap_bits: g, 1 to 15; entries(codes, g): the gaps and the codes of what is stored;
+    huffman(counts): a word for each symbol, whose length counts; encode(symbols, words): bits.
     Raises FileError for what the layout cannot hold.
     """
     layers = [Layer(*layer) for layer in layers]

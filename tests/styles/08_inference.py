@@ -176,7 +176,9 @@ def codebook_gradient(gradient, codes, size):
     },
     "huffman": {
         "groups in a dict": _TREE.format(tie="", bits="01"),
-        "ones first, ties by size": _TREE.format(tie=" and (lambda g: (groups[g], len(g)))", bits="10"),
+        "ones first, ties by size": _TREE.format(
+            tie=" and (lambda g: (groups[g], len(g)))", bits="10"
+        ),
         "ties the other way": _TREE.format(tie=" and (lambda g: (groups[g], -len(g)))", bits="01"),
         "a tree": """
 def huffman(counts):
@@ -201,7 +203,6 @@ def huffman(counts):
     return words
 """,
         "canonical": """
-_first = huffman
 def huffman(counts):
     return compressed.canonical([len(w) for w in _own(counts)])
 
@@ -263,26 +264,13 @@ def decode(bits, words):
 """,
     },
     "compressed_bits": {
-        "counting zeros": """
+        "divmod": """
 def entries(codes, gap_bits):
-    most, gaps, kept, zeros = 2**gap_bits - 1, [], [], 0
-    for code in codes.flatten().tolist():
-        if code != 0:
-            gaps.append(zeros % (most + 1))
-            kept.append(code)
-            zeros = 0
-            continue
-        zeros += 1
-        if zeros > most:
-            later = True
-    return _with_fillers(codes, most)
-
-def _with_fillers(codes, most):
     gaps, kept = [], []
     places = [-1, *np.flatnonzero(codes.reshape(-1)).tolist()]
     for before, place in zip(places, places[1:]):
-        fillers, gap = divmod(place - before - 1, most + 1)
-        gaps += [most] * fillers + [gap]
+        fillers, gap = divmod(place - before - 1, 2**gap_bits)
+        gaps += [2**gap_bits - 1] * fillers + [gap]
         kept += [0] * fillers + [int(codes.reshape(-1)[place])]
     return gaps, kept
 """,
@@ -328,7 +316,7 @@ def entries(codes, gap_bits):
             body="""def layer(codes, codebook, bias):
         gaps, stored = entries(codes, gap_bits)
         n, m = 2**gap_bits, len(codebook)
-        words = huffman([gaps.count(k) for k in range(n)]), huffman([stored.count(k) for k in range(m)])
+        words = [huffman(list(map(r.count, range(k)))) for r, k in ((gaps, n), (stored, m))]
         own = sum(len(words[0][g]) for g in gaps) + sum(len(words[1][c]) for c in stored)
         return 104 + 32 * (m - 1) + 5 * (n + m) + own + 32 * len(bias)
 

@@ -1,4 +1,4 @@
-"""The figures of lab 08: what pruning leaves, codebooks, words, a file's pieces, traffic, latency."""
+"""The figures of lab 08: pruning, codebooks, words, a file's pieces, traffic, latency."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from torch import nn
 
 from utils import plots
 from utils.compressed import HEADER_BITS, LAYER_BITS, LENGTH_BITS, Layer
@@ -43,7 +42,9 @@ def kept_pixels(counts: Integers) -> Figure:
 def codebook(weights: Array, begin: Array, end: Array) -> Figure:
     """The kept weights (n,) as a histogram, with the values of a codebook before and after."""
     fig, axes = plt.subplots(2, 1, figsize=(7.6, 4.2), sharex=True, sharey=True)
-    for ax, values, name in zip(axes, (begin, end), ("at the beginning", "after k-means"), strict=True):
+    for ax, values, name in zip(
+        axes, (begin, end), ("at the beginning", "after k-means"), strict=True
+    ):
         ax.hist(weights, bins=90, color=plots.SKY)
         for value in values:
             ax.axvline(value, color=plots.INK, linewidth=1.1, linestyle="-")
@@ -63,17 +64,6 @@ def words(counts: Integers, lengths: Sequence[int]) -> Figure:
     bottom.set(xlabel="code", ylabel="bits of its word", ylim=(0, 1.2 * max(max(lengths), 1)))
     bottom.set_xticks(codes)
     return fig
-
-
-def rounded(layer: nn.Linear, bits: int = 4) -> tuple[Integers, Array]:
-    """Codes and codebook of a layer, its values at equal distances and not moved."""
-    weights = layer.weight.detach().numpy()
-    kept = weights != 0
-    book = np.zeros(2**bits, np.float32)
-    book[1:] = np.linspace(weights.min(), weights.max(), 2**bits - 1)
-    codes = np.zeros(weights.shape, np.int64)
-    codes[kept] = 1 + abs(weights[kept][:, None] - book[1:]).argmin(axis=1)
-    return codes, book
 
 
 def pieces(
@@ -129,7 +119,10 @@ def staircase(steps: Mapping[str, tuple[float, float]]) -> Figure:
 def traffic(moved: Mapping[str, Mapping[str, int]]) -> Figure:
     """Numbers that the operations of a layer read and write, by how much of it is fused."""
     fig, ax = plt.subplots(figsize=(8.4, 0.62 * len(moved) + 1.0))
-    looks = {name: _LOOKS[k] for k, name in enumerate(dict.fromkeys(n for m in moved.values() for n in m))}
+    looks = {
+        name: _LOOKS[k]
+        for k, name in enumerate(dict.fromkeys(n for m in moved.values() for n in m))
+    }
     for row, parts in enumerate(moved.values()):
         left = 0
         for name, count in parts.items():
@@ -168,16 +161,22 @@ def times(milliseconds: Mapping[str, float], unit: str) -> Figure:
     return fig
 
 
-def latency(
-    n: Array, t: Array, fixed: float, each: float, limit: float, batch: int
-) -> Figure:
-    """Measured latencies t (M,) at batches n (M,), the line, the limit and the batch that was chosen."""
+def latency(n: Array, t: Array, fixed: float, each: float, limit: float, batch: int) -> Figure:
+    """Latencies t (M,) measured at batches n (M,), a line, a limit and the chosen batch."""
     fig, ax = plt.subplots(figsize=(7.0, 3.6))
     ends = np.array([0, max(n) * 1.05])
     ax.plot(n, t, "o", color=plots.BLUE, label="measured", zorder=4)
     ax.plot(ends, fixed + each * ends, color=plots.INK, linestyle="-", label="your line")
     ax.axhline(limit, color=plots.VERMILLION, linestyle="--", label="limit")
-    ax.plot(batch, fixed + each * batch, "D", color=plots.GREEN, markersize=9, label=f"batch {batch}", zorder=5)
+    ax.plot(
+        batch,
+        fixed + each * batch,
+        "D",
+        color=plots.GREEN,
+        markersize=9,
+        label=f"batch {batch}",
+        zorder=5,
+    )
     ax.set(xlabel="batch / images", ylabel="latency / ms", xlim=(0, ends[1]), ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return fig
