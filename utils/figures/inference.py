@@ -111,7 +111,7 @@ def staircase(steps: Mapping[str, tuple[float, float]]) -> Figure:
     bars = ax.barh(list(steps), sizes, color=plots.BLUE)
     named = [f"{n:,.0f} B   {sizes[0] / n:.1f}×   {a:.2%}" for n, a in steps.values()]
     ax.bar_label(bars, named, padding=4)
-    ax.set(xscale="log", xlabel="bytes", xlim=(min(sizes) / 4, max(sizes) * 40))
+    ax.set(xscale="log", xlabel="bytes", xlim=(min(sizes) / 4, max(sizes) * 20))
     ax.invert_yaxis()
     return fig
 

@@ -233,6 +233,32 @@ _BACK = (
 )
 _AROUND = "That is the mask the wrong way round: the smallest go, and True is for what is kept."
 _PRUNE = [
+    Known(
+        "prune",
+        "a percentile",
+        0.5,
+        "np.percentile takes 0 to 100, and `share` is from 0 to 1.",
+        "def prune(weights, share): return abs(weights) > np.percentile(abs(weights), share)",
+    ),
+    Known(
+        "prune",
+        "compared with the share",
+        0.5,
+        "Magnitudes are compared with the share itself: it is a share of the number of weights.",
+        "def prune(weights, share): return abs(weights) > share",
+    ),
+    _mask(
+        "a share of the rows",
+        0.5,
+        "The count is one of the rows: n is the number of all weights, weights.size.",
+        count="round(share * len(weights))",
+    ),
+    _step(
+        "nll_loss",
+        0.75,
+        "F.nll_loss takes logarithms of probabilities; F.cross_entropy takes the scores.",
+        loss="F.nll_loss(network(x), y)",
+    ),
     _mask(
         "signed",
         0.5,
@@ -349,10 +375,19 @@ def prune(weights, share):
     ),
 ]
 # Words of NumPy's and PyTorch's that mean one thing here: (a piece of them, the sentence).
+_PLACES = (
+    "argsort sorts each row by itself, and its places are places in a row: axis=None takes the whole"
+    " array as one row, and so must what is indexed."
+)
 IN_MASK = (
-    ("out of bounds", "All weights may go, or none: does a threshold look beyond the ends then?"),
+    ("with size 12", "All weights may go, or none: does a threshold look beyond the ends then?"),
+    ("with size 20", "All weights may go, or none: does a threshold look beyond the ends then?"),
+    ("out of bounds", _PLACES),
+    ("boolean index did not match", _PLACES),
     ("ambiguous", "Compare arrays number by number, not in an `if`."),
 )
+COUNT = "Another number of weights goes than `round(share * n)`, n being the number of all weights."
+OTHERS = "As many go as should, but not the ones with the smallest magnitudes of all."
 IN_STEP = (
     ("leaf Variable", "A parameter is changed under torch.no_grad(), or through its .data."),
     (
@@ -413,6 +448,37 @@ def codebook_gradient(gradient, codes, size):
     result="sums",
 )
 _SHARE = [
+    _share("from 0 up", 0.5, _OTHERS, begin="np.linspace(0, abs(values).max(), count)"),
+    _share(
+        "without abs",
+        0.5,
+        "The nearest value is the one at the smallest distance: without abs it is the largest value of all.",
+        work=_LOOP.format(rounds=1000, new=_MEAN).replace(
+            "abs(values[:, None] - centres)", "(values[:, None] - centres)"
+        ),
+    ),
+    Known(
+        "share_weights",
+        "all values found",
+        0.5,
+        "All 2^b values come from k-means: the first is kept for pruned weights, and is 0.",
+        """
+def share_weights(weights, bits):
+    values = weights.ravel()
+    centres = np.linspace(values.min(), values.max(), 2**bits)
+    for _ in range(300):
+        nearest = abs(values[:, None] - centres).argmin(axis=1)
+        for k in set(nearest.tolist()):
+            centres[k] = values[nearest == k].mean()
+    return nearest.reshape(weights.shape), centres
+""",
+    ),
+    _gradient(
+        "a place back",
+        1,
+        "Each sum stands a place too far to the front: code k belongs to place k of the codebook.",
+        after="sums = np.roll(sums, -1)",
+    ),
     _share(
         "one round",
         0.65,
@@ -509,6 +575,10 @@ _SHARE = [
     ),
     _gradient_otherwise("without the zero", 1, "should have shape", result="sums[1:]"),
 ]
+ROUNDS = "That is after some rounds: go on until no weight changes its group."
+SUMS = "For each code: the gradients of all weights that have it, added up; 0 for code 0."
+SIZE = "There is a number for each place of the codebook, also for values without weights: (size,)."
+NONE = "A value without weights has the gradient 0: the mean of none is NaN."
 IN_SHARING = (
     ("zero-size array", "A layer may be pruned whole: its codes and its codebook are zeros."),
     ("empty sequence", "A layer may be pruned whole: its codes and its codebook are zeros."),
@@ -579,6 +649,53 @@ _CHAIN = (
     " the rarest two are looked for anew each time."
 )
 _HUFFMAN = [
+    Known(
+        "huffman",
+        "sorted symbols",
+        1.35,
+        "The symbols are put in order first: their own order is what has to be read back.",
+        'def encode(symbols, words): return "".join(words[s] for s in sorted(symbols))',
+    ),
+    Known(
+        "huffman",
+        "each word once",
+        1.35,
+        "That is the table's words, one after another: the symbols say which come, and how often.",
+        'def encode(symbols, words): return "".join(words)',
+    ),
+    Known(
+        "huffman",
+        "once through the table",
+        1.35,
+        "The table is gone through once: after each symbol the search begins anew, from its first word.",
+        """
+def decode(bits, words):
+    symbols = []
+    for symbol, word in enumerate(words):
+        if word and bits.startswith(word):
+            symbols.append(symbol)
+            bits = bits[len(word) :]
+    return symbols
+""",
+    ),
+    Known(
+        "huffman",
+        "the last one lost",
+        1.45,
+        "The last symbol is missing: after the last bit a word may be whole, too.",
+        """
+def decode(bits, words):
+    symbols, word = [], ""
+    for bit in bits:
+        if word in words and word:
+            symbols.append(words.index(word))
+            word = ""
+        word += bit
+    if word not in words:
+        raise ValueError(word)
+    return symbols
+""",
+    ),
     _huffman(
         "the most frequent",
         0.8,
@@ -716,6 +833,15 @@ def huffman(counts):
         "joined symbols", 1.35, "should be a list", result='"".join(map(str, symbols))'
     ),
 ]
+FROM_BELOW = (
+    "Huffman's code is built from below: put the two rarest together, again and again. Cutting from"
+    " above, or another order, can miss the shortest."
+)
+IN_FRONT = (
+    "That cannot be read: at the end of the shorter one nobody knows whether it was meant. When two"
+    " groups are put together, the new bit goes in front of the words that they have."
+)
+SAME_BIT = "Two words are the same: of two groups put together, one gets the bit 0, the other 1."
 IN_WORDS = (
     ("KeyError", "No word has these bits, or not yet: read on, bit by bit, until they are one."),
     (
@@ -790,6 +916,103 @@ def compressed_bits(layers, gap_bits):
     whole="-(-bits // 8) * 8",
 )
 _FILE = [
+    Known(
+        "compressed_bits",
+        "fillers at once",
+        1.15,
+        "Zeros after the last entry became fillers: nothing is stored for them.",
+        """
+def entries(codes, gap_bits):
+    gaps, stored, zeros = [], [], 0
+    for code in codes.ravel().tolist():
+        if code or zeros == 2**gap_bits - 1:
+            gaps.append(zeros)
+            stored.append(code)
+            zeros = 0
+        else:
+            zeros += 1
+    return gaps, stored
+""",
+    ),
+    _entries(
+        "a gap cut off",
+        1.15,
+        "A gap that is too large is cut off: the zeros beyond are lost. Fillers take them.",
+        over="< 0",
+        gap="min(zeros, 2**gap_bits - 1)",
+    ),
+    _entries("a filler's gap", 1.15, "The largest gap of g bits is 2^g − 1.", long="2**gap_bits"),
+    _entries(
+        "powers forgotten",
+        0.85,
+        "Gaps of g bits go up to 2^g − 1, not to g − 1.",
+        over=">= gap_bits",
+        long="gap_bits - 1",
+        passed="gap_bits",
+    ),
+    Known(
+        "compressed_bits",
+        "differences of places",
+        0.85,
+        "A difference of places is one more than the zeros between them; and the first entry has a gap, too.",
+        """
+def entries(codes, gap_bits):
+    places = np.flatnonzero(codes)
+    return np.diff(places).tolist(), codes.ravel()[places].tolist()
+""",
+    ),
+    Known(
+        "compressed_bits",
+        "zeros go on",
+        0.85,
+        "After an entry the zeros are counted from 0 again.",
+        """
+def entries(codes, gap_bits):
+    gaps, stored, zeros = [], [], 0
+    for code in codes.ravel().tolist():
+        if code == 0:
+            zeros += 1
+            continue
+        while zeros >= 2**gap_bits:
+            gaps.append(2**gap_bits - 1)
+            stored.append(0)
+            zeros -= 2**gap_bits
+        gaps.append(zeros)
+        stored.append(code)
+    return gaps, stored
+""",
+    ),
+    _size(
+        "one table",
+        0.65,
+        "One table is missing: gaps and codes have a length each for every symbol.",
+        table="5 * kinds if symbols is gaps else 0",
+    ),
+    _size(
+        "the other table",
+        0.65,
+        "One table is missing: gaps and codes have a length each for every symbol.",
+        table="0 if symbols is gaps else 5 * kinds",
+    ),
+    _size(
+        "the first layer",
+        1.1,
+        "Only the first layer is counted: is the return inside the loop?",
+        layer="return -(-bits // 8) * 8",
+    ),
+    _size(
+        "a byte too many",
+        1.05,
+        "A size that ends with a whole byte needs no more: that adds 8 bits to it.",
+        whole="bits + 8 - bits % 8",
+    ),
+    Known(
+        "compressed_bits",
+        "the dense size",
+        0.65,
+        "That is the size of the dense network, 32 bits a number.",
+        "def compressed_bits(layers, gap_bits): return sum(32 * (codes.size + bias.size) for codes, _, bias in layers)",
+    ),
     _entries(
         "places",
         0.85,
@@ -854,7 +1077,9 @@ _FILE = [
         "Two lists: all gaps, and all codes",
         result="list(zip(gaps, stored)) + [(0, 0)] * 3",
     ),
-    _entries_otherwise("arrays", 0.85, "two lists of int", result="np.array(gaps), np.array(stored)"),
+    _entries_otherwise(
+        "arrays", 0.85, "two lists of int", result="np.array(gaps), np.array(stored)"
+    ),
     _size(
         "the zero in the codebook",
         0.65,
@@ -937,7 +1162,24 @@ _FILE = [
         "The last byte is filled up, not cut off.",
         whole="bits // 8 * 8",
     ),
+    Known(
+        "compressed_bits",
+        "one code for both",
+        0.65,
+        "Gaps and codes share one Huffman code: each has its own.",
+        """
+def compressed_bits(layers, gap_bits):
+    bits = 8
+    for codes, codebook, bias in layers:
+        gaps, stored = entries(codes, gap_bits)
+        bits += 104 + 32 * (len(codebook) - 1) + 32 * len(bias) + 5 * (2**gap_bits + len(codebook))
+        words = huffman(np.bincount(np.array(gaps + stored, int)).tolist())
+        bits += sum(len(words[i]) for i in gaps + stored)
+    return -(-bits // 8) * 8
+""",
+    ),
 ]
+BOTH = "A filler is in both lists: the largest gap in one, the code 0 in the other."
 IN_ENTRIES = (
     ("only size-1 arrays", "A code is one number: read the matrix row by row with .ravel()."),
     ("ambiguous", "A code is one number: read the matrix row by row with .ravel()."),
@@ -981,6 +1223,7 @@ def fold_batch_norm(conv, norm):
 )
 _NEW = "nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size{more})"
 _FOLD = [
+    _fold("gamma alone", 0, "The root of the variance is missing.", factor="norm.weight"),
     _fold(
         "no eps",
         0,
@@ -1132,6 +1375,44 @@ _NO_ZERO = "The range is not widened to 0: where all values are on one side of i
 ZEROS = "Where all values are 0, s is 1 and z is 0: a scale of 0 would be divided by."
 KEEP = "s and z have the shape (1, 1), or (N, 1) for each row: keepdims=True leaves the axes."
 _QUANTIZE = [
+    _scale(
+        "turned over",
+        0.5,
+        "The scale is turned over: it is the distance of two numbers, in units of x.",
+        s="255 / (high - low)",
+        z="np.round(-128 - low * 255 / (high - low))",
+    ),
+    _scale(
+        "254 steps",
+        0.5,
+        "The lowest number, −128, is left out: its ends lie at −128 and 127, 255 steps apart.",
+        s="(high - low) / 254",
+        z="np.round(-127 - low / s)",
+    ),
+    _numbers(
+        "cut off at the end",
+        0.65,
+        "Fractions are cut off: round to the nearest.",
+        q="np.clip(x / s + z, -128, 127).astype(np.int8)",
+    ),
+    _numbers(
+        "cut off and wrapped",
+        0.65,
+        "Fractions are cut off, and what lies outside wraps round.",
+        q="(x / s + z).astype(np.int64).astype(np.int8)",
+    ),
+    _numbers(
+        "rounded up",
+        -1,
+        "It is rounded up: round to the nearest.",
+        q="np.clip(np.ceil(x / s) + z, -128, 127).astype(np.int8)",
+    ),
+    _numbers(
+        "z taken from x",
+        0.65,
+        "The zero point is subtracted from x: it counts steps, and is added after the division.",
+        q="np.clip(np.round((x - z) / s), -128, 127).astype(np.int8)",
+    ),
     _scale("256 steps", 0.5, "256 numbers have 255 steps between them.", s="(high - low) / 256"),
     _scale(
         "half the range",
@@ -1271,6 +1552,7 @@ _QUANTIZE = [
         )
     ),
 ]
+INT8 = "q is int8, of −128 to 127: round and limit first, then .astype(np.int8)."
 IN_QUANTIZE = (("broadcast", "x is (N, I), s and z are (N, 1) or (1, 1): they fit as they are."),)
 
 _sums, _sums_otherwise = variants(
@@ -1302,6 +1584,31 @@ def quantized_linear(x, s_x, z_x, q_w, s_w, z_w, b):
 _NARROW = "An int8 does not hold the difference of two: widen the numbers before anything is subtracted or multiplied."
 _LINEAR = [
     _sums(
+        "int8 as they come",
+        0.5,
+        "int8 times int8 stays int8 in NumPy, where it wraps round; and the zero points are not subtracted.",
+        sums="(q_x @ q_w.T).astype(np.int32)",
+    ),
+    _sums(
+        "two terms of four",
+        0.5,
+        "Multiplied out, (q_x − z_x)(q_w − z_w) has four terms: two are missing.",
+        sums="(q_x.astype(int) @ q_w.astype(int).T - z_x * z_w.T).astype(np.int32)",
+    ),
+    _layer("no scales", 0.5, "Both scales are missing: the sums are in steps.", y="sums + b"),
+    _layer(
+        "bias quantized",
+        0.5,
+        "The bias is quantized: it is real, and is added to real numbers.",
+        y="s_x * s_w.T * sums + quantize(b[None], s_x, z_x)",
+    ),
+    _layer(
+        "the first row's scale",
+        0.75,
+        "All rows have the first row's scale: each output has its own.",
+        y="s_x * s_w[0, 0] * sums + b",
+    ),
+    _sums(
         "eight bits",
         0.5,
         _NARROW,
@@ -1327,11 +1634,13 @@ _LINEAR = [
     ),
     _sums("no zero points", 0.5, "The zero points are not subtracted.", as_x=" * 0", as_w=" * 0"),
     _sums("the input's zero point", 0.5, "The inputs' zero point is not subtracted.", as_x=" * 0"),
-    _sums("the weights' zero point", 0.5, "The weights' zero point is not subtracted.", as_w=" * 0"),
+    _sums(
+        "the weights' zero point", 0.5, "The weights' zero point is not subtracted.", as_w=" * 0"
+    ),
     _sums("zero point added", 0.5, "The inputs' zero point is added: it is subtracted.", minus="+"),
     _sums_otherwise("int64", 0.5, "should have dtype int32", sums="x @ w.T"),
     _sums_otherwise(
-        "a product of numbers", 0.5, "number by number", sums="(x * w).astype(np.int32)"
+        "a product of numbers", 0.5, "a product of matrices is @", sums="(x * w).astype(np.int32)"
     ),
     _sums_otherwise(
         "not transposed", 0.5, "w has a row for each output", sums="(x @ w).astype(np.int32)"
@@ -1349,7 +1658,9 @@ _LINEAR = [
     _layer(
         "the weights' scale forgotten", 0.5, "The weights' scale is missing.", y="s_x * sums + b"
     ),
-    _layer("divided", 0.5, "It divides by the scales: they multiply.", y="sums / (s_x * s_w.T) + b"),
+    _layer(
+        "divided", 0.5, "It divides by the scales: they multiply.", y="sums / (s_x * s_w.T) + b"
+    ),
     _layer(
         "scales of rows",
         0.75,
@@ -1377,11 +1688,15 @@ _LINEAR = [
         q="x.astype(np.int8)",
     ),
 ]
+INT32 = "Sums are int32. The zero points are int64, and what they meet becomes int64, too: convert."
+EXACT = (
+    "Small sums are right, large ones are not: floats hold whole numbers to 24 bits, int16 to 15."
+)
 IN_SUMS = (
     ("matmul", "w has a row for each output: the product is x @ w.T."),
     (
         "operands could not be broadcast",
-        "A product of matrices is @: * multiplies number by number.",
+        "z_w, (O, 1), fits to q_w, (O, I), as it is; and a product of matrices is @, not *.",
     ),
     ("same_kind", "Widen the numbers first: q.astype(np.int32)."),
 )
@@ -1412,6 +1727,13 @@ _batch, _batch_otherwise = variants(
     batch="max(0, int((limit - fixed) // each))",
 )
 _LATENCY = [
+    _line(
+        "mean of slopes",
+        0.8,
+        "That is the mean of the slopes between neighbours, which only the ends decide: take the least squared error.",
+        each="(np.diff(t) / np.diff(n)).mean()",
+        result="float(t[0] - each * n[0]), float(each)",
+    ),
     _line(
         "through 0",
         0.65,
