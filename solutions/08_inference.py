@@ -60,8 +60,8 @@ sizes = settings.choose(
 # that teaches another.
 #
 # **You need** lab 04's training loop, lab 05's convolution and what batch normalisation does (lab 06
-# builds it; section 6 says what is needed). 220 minutes. A CPU is enough: at scale `smoke` all cells
-# together compute for less than a minute, at `cpu` for some minutes.
+# builds it; section 6 says what is needed). 220 minutes. A CPU is enough: at `smoke` all cells together
+# compute for less than a minute, at `cpu` for some minutes.
 
 # %% [markdown]
 # ## 1 · What a network weighs
@@ -181,6 +181,7 @@ def prune(weights: Array, share: float) -> NDArray[np.bool_]:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "prune_step", "solution": true}
 def masked_step(
     network: nn.Module, masks: dict[str, Tensor], optimizer: Optimizer, x: Tensor, y: Tensor
 ) -> float:
@@ -293,7 +294,8 @@ print(f"pixels with ink in more than a tenth of the images {per_pixel[inked > 0.
 # masks where the digits are. A pixel without ink gives no gradient, so its weights stay as small as
 # they began, and go. (One that seldom has ink may keep many: Adam's steps are as large for it as for
 # others.)
-#
+
+# %% [markdown]
 # ## 3 · Weights that share a value
 # What is left still takes 32 bits each. **Weight sharing** groups the weights of a layer and gives all
 # of a group one value. The values stand in a list, the **codebook**; of each weight only its place in
@@ -363,6 +365,7 @@ def share_weights(weights: Array, bits: int) -> tuple[Integers, Array]:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "share_weights_gradient", "solution": true}
 def codebook_gradient(gradient: Array, codes: Integers, size: int) -> Array:
     """The gradient (size,) of the loss for a codebook of so many numbers.
 
@@ -470,12 +473,10 @@ with check.needs("share_weights"):
 # their words are its word with 0 and with 1 at the end. Go on until one is left. No prefix code has a
 # shorter mean length.
 
-# %%
-# Counts of five symbols, and what comes of them (which of two gets the 0 does not matter):
-print("counts 5, 2, 1, 1, 0 -> words 0, 10, 110, 111 and none")
-print("symbols 0, 1, 0, 3   -> 0 10 0 111, written 0100111")
-
 # %% [markdown]
+# Five symbols that come 5, 2, 1, 1 and 0 times may get the words `0`, `10`, `110`, `111` and none. (Which of
+# two gets the 0 does not matter.) The symbols 0, 1, 0, 3 are then written `0100111`: 0, 10, 0, 111.
+#
 # **Predict first:** eight symbols, all equally frequent. What does Huffman's code save, against plain
 # numbers of 3 bits?
 
@@ -525,6 +526,7 @@ def huffman(counts: Sequence[int]) -> list[str]:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "huffman_coded", "solution": true}
 def encode(symbols: Sequence[int], words: Sequence[str]) -> str:
     """The bits of the symbols, one word after another. ValueError for a symbol without a word.
 
@@ -597,15 +599,16 @@ with check.needs("huffman", "share_weights"):
 # the code 0. It stands on a zero itself. What comes after the last entry needs no entry: the shape
 # tells how many zeros follow.
 
-# %%
-print("codes 5 0 0 3 0 0 0 0 0 0 2 0, gaps of 2 bits:")
-print("entries (gap, code): (0, 5) (2, 3) (3, 0) (2, 2)")
+# %% [markdown]
+# The codes 5 0 0 3 0 0 0 0 0 0 2 0, with gaps of 2 bits, have the entries (gap, code) (0, 5), (2, 3),
+# (3, 0), (2, 2). The third is a filler.
 
 # %% [markdown]
 # The file is one stream of bits, filled up with zeros to a whole byte. The length of each word stands
 # in it, not the word: writer and reader make the same words from the lengths (*canonical* codes, as in
 # ZIP files and PNGs). `utils/compressed.py` writes and reads it, with your functions.
-#
+
+# %% [markdown]
 # | | bits |
 # |---|---|
 # | once: how many layers | 8 |
@@ -653,6 +656,7 @@ def entries(codes: Integers, gap_bits: int) -> tuple[list[int], list[int]]:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "compressed_bits_size", "solution": true}
 def compressed_bits(layers: Sequence[tuple[Integers, Array, Array]], gap_bits: int) -> int:
     """The size of the file in bits, as in the table above: a multiple of 8.
 
@@ -838,6 +842,7 @@ def milliseconds(*runs: Callable[[], object], repeats: int = sizes.repeats) -> l
     return [min(times) for times in taken]
 
 
+# %%
 def blocks() -> list[nn.Module]:
     """Six times convolution, norm, ReLU, on 32 channels, as after some training."""
     layers: list[nn.Module] = []
@@ -853,14 +858,18 @@ def blocks() -> list[nn.Module]:
 torch.manual_seed(0)
 apart = nn.Sequential(*blocks()).eval()
 image = torch.randn(16, 32, 28, 28)
+parts: list[nn.Module] = list(apart)
 with check.needs("fold_batch_norm"):
-    parts = list(apart)
-    folded = [
-        f for c, n, r in zip(*[iter(parts)] * 3, strict=True) for f in (fold_batch_norm(c, n), r)
-    ]
+    folded: list[nn.Module] = []
+    for conv, norm, relu in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        folded += [fold_batch_norm(conv, norm), relu]
     fused = nn.Sequential(*folded).eval()
     with torch.inference_mode():
         print(f"largest difference of an output: {(fused(image) - apart(image)).abs().max():.0e}")
+
+# %%
+with check.needs("fold_batch_norm"):
+    fold_batch_norm(parts[0], parts[1])  # stops here while it is undone
     saved = []
     for n in (1, 16):
         both = milliseconds(lambda n=n: apart(image[:n]), lambda n=n: fused(image[:n]))
@@ -868,13 +877,8 @@ with check.needs("fold_batch_norm"):
         print(
             f"batch {n:>2}: apart {both[0]:6.2f} ms, folded {both[1]:6.2f} ms, saved {saved[-1]:.0%}"
         )
-    answer = (
-        "under a tenth"
-        if saved[1] < 0.1
-        else "a tenth to a half"
-        if saved[1] < 0.5
-        else "over half"
-    )
+    more = "a tenth to a half" if saved[1] < 0.5 else "over half"
+    answer = "under a tenth" if saved[1] < 0.1 else more
     check.measured("what part of the time folding saves here", answer)
 
 # %% [markdown]
@@ -956,6 +960,7 @@ def calibrate(x: Array, per_row: bool = False) -> tuple[Array, Integers]:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "quantize_numbers", "solution": true}
 def quantize(x: Array, s: Array, z: Integers) -> NDArray[np.int8]:
     """x (N, I) as int8 (N, I): the nearest number of the grid; what lies outside saturates.
 
@@ -1018,6 +1023,7 @@ def accumulate(
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "quantized_linear_layer", "solution": true}
 def quantized_linear(
     x: Array, s_x: Array, z_x: Integers, q_w: NDArray[np.int8], s_w: Array, z_w: Integers, b: Array
 ) -> Array:
@@ -1158,6 +1164,7 @@ def latency_line(n: Array, t: Array) -> tuple[float, float]:
     ### END SOLUTION
 
 
+# %% nbgrader={"grade_id": "choose_batch_limit", "solution": true}
 def choose_batch(fixed: float, each: float, limit: float) -> int:
     """The largest batch whose latency on the line is at most `limit`, an int; 0 if there is none.
 
@@ -1202,7 +1209,7 @@ with check.needs("choose_batch"):
 #
 # - Other `rounds` of pruning: how far can it go? All at once instead of in three?
 # - Codes of 3 bits or of 6 in `final`. Which file is smallest at an accuracy lost of 0.01 or less?
-# - Biases are a third of the small network's file. What if they were float16?
+# - Biases are a quarter of the small network's file. What if they were float16?
 # - Set one weight of a layer to 50 and quantize it, with one scale and with one a row. What is lost?
 # - `scale = "cpu"`: more training, between the rounds, too.
 

@@ -314,7 +314,7 @@ def huffman(student, rng):
             _check_words(student, counts)
     words = [WORDS[i] for i in rng.permutation(6)]
     some = [i for i, word in enumerate(words) if word]
-    texts = [rng.permutation([*some, *rng.choice(some, n)]).tolist() for n in (3, 6, 9)]
+    texts = [rng.permutation([*some, *rng.choice(some, n)]).tolist() for n in (3, 6, 9, 5, 8)]
     texts = [text if text != text[::-1] else text[1:] for text in texts]
     named = {"exercise": "huffman"}
     coded = [answers.encode(text, words) for text in texts]
@@ -667,7 +667,8 @@ def _grid(rng, shape, s, z):
     q = rng.integers(-127, 127, shape)
     q[:, 0], q[:, 1] = -128, 127
     off = np.where(rng.random(shape) < 0.5, -1, 1) * rng.uniform(0.05, 0.35, shape)
-    q[:, -1], off[:, :2], off[:, -1] = z[:, 0] + 3, 0, -0.3  # neither cut off nor rounded down
+    q[:, -1], off[:, :2], off[:, -1] = z[:, 0] + 3, 0, -0.3  # neither cut off nor rounded down,
+    q[:, -2], off[:, -2] = z[:, 0] + 7, 0.3  # nor up
     return s * (q - z + off)
 
 
@@ -714,10 +715,10 @@ def quantize(student, rng):
         np.array([[-128], [40], [3]]) + rng.integers(0, 9, (3, 1)),
     )
     with part("the nearest number, as int8", points=0.2):
-        _check_numbers(student, _grid(rng, (3, 6), s, z), s, z)
-        _check_numbers(student, _grid(rng, (3, 6), s[1:2], z[1:2]), s[1:2], z[1:2])
+        _check_numbers(student, _grid(rng, (3, 7), s, z), s, z)
+        _check_numbers(student, _grid(rng, (3, 7), s[1:2], z[1:2]), s[1:2], z[1:2])
     with part("what lies outside saturates", points=0.15):
-        x = _grid(rng, (3, 6), s, z)
+        x = _grid(rng, (3, 7), s, z)
         x[:, 2] += 300 * s[:, 0]
         x[:, 3] -= 300 * s[:, 0]
         x[:, 4] = [1e4, -1e4, 1e5]

@@ -1805,7 +1805,7 @@ _LATENCY = [
     ),
     _batch(
         "rounded up",
-        0.7,
+        0.65,
         "Rounded up, the batch breaks the limit: round down.",
         batch="max(0, math.ceil((limit - fixed) / each))",
     ),
