@@ -1403,7 +1403,7 @@ _QUANTIZE = [
     ),
     _numbers(
         "rounded up",
-        -1,
+        0.65,
         "It is rounded up: round to the nearest.",
         q="np.clip(np.ceil(x / s) + z, -128, 127).astype(np.int8)",
     ),
