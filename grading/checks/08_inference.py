@@ -492,12 +492,16 @@ def compressed_bits(student, rng):
         ):
             stored(_codes(rng, gaps, shape, 6), 2)
         stored(_codes(rng, [2, 1, 5], (2, 6), 3), 1)
+        stored(_codes(rng, [9, 8, 7, 17], (5, 10), 6), 3)
         stored(np.zeros((3, 4), np.int64), 2)
     with part("compressed_bits: all of one layer", points=0.45):
-        while True:
-            one = [([_layer(rng, 5, 9, b)], g) for b, g in ((2, 2), (3, 3), (2, 4))]
-            if len({answers.bits(*case) % 8 > 0 for case in one}) == 2:  # one ends with a byte
-                break
+        one = []
+        for bits, gap_bits, rest in ((2, 2, 0), (3, 3, 1), (2, 4, 1), (3, 2, 4)):
+            while True:  # one ends with a byte, to one a single bit is left over
+                layer = _layer(rng, 5, 9, bits)
+                if answers.bits([layer], gap_bits) % 8 == rest:
+                    break
+            one.append(([layer], gap_bits))
         size(*one)
     with part("compressed_bits: several layers, of all kinds, to a whole byte", points=0.4):
         several = [_layer(rng, 4, 7, 3), _layer(rng, 6, 4, 2), _layer(rng, 3, 6, 4)]
