@@ -575,6 +575,10 @@ def share_weights(weights, bits):
     ),
     _gradient_otherwise("without the zero", 1, "should have shape", result="sums[1:]"),
 ]
+STEPS = (
+    "Take the four steps by hand for a few weights: the distance without its sign, the nearest value for"
+    " each weight, then the mean of each value's own weights."
+)
 ROUNDS = "That is after some rounds: go on until no weight changes its group."
 SUMS = "For each code: the gradients of all weights that have it, added up; 0 for code 0."
 SIZE = "There is a number for each place of the codebook, also for values without weights: (size,)."
