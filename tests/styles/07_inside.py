@@ -144,7 +144,8 @@ top_k = lambda scores, k, names: [
     hot = F.one_hot(labels, scores.shape[1]).to(scores.dtype)
     g, = torch.autograd.grad(outputs=scores, inputs=leaf, grad_outputs=hot)
     return torch.maximum(g, -g).max(1)[0]"""),
-        "backward, put back": _SALIENT.format("""before = [p.grad if p.grad is None else p.grad.clone() for p in model.parameters()]
+        "backward, put back": _SALIENT.format("""copied = lambda g: None if g is None else g.clone()
+    before = [copied(p.grad) for p in model.parameters()]
     leaf = x.detach().clone().requires_grad_()
     with training.evaluation_mode(model):
         model(leaf)[torch.arange(len(x)), labels].sum().backward()
@@ -237,7 +238,8 @@ top_k = lambda scores, k, names: [
         "an image without a batch": """
 def maximise_unit(model, layer, unit, start, steps, rate, decay):
     seen, image = [], start[0].clone()
-    handle = model.get_submodule(layer).register_forward_hook(lambda m, i, o: seen.append(o[0][unit]))
+    keep = lambda m, i, o: seen.append(o[0][unit])
+    handle = model.get_submodule(layer).register_forward_hook(keep)
     try:
         with training.evaluation_mode(model):
             for _ in range(steps):
@@ -292,7 +294,8 @@ def maximise_unit(model, layer, unit, start, steps, rate, decay):
         "backward of the picture alone": """
 def maximise_unit(model, layer, unit, start, steps, rate, decay):
     kept = []
-    handle = model.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o[0, unit]))
+    keep = lambda m, i, o: kept.append(o[0, unit])
+    handle = model.get_submodule(layer).register_forward_hook(keep)
     x = torch.nn.Parameter(start.clone())
     try:
         with training.evaluation_mode(model):
@@ -325,7 +328,8 @@ def maximise_unit(model, layer, unit, start, steps, rate, decay):
 """,
     },
     "nearest": {
-        "normalize": _NEAR.format("""cosine = F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
+        "normalize": _NEAR.format("""gallery = F.normalize(gallery, dim=1)
+    cosine = F.normalize(queries, dim=1) @ gallery.T
     if own is not None:
         cosine = cosine.scatter(1, own[:, None], -torch.inf)
     return torch.argsort(cosine, dim=1, descending=True, stable=True)[:, :k]"""),
@@ -444,15 +448,22 @@ def multi_task_loss(scores, labels, weights):
         if len(at) == 0:
             losses.append(s.sum() * 0)
             continue
-        losses.append(weights[task] * nn.functional.nll_loss(s[at].log_softmax(1), labels[task][at]))
+        log_p = s[at].log_softmax(1)
+        losses.append(weights[task] * nn.functional.nll_loss(log_p, labels[task][at]))
     return sum(losses)
 """,
     },
     "is_it_evidence": {
         "capitals": 'blind_map, passing_means, same_map = "Edges", "Necessary", "Picture"',
         "spaces": 'blind_map, passing_means, same_map = " edges", "necessary ", "picture "',
-        "from a tuple": 'blind_map = ("edges", "saliency")[0]; passing_means = "necessary"; same_map = "picture"',
-        "joined": 'blind_map = "ed" + "ges"; passing_means = "".join(["necess", "ary"]); same_map = "picture"',
-        "lower": 'blind_map = "EDGES".lower(); passing_means = "necessary"; same_map = "PICTURE".lower()',
+        "from a tuple": """
+blind_map, passing_means, same_map = ("edges", "saliency")[0], "necessary", "picture"
+""",
+        "joined": """
+blind_map, passing_means, same_map = "ed" + "ges", "".join(["necess", "ary"]), "picture"
+""",
+        "lower": """
+blind_map, passing_means, same_map = [w.lower() for w in ("EDGES", "NECESSARY", "PICTURE")]
+""",
     },
 }

@@ -1,6 +1,6 @@
-"""Small drawn scenes: one object, of a known kind and at a known place, among things that distract.
+"""Small drawn scenes: one object of a known kind at a known place, among things that distract.
 
-A map that claims to show where a network found its evidence can be graded on them: the place is known.
+On them a map that claims to show where a network found its evidence can be graded.
 """
 
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class Scenes:
 
 
 def drawn(count: int, seed: int = 0) -> Scenes:
-    """Scenes drawn by code; the same ones for the same seed. Every kind comes as often as any other,
-    or once more.
+    """Scenes drawn by code; the same ones for the same seed. Every kind comes as often as any
+    other, or once more.
 
-    Place, size and colours vary and say nothing about the kind. Lines and soft lights, some brighter
-    than the object, lie behind it.
+    Place, size and colours vary and say nothing about the kind. Lines and soft lights, some
+    brighter than the object, lie behind it.
     """
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(count) % len(KINDS)).astype(np.int64)

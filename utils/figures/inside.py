@@ -21,8 +21,8 @@ def model_page(
 ) -> Figure:
     """A network at work on one picture: what it says, and for each layer what it puts out.
 
-    picture: (H, W, 3), 0 to 1; best: the likeliest classes with their probabilities; layers: by name
-    what each puts out, (K, h, w) or (D,). A row: some channels, then the histogram of all numbers.
+    picture: (H, W, 3), 0 to 1; best: the likeliest classes with their probabilities; layers: by
+    name what each puts out, (K, h, w) or (D,). A row: some channels, a histogram of all numbers.
     """
     fig = plt.figure(figsize=(9, 2.1 + 1.15 * len(layers)))
     grid = fig.add_gridspec(
@@ -161,7 +161,7 @@ def neighbours(
 
 
 def by_seed(runs: Mapping[str, Sequence[float]]) -> Figure:
-    """A row for each way of training; in it a dot for each seed's accuracy, and a bar at their mean."""
+    """A row for each way of training; in it a dot for each seed's accuracy, a bar at their mean."""
     fig, ax = plt.subplots(figsize=(6.4, 0.7 * len(runs) + 0.9))
     for height, (got, marker, colour) in enumerate(
         zip(runs.values(), plots.CURVE_MARKERS, plots.CURVE_COLOURS, strict=False)

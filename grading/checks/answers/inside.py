@@ -412,7 +412,7 @@ MISTAKES = Table(
             "The k best are right, but the likeliest comes last.",
             order="torch.sort(scores, descending=True, stable=True).indices[:k].tolist()[::-1]",
         ),
-        _top_other(
+        _top(
             "exp by hand", 0.6, OVERFLOW, chance="torch.exp(scores) / torch.exp(scores).sum()"
         ),
         _top_other(
@@ -727,7 +727,7 @@ MISTAKES = Table(
             step="((1 - decay) * (x.detach() + rate * g / g.norm().clamp_min(1e-12))).clamp(0, 1)",
         ),
         _unit("in training mode", 0.3, MODE, mode="torch.enable_grad()"),
-        _unit_other(
+        _unit(
             "0/0",
             1.05,
             NO_DIRECTION,
@@ -738,14 +738,8 @@ MISTAKES = Table(
         _near(
             "inner product",
             0,
-            "The longest vectors win: that is the inner product. Divide by the lengths.",
+            "The longest vectors win: that is an inner product. Bring the vectors to length 1 first.",
             queries="queries",
-            gallery="gallery",
-        ),
-        _near(
-            "queries alone",
-            0,
-            "The gallery's vectors keep their lengths, and the longest win: bring them to length 1.",
             gallery="gallery",
         ),
         _near(
@@ -814,10 +808,10 @@ MISTAKES = Table(
             "Of equals the later place comes first: the earlier one, with stable=True.",
             result="cosine.shape[1] - 1 - cosine.flip(1).sort(dim=1, descending=True, stable=True).indices[:, :k]",
         ),
-        _near_other(
+        _near(
             "the cosines",
             0,
-            "are asked for",
+            "Those are the cosines: sort gives values and places, and the places are asked for.",
             result="cosine.sort(dim=1, descending=True, stable=True).values[:, :k]",
         ),
         _weigh(
@@ -875,7 +869,7 @@ MISTAKES = Table(
             "The weights add up to total times the number of tasks: to total.",
             weight="total * len(falls) * float(share)",
         ),
-        _weigh_other(
+        _weigh(
             "exp by hand",
             1.35,
             GROWN,
@@ -884,7 +878,7 @@ MISTAKES = Table(
         _weigh_other("no first epoch", 1.3, FIRST, fall="past[-1] / past[-2]"),
         _several(
             "over all examples",
-            1.25,
+            1.15,
             "The sum over the known is divided by all N: by how many are known.",
             term="F.cross_entropy(scores[task], given, ignore_index=-1, reduction='sum') / len(given)",
         ),
