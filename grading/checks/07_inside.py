@@ -180,9 +180,7 @@ def record_activations(student, rng):
         if wrong:  # too few rows, which the last layer finds; a name that there is not
             failing = [[x[:, :, 2:], names], [x, [*names, "nowhere"]], [x[:, :2], names]]
         given = f"For {count} images, names = {names}."
-        network.check(
-            x, names, given=given, keys=keys, failing=failing, causes=fault
-        )
+        network.check(x, names, given=given, keys=keys, failing=failing, causes=fault)
 
     with part("what each layer puts out, in evaluation mode", points=0.7):
         check(names=["conv2", "body.relu", "scores"])

@@ -46,6 +46,27 @@ def test_neither_the_centre_nor_the_brightest_spot_gives_the_place_away() -> Non
     assert scenes.inside(spots, made.boxes).mean() < 0.5
 
 
+def test_a_close_up_holds_the_object() -> None:
+    made = scenes.drawn(200)
+    close = scenes.close_ups(made)
+    assert close.shape == (200, scenes.CLOSE, scenes.CLOSE, 3)
+    assert (close == scenes.close_ups(made)).all()
+    for x, window, (top, left, bottom, right) in zip(made.x, close, made.boxes, strict=True):
+        part = x[top:bottom, left:right]
+        seen = np.lib.stride_tricks.sliding_window_view(window, part.shape)
+        assert (seen == part).all(axis=(-1, -2, -3)).any()
+
+
+def test_what_is_lighter_is_so_in_the_picture() -> None:
+    made = scenes.drawn(400)
+    discs = np.flatnonzero(made.y == scenes.KINDS.index("disc"))
+    middles = made.boxes.reshape(-1, 2, 2).mean(axis=1).astype(int)[discs]
+    light = made.x.astype(float).sum(axis=3)
+    found = light[discs, middles[:, 0], middles[:, 1]] > np.median(light[discs], axis=(1, 2))
+    assert (found == made.lighter[discs]).mean() > 0.9
+    assert set(made.family[discs]) == {scenes.FAMILIES.index("round")}
+
+
 def test_a_point_is_inside_up_to_the_edge_that_is_not_included() -> None:
     boxes = np.array([[2, 3, 5, 7]] * 4)
     points = [[2, 3], [4, 6], [5, 6], [4, 7]]

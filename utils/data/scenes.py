@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 SIDE = 32
 KINDS = ("disc", "ring", "plus", "saltire", "lying stripes", "standing stripes")
+FAMILIES = ("round", "crossed", "striped")  # of two kinds each, in their order
+CLOSE = 16  # side of a close-up
 LEAST, MOST = 4.5, 6.5  # half the size of an object, in pixels
 
 Floats = NDArray[np.float32]
@@ -20,12 +22,19 @@ class Scenes:
     """Scenes, what is in them and where.
 
     x: (N, 32, 32, 3) uint8, height, width and red-green-blue; y: (N,) int64, an index into KINDS;
-    boxes: (N, 4) int64, the object's top, left, bottom, right in pixels, the last two not included.
+    boxes: (N, 4) int64, the object's top, left, bottom, right in pixels, the last two not included;
+    lighter: (N,) int64, 1 where the object is lighter than the ground, else 0.
     """
 
     x: NDArray[np.uint8]
     y: NDArray[np.int64]
     boxes: NDArray[np.int64]
+    lighter: NDArray[np.int64]
+
+    @property
+    def family(self) -> NDArray[np.int64]:
+        """(N,) an index into FAMILIES."""
+        return self.y // 2
 
     def __repr__(self) -> str:
         return f"{len(self.x):,} drawn scenes of {SIDE}×{SIDE} pixels, {len(KINDS)} kinds of object"
@@ -59,7 +68,17 @@ def drawn(count: int, seed: int = 0) -> Scenes:
     ends = [row - half, column - half, row + half, column + half]
     boxes = np.stack([one.ravel() for one in ends], axis=1)
     boxes = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1)
-    return Scenes((255 * x.clip(0, 1)).astype(np.uint8), y, boxes.astype(np.int64))
+    lighter = (colour.sum(axis=-1) > ground.sum(axis=-1)).ravel().astype(np.int64)
+    return Scenes((255 * x.clip(0, 1)).astype(np.uint8), y, boxes.astype(np.int64), lighter)
+
+
+def close_ups(whole: Scenes, seed: int = 0) -> NDArray[np.uint8]:
+    """A window of each scene that holds all of its object, somewhere in it: (N, 16, 16, 3)."""
+    lowest = np.maximum(whole.boxes[:, 2:] - CLOSE, 0)
+    highest = np.minimum(whole.boxes[:, :2], SIDE - CLOSE)
+    corners = np.random.default_rng(seed).integers(lowest, highest + 1)
+    windows = [x[i : i + CLOSE, j : j + CLOSE] for x, (i, j) in zip(whole.x, corners, strict=True)]
+    return np.stack(windows)
 
 
 def inside(points: ArrayLike, boxes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -412,9 +412,7 @@ MISTAKES = Table(
             "The k best are right, but the likeliest comes last.",
             order="torch.sort(scores, descending=True, stable=True).indices[:k].tolist()[::-1]",
         ),
-        _top(
-            "exp by hand", 0.6, OVERFLOW, chance="torch.exp(scores) / torch.exp(scores).sum()"
-        ),
+        _top("exp by hand", 0.6, OVERFLOW, chance="torch.exp(scores) / torch.exp(scores).sum()"),
         _top_other(
             "topk", 0.45, "fewer than k classes", order="torch.topk(scores, k).indices.tolist()"
         ),
