@@ -79,6 +79,7 @@ def as_picture(x: Tensor) -> np.ndarray:
     return (x * std + mean).clip(0, 1).permute(0, 2, 3, 1).cpu().numpy()
 
 
+# %%
 train_X, test_X = as_input(pictures.train_x[:count]), as_input(pictures.test_x)
 train_y = torch.from_numpy(pictures.train_y[:count]).to(device)
 test_y = torch.from_numpy(pictures.test_y).to(device)
@@ -128,10 +129,10 @@ plots.show(
 # the histogram of all its numbers with mean and spread.* From row to row the maps get coarser: the
 # *where* goes. Most numbers of the later rows are 0.
 #
-# **You will** write hooks that look into any network, three kinds of maps, a search for similar images
-# and a loss of several tasks; and find out when a map is evidence.
+# **You will** write hooks that look into any network, two kinds of maps, a search for similar images and a
+# loss of several tasks; and find out when a map is evidence.
 #
-# **Not in this lab:** language models, and training beyond what is needed.
+# **Not in this lab:** training beyond what is needed.
 #
 # **You need** labs 04 to 06, and 175 minutes. All cells compute for about 45 s at scale `smoke`. Data:
 # CIFAR-10 (Krizhevsky 2009) where it is at hand, else pictures that the lab draws.
@@ -142,11 +143,10 @@ plots.show(
 # them: $p_c = e^{s_c} / \sum_j e^{s_j}$. A page shows the few best.
 #
 # ### Exercise 1 · The best few — 0.75 points, 15 minutes, ●○○
-# Of two classes that are equally likely, the one that comes first in `names` is listed first. A page
-# that lists them differently each time is hard to trust.
+# Of two classes that are equally likely, the one that comes first in `names` is listed first.
 #
-# <details><summary>Hint 1</summary>Which functions that sort promise to leave equals in their order?
-# Look for <code>stable</code> in the documentation.</details>
+# <details><summary>Hint 1</summary>Which functions that sort promise to leave equals in their
+# order?</details>
 #
 # <details><summary>Hint 2</summary>A score of 10,000 is no mistake. What is e to that power, and what
 # changes in the formula if the same number is taken from all scores?</details>
@@ -384,9 +384,9 @@ print(f"{right:.1%} of {len(held_y)} scenes that it has not seen, of {len(scenes
 
 # %% [markdown]
 # **Predict:** in which share of the scenes does the highest point of your map lie in the object's box?
-# Two **controls** that know nothing of any network: always the centre of the picture; and its brightest
-# pixel.
-#
+# Two **controls** know nothing of any network: always the centre of the picture; its brightest pixel.
+
+# %% [markdown]
 # ### Exercise 4 · Grad-CAM — 2 points, 35 minutes, ●●●
 # <details><summary>Hint 1</summary>Here the activations are needed <i>with</i> their graph, so your
 # <code>record_activations</code> will not do. The hook is the same, without
@@ -789,20 +789,25 @@ print(f"labels known, of {len(scene_y)}: {known}")
 
 
 # %%
+def accuracy(net: nn.Module) -> float:
+    """Of the main task, on close-ups of the held-out scenes."""
+    with training.evaluation_mode(net), torch.no_grad():
+        return float((net(close_held)["kind"].argmax(dim=1) == held_y).float().mean())
+
+
+# %%
 def taught(way: str, seed: int) -> float:
-    """Accuracy of the main task on held-out scenes, after training one way."""
+    """Accuracy at the main task after training one way."""
     torch.manual_seed(seed)
-    net, labels = Shared(TASKS), dict(truth)
+    net, labels, order = Shared(TASKS), dict(truth), torch.randperm(len(scene_y))
     if way == "shuffled":
-        order = torch.randperm(len(scene_y), device=device)
-        labels |= {task: truth[task][order] for task in SUBTASKS}
-    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    past: dict[str, list[float]] = {task: [] for task in SUBTASKS}
+        labels |= {task: truth[task][order.to(device)] for task in SUBTASKS}
+    optimizer, past = torch.optim.Adam(net.parameters(), 3e-3), {task: [] for task in SUBTASKS}
     for step in range(sizes.steps):
         few, many = torch.randint(FEW, (12,)), torch.randint(len(scene_y), (24,))
         batch = torch.cat((few, many)).to(device)
         scores, here = net(close_X[batch]), {task: labels[task][batch] for task in TASKS}
-        weights = subtask_weights(past, 2.0) if way != "alone" else dict.fromkeys(SUBTASKS, 0.0)
+        weights = dict.fromkeys(SUBTASKS, 0.0) if way == "alone" else subtask_weights(past, 2.0)
         loss = multi_task_loss(scores, here, {"kind": 1.0, **weights})
         optimizer.zero_grad()
         loss.backward()
@@ -810,8 +815,7 @@ def taught(way: str, seed: int) -> float:
         if step % 20 == 0:  # an epoch, as it were
             for task, errors in past.items():
                 errors.append(F.cross_entropy(scores[task], here[task]).item())
-    with training.evaluation_mode(net), torch.no_grad():
-        return float((net(close_held)["kind"].argmax(dim=1) == held_y).float().mean())
+    return accuracy(net)
 
 
 # %% tags=["headline"]
@@ -836,7 +840,8 @@ with check.needs("multi_task"):
 # lines and lights and follow its outline: much of the main task, learnt from labels that cost little. The
 # shuffled control shows that the *labels* help, not the extra term. Not every subtask does: the object's
 # row and column in the scene, tried when this lab was written, helped no more than shuffled labels.
-#
+
+# %% [markdown]
 # ## 8 · Is it evidence?
 # A map that looks convincing may show the picture rather than the network. Adebayo and others (2018)
 # propose a test: **randomise** the weights, layer after layer from the top, and look at the map. If it
@@ -967,12 +972,10 @@ check("is_it_evidence")
 #
 # - Grad-CAM at `relu1`, `relu2`, `relu3`: which layer hits best, and what do its maps look like?
 # - Grad-CAM without its ReLU, or for a class that is *not* in the scene: where does it point?
-# - `maximise_unit` with `decay` 0, 0.01, 0.1; from another noise; for `scores` units of the network (give
-#   `scores` a shape with places first, or take `relu4`).
+# - `maximise_unit` with `decay` 0, 0.01, 0.1; from another noise; for units of `relu1` and `relu4`.
 # - The similar images of `relu3`, averaged over places, instead of `flatten`.
 # - `FEW` from 30 to 1,000: when do the subtasks stop helping? With one alone, which one helps?
-# - Paint a red patch into the corner of every scene of one kind, train again. Does the accuracy tell you?
-#   Does Grad-CAM?
+# - Paint a red patch into a corner of every scene of one kind, train again. Does Grad-CAM tell you?
 
 
 # %%

@@ -168,7 +168,11 @@ class Network:
 BEHIND = ("graph", "hooks", "modes", "state", "gradients", "needs", "given")
 
 
-@exercise("record_activations", points=1.5)
+@exercise(
+    "record_activations",
+    points=1.5,
+    forbids={"record_activations": ["torchvision.models.feature_extraction", "captum"]},
+)
 def record_activations(student, rng):
     layers = ["body.conv", "body.norm", "body.relu", "body", "conv2", "relu2", "scores"]
     fault = (("KeyError", "One name has nothing under it: was its hook called?"),)
