@@ -125,8 +125,8 @@ plots.show(
 )
 
 # %% [markdown]
-# *Top: the picture and what the network says. Below, a layer a row: its first channels as pictures, and
-# the histogram of all its numbers with mean and spread.* From row to row the maps get coarser: the
+# *Top: the picture and what the network says. Below, a layer a row: its first channels, and the
+# histogram of all its numbers with mean and spread.* From row to row the maps get coarser: the
 # *where* goes. Most numbers of the later rows are 0.
 #
 # **You will** write hooks that look into any network, two kinds of maps, a search for similar images and a
@@ -459,8 +459,7 @@ controls = {"the centre": hit_rate(middle), "the brightest spot": hit_rate(light
 hits: dict[str, float] = {}
 LAYER = "relu3"
 with check.needs("grad_cam"):
-    cams = enlarged(grad_cam(scout, LAYER, held_X, held_y))
-    hits["Grad-CAM"] = hit_rate(cams)
+    hits["Grad-CAM"] = hit_rate(enlarged(grad_cam(scout, LAYER, held_X, held_y)))
     share = hits["Grad-CAM"]
     found = "under 50 %" if share < 0.5 else "50 to 80 %" if share < 0.8 else "over 80 %"
     check.measured("share of Grad-CAM's maps that point at the object", found)
@@ -472,7 +471,8 @@ print(f"{len(held_y)} scenes, in the box: {listed} (target for Grad-CAM 80%)")
 # %%
 with check.needs("grad_cam", "saliency"):
     few = held_X[:6]
-    maps = {"saliency": saliency(scout, few, held_y[:6]), "Grad-CAM": cams[:6]}
+    maps = {"saliency": saliency(scout, few, held_y[:6])}
+    maps["Grad-CAM"] = enlarged(grad_cam(scout, LAYER, few, held_y[:6]))
     maps = {name: values.cpu().numpy() for name, values in maps.items()}
     titles = [scenes.KINDS[k] for k in held_out.y[:6]]
     fig = figures.maps(held_out.x[:6], maps, titles, held_out.boxes[:6])
@@ -490,6 +490,7 @@ with check.needs("grad_cam", "saliency"):
 # %%
 with check.needs("grad_cam"):
     said = torch.cat([scout(part).argmax(dim=1) for part in held_X.split(200)])
+    cams = enlarged(grad_cam(scout, LAYER, held_X, held_y))
     inside = scenes.inside(peaks(cams), held_out.boxes)
     for kind, which in (("right", said == held_y), ("wrong", said != held_y)):
         rows_of = which.cpu().numpy()
@@ -588,9 +589,9 @@ with check.needs("maximise_unit", "record_activations"):
 
 # %% [markdown]
 # *Left: the four training images to which each unit answers most; right: the made picture, and how many
-# times the best image's answer it gets.* The made pictures please the network more than any image it
-# was trained on, and look like nothing. The same is behind **adversarial examples**: what moves a
-# network need not be what we see.
+# times the best image's answer it gets.* Most made pictures please their unit more than any image that the
+# network has seen, and look like nothing: what moves a network need not be what we see. Where it says
+# ×0.0, the unit was silent at the noise: its gradient is zero, and there is nowhere to climb.
 #
 # ## 6 · Which images are alike?
 # The numbers before the scores, `flatten`, are what the network has made of the image: its

@@ -42,10 +42,10 @@ def model_page(
         left.set_title(f"{name}: {shape}", fontsize=10, pad=3)
         right.hist(numbers.ravel(), bins=30, color=plots.SKY)
         right.set_yscale("log")
-        right.set_yticks([])
+        right.tick_params(axis="y", which="both", left=False, labelleft=False)
         right.grid(False)
         right.tick_params(labelsize=8)
-        about = f"mean {numbers.mean():.2f}, spread {numbers.std():.2f}"
+        about = f"mean {numbers.mean():.2f}, spread {numbers.std():.2f}".replace("-", "−")
         right.set_title(about, fontsize=9, pad=3)
     return fig
 
@@ -198,7 +198,8 @@ def cascade(
             ax = axes[row, column]
             ax.imshow(values[pick].detach().cpu().numpy(), cmap="magma")
             _bare(ax)
-            ax.set_xlabel(f"{likeness[kind][column - 1]:.2f}", fontsize=9, labelpad=2)
+            number = f"{likeness[kind][column - 1]:.2f}".replace("-", "−")
+            ax.set_xlabel(number, fontsize=9, labelpad=2)
             if row == 0:
                 ax.set_title(stage, fontsize=9, pad=3)
             if column == 1:
