@@ -125,8 +125,8 @@ plots.show(
 )
 
 # %% [markdown]
-# *Top: the picture and what the network says. Below, a layer a row: its first channels, and the
-# histogram of all its numbers with mean and spread.* From row to row the maps get coarser: the
+# *Top: the picture and what the network says. Below, a layer a row: its first channels, and a
+# histogram of all its numbers.* From row to row the maps get coarser: the
 # *where* goes. Most numbers of the later rows are 0.
 #
 # **You will** write hooks that look into any network, two kinds of maps, a search for similar images and a
@@ -592,7 +592,8 @@ with check.needs("maximise_unit", "record_activations"):
 # times the best image's answer it gets.* Most made pictures please their unit more than any image that the
 # network has seen, and look like nothing: what moves a network need not be what we see. Where it says
 # ×0.0, the unit was silent at the noise: its gradient is zero, and there is nowhere to climb.
-#
+
+# %% [markdown]
 # ## 6 · Which images are alike?
 # The numbers before the scores, `flatten`, are what the network has made of the image: its
 # **embedding**, one vector an image. Two images that the network takes for similar have vectors that

@@ -245,23 +245,23 @@ def grad_cam(student, rng):
         network = Network(student, rng, "grad_cam", **design)
         x, labels = network.images(count), network.labels(count)
         given = {"layer": layer, "x of shape": tuple(x.shape), "labels": labels}
-        network.check(layer, x, labels, given=given, keys=keys, what="the map", causes=MAPS)
+        with expect.otherwise(shape=shape):
+            network.check(layer, x, labels, given=given, keys=keys, what="the map", causes=MAPS)
 
     shape = (
         "A map has the layer's height and width, (N, h, w): one for each image, channels added up."
     )
-    with expect.otherwise(shape=shape):
-        with part("the last layers", points=0.8):
-            check("conv2", 4)
-            check("relu2", 3)
-        with part("any layer, by its name", points=0.7):
-            check("body.norm", 4)
-            check("body.pool", 1, training=False)
-        with part("nothing is left behind", points=0.3, alone=False):
-            check("conv2", 3, keys=BEHIND, **{"norm in training": False})
-            check("body", 2, keys=BEHIND, training=False)
-        with part("a frozen network", points=0.2, alone=False):
-            check("conv2", 2, keys=BEHIND, frozen=True, training=False)
+    with part("the last layers", points=0.8):
+        check("conv2", 4)
+        check("relu2", 3)
+    with part("any layer, by its name", points=0.7):
+        check("body.norm", 4)
+        check("body.pool", 1, training=False)
+    with part("nothing is left behind", points=0.3, alone=False):
+        check("conv2", 3, keys=BEHIND, **{"norm in training": False})
+        check("body", 2, keys=BEHIND, training=False)
+    with part("a frozen network", points=0.2, alone=False):
+        check("conv2", 2, keys=BEHIND, frozen=True, training=False)
 
 
 @exercise("maximise_unit", points=1.25, forbids={"maximise_unit": ["torch.optim"]})
