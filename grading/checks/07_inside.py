@@ -359,13 +359,14 @@ def scored(learner, scores, labels, weights):
 
 @exercise("multi_task", points=1.5)
 def multi_task(student, rng):
-    def weigh(*lengths, last=()):
+    def weigh(*lengths, last=(), usual=False):
         losses = {f"task{n}": list(rng.uniform(0.5, 3, one)) for n, one in enumerate(lengths)}
         losses = {task: [float(one) for one in past] for task, past in losses.items()}
         for past, times in zip(losses.values(), last, strict=False):
             past[-1] = times * past[-2]
         total, temperature = float(rng.uniform(1.2, 3)), float(rng.choice([0.5, 1.5, 3.0]))
-        given = {"losses": losses, "total": total, "temperature": temperature}
+        given = {"losses": losses}
+        given |= {} if usual else {"total": total, "temperature": temperature}
         how = {"what": "the weights", "exercise": "multi_task", **CLOSE}
         expect.answers(student, MISTAKES, "subtask_weights", given, **how)
 
@@ -391,6 +392,7 @@ def multi_task(student, rng):
     with part("subtask_weights: by the fall of the last two errors", points=0.4):
         weigh(3, 4, 3)
         weigh(5, 3)
+        weigh(2, 3, usual=True)
     ratio = ("out of range", answers.FIRST), ("ZeroDivision", answers.FIRST)
     with part("subtask_weights: the first epochs", points=0.2), expect.explained(*ratio):
         weigh(0, 0, 0)

@@ -924,12 +924,6 @@ MISTAKES = Table(
             gallery="gallery / gallery.norm(dim=0).clamp_min(1e-12)",
         ),
         _near(
-            "sums of sizes",
-            0.45,
-            "The vectors were divided by the sum of their sizes: the length is the root of all squares.",
-            gallery="gallery / gallery.abs().sum(dim=1, keepdim=True).clamp_min(1e-12)",
-        ),
-        _near(
             "ranks",
             0,
             "Those are the ranks of the gallery's images: the places of the best, in their order.",
