@@ -654,21 +654,25 @@ def precision(found: Tensor, truth: Tensor, labels: Tensor) -> float:
     return float((labels[found] == truth[:, None]).float().mean())
 
 
-with check.needs("nearest", "record_activations"):
-    gallery, asked = test_X[:1000], torch.arange(200, device=device)
+def searched() -> dict[str, Tensor]:
+    """By kind of search the places of the five nearest to each query, (200, 5)."""
     vectors = {"raw pixels": gallery.flatten(1)}
     vectors["embedding"] = record_activations(model, gallery, ["flatten"])["flatten"]
-    found = {kind: nearest(v[asked], v, 5, own=asked) for kind, v in vectors.items()}
-    at_5 = {kind: precision(f, test_y[asked], test_y) for kind, f in found.items()}
+    return {kind: nearest(v[asked], v, 5, own=asked) for kind, v in vectors.items()}
+
+
+gallery, asked = test_X[:1000], torch.arange(200, device=device)
+with check.needs("nearest", "record_activations"):
+    at_5 = {kind: precision(f, test_y[asked], test_y) for kind, f in searched().items()}
     print(", ".join(f"{kind} {share:.1%}" for kind, share in at_5.items()), "of the five nearest")
     ratio = at_5["embedding"] / at_5["raw pixels"]
     word = "lower" if ratio < 1 else "up to 1.5 times" if ratio <= 1.5 else "higher still"
     check.measured("the embedding's precision at 5, beside raw pixels'", word)
 
 # %%
-PAGE = 0  # turn the page: 0 to 33
+PAGE = 0  # turn the page: 0 to 32
 with check.needs("nearest", "record_activations"):
-    queries = asked[6 * PAGE : 6 * PAGE + 6].tolist()
+    queries, found = asked[6 * PAGE : 6 * PAGE + 6].tolist(), searched()
     fig = figures.neighbours(as_picture(gallery), test_y[:1000].tolist(), names, queries, found)
     plots.show(fig, alt="Six queries, each with its five nearest by pixels and by embedding.")
 
