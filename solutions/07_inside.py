@@ -31,7 +31,7 @@ from utils.figures import inside as figures
 check = checks("07_inside")
 sizes = settings.choose(
     scale,
-    smoke={"images": 10_000, "epochs": 3, "scenes": 3000, "looks": 4, "steps": 150, "seeds": 3},
+    smoke={"images": 10_000, "epochs": 3, "scenes": 3000, "looks": 3, "steps": 150, "seeds": 3},
     cpu={"images": 10_000, "epochs": 12, "scenes": 6000, "looks": 8, "steps": 250, "seeds": 5},
     gpu={"images": 50_000, "epochs": 20, "scenes": 20_000, "looks": 10, "steps": 500, "seeds": 8},
 )
@@ -134,7 +134,7 @@ plots.show(
 #
 # **Not in this lab:** training beyond what is needed.
 #
-# **You need** labs 04 to 06, and 175 minutes. All cells compute for about 45 s at scale `smoke`. Data:
+# **You need** labs 04 to 06, and 175 minutes. All cells compute for about a minute at scale `smoke`. Data:
 # CIFAR-10 (Krizhevsky 2009) where it is at hand, else pictures that the lab draws.
 
 # %% [markdown]
@@ -484,8 +484,8 @@ with check.needs("grad_cam", "saliency"):
 # A control that knows nothing hits sometimes: the object is large, and often near the middle. What a map
 # adds is what it gets beyond that.
 #
-# Where Grad-CAM misses, look at whether the *network* missed. A map shows the evidence that was used,
-# and a network that is wrong has used the wrong evidence.
+# When the network names the wrong kind, did it look at the wrong place, or at the object, and misname it?
+# Count, and mind how few are wrong at all.
 
 # %%
 with check.needs("grad_cam"):

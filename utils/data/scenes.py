@@ -14,7 +14,7 @@ FAMILIES = ("round", "crossed", "striped")  # of two kinds each, in their order
 CLOSE = 16  # side of a close-up
 LEAST, MOST = 4.5, 6.5  # half the size of an object, in pixels
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]  # float32, which takes half the time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,7 +84,7 @@ def close_ups(whole: Scenes, seed: int = 0) -> NDArray[np.uint8]:
 def inside(points: ArrayLike, boxes: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each point, (N, 2) as row and column in pixels, lies in its box of (N, 4)."""
     at = np.asarray(points)
-    return ((at >= boxes[:, :2]) & (at < boxes[:, 2:])).all(axis=1)
+    return np.asarray(((at >= boxes[:, :2]) & (at < boxes[:, 2:])).all(axis=1))
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> Floats:
