@@ -1161,8 +1161,7 @@ with check.needs("batch_norm"):
 # - Smith (2018), *A disciplined approach to neural network hyper-parameters*,
 #   [arXiv:1803.09820](https://arxiv.org/abs/1803.09820): the one-cycle policy.
 #
-# **Next:** lab 09 leaves pictures for text: a network that reads and writes character by character,
-# and must carry what it has read along.
+# **Next:** in lab 07 you open a network that is trained, and look for its evidence.
 
 # %%
 progress()

@@ -1041,7 +1041,7 @@ with check.needs("record_activations"):
 # - Liu, Johns, Davison (2019), *End-to-end multi-task learning with attention*,
 #   [arXiv:1803.10704](https://arxiv.org/abs/1803.10704): the weights of section 7.
 #
-# **Next:** lab 09 leaves pictures for text: a network that reads and writes character by character.
+# **Next:** in lab 08 networks become smaller and faster, counted to the bit.
 
 # %%
 progress()

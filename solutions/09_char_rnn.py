@@ -1017,7 +1017,7 @@ with check.needs("bits_per_character", "rnn_step"):
 #   [10.1002/j.1538-7305.1951.tb01366.x](https://doi.org/10.1002/j.1538-7305.1951.tb01366.x): people
 #   guess letters; between 0.6 and 1.3 bits each.
 #
-# **Next:** lab 12 trains one network on several processes at once.
+# **Next:** in lab 10 sequences are sounds and prices, and a memory fades.
 
 # %%
 progress()
