@@ -91,7 +91,7 @@ def tones() -> Spoken:
     owners: list[int] = []
     for owner in range(len(voices)):
         manner = _Manner(
-            pitch=float(rng.uniform(0.92, 1.08)),
+            pitch=float(rng.uniform(0.96, 1.04)),
             seconds=float(rng.uniform(0.16, 0.4)),
             overtone=float(rng.uniform(0, 0.6)),
             noise=float(rng.uniform(0.02, 0.25)),

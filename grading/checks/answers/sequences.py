@@ -86,9 +86,9 @@ def fast_weights_step(x, h, A, slow, decay, rate, inner=1):
     W, C, b = slow
     A = decay * A + rate * h[:, :, None] * h[:, None, :]
     z = h @ W.T + x @ C.T + b
-    new = torch.relu(z)
+    new = torch.tanh(z)
     for _ in range(inner):
-        new = torch.relu(F.layer_norm(z + (A @ new[:, :, None])[:, :, 0], new.shape[1:]))
+        new = torch.tanh(F.layer_norm(z + (A @ new[:, :, None])[:, :, 0], new.shape[1:]))
     return new, A
 
 
@@ -232,8 +232,8 @@ IN_STEP = (
     ("1D tensors expected", "h has a row for each sequence: one outer product for each."),
 )
 WRONG_STEP = (
-    "z = W h + C x + b of the state that came in; the first state is relu(z); each round, with the new"
-    " A, is relu(LN(z + A h⁽ˢ⁾)).",
+    "z = W h + C x + b of the state that came in; the first state is tanh(z); each round, with the new"
+    " A, is tanh(LN(z + A h⁽ˢ⁾)).",
     "The memory fades by decay, then the state that came in is written into it, times rate: for each"
     " row the product h hᵀ, (H, H).",
 )
@@ -1122,9 +1122,9 @@ def fast_weights_step(x, h, A, slow, decay, rate, inner=1):
     before="",
     memory="decay * A + rate * h[:, :, None] * h[:, None, :]",
     z="h @ W.T + x @ C.T + b",
-    first="torch.relu(z)",
+    first="torch.tanh(z)",
     rounds="inner",
-    better="torch.relu(F.layer_norm(z + (new_A @ new[:, :, None])[:, :, 0], new.shape[1:]))",
+    better="torch.tanh(F.layer_norm(z + (new_A @ new[:, :, None])[:, :, 0], new.shape[1:]))",
     result="new, new_A",
 )
 _AH = "(new_A @ new[:, :, None])[:, :, 0]"
@@ -1179,7 +1179,7 @@ _FAST = [
         "the old memory asked",
         0.85,
         "The inner loop asks the old memory: first the state that came in is written into it.",
-        better="torch.relu(F.layer_norm(z + (A @ new[:, :, None])[:, :, 0], new.shape[1:]))",
+        better="torch.tanh(F.layer_norm(z + (A @ new[:, :, None])[:, :, 0], new.shape[1:]))",
     ),
     _known(
         "the old memory returned", 0.85, "The memory is returned as it came in.", result="new, A"
@@ -1193,18 +1193,18 @@ _FAST = [
     ),
     _known("no input", 0.5, "The input x is missing.", z="h @ W.T + b"),
     _known(
-        "tanh",
+        "ReLU",
         0.5,
-        "f is ReLU here, not tanh.",
-        first="torch.tanh(z)",
-        better=f"torch.tanh(F.layer_norm(z + {_AH}, new.shape[1:]))",
+        "f is tanh here, not ReLU.",
+        first="torch.relu(z)",
+        better=f"torch.relu(F.layer_norm(z + {_AH}, new.shape[1:]))",
     ),
-    _known("first without ReLU", 0.5, "The first state is f(z), with the ReLU.", first="z"),
+    _known("first without tanh", 0.5, "The first state is f(z), with the tanh.", first="z"),
     _known(
         "first normalised",
         0.5,
         "The first state is f(z), without the layer normalisation.",
-        first="torch.relu(F.layer_norm(z, z.shape[1:]))",
+        first="torch.tanh(F.layer_norm(z, z.shape[1:]))",
     ),
     _known(
         "from the old state",
@@ -1218,40 +1218,40 @@ _FAST = [
             (
                 "no normalisation",
                 "The layer normalisation is missing.",
-                {"better": f"torch.relu(z + {_AH})"},
+                {"better": f"torch.tanh(z + {_AH})"},
             ),
             (
-                "no ReLU in the loop",
-                "The ReLU of the inner loop is missing.",
+                "no tanh in the loop",
+                "The tanh of the inner loop is missing.",
                 {"better": f"F.layer_norm(z + {_AH}, new.shape[1:])"},
             ),
             (
-                "ReLU inside",
-                "The ReLU comes before the layer normalisation: it comes after it.",
-                {"better": f"F.layer_norm(torch.relu(z + {_AH}), new.shape[1:])"},
+                "tanh inside",
+                "The tanh comes before the layer normalisation: it comes after it.",
+                {"better": f"F.layer_norm(torch.tanh(z + {_AH}), new.shape[1:])"},
             ),
             (
                 "without z",
                 "z is missing in the inner loop: the memory adds to it.",
-                {"better": f"torch.relu(F.layer_norm({_AH}, new.shape[1:]))"},
+                {"better": f"torch.tanh(F.layer_norm({_AH}, new.shape[1:]))"},
             ),
             (
                 "memory alone normalised",
                 "Only A h is normalised: the sum z + A h is.",
-                {"better": f"torch.relu(z + F.layer_norm({_AH}, new.shape[1:]))"},
+                {"better": f"torch.tanh(z + F.layer_norm({_AH}, new.shape[1:]))"},
             ),
             (
                 "over sequences",
                 "The mean and the deviation go over the sequences: over the units of each row.",
                 {
-                    "better": f"torch.relu((lambda s: (s - s.mean(0)) / (s.var(0, correction=0)"
+                    "better": f"torch.tanh((lambda s: (s - s.mean(0)) / (s.var(0, correction=0)"
                     f" + 1e-5).sqrt())(z + {_AH}))"
                 },
             ),
             (
                 "all in one",
                 "The mean and the deviation are of all sequences together: over the units of each row.",
-                {"better": f"torch.relu(F.layer_norm(z + {_AH}, z.shape))"},
+                {"better": f"torch.tanh(F.layer_norm(z + {_AH}, z.shape))"},
             ),
             (
                 "once",
@@ -1262,20 +1262,20 @@ _FAST = [
                 "the state asked again",
                 "The memory is asked with the state that came in: each round asks with the last one.",
                 {
-                    "better": "torch.relu(F.layer_norm(z + (new_A @ h[:, :, None])[:, :, 0],"
+                    "better": "torch.tanh(F.layer_norm(z + (new_A @ h[:, :, None])[:, :, 0],"
                     " new.shape[1:]))"
                 },
             ),
             (
                 "added up",
                 "Each round adds to the last: z stays as it is, and A h is added to it anew.",
-                {"better": f"torch.relu(F.layer_norm(new + {_AH}, new.shape[1:]))"},
+                {"better": f"torch.tanh(F.layer_norm(new + {_AH}, new.shape[1:]))"},
             ),
             (
                 "W again",
                 "W is applied again in the inner loop, to the new state: z is computed once.",
                 {
-                    "better": f"torch.relu(F.layer_norm(new @ W.T + x @ C.T + b + {_AH},"
+                    "better": f"torch.tanh(F.layer_norm(new @ W.T + x @ C.T + b + {_AH},"
                     " new.shape[1:]))"
                 },
             ),
@@ -1283,7 +1283,7 @@ _FAST = [
                 "L minus one",
                 "The deviation is taken with H − 1: layer normalisation divides by H.",
                 {
-                    "better": f"torch.relu((lambda s: (s - s.mean(1, keepdim=True)) / (s.var(1,"
+                    "better": f"torch.tanh((lambda s: (s - s.mean(1, keepdim=True)) / (s.var(1,"
                     f" keepdim=True) + 1e-5).sqrt())(z + {_AH}))"
                 },
             ),
