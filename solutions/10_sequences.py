@@ -44,7 +44,7 @@ torch.manual_seed(0)
 
 # %%
 smoke = {"strings": 800, "units": 32, "layers": 1, "steps": 240}
-smoke |= {"every": 6, "epochs": 6, "recalls": 400}
+smoke |= {"every": 6, "epochs": 5, "recalls": 400}
 cpu = {"strings": 4000, "units": 64, "layers": 2, "steps": 1500}
 cpu |= {"every": 3, "epochs": 12, "recalls": 3000}
 sizes = settings.choose(scale, smoke=smoke, cpu=cpu)
@@ -779,16 +779,17 @@ with check.needs("windows"):
 
 # %%
 class Chartist(nn.Module):
-    """Scores (M, classes) for windows (M, L): a GRU, and the mean of its states."""
+    """Scores (M, classes) for windows (M, L): a GRU, the mean of its states and the last one."""
 
     def __init__(self, classes: int, units: int = 24) -> None:
         super().__init__()
         self.gru = nn.GRU(2, units, batch_first=True)
-        self.last = nn.Linear(units, classes)
+        self.last = nn.Linear(2 * units, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         both = torch.stack([x, F.pad(x[:, 1:] - x[:, :-1], (1, 0)) * 3], dim=2)  # level and step
-        return self.last(self.gru(both)[0].mean(dim=1))
+        states = self.gru(both)[0]
+        return self.last(torch.cat([states.mean(dim=1), states[:, -1]], dim=1))
 
 
 # %%
@@ -799,10 +800,11 @@ def gru_accuracy(x: Array, y: NDArray[np.int64], train: Array, test: Array) -> f
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     inputs, labels = torch.tensor(x[train]).float(), torch.tensor(y[train])
     for _ in range(sizes.epochs):
-        for rows in torch.randperm(len(inputs)).split(64):
+        for rows in torch.randperm(len(inputs)).split(32):
             loss = F.cross_entropy(model(inputs[rows]), labels[rows])
             optimizer.zero_grad()
             loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
     with torch.no_grad():
         right = model(torch.tensor(x[test]).float()).argmax(dim=1).numpy() == y[test]
@@ -1188,7 +1190,7 @@ if fast is not None:
 # - Double the pauses between digits, `pause=(0.2, 0.5)`. Where do the spikes go?
 
 # %% [markdown]
-# - Draw the shapes with a `height` of 1, or of 0.5. When do the GRU and the logistic regression lose
+# - Draw the shapes with a `height` of 2, or of 1. When do the GRU and the logistic regression lose
 #   them? When does your eye?
 # - Leave `LENGTH` out of `split_by_time`, so that windows lie across the cut. How much better does
 #   *everything* get?

@@ -81,7 +81,7 @@ def random_walk() -> Market:
     return Market("random walk", days, close)
 
 
-def plant(windows: Array, *, seed: int = 0, height: float = 2.2) -> tuple[Array, NDArray[np.int64]]:
+def plant(windows: Array, *, seed: int = 0, height: float = 4.0) -> tuple[Array, NDArray[np.int64]]:
     """Copies of windows of prices (M, L), two thirds of them with a pattern; which has which.
 
     The second result is (M,) int64, a place in PATTERNS. A pattern lies anywhere in the window, at

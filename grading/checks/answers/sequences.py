@@ -1068,7 +1068,7 @@ _LEAKS = [
     ),
     _known(
         "how many before",
-        0.4,
+        0.75,
         "That counts the days that moved before the changed one: the earliest tells how far.",
         most="max(most, int((~same[:day]).sum()))",
     ),
