@@ -37,7 +37,7 @@ from utils.data import speech
 from utils.figures import sequences as figures
 
 # %%
-Array = NDArray[np.float64]
+Array, Mask = NDArray[np.float64], NDArray[np.bool_]
 Item = tuple[Tensor, Tensor]  # a spectrogram (T, bands) and its labels (S,)
 check = checks("10_sequences")
 torch.manual_seed(0)
@@ -343,7 +343,8 @@ with check.needs("ctc_loss"):
     scores = torch.randn(40, 11, requires_grad=True)
     for target in ([3, 8], [4, 4, 4], list(range(1, 11))):
         log_p = scores.log_softmax(dim=1)
-        theirs = F.ctc_loss(log_p, torch.tensor(target), (40,), (len(target),), reduction="sum")
+        lengths = torch.tensor(40), torch.tensor(len(target))
+        theirs = F.ctc_loss(log_p, torch.tensor(target), *lengths, reduction="sum")
         mine = ctc_loss(log_p, target)
         slopes = [torch.autograd.grad(one, scores, retain_graph=True)[0] for one in (mine, theirs)]
         apart = (slopes[0] - slopes[1]).abs().max()
@@ -581,8 +582,8 @@ with check.needs("ctc_loss"):
 
 # %% [markdown]
 # *Above the spectrogram, below your alignment of the digits that were said.* A trained network says
-# blank nearly everywhere and each digit in short spikes: one frame is enough to say it. Play the sound
-# of section 1 again and follow.
+# blank nearly everywhere and each digit in a short spike, often late, once it has heard enough: one
+# frame is enough to say it. Play the sound of section 1 again and follow.
 
 # %% [markdown]
 # ## 6 · Windows that cannot see tomorrow
@@ -649,7 +650,7 @@ def normalise(rows: Array) -> Array:
     ### END SOLUTION
 
 
-def split_by_time(starts: NDArray[np.int64], length: int, cut: int) -> tuple[Array, Array]:
+def split_by_time(starts: NDArray[np.int64], length: int, cut: int) -> tuple[Mask, Mask]:
     """Which windows to train on, and which to test on: two arrays of bool, (M,) each.
 
     starts: (M,), the day on which each window begins, in any order.
@@ -793,7 +794,7 @@ class Chartist(nn.Module):
 
 
 # %%
-def gru_accuracy(x: Array, y: NDArray[np.int64], train: Array, test: Array) -> float:
+def gru_accuracy(x: Array, y: NDArray[np.int64], train: Mask, test: Mask) -> float:
     """Train a Chartist on some rows; its accuracy on others."""
     torch.manual_seed(0)
     model = Chartist(int(y.max()) + 1)
@@ -811,7 +812,7 @@ def gru_accuracy(x: Array, y: NDArray[np.int64], train: Array, test: Array) -> f
     return float(right.mean())
 
 
-def linear_accuracy(x: Array, y: NDArray[np.int64], train: Array, test: Array) -> float:
+def linear_accuracy(x: Array, y: NDArray[np.int64], train: Mask, test: Mask) -> float:
     return float(LogisticRegression(max_iter=500).fit(x[train], y[train]).score(x[test], y[test]))
 
 
@@ -1151,7 +1152,7 @@ with check.needs("attend_to_past"):
 
 # %% [markdown]
 # *Share of new sequences answered right, over iterations.* Whoever knows only which digits were there
-# gets one in four right. The LSTM has learned about that much. It can learn the task, with more units and
+# gets one in four right. The LSTM has learned little more than that. It can learn the task, with more units and
 # many more iterations; the fast weights have a place to put the pairs from the start.
 #
 # What does the last step attend to? The weight of each past state is η λ^(t−τ) (h_τ · q).
@@ -1175,9 +1176,9 @@ if fast is not None:
     plots.show(fig, alt="In each row the brightest places are near the letter that was asked for.")
 
 # %% [markdown]
-# *A row is a sequence; bright is a state that weighs much in your attention at the last step; the letter
-# that was asked for and its digit are framed.* The state at a digit holds traces of the letter before it:
-# that is how a pair comes into one state.
+# *A row is a sequence; bright is a state that weighs much in your attention at the last step, whatever
+# the sign; the letter that was asked for and its digit are framed.* The state at a digit holds traces of
+# the letter before it: that is how a pair comes into one state.
 
 # %% [markdown]
 # ## 9 · Experiments

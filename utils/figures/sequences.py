@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -117,7 +118,7 @@ def two_ways(rows: Array, scaled: Array) -> Figure:
 def leaks(features: Mapping[str, Callable[[Array], Array]], prices: Array) -> Figure:
     """For each feature, which day's number moves when which day's price does."""
     count = len(prices)
-    fig, axes = plt.subplots(1, len(features), figsize=(2.3 * len(features), 2.9), sharey=True)
+    fig, axes = plt.subplots(1, len(features), figsize=(1.95 * len(features), 2.7), sharey=True)
     for ax, (name, feature) in zip(axes, features.items(), strict=True):
         moved = np.zeros((count, count), bool)
         for day in range(count):
@@ -165,7 +166,8 @@ def fading(left: Mapping[str, Sequence[float]]) -> Figure:
     ax.set_yscale("log")
     ax.set_ylim(1e-4, 1.5)
     steps = list(range(max(map(len, left.values()))))
-    plots.curves(ax, left, "steps after it was stored", "share left", x=steps)
+    shown = {name: np.where(np.array(run) < 1e-4, np.nan, run) for name, run in left.items()}
+    plots.curves(ax, shown, "steps after it was stored", "share left", x=steps)
     return fig
 
 
@@ -180,7 +182,7 @@ def attention(weights: Tensor, letters: Sequence[Sequence[str]], right: Sequence
             pale = float(scaled[row, place]) > 0.6
             colour = plots.INK if pale else "white"
             ax.text(place, row, sign, ha="center", va="center", color=colour)
-        frame = plt.Rectangle(
+        frame = Rectangle(
             (asked - 0.46, row - 0.44), 1.92, 0.88, fill=False, edgecolor=plots.ORANGE, linewidth=2
         )
         ax.add_patch(frame)
