@@ -4,12 +4,14 @@
 # windows on a market that cannot see tomorrow, and a network with a memory that fades.
 
 # %% [markdown]
-# This is what this lab's own recogniser heard after a quarter of a minute of training. The speakers
-# are ones that it never heard before, the digits follow each other without a mark between them, and
-# each of the two 3s of the second string is there:
+# This is what this lab's own recogniser heard after 240 steps of training, by a voice that it had never
+# heard before. The digits follow each other without a mark between them, and nobody marked them for the
+# training, either:
 #
 # ```text
-# TO BE FILLED
+# said  5            heard  5
+# said  6 1 0        heard  6 1 0
+# said  9 4          heard  8 4
 # ```
 
 # %% tags=["parameters"]
