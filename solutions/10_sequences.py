@@ -4,14 +4,14 @@
 # windows on a market that cannot see tomorrow, and a network with a memory that fades.
 
 # %% [markdown]
-# This is what this lab's own recogniser heard after 240 steps of training, by a voice that it had never
+# This is what this lab's own recogniser heard after 200 steps of training, by a voice that it had never
 # heard before. The digits follow each other without a mark between them, and nobody marked them for the
 # training, either:
 #
 # ```text
-# said  5            heard  5
+# said  9 4          heard  9 4
 # said  6 1 0        heard  6 1 0
-# said  9 4          heard  8 4
+# said  0            heard  1
 # ```
 
 # %% tags=["parameters"]
@@ -45,8 +45,8 @@ check = checks("10_sequences")
 torch.manual_seed(0)
 
 # %%
-smoke = {"strings": 800, "units": 32, "layers": 1, "steps": 240}
-smoke |= {"every": 6, "epochs": 5, "recalls": 400}
+smoke = {"strings": 800, "units": 32, "layers": 1, "steps": 200}
+smoke |= {"every": 6, "epochs": 4, "recalls": 400}
 cpu = {"strings": 4000, "units": 64, "layers": 2, "steps": 1500}
 cpu |= {"every": 3, "epochs": 12, "recalls": 3000}
 sizes = settings.choose(scale, smoke=smoke, cpu=cpu)
@@ -488,7 +488,7 @@ def fit(model: Recogniser, loss_of: Loss, steps: range, rate: float = 1e-2) -> l
 check.predict("fewer errors on new speakers", "", "with batch norm", "without", "about alike")
 
 # %%
-FIRST = 6  # steps with your own loss
+FIRST = 4  # steps with your own loss
 models = {}
 for name, norm in (("with batch norm", True), ("without", False)):
     torch.manual_seed(5)
