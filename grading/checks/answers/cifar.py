@@ -410,6 +410,18 @@ _NETWORK = [
         "LAYERS = {kind: dict(table) for kind, table in LAYERS.items()}",
     ),
     _network(
+        "LAYERS changed earlier",
+        0,
+        "from an earlier try",
+        options="{**section, **options(without(section), LAYERS[kind])}",
+        result="nn.Sequential(layers)\n\n"
+        "def without(section):\n"
+        "    rest = copy.copy(section)\n"
+        "    del rest['name'], rest['type']\n"
+        "    return rest\n\n"
+        "LAYERS = {kind: {'name': str, **table} for kind, table in LAYERS.items()}",
+    ),
+    _network(
         "numbered", 0.5, "an OrderedDict of them by name", result="nn.Sequential(*layers.values())"
     ),
     _network(
@@ -1115,6 +1127,13 @@ _NORM = [
         axes="(2, 3)",
     ),
     _norm(
+        "each image's variance, averaged",
+        1.45,
+        "That is the mean of the images' own variances: each is about its own mean. Take it over all"
+        " numbers of a channel at once.",
+        var="x.var((2, 3), correction=0, keepdim=True).mean(0, keepdim=True)",
+    ),
+    _norm(
         "each place",
         1.45,
         "Each place in the image has its own statistics: take them over all places, too.",
@@ -1300,6 +1319,24 @@ _AUGMENT = [
     ),
     _augment_otherwise(
         "windows without an end", 0, "end at top + H", padded="F.pad(x, (padding,) * 4); h = w = 99"
+    ),
+    _augment_otherwise(
+        "windows of 32×32, put in",
+        0,
+        "end at top + H",
+        last="""
+    for i, (top, left) in enumerate(zip(tops, lefts)):
+        out[i] = padded[i, :, top : top + 32, left : left + 32]""",
+    ),
+    _augment_otherwise(
+        "padded in one direction, put in",
+        0,
+        "are all four sides padded",
+        padded="F.pad(x, (padding,) * 2)",
+        last="""
+    out = torch.empty_like(x)
+    for i, (top, left) in enumerate(zip(tops, lefts)):
+        out[i] = padded[i, :, top : top + h, left : left + w]""",
     ),
     _augment_otherwise(
         "x flipped",
@@ -1535,6 +1572,18 @@ _PARAMETERS = [
             0.55,
             "The expansions see the 16 squeezed channels, not the 96.",
             "fire_parameters = 63_120",
+        ),
+        (
+            "3×3 not squeezed",
+            0.55,
+            "The 3×3 expansion sees the 16 squeezed channels, not the 96.",
+            "fire_parameters = 96 * 16 + 16 + (16 * 64 + 64) + (96 * 64 * 9 + 64)",
+        ),
+        (
+            "1×1 not squeezed",
+            0.55,
+            "The 1×1 expansion sees the 16 squeezed channels, not the 96.",
+            "fire_parameters = 96 * 16 + 16 + (96 * 64 + 64) + (16 * 64 * 9 + 64)",
         ),
         (
             "squeeze forgotten",

@@ -130,9 +130,10 @@ _NEURON = [
     _neuron(
         "step for relu",
         0.6,
-        "That is the step; relu gives a positive w·x + b itself.",
+        "It gives no more than 1, as the step does: relu gives a positive w·x + b itself.",
         relu="1.0 if z >= 0 else 0.0",
     ),
+    _neuron_otherwise("relu capped", 0.6, "gives no more than 1", relu="min(max(z, 0.0), 1.0)"),
     _neuron(
         "negative part", 0.6, "It is the positive part that relu lets pass.", relu="min(z, 0.0)"
     ),

@@ -1402,7 +1402,13 @@ _PEAK = [
             "m",
             "min(p - 1, m)",
         ),
-        ("no difference", 0.25, "That is GPipe's: 1F1B turns round at once.", "m", "m"),
+        (
+            "no difference",
+            0.25,
+            "That is GPipe's: 1F1B turns round at once. (`min` takes the smaller, not `max`.)",
+            "m",
+            "m",
+        ),
         (
             "its number",
             0.25,
@@ -1521,6 +1527,12 @@ _HIDE = [
             0,
             "That counts one message a hop: a gradient has to come back, too.",
             "ahead * (1 + math.ceil(transfer / pair))",
+        ),
+        (
+            "a pair of 3",
+            0,
+            "That is for a pair that takes 3, as in the example: it takes forward + backward.",
+            "ahead * (1 + math.ceil(2 * transfer / 3))",
         ),
         (
             "to the nearest",
@@ -1839,6 +1851,14 @@ class RematerialisedStage:
         run="with torch.no_grad(): y = self.module(x)\n        y.backward(dy)",
     ),
     _remat_otherwise("no dy", 0.25, "y.backward(dy)", run="self.module(x).backward()"),
+    _remat(
+        "output returned",
+        0.45,
+        "backward returns the stage's output: the input's gradient goes on, the grad of the x that"
+        " the module was run on.",
+        run="y = self.module(x)\n        y.backward(dy)",
+        result="y",
+    ),
     _remat(
         "sum",
         0.25,
