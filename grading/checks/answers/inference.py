@@ -1809,7 +1809,7 @@ _LATENCY = [
     ),
     _batch(
         "rounded up",
-        0.65,
+        0.7,
         "Rounded up, the batch breaks the limit: round down.",
         batch="max(0, math.ceil((limit - fixed) / each))",
     ),
