@@ -1123,6 +1123,12 @@ def residual_block(student, rng):
             "a (4) must match the size of tensor b (2)",
         )
         causes = [(piece, padding) for piece in pieces if plan[-1] != 2]
+        wide = "It grows: a 1×1 convolution takes no padding, a 3×3 one padding=1."
+        for one, other in ((4, 6), (6, 4)):
+            piece = (
+                f"a ({one}) must match the size of tensor b ({other}) at non-singleton dimension 3"
+            )
+            causes.append((piece, wide))
         way = (
             "Where stride or channels change, x is added by way of the shortcut: self.shortcut(x)."
         )

@@ -695,6 +695,12 @@ _SOLVER = [
         "The weight decay is AdamW's own default.",
         adamw="torch.optim.AdamW(model.parameters(), lr=o['base_lr'])",
     ),
+    _solver(
+        "AdamW's own rate",
+        0.65,
+        "The rate is AdamW's own default: base_lr is its lr.",
+        adamw="torch.optim.AdamW(model.parameters(), weight_decay=o['weight_decay'])",
+    ),
     _solver("rate for fixed", 0.5, _FACTOR, fixed="o['base_lr']", rate="o['base_lr']"),
     _solver("rate for one-cycle", 0.5, _FACTOR, rate="o['base_lr']"),
     _solver(
@@ -1113,6 +1119,13 @@ _NORM = [
         "The variance kept has n = the number of images: n counts all numbers of a channel.",
         correction="0",
         keep=_mixed(_MEAN, _VAR + " * len(x) / (len(x) - 1)"),
+    ),
+    _norm(
+        "all numbers counted",
+        1.7,
+        "The variance kept has n = the count of all numbers in x: n counts those of one channel.",
+        correction="0",
+        keep=_mixed(_MEAN, _VAR + " * x.numel() / (x.numel() - 1)"),
     ),
     _norm(
         "variance first",
@@ -2105,6 +2118,12 @@ _BLOCK = [
         0,
         "The shortcut gets what the layers made of x, and not x as it came in: is x overwritten?",
         result="F.relu(out + self.shortcut(out))",
+    ),
+    _block_otherwise(
+        "padding for 1×1",
+        0.5,
+        "takes no padding",
+        projection="nn.Conv2d(inputs, outputs, 1, stride, 1, bias=False), nn.BatchNorm2d(outputs)",
     ),
     _block_otherwise("x as it is", 0.5, "by way of the shortcut", result="F.relu(out + x)"),
     _block_otherwise(
