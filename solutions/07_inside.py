@@ -960,9 +960,9 @@ with check.needs("grad_cam"):
 # `"weights"` or the `"mistake"`.
 
 # %% nbgrader={"grade_id": "is_it_evidence_choice", "solution": true}
-blind_map = ""  # edges, saliency, guided or grad_cam
-passing_means = ""  # necessary, sufficient, both or neither
-same_map = ""  # picture, label, weights or mistake
+blind_map = None  # "edges", "saliency", "guided" or "grad_cam"
+passing_means = None  # "necessary", "sufficient", "both" or "neither"
+same_map = None  # "picture", "label", "weights" or "mistake"
 ### BEGIN SOLUTION
 blind_map = "edges"
 passing_means = "necessary"

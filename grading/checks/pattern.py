@@ -67,7 +67,8 @@ def _moved(got: np.ndarray, expected: np.ndarray, same: Same) -> Iterator[str]:
         yield "These are the right values in another order."
     if same(abs(got), abs(expected)).all():
         yield "Only signs are wrong."
-    if (got == np.rint(got)).all() and (expected != np.rint(expected)).any():
+    whole = got.any() and (got == np.rint(got)).all()
+    if whole and (expected != np.rint(expected)).any():
         yield "Every value is a whole number, and should not be: is there a `//`, or an integer dtype?"
     if same(got - got.flat[0], expected - expected.flat[0]).all():
         yield "Every value is off by the same amount."

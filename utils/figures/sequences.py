@@ -65,14 +65,16 @@ def learning(
     controls: Mapping[str, float],
     ylabel: str,
 ) -> Figure:
-    """Curves over steps; dotted lines, named at the left, are controls that learn nothing."""
+    """Curves over steps; dotted lines are controls that learn nothing, named where no curve ends."""
     fig, ax = plt.subplots(figsize=(6.8, 3.6))
     most = max([1.0, *controls.values(), *(max(c) for c in curves.values() if c)])
     ax.set_ylim(0, 1.08 * most)
     ax.set_xlim(0, 1.02 * max(steps))
     for name, level in controls.items():
         ax.axhline(level, color=plots.GREY, linestyle=(0, (1, 1)), linewidth=1.5)
-        ax.text(0.01 * max(steps), level, name, fontsize=9, va="bottom", color=plots.INK)
+        near = [curve[-1] for curve in curves.values() if curve and 0 <= curve[-1] - level < 0.1]
+        side = {"x": 0.01 * max(steps), "ha": "left"} if near else {"x": max(steps), "ha": "right"}
+        ax.text(y=level, s=name, fontsize=9, va="bottom", color=plots.INK, **side)
     plots.curves(ax, curves, "steps", ylabel, x=list(steps))
     return fig
 
