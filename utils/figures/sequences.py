@@ -65,7 +65,7 @@ def learning(
     controls: Mapping[str, float],
     ylabel: str,
 ) -> Figure:
-    """Curves over steps; dotted lines are controls that learn nothing, named where no curve ends."""
+    """Curves over steps; dotted lines: controls that learn nothing, named where no curve ends."""
     fig, ax = plt.subplots(figsize=(6.8, 3.6))
     most = max([1.0, *controls.values(), *(max(c) for c in curves.values() if c)])
     ax.set_ylim(0, 1.08 * most)
