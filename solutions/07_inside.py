@@ -108,6 +108,7 @@ else:
     accuracy = fitted(model, (train_X, train_y), (test_X, test_y), sizes.epochs, 64)
 which = f"your own, from {own}" if own.exists() else f"trained here, {sizes.epochs} epochs"
 print(f"{pictures.name}, network {which}: {accuracy:.1%} of the test images right")
+print(f"It has {sum(weights.numel() for weights in model.parameters()):,} parameters.")
 
 # %%
 model.eval()
@@ -351,7 +352,8 @@ with check.needs("saliency"):
 #
 # ## 4 · Where did it find its evidence?
 # So we draw pictures ourselves. A **scene** has one object of a known kind at a known place, among lines
-# and lights that mean nothing. Where a map points, it points at the object, or does not.
+# and lights that mean nothing. Where a map points, it points at the object, or does not. There are six
+# kinds: disc and ring (round), plus and saltire, a slanting cross (crossed), lying and standing stripes.
 
 # %%
 drawn, held_out = scenes.drawn(sizes.scenes, seed=0), scenes.drawn(600, seed=1)
@@ -515,7 +517,7 @@ with check.needs("grad_cam"):
 #
 # $$x \leftarrow (1 - \text{decay}) \left( x + \text{rate} \cdot \frac{g}{\lVert g\rVert} \right)$$
 #
-# The division makes all steps equally long: gradients of different units differ a thousandfold. Where
+# The division makes all steps equally long, whatever the length of the unit's gradient. Where
 # $g$ is zero there is no direction: then $x$ only shrinks.
 #
 # **Predict:** the best of 2,000 training images makes the unit answer with some number. A picture made to
@@ -604,10 +606,11 @@ with check.needs("maximise_unit", "record_activations"):
 # All cosines of Q queries with G images are one product of two matrices.
 #
 # A query is often an image of the gallery itself, and then its own nearest neighbour. `own` says where
-# each query stands in the gallery, so that it can be left out.
+# each query stands in the gallery, so that it can be left out. A vector of zeros has no direction: its
+# cosine with anything counts as 0.
 #
-# <details><summary>Hint 1</summary>Bring every vector to length 1 first. A vector of zeros has no
-# direction: its cosine with anything counts as 0.</details>
+# <details><summary>Hint 1</summary>Bring every vector to length 1 first. <code>clamp_min</code> keeps a
+# length away from 0.</details>
 #
 # <details><summary>Hint 2</summary>What value can a cosine never have, so that an image with it comes
 # last?</details>
@@ -833,7 +836,7 @@ with check.needs("multi_task"):
     gains = np.array(runs["with subtasks"]) - np.array(runs["alone"])
     print(f"gain, seed by seed: {', '.join(f'{100 * gain:+.1f}' for gain in gains)} points")
     best_way = max(runs, key=lambda way: np.mean(runs[way]))
-    clear = np.ptp([np.mean(got) for got in runs.values()]) > np.std(
+    clear = np.ptp([np.mean(got) for got in runs.values()]) > np.mean(
         [np.std(got) for got in runs.values()]
     )
     check.measured("best at the main task", best_way if clear else "no difference")
@@ -1035,7 +1038,7 @@ with check.needs("record_activations"):
 # - Adebayo and others (2018), *Sanity checks for saliency maps*,
 #   [arXiv:1810.03292](https://arxiv.org/abs/1810.03292): gradients and Grad-CAM pass, guided
 #   backpropagation and guided Grad-CAM fail; edges are their analogy for a map that needs no model. You
-#   ran their first test on a network of 98,000 parameters, they on ImageNet's.
+#   ran their first test on a network of 99,000 parameters, they on ImageNet's.
 # - Fukui, Yamashita and others (2016), *Multiple facial attributes estimation based on weighted
 #   heterogeneous learning*, [10.1007/978-3-319-54427-4_29](https://doi.org/10.1007/978-3-319-54427-4_29).
 # - Liu, Johns, Davison (2019), *End-to-end multi-task learning with attention*,

@@ -361,6 +361,19 @@ def maximise_unit(model, layer, unit, start, steps, rate, decay):
     return places[:, :k].contiguous()"""),
     },
     "multi_task": {
+        "float32": """
+def subtask_weights(losses, total=1.0, temperature=2.0):
+    r = torch.tensor([p[-1] / p[-2] if len(p) > 1 else 1.0 for p in losses.values()])
+    return dict(zip(losses, (total * torch.softmax(r / temperature, dim=0)).tolist()))
+
+def multi_task_loss(scores, labels, weights):
+    loss = torch.tensor(0.0)
+    for task, weight in weights.items():
+        known = labels[task] != -1
+        if known.sum() > 0:
+            loss = loss + weight * F.cross_entropy(scores[task][known], labels[task][known])
+    return loss
+""",
         "by hand": """
 import math
 

@@ -208,6 +208,10 @@ LEFT = {
         "What was passed in has other values than before.",
         "It is the caller's: make a new tensor rather than change it in place.",
     ),
+    "unknown": (
+        "A name that the network lacks raised no error.",
+        "It was passed over: get_submodule raises for an unknown name, and that error is passed on.",
+    ),
     "raised": (
         "An error was caught on the way, and not passed on.",
         "`try: … finally: …` clears up and lets the error pass; `except` swallows it.",
@@ -442,6 +446,12 @@ MISTAKES = Table(
             "The k best are right, but the likeliest comes last.",
             order="torch.sort(scores, descending=True, stable=True).indices[:k].tolist()[::-1]",
         ),
+        _top(
+            "probability first",
+            0,
+            "Each pair is turned around: the name comes first, then its probability.",
+            result="[(float(chance[i]), names[i]) for i in order]",
+        ),
         _top("exp by hand", 0.6, OVERFLOW, chance="torch.exp(scores) / torch.exp(scores).sum()"),
         _top_other(
             "topk", 0.45, "fewer than k classes", order="torch.topk(scores, k).indices.tolist()"
@@ -486,6 +496,12 @@ MISTAKES = Table(
             "gone unless it fails", 1.3, "Remove the handles", tries="if True:", ends="if True:"
         ),
         _record_other("swallowed", 1.3, "swallows it", ends="except Exception: pass\n    finally:"),
+        _record_other(
+            "unknown names passed over",
+            1.3,
+            "It was passed over",
+            tries="try:\n        names = [one for one in names if one in dict(model.named_modules())]",
+        ),
         _record_other("stays in evaluation", 1.2, "mode of its own", last="model.eval()"),
         _record_other("all in training afterwards", 1.2, "mode of its own", last="model.train()"),
         _salient(
@@ -602,6 +618,9 @@ MISTAKES = Table(
             0.8,
             "touches nothing",
             gradient="chosen.backward(); gradient = leaf.grad",
+        ),
+        _salient_other(
+            "values and places", 0, "values and places", result="gradient.abs().max(dim=1)"
         ),
         _salient_other("x itself", 0.7, "work on x.detach()", leaf="x.requires_grad_()"),
         _cam(
@@ -777,6 +796,24 @@ MISTAKES = Table(
         ),
         _cam_other("no leaf", 1.8, "then x must need one", x="x"),
         _cam_other("graph kept", 1.5, "detach it", result="F.relu((weights * kept[0]).sum(dim=1))"),
+        _unit(
+            "stops without a direction",
+            1.05,
+            "Where the gradient is zero x still shrinks, in every step: do not stop there.",
+            step="x.detach() if g.norm() == 0 else (1 - decay) * (x.detach() + rate * g / g.norm())",
+        ),
+        _unit(
+            "no step",
+            0.3,
+            "It only shrinks: the step along the gradient is missing.",
+            step="(1 - decay) * x.detach()",
+        ),
+        _unit(
+            "each pixel its own length",
+            0.3,
+            "Each pixel has a step of its own length: one length over all numbers of the picture.",
+            step="(1 - decay) * (x.detach() + rate * g / g.norm(dim=1, keepdim=True).clamp_min(1e-12))",
+        ),
         _unit(
             "no decay",
             0,
@@ -987,6 +1024,12 @@ MISTAKES = Table(
             result="cosine.sort(dim=1, descending=True, stable=True).values[:, :k]",
         ),
         _weigh(
+            "all alike",
+            0.75,
+            "All subtasks weigh alike: r is a task's last error over the one before.",
+            fall="1.0",
+        ),
+        _weigh(
             "upside down",
             0.75,
             "The fall is upside down: the last error over the one before.",
@@ -1116,6 +1159,12 @@ MISTAKES = Table(
             0.75,
             "The sum is divided by the number of tasks: the weights settle that.",
             result="loss / len(labels)",
+        ),
+        _several(
+            "one label is none",
+            1.25,
+            "A task with a single known label is left out: only one with none adds nothing.",
+            unless="if known.sum() > 1:",
         ),
         _several("nothing known", 1.4, NOTHING, unless="if True:"),
         _several_other("−1 as a class", 1.15, UNKNOWN, known="given >= -1"),
