@@ -47,7 +47,7 @@ def greedy_decode(student, rng):
             expect.equal(student.collapse(path), answers.collapse(path), given={"path": path})
             expect.unchanged(student, answers.collapse(path), given={"path": path})
 
-    sizes = ([6, 4], 3), ([5], 4), ([2, 7, 1], 5), ([3, 3, 3, 3], 2)
+    sizes = ([6, 4], 3), ([5], 4), ([2, 7, 1], 5), ([3, 3, 3, 3], 4)
     cases = [(_frames(rng, lengths, K), torch.tensor(lengths)) for lengths, K in sizes]
     with (
         part("greedy_decode: the frames of each string that count", points=0.5),
@@ -104,8 +104,8 @@ def label_error_rate(student, rng):
                 expect.unchanged(student, right, given=given)
     rates = part("label_error_rate: all edits over all labels said", points=0.4)
     with rates, expect.explained(*answers.IN_EDITS):
-        cases = [([[a, b, c], [d]], [[b, c, c], [d]]), ([[a]], [[b, c, d]])]
-        cases += [([[a, b, c, d], [], [b]], [[a, c, d], [c, c], []]), ([[a, b]], [[a, b, c, d]])]
+        cases = [([[a, b, c, d], [], [b]], [[a, c, d], [c, c], []]), ([[a]], [[b, c, d]])]
+        cases += [([[a, b, c], [d]], [[b, c, c], [d]]), ([[a, b]], [[a, b, c, d]])]
         drawn = ((5, 2, 3), (4, 1, 6))
         cases += [tuple([rng.integers(4, size=n).tolist() for n in one] for one in drawn)]
         with _known(student, "label_error_rate", "label_error_rate", cases):
@@ -141,8 +141,10 @@ slopes = probe(_slopes)
     forbids={"ctc_loss": ["torch.*ctc*", "torch.*CTC*", "torch._C", "torch.ops", "library_loss"]},
 )
 def ctc_loss(student, rng):
-    def check(T, target, K=4, why=answers.WRONG_LOSS):
-        log_probs = torch.tensor(rng.normal(scale=1.5, size=(T, K))).log_softmax(dim=1)
+    def check(T, target, K=4, why=answers.WRONG_LOSS, last=0):
+        scores = torch.tensor(rng.normal(scale=1.5, size=(T, K)))
+        scores[:, -1] += last
+        log_probs = scores.log_softmax(dim=1)
         given = {"log_probs": log_probs, "target": target}
         how = {"what": "the loss", "rtol": 1e-5, "atol": 1e-7}
         with expect.explained(*answers.IN_CTC), expect.otherwise(why):
@@ -154,8 +156,8 @@ def ctc_loss(student, rng):
         expect.answer(student, "paths_of_aa", answers.paths_of_aa, known, how, rtol=1e-6)
     with part("the loss, where all neighbours in the target differ", points=0.7):
         for T, target in (
+            (2, [3]),  # with one frame the first and the last blank are alike
             (1, [2]),
-            (2, [3]),
             (2, [1, 3]),
             (3, [2, 1]),
             (7, [1, 2, 1]),
@@ -163,6 +165,7 @@ def ctc_loss(student, rng):
         ):
             check(T, target)
         check(12, [4, 1, 5, 2], 6)
+        check(14, [1, 3, 2], 6, last=90)  # a probability too small for a float
     with part("equal labels next to each other", points=0.5):
         for T, target in (
             (5, [2, 2]),
@@ -284,7 +287,9 @@ def _ahead(learner, prices, features):
 
         return feature
 
-    return [learner.days_ahead(made(*one), prices.copy()) for one in features]
+    given = [prices.copy() for _ in features]
+    days = [learner.days_ahead(made(*f), own) for f, own in zip(features, given, strict=True)]
+    return days if all((own == prices).all() for own in given) else "changed"
 
 
 ahead = probe(_ahead)
@@ -318,6 +323,8 @@ def days_ahead(student, rng):
         given = f"For the prices {expect.show(prices)} and the features {listed}."
         with expect.explained(*answers.IN_LEAKS):
             got = ahead(student, prices, features)
+        message = "The call changed its argument `prices` in place."
+        expect.that(type(got) is list, message, given=given, diagnosis=answers.CHANGED)
         with expect.otherwise(_how(got, right, features)), all_known():
             expect.close(got, right, what="the days", given=given, **_EXACT)
 

@@ -349,6 +349,20 @@ def days_ahead(feature, prices):
             return far
     return 0
 """,
+        "each price put back": """
+def days_ahead(feature, prices):
+    before, ahead = feature(prices), 0
+    for day in range(prices.size):
+        kept = prices[day]
+        for price in (prices.min() / 10, prices.max() * 10):
+            prices[day] = price
+            same = np.isclose(before, feature(prices), rtol=1e-9, equal_nan=True)
+            prices[day] = kept
+            moved = np.nonzero(~same)[0]
+            if len(moved):
+                ahead = max(ahead, day - moved[0])
+    return int(ahead)
+""",
         "array_equal, one number at a time": """
 def days_ahead(feature, prices):
     before, most = feature(prices.copy()).tolist(), 0

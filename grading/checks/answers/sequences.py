@@ -217,6 +217,7 @@ TOO_FEW = {
     "lowest to come": _ONE_WAY,
     "rises": _ONE_WAY,
 }
+CHANGED = "A price that was tried stays in `prices`: change a copy, prices.copy(), for each try."
 TOO_MANY = (
     "It is the day whose price was changed minus the earliest day that moved: what is NaN before and"
     " after has not moved."
@@ -310,6 +311,13 @@ _GREEDY = [
         each=_RIGHT_READ,
     ),
     _known(
+        "before the first the last",
+        0.5,
+        "path[i - 1] of the first frame is path[-1], the last: the first frame has none before it.",
+        collapse="[b for i, b in enumerate(path) if b and b != path[i - 1]]",
+        each=_RIGHT_READ,
+    ),
+    _known(
         "up to the last but one",
         0.5,
         "The last frame is left out.",
@@ -364,6 +372,18 @@ _GREEDY = [
         0.5,
         "Frames are taken for strings: log_probs is (T, N, K), so a string is a column.",
         best="log_probs.argmax(dim=2).tolist()",
+    ),
+    _known(
+        "the best string",
+        0.5,
+        "The argmax goes over the strings: the labels are the last axis, dim=2.",
+        best="log_probs.argmax(dim=1).T.tolist()",
+    ),
+    _known(
+        "the best frame",
+        0.5,
+        "The argmax goes over the frames: the labels are the last axis, dim=2.",
+        best="log_probs.argmax(dim=0).tolist()",
     ),
     _other("no return", 0, "is a return missing", collapse="None", each="None"),
 ]
@@ -695,6 +715,21 @@ _CTC = [
         0.5,
         "The input holds logarithms of probabilities already: exp, softmax or log again are too much.",
         given="log_probs = log_probs.exp().log_softmax(dim=1)",
+    ),
+    _known(
+        "with an axis",
+        1.1,
+        "The loss is one number: its axis of one member is too many.",
+        result="-torch.logsumexp(alpha[-2:], dim=0)[None]",
+    ),
+    _known(
+        "probabilities, not logarithms",
+        1.8,
+        "The product got too small for a float and became 0: keep α as a logarithm all the way.",
+        given="log_probs = log_probs.exp()",
+        low="0.0",
+        total="(alpha + one + two) * frame[places]",
+        result="-alpha[-2:].sum().log()",
     ),
     _other("minus infinity", 1.9, "has the gradient NaN", low="-torch.inf"),
     _other(
@@ -1104,6 +1139,7 @@ _LEAKS = [
         most="min(most, day - int(np.argmin(same)))",
     ),
     _other("True", 0, "should be a number", result="most > 0"),
+    _other("in place", 0, "change a copy", at="[day] = prices[day]"),
 ]
 
 _known, _other = variants(
@@ -1197,6 +1233,12 @@ _FAST = [
         0.5,
         "f is tanh here, not ReLU.",
         first="torch.relu(z)",
+        better=f"torch.relu(F.layer_norm(z + {_AH}, new.shape[1:]))",
+    ),
+    _known(
+        "ReLU in the loop",
+        0.85,
+        "In the inner loop, too, f is tanh, not ReLU.",
         better=f"torch.relu(F.layer_norm(z + {_AH}, new.shape[1:]))",
     ),
     _known("first without tanh", 0.5, "The first state is f(z), with the tanh.", first="z"),
