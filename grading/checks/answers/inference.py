@@ -434,6 +434,7 @@ def share_weights(weights, bits):
 )
 _EMPTY = "A value without weights stays where it is: the mean of none is NaN, and 0 is no better."
 _OTHERS = "The values begin elsewhere: at equal distances, the first on the lowest weight, the last on the highest."
+ROUNDS = "That is after some rounds: go on until no weight changes its group."
 PLACES = "Codes are places in the codebook, whole numbers of the weights' shape."
 _gradient, _gradient_otherwise = variants(
     "share_weights",
@@ -484,6 +485,12 @@ def share_weights(weights, bits):
         0.65,
         "That is one round: go on until no weight changes its group.",
         work=_LOOP.format(rounds=1, new=_MEAN),
+    ),
+    _share(
+        "ten rounds",
+        0.9,
+        ROUNDS,
+        work=_LOOP.format(rounds=10, new=_MEAN),
     ),
     _share(
         "never moved",
@@ -579,7 +586,6 @@ STEPS = (
     "Take the four steps by hand for a few weights: the distance without its sign, the nearest value for"
     " each weight, then the mean of each value's own weights."
 )
-ROUNDS = "That is after some rounds: go on until no weight changes its group."
 SUMS = "For each code: the gradients of all weights that have it, added up; 0 for code 0."
 SIZE = "There is a number for each place of the codebook, also for values without weights: (size,)."
 NONE = "A value without weights has the gradient 0: the mean of none is NaN."
@@ -1147,6 +1153,12 @@ def entries(codes, gap_bits):
         "Fillers are not counted: they are entries like the others.",
         stored="([min(g, 2**gap_bits - 1) for g, c in zip(*entries(codes, 16))], [c for c in entries(codes, 16)[1]])",
     ),
+    _size(
+        "filler codes forgotten",
+        0.65,
+        "The fillers' code, 0, is not counted: a filler has a gap and a code, and both have a word.",
+        stored="(entries(codes, gap_bits)[0], [c for c in entries(codes, gap_bits)[1] if c])",
+    ),
     _size("bytes", 0.65, "That is the size in bytes: asked for are bits.", whole="-(-bits // 8)"),
     _size(
         "not to a byte",
@@ -1183,6 +1195,9 @@ def compressed_bits(layers, gap_bits):
 """,
     ),
 ]
+ENTRIES_FIRST = (
+    "Your `entries` is not right for these codes: where the size is counted with it, mend it first."
+)
 BOTH = "A filler is in both lists: the largest gap in one, the code 0 in the other."
 IN_ENTRIES = (
     ("only size-1 arrays", "A code is one number: read the matrix row by row with .ravel()."),
@@ -1326,6 +1341,12 @@ _FOLD = [
     ),
     _fold_otherwise("training folded", 0.9, "A norm in training mode is folded", refuse=""),
     _fold_otherwise(
+        "conv's mode",
+        0.9,
+        "It is norm's mode",
+        refuse="if conv.training: raise ValueError('training')",
+    ),
+    _fold_otherwise(
         "evaluation refused",
         0,
         "A norm in evaluation mode is refused",
@@ -1333,6 +1354,8 @@ _FOLD = [
     ),
     _fold_otherwise("a bias that is None", 0, "conv.bias is None", old="conv.bias"),
 ]
+TRAINING = "There it uses the mean and variance of each batch, which no fixed layer knows: raise ValueError."
+MODE = "It is norm's mode that counts, norm.training: conv does the same in both modes."
 NO_FOLD = {
     "no convolution": "One layer for two: an nn.Conv2d with a weight and a bias of its own.",
     "no bias": "What is subtracted and added has to go somewhere: the new layer has a bias, also where conv had none.",
@@ -1704,6 +1727,9 @@ IN_SUMS = (
     ),
     ("same_kind", "Widen the numbers first: q.astype(np.int32)."),
 )
+SUMS_FIRST = (
+    "Your `accumulate` is not right for these numbers: where y is computed with it, mend it first."
+)
 IN_LINEAR = (
     (
         "broadcast",
@@ -1757,6 +1783,18 @@ _LATENCY = [
         "That is the line through the first and the last measurement: all count.",
         each="(t[-1] - t[0]) / (n[-1] - n[0])",
         result="float(t[0] - each * n[0]), float(each)",
+    ),
+    _line(
+        "slope of first and last",
+        0.8,
+        "The slope is that between the first and the last measurement: all count.",
+        each="(t[-1] - t[0]) / (n[-1] - n[0])",
+    ),
+    _line(
+        "slope of smallest and largest",
+        0.8,
+        "The slope is that between two measurements: all count.",
+        each="(t[n.argmax()] - t[n.argmin()]) / (n.max() - n.min())",
     ),
     _line(
         "smallest and largest",
