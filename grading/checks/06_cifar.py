@@ -1084,7 +1084,7 @@ def ways_back(student, exercise, args, given):
 
 @exercise("Fire", points=1.25, forbids={"Fire": ["torchvision"]})
 def fire(student, rng):
-    alike = (int(rng.integers(5, 9)), 2, 4, 4)
+    alike = (int(rng.integers(5, 9)), 5, 4, 4)
     plans = [tuple(int(n) for n in rng.permutation([3, 4, 5, 6])) for _ in range(2)]
 
     def judge(plan):
