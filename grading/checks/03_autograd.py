@@ -78,6 +78,7 @@ RAISED_IN_OPERATION = (
         "`+`, `*` and `@` of two tensors call your function again: compute with their `data`.",
     ),
     ("'Tensor' and", "The operators are for arrays: a tensor's array is its `data`."),
+    ("not 'Tensor'", "Compute with arrays: a tensor's array is its `data`."),
     ("but 1 was given", "pull takes one argument, dY: the gradient that arrives from above."),
     ("'Tensor' object is not iterable", "The parents are a tuple, of one also: `(a,)`."),
     (
