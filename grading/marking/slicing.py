@@ -16,9 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
 from grading.course.source import exercise_of, names_defined
 from grading.marking.submission import LeftOut, Run, Submission, is_answer
+
+MOST = 300_000  # characters of code: the largest lab has a fifth of that
+SECONDS = 20.0  # a lab takes a tenth of one
 
 _ASKED = re.compile(r"\b(?:learner|own|student)\.(\w+)|\bstudent\[\"(\w+)\"\]")
 
@@ -91,11 +95,26 @@ _FRESH = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Compare, ast.JoinedStr, ast.
 def sliced(
     work: Submission, released: dict[str, Any], exercises: Collection[str], asked: Iterable[str]
 ) -> Submission:
-    """The submission without the cells that no answer stands on.
+    """The submission without the cells that no answer stands on; whole, with a note, where that
+    cannot be told of what was handed in.
 
     released: the course's release of the lab; exercises: all of its names; asked: the names that
     their checks ask a notebook for, besides those of answers.
     """
+    try:
+        if sum(len(step.source) for step in work.steps if isinstance(step, Run)) > MOST:
+            raise ValueError(f"its cells have more than {MOST:,} characters")
+        with time_limit(SECONDS):
+            return _sliced(work, released, exercises, set(asked))
+    except (ValueError, RecursionError, MemoryError, TimeLimit) as error:
+        why = str(error) or type(error).__name__
+        said = f"What its answers stand on could not be told, so all of its cells were run: {why}."
+        return replace(work, notes=(*work.notes, said))
+
+
+def _sliced(
+    work: Submission, released: dict[str, Any], exercises: Collection[str], asked: set[str]
+) -> Submission:
     code = [cell for cell in released["cells"] if cell["cell_type"] == "code"]
     answers = {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in code if is_answer(cell)}
     stubs = {name: "".join(cell["source"]) for name, cell in answers.items()}
@@ -110,7 +129,6 @@ def sliced(
             names | set(more), [at for at, one in enumerate(runs) if one.grade_id in ids]
         )
 
-    asked = set(asked)
     run = slice_for(exercises, asked).cells
     left_out = [one for at, one in enumerate(runs) if at not in run]
     return replace(
@@ -334,7 +352,10 @@ def _read(source: str, vouched: bool) -> _Cell:
     tree = calls.parsed(source)
     anything = not tree.body or any(map(_may_do_anything, ast.walk(tree)))
     cell = _Cell(anything=anything, vouched=vouched)
-    cell.surely = cell.block(tree.body, set())
+    try:
+        cell.surely = cell.block(tree.body, set())
+    except SyntaxError:  # `nonlocal x` parses, and does not compile: nothing of it will run
+        return _Cell(anything=True, vouched=vouched)
     return cell
 
 

@@ -53,6 +53,7 @@ NOTEBOOKS = {
     "magics": ["%matplotlib inline", "!ls", "%%bash\nls", "factor = 2", ANSWER],
     "a timed cell": ["%%time\nfactor = 2", ANSWER, "%%time\n# not run\nprint(double(3))"],
     "what is no Python": ["factor = 2", "factor = = 3", ANSWER],
+    "what does not compile": ["factor = 2", "nonlocal factor", ANSWER],
     "a function that sets it": ["def put():\n    global factor\n    factor = 2", "put()", ANSWER],
     "by a function's function": [
         "table = {}",
@@ -146,6 +147,16 @@ def test_of_every_lab_no_more_than_half_of_the_cells_run(lab: str) -> None:
     runs = [step.index for step in work.steps if isinstance(step, submission.Run)]
     assert len(work.left_out.cells) > len(runs) / 2
     assert not work.left_out.changed
+
+
+@pytest.mark.parametrize(
+    "cell", ["x = 1\n" * 100_000, "x = " + "-" * 3000 + "1", "x = " + "1 + " * 3000 + "1"]
+)
+def test_what_is_too_large_or_too_deep_to_tell_is_run_whole(cell: str) -> None:
+    book = {"cells": [{"cell_type": "code", "source": cell, "metadata": {}}]}
+    work = read(LABS[0], book)
+    assert not work.left_out.cells
+    assert any(submission.Run(cell, 0) == step for step in work.steps)
 
 
 def read(lab: str, book: Any) -> submission.Submission:
