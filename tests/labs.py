@@ -15,6 +15,9 @@ from grading.marking import slicing
 
 ROOT = Path(__file__).parents[1]
 LABS = sorted(path.stem for path in (ROOT / "solutions").glob("[0-9]*.py"))
+# Inputs that each answer is tried with, a reference with four times as many; `make test
+# MISTAKE_SEEDS=3` for more.
+SEEDS = int(os.environ.get("MISTAKE_SEEDS") or 1)
 
 
 @cache

@@ -497,8 +497,8 @@ def learning_rate_schedule(student, rng):
         got = np.array([expect.number(one, what="the factor", given=given) for one in got])
         compare("learning_rate_schedule", of, got, what=what, given=given)
 
-    steps, warmup = int(rng.integers(14, 24)), int(rng.integers(3, 7))
-    cases = (steps, warmup), (steps, steps - 1), (steps, 1)
+    (steps, more, most), warmup = rng.integers(14, 60, size=3).tolist(), rng.integers(3, 12, size=2)
+    cases = (steps, int(warmup[0])), (more, more - 1), (most, int(warmup[1])), (steps, 1)
     with part("the rise", points=0.2):
         for n, w in cases:
             check(n, w, range(w), "the rise")
@@ -506,7 +506,7 @@ def learning_rate_schedule(student, rng):
         for n, w in cases:
             check(n, w, range(w, n), "the fall")
     with part("without warm-up", points=0.1):
-        check(steps, 0, range(steps), "the fall")
+        check(most, 0, range(most), "the fall")
         check(1, 0, range(1), "the fall")
     how = "Put the step into the formula, and multiply the factor by the peak rate."
     for name in ("first_rate", "rate_55"):

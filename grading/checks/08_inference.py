@@ -515,13 +515,16 @@ def compressed_bits(student, rng):
         one = []
         for bits, gap_bits, rest in ((2, 2, 0), (3, 3, 1), (2, 4, 1), (3, 2, 4)):
             while True:  # one ends with a byte, to one a single bit is left over
-                layer = _layer(rng, 5, 9, bits)
+                layer = _layer(rng, *rng.integers((4, 8), (10, 16)).tolist(), bits)
                 if answers.bits([layer], gap_bits) % 8 == rest:
                     break
             one.append(([layer], gap_bits))
         size(*one)
     with part("compressed_bits: several layers, of all kinds, to a whole byte", points=0.4):
-        several = [_layer(rng, 4, 7, 3), _layer(rng, 6, 4, 2), _layer(rng, 3, 6, 4)]
+        while True:  # all of them end with a byte; filled up each they are two bytes longer
+            several = [_layer(rng, 4, 7, 3), _layer(rng, 6, 4, 2), _layer(rng, 3, 6, 4)]
+            if sum(-answers.bits([layer], 2) % 8 for layer in several) == 16:
+                break
         none = (np.zeros((2, 3), np.int64), np.zeros(4), np.zeros(2))
         one = (np.array([[0, 0, 2], [0, 0, 2]]), np.array([0.0, 1, 2, 3]), np.zeros(2))
         size((several, 2), (several[::2], 3), ([none, one], 3))

@@ -1,6 +1,7 @@
 """Checks of lab 10: reading paths, errors, CTC, windows, leaks, fast weights, attention."""
 
 import copy
+import itertools
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -95,8 +96,8 @@ def label_error_rate(student, rng):
         fixed = [([a, b], [b, a]), ([a, b, c], [b, c]), ([b, c], [a, b, c]), ([a, a, b], [a, b])]
         fixed += [([], [a, b]), ([a, b, c], []), ([], []), ([a, b, c, d], [a, b, c, d]), ([a], [b])]
         fixed += [([a, b, c, d], [b, c, d, a]), ([a, b, c], [a, d, c, b, b])]
-        drawn = [rng.integers(3, size=n).tolist() for n in (6, 8, 7, 5)]
-        cases = [*fixed, (drawn[0], drawn[1]), (drawn[2], drawn[3]), (drawn[1], drawn[3])]
+        drawn = [rng.integers(3, size=n).tolist() for n in (6, 8, 7, 5, 12, 9)]
+        cases = [*fixed, *itertools.permutations(drawn, 2)]
         with _known(student, "label_error_rate", "edit_distance", cases, **_EXACT):
             for said, heard in cases:
                 given, right = {"said": said, "heard": heard}, answers.edit_distance(said, heard)
@@ -106,8 +107,9 @@ def label_error_rate(student, rng):
     with rates, expect.explained(*answers.IN_EDITS):
         cases = [([[a, b, c, d], [], [b]], [[a, c, d], [c, c], []]), ([[a]], [[b, c, d]])]
         cases += [([[a, b, c], [d]], [[b, c, c], [d]]), ([[a, b]], [[a, b, c, d]])]
-        drawn = ((5, 2, 3), (4, 1, 6))
-        cases += [tuple([rng.integers(4, size=n).tolist() for n in one] for one in drawn)]
+        for many in (3, 4, 6, 7):
+            drawn = rng.integers(1, 9, size=(2, many))
+            cases += [tuple([rng.integers(4, size=n).tolist() for n in one] for one in drawn)]
         with _known(student, "label_error_rate", "label_error_rate", cases):
             for said, heard in cases:
                 given = {"said": said, "heard": heard}

@@ -630,13 +630,14 @@ def transactions(student, rng):
             (base + 0 * lanes, 4, 32),
             (base + 4 * rng.permutation(32), 4, 32),
             (base + 4 * lanes, 4, 64),
-            (4 * rng.integers(0, 400, size=32), 4, 32),
+            *((4 * rng.integers(0, 400, size=n), 4, 32) for n in (32, 96, 97, 98)),
             (base + 512 * (lanes // 16) + 4 * lanes, 4, 32),
             (base + 2000 * (lanes % 2) + 4 * lanes, 4, 128),
         )
     with part("accesses that cross a border", points=0.25):
         off = 4 * int(rng.integers(1, 7))
         check(
+            *((rng.integers(0, 1600, size=n), 4, 32) for n in (32, 64, 65, 66)),
             (base + off + 4 * lanes, 4, 32),
             (base + 2 + 4 * lanes, 4, 32),
             (base + off + 4 * lanes, 4, 128),

@@ -40,8 +40,8 @@ def partition(student, rng):
         )
 
     with part("two stages", points=0.4):
-        for case in range(6):
-            check(_costs(rng, 9 + case // 2, 2, slope=(-1) ** case), 2)
+        for costs in _for_two(rng):
+            check(costs, 2)
     with part("any number of stages", points=0.8):
         for alike, (layers, stages) in enumerate(((8, 3), (9, 3), (10, 4))):
             check(_costs(rng, layers, stages, alike=alike), stages)
@@ -108,6 +108,16 @@ def _costs(rng, layers, stages, slope=0, alike=None):
         else:
             if alike is None or not lucky[alike]:
                 return costs
+
+
+def _for_two(rng):
+    """Costs for two stages. The first is in some cases below the average, in some above it."""
+    while True:
+        slopes = (1, -1) * 3
+        cases = [_costs(rng, int(rng.integers(9, 14)), 2, slope=slope) for slope in slopes]
+        firsts = [sum(costs[: answers.partition(costs, 2)[0]]) for costs in cases]
+        if len({2 * first <= sum(costs) for first, costs in zip(firsts, cases, strict=True)}) == 2:
+            return cases
 
 
 def _sizes(got, layers, stages, given):
@@ -518,8 +528,8 @@ def hiding_warmup(student, rng):
                 for given in cases
             ]
 
-    whole, up = 2 * rng.integers(2, 5), 2 * rng.integers(2, 5) + 0.75
-    down = rng.integers(3, 9) + 0.25
+    whole, up = 2 * rng.integers(2, 30), 2 * rng.integers(2, 30) + 0.75
+    down = rng.integers(3, 60) + 0.25
     with part("the last rank but one", points=0.4):
         found = check(*((1, share) for share in (whole, up, down, 1.0, 0.25, 0.0)), (0, 1.5))
         expect.that(

@@ -566,12 +566,13 @@ def speed_up(student, rng):
 )
 def interleaved(student, rng):
     with part("the stages of a rank", points=0.25):
-        for rank, stages, chunks in ((3, 4, 3), (2, 3, int(rng.integers(4, 7))), (0, 2, 1)):
+        drawn = rng.integers((1, 12, 4), (12, 40, 9)).tolist()
+        for rank, stages, chunks in ((3, 4, 3), drawn, (0, 2, 1)):
             given = {"rank": rank, "stages": stages, "chunks": chunks}
             with limits(student, "chunks_of", *answers.HELD_CHUNKS):
                 expect.answers(student, MISTAKES, "chunks_of", given, exercise="interleaved")
     with part("the bubble of chunks", points=0.5):
-        drawn = int(rng.integers(3, 9)), int(rng.integers(9, 40)), int(rng.integers(2, 6))
+        drawn = int(rng.integers(3, 9)), int(rng.integers(9, 60)), int(rng.integers(3, 9))
         for p, m, v in (drawn, (4, 8, 1), (1, 3, 2), (3, 2, 5)):
             given = {"stages": p, "microbatches": m, "chunks": v}
             with limits(student, "interleaved_bubble", *answers.BUBBLES):
@@ -583,8 +584,8 @@ def interleaved(student, rng):
 @exercise("staleness", points=0.75)
 def staleness(student, rng):
     with part("updates between a forward and its backward", points=0.75):
-        p = int(rng.integers(5, 10))
-        for rank, stages in ((5, 23), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
+        p, n = (int(one) for one in rng.integers((5, 23), (99, 999)))
+        for rank, stages in ((5, n), (p - 1, p), (0, p), (2, p + 1), (0, 1)):
             given = {"rank": rank, "stages": stages}
             with limits(student, "staleness", *answers.STALENESSES):
                 expect.answers(student, MISTAKES, "staleness", given)

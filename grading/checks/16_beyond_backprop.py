@@ -346,7 +346,7 @@ def utilization(student, rng):
     def check(*methods):
         names = ("method", "ranks", "microbatches", "batches", "forward", "backward")
         for method in methods:
-            drawn = [int(n) for n in rng.permutation(range(3, 9))[:3]]
+            drawn = [int(n) for n in rng.permutation(range(3, 40))[:3]]
             drawn[1] += drawn[1] == drawn[0] * (drawn[0] - 1)  # there two mistakes are alike
             f, b = (round(float(t), 2) for t in rng.uniform(0.5, 3, 2))
             for sizes in ([*drawn, f, b], [*drawn, 1.0, 2.0], [1, 4, 3], [4, 1, 5], [5, 2, 1]):

@@ -1,6 +1,5 @@
 """Every check of every lab against the reference, the named mistakes and answers that are none."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,8 @@ from grading.answer.exercise import Result
 from grading.check import Notebook
 from grading.checks.mistakes import Mistake
 from tests import mistakes, styles
-from tests.labs import LABS, answer_names, answered, reference
+from tests.labs import LABS, SEEDS, answer_names, answered, reference
 
-# Inputs that each answer is tried with, a reference with four times as many; `make test
-# MISTAKE_SEEDS=3` for more.
-SEEDS = int(os.environ.get("MISTAKE_SEEDS") or 1)
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
 STYLES = [
     (lab, name, style)

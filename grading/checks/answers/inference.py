@@ -1012,7 +1012,7 @@ def entries(codes, gap_bits):
     ),
     _size(
         "a byte too many",
-        1.05,
+        0.65,
         "A size that ends with a whole byte needs no more: that adds 8 bits to it.",
         whole="bits + 8 - bits % 8",
     ),
