@@ -94,6 +94,8 @@ def _run_alone(
     """What met a limit of time on an overloaded machine is run again, one at a time, before it
     loses anything: the better counts."""
     starved = {one["student"] for one in tally.results if one["starved"]}
+    if not starved:
+        return
     jobs = (
         Job(one.student, one.content(), setting, one.note)
         for one in submissions
