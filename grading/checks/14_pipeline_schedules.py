@@ -114,7 +114,7 @@ def _for_two(rng):
     """Costs for two stages. The first is in some cases below the average, in some above it."""
     while True:
         slopes = (1, -1) * 3
-        cases = [_costs(rng, int(rng.integers(9, 14)), 2, slope=slope) for slope in slopes]
+        cases = [_costs(rng, int(rng.integers(9, 12)), 2, slope=slope) for slope in slopes]
         firsts = [sum(costs[: answers.partition(costs, 2)[0]]) for costs in cases]
         if len({2 * first <= sum(costs) for first, costs in zip(firsts, cases, strict=True)}) == 2:
             return cases
