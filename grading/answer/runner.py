@@ -28,7 +28,7 @@ from grading.answer.codec import CodecError, Handle, decode, encode
 from grading.answer.fault import Fault
 from grading.answer.meaning import meaning, shapes
 from grading.answer.time_limit import TimeLimit, time_limit
-from grading.answer.usual_state import usual_state
+from grading.answer.usual_state import note_usual_state, usual_state
 
 # Of a function: its name, the line's number, the line, the shapes of the arrays named on it.
 _Frame = tuple[str, int, str, str]
@@ -239,29 +239,35 @@ def _raised(outer: str, frames: list[_Frame], error: BaseException) -> Fault:
     return Fault("exception", message, detail="\n".join(filter(None, said)))
 
 
-class Reply:
-    """A reply whose plain-text form in Jupyter's protocol is its bytes, unquoted."""
-
-    def __init__(self, data: bytes) -> None:
-        self.text = data.decode("ascii")
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": self.text}
-
-
 @cache
 def _kernels_runner() -> Runner:
+    return Runner(_shell().user_ns)
+
+
+def _shell() -> Any:
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
     if shell is None:
-        raise RuntimeError("grading.answer.runner.serve answers inside a Jupyter kernel only")
-    return Runner(shell.user_ns)
+        raise RuntimeError("grading.answer.runner answers for a notebook in a Jupyter kernel only")
+    return shell
 
 
-def serve(request: str) -> Reply:
-    """Answer one request about the names of the kernel that this runs in."""
-    return Reply(_kernels_runner().answer(request.encode("ascii")))
+def listen() -> None:
+    """From now on the kernel that this runs in answers requests, which are messages of their own.
+
+    A `judge_request` has {"request": text}, and its `judge_reply` has {"reply": text}: an
+    `execute_request` for each would take twice the time.
+    """
+    note_usual_state()
+    kernel = _shell().kernel
+
+    def answer(stream: Any, sender: Any, message: dict[str, Any]) -> None:
+        reply = _kernels_runner().answer(message["content"]["request"].encode("ascii"))
+        content = {"reply": reply.decode("ascii")}
+        kernel.session.send(stream, "judge_reply", content, parent=message, ident=sender)
+
+    kernel.shell_handlers["judge_request"] = answer
 
 
 def lend(*sources: str) -> None:

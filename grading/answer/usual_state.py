@@ -10,13 +10,29 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-# As they were before any code of the notebook's ran: labs import this in their first cell.
-_RECURSION_LIMIT, _FOLDER = sys.getrecursionlimit(), os.getcwd()
-_ENVIRONMENT, _PRINTS = dict(os.environ), np.get_printoptions()
+
+@dataclass(frozen=True)
+class _Fresh:
+    """What code of the notebook's may change in its process, as it was before any of it ran."""
+
+    recursion_limit: int = field(default_factory=sys.getrecursionlimit)
+    folder: str = field(default_factory=os.getcwd)
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    print_options: Any = field(default_factory=np.get_printoptions)
+
+
+_fresh = _Fresh()  # labs import this in their first cell
+
+
+def note_usual_state() -> None:
+    """What is usual is as it is now: for a process that was forked from one that imported this."""
+    global _fresh
+    _fresh = _Fresh()
 
 
 @contextmanager
@@ -26,10 +42,11 @@ def usual_state() -> Iterator[None]:
         own.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         own.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        _usual(own, np.get_printoptions, lambda options: np.set_printoptions(**options), _PRINTS)
-        _usual(own, sys.getrecursionlimit, sys.setrecursionlimit, _RECURSION_LIMIT)
-        _usual(own, _folder, os.chdir, _FOLDER)
-        _usual(own, lambda: dict(os.environ), _set_environment, _ENVIRONMENT)
+        print_options = _fresh.print_options
+        _usual(own, np.get_printoptions, lambda one: np.set_printoptions(**one), print_options)
+        _usual(own, sys.getrecursionlimit, sys.setrecursionlimit, _fresh.recursion_limit)
+        _usual(own, _folder, os.chdir, _fresh.folder)
+        _usual(own, lambda: dict(os.environ), _set_environment, _fresh.environment)
         own.callback(random.setstate, random.getstate())
         own.callback(np.random.set_state, np.random.get_state())
         if "torch" in sys.modules:
@@ -62,7 +79,7 @@ def _folder() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError:  # it was deleted
-        return _FOLDER
+        return _fresh.folder
 
 
 def _set_environment(wanted: dict[str, str]) -> None:

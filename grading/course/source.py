@@ -60,13 +60,12 @@ def read(source: Path, points: Mapping[str, float] | None = None) -> NotebookNod
     return _complete(cells)
 
 
-def answers(source: Path, exercises: Iterable[str]) -> dict[str, str]:
-    """The code of each exercise's answer, as the course's solution has it; "" for none.
-
-    exercises: all of the lab's, as the cells of `conv2d_loops` are none of `conv2d`'s.
-    """
+def answers(source: Path) -> dict[str, str]:
+    """The code of each exercise's answer, as the course's solution has it; "" for none."""
     cells = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
-    found = dict.fromkeys(exercises, "")
+    # All of them, as the cells of `conv2d_loops` are none of `conv2d`'s.
+    checked = [cell for cell in cells if _is(cell, "grade") and not _is(cell, "solution")]
+    found = {_nbgrader(cell)["grade_id"]: "" for cell in checked}
     for cell in cells:
         if cell.cell_type == "code" and _is(cell, "solution"):
             of = exercise_of(_nbgrader(cell)["grade_id"], found)

@@ -74,7 +74,7 @@ def setting_of(
     return Setting(
         name,
         (root / "labs" / f"{name}.ipynb").read_bytes(),
-        source.answers(solution, exercise.load(name, checks)) if solution.exists() else {},
+        source.answers(solution) if solution.exists() else {},
         str(checks.resolve()),
         course_secret(root),
         isolation,

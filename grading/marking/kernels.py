@@ -17,12 +17,11 @@ from jupyter_client.manager import KernelManager
 from grading import sandbox
 from grading.course.files import CourseError
 from grading.marking.judge import NoSession, TimeLimits
-from grading.marking.session import KernelSession, connect, disconnect
+from grading.marking.session import START_SECONDS, KernelSession, connect, disconnect
 from grading.sandbox.sockets import own_sockets
 
 SANDBOX = "bubblewrap"
 TRUSTED = "none: the submissions were trusted"
-START_SECONDS = 120
 _SPARE = 60.0  # seconds by which the sandbox's own limits exceed ours, which spare the kernel
 
 

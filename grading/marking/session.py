@@ -23,9 +23,10 @@ MAX_OUTPUT = 10 * 2**20  # bytes that one cell, or one call of a check, may prin
 KEPT_OUTPUT = 2**20  # bytes of a cell's output that feedback shows
 MAX_MESSAGE = 32 * 2**20  # bytes; a longer one is not even received
 GRACE = 3.0  # seconds that an interrupted kernel has to stop
-LATE_OUTPUT = 5.0  # seconds without a message after a cell's reply: its output was not taken
+START_SECONDS = 120.0  # that a kernel has to start, and then to import what answers requests
+LATE = 5.0  # seconds without a message after half of a request's end: the other will not come
 
-_ASK = "__import__('grading.answer.runner').answer.runner.serve({text!r})"
+_LISTEN = "__import__('grading.answer.runner').answer.runner.listen()"
 # What the student's process can send that is not a message: each is raised by some way to be none.
 _NONSENSE = (
     ValueError,
@@ -83,7 +84,10 @@ class KernelSession:
     """A `grading.marking.judge.Session` over a Jupyter kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
+        """Raises SessionLost where the kernel does not take it."""
         self.kernel, self.isolation = kernel, kernel.isolation
+        sent = kernel.client.execute(_LISTEN, silent=True, allow_stdin=False)
+        self._exchange(sent, START_SECONDS, lambda _: None)
 
     def execute(self, source: str, seconds: float) -> CellOutcome:
         start = time.monotonic()
@@ -96,20 +100,18 @@ class KernelSession:
         return CellOutcome(status, plain(why), tuple(cell.outputs()), spent)
 
     def answer(self, request: bytes, seconds: float) -> bytes:
-        expression = _ASK.format(text=request.decode("ascii"))
-        sent = self.kernel.client.execute(
-            "", silent=True, user_expressions={"reply": expression}, allow_stdin=False
-        )
-        replies: list[Message] = []
+        client, replies = self.kernel.client, list[Message]()
+        message = client.session.msg("judge_request", {"request": request.decode("ascii")})
+        client.shell_channel.send(message)
         stopped = self._exchange(
-            sent, seconds, lambda message: replies.append(message) if not message.size else None
+            message["header"]["msg_id"],
+            seconds,
+            lambda message: replies.append(message) if not message.size else None,
+            "judge_reply",
         )
         if stopped:
             raise SessionLost(stopped)
-        for message in replies:
-            if message.kind == "execute_reply":
-                return _reply(message.content)
-        raise SessionLost("The notebook's process did not answer.")
+        return _reply(next(one for one in replies if one.kind == "judge_reply").content)
 
     @property
     def idle_seconds(self) -> float:
@@ -118,14 +120,20 @@ class KernelSession:
     def close(self) -> None:
         self.kernel.close()
 
-    def _exchange(self, request: str, seconds: float, take: Callable[[Message], None]) -> str:
-        """Take the messages about one request until it is done.
+    def _exchange(
+        self,
+        request: str,
+        seconds: float,
+        take: Callable[[Message], None],
+        reply: str = "execute_reply",
+    ) -> str:
+        """Take the messages about one request until it is done: `reply` came, and "idle".
 
         Returns why it was interrupted, or nothing. Raises SessionLost.
         """
         start, starved, stopped, printed = time.monotonic(), self.kernel.starved_seconds, "", 0
         heard = time.monotonic()
-        pending = {"execute_reply", "idle"}
+        pending = {reply, "idle"}
         while pending:
             message = None
             for message in self._messages():
@@ -141,7 +149,9 @@ class KernelSession:
                 raise SessionLost(f"It printed more than {MAX_OUTPUT / 2**20:g} MB, the limit.")
             if pending and message is None and not self.kernel.alive():
                 raise SessionLost(self.kernel.reason() or "The notebook's process died.")
-            if pending == {"idle"} and time.monotonic() > heard + LATE_OUTPUT:
+            if pending == {reply} and time.monotonic() > heard + LATE:
+                raise SessionLost("The notebook's process did not answer.")
+            if pending == {"idle"} and time.monotonic() > heard + LATE:
                 # ZeroMQ drops the connection at a message that is too long, and what follows it.
                 most = f"{MAX_OUTPUT / 2**20:g} MB"
                 raise SessionLost(f"It printed more than {most} at once, or closed its output.")
@@ -248,8 +258,8 @@ def _stream(text: str, name: str = "stdout") -> dict[str, Any]:
 
 
 def _reply(content: dict[str, Any]) -> bytes:
-    """The runner's reply out of an execute_reply, which may hold anything."""
+    """The runner's reply out of a judge_reply, which may hold anything."""
     try:
-        return content["user_expressions"]["reply"]["data"]["text/plain"].encode("ascii")
+        return content["reply"].encode("ascii")
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
         raise SessionLost("The reply of the notebook's process makes no sense.") from None

@@ -40,6 +40,8 @@ from grading.sandbox.inside.seccomp import forbid_system_calls
 ROOT = "/sandbox"  # the one writable file system
 WORK, HOME, TEMPORARY, KERNEL = (f"{ROOT}/{name}" for name in ("work", "home", "tmp", "kernel"))
 SOCKETS = f"{KERNEL}/k"  # the kernel's five sockets are SOCKETS-1 to SOCKETS-5
+LATER = "--"  # among the zygote's modules: what follows is imported while nobody wants a session
+QUIET_SECONDS = 0.3
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -165,10 +167,7 @@ def run_kernel(channel: socket.socket, settings: dict[str, Any], limits: Limits)
                 file,
             )
         sys.argv = ["kernel", "-f", connection, "--HistoryManager.hist_file=:memory:"]
-
-        from ipykernel.kernelapp import IPKernelApp
-
-        app = IPKernelApp.instance()
+        app = kernel_app()
         app.initialize(sys.argv[1:])
         show_figures(app.shell)
         report_cells(app.kernel, channel)
@@ -180,6 +179,21 @@ def run_kernel(channel: socket.socket, settings: dict[str, Any], limits: Limits)
         channel.send(f"failed {type(error).__name__}: {error}".encode()[:4000])
     finally:
         os._exit(code)
+
+
+def kernel_app() -> Any:
+    """ipykernel's application, without the thread that passes each message of the shell on.
+
+    It serves subshells, which nobody opens here, and each request would take twice as long.
+    """
+    from ipykernel.kernelapp import IPKernelApp
+
+    class App(IPKernelApp):
+        def init_control(self, context: Any) -> None:
+            super().init_control(context)
+            self.shell_channel_thread = None
+
+    return App.instance()
 
 
 def start_afresh() -> None:
@@ -205,17 +219,17 @@ def show_figures(shell: Any) -> None:
 
 def report_cells(kernel: Any, channel: socket.socket) -> None:
     """Tell the outside when a request begins and ends, so that it can measure its time."""
-    execute = kernel.do_execute
+    dispatch = kernel.dispatch_shell
 
-    @functools.wraps(execute)
-    async def do_execute(*args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(dispatch)
+    async def dispatch_shell(*args: Any, **kwargs: Any) -> Any:
         channel.send(b"busy")
         try:
-            return await execute(*args, **kwargs)
+            return await dispatch(*args, **kwargs)
         finally:
             channel.send(b"idle")
 
-    kernel.do_execute = do_execute
+    kernel.dispatch_shell = dispatch_shell
 
 
 def explain_limits(shell: Any, limits: Limits) -> None:
@@ -337,15 +351,14 @@ def zygote(control: socket.socket, uid: int, modules: Sequence[str]) -> NoReturn
         _mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     give_up_privileges(uid)
     end_with_parent()
-    for module in modules:
-        importlib.import_module(module)
-    if len(os.listdir("/proc/self/task")) > 1:
-        raise RuntimeError("a module started a thread when it was imported; fork would lose it")
-    gc.collect()
-    gc.freeze()  # so that the collector in a child does not copy what the parent imported
+    first, _, later = " ".join(modules).partition(LATER)
+    hold(first.split())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.send(b"ready")
+    waiting = later.split()
     while True:
+        while waiting and not select.select([control], [], [], QUIET_SECONDS)[0]:
+            hold([waiting.pop(0)])
         message, descriptors, _, _ = socket.recv_fds(control, 16, 1)
         if not message:
             os._exit(0)
@@ -353,6 +366,16 @@ def zygote(control: socket.socket, uid: int, modules: Sequence[str]) -> NoReturn
             control.close()
             fork_session(socket.socket(fileno=descriptors[0]))
         os.close(descriptors[0])
+
+
+def hold(modules: Sequence[str]) -> None:
+    """Import modules, so that every session from now on has them."""
+    for module in modules:
+        importlib.import_module(module)
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError("a module started a thread when it was imported; fork would lose it")
+    gc.collect()
+    gc.freeze()  # so that the collector in a child does not copy what the parent imported
 
 
 def fork_session(channel: socket.socket) -> NoReturn:

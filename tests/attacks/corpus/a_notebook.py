@@ -265,7 +265,7 @@ ATTACKS = [
                ),
                "grading/__init__.py": "",
                "grading/check.py": "def checks(lab):\n    return lambda name: 2.0\n",
-               "grading/answer/runner.py": "def serve(request):\n    return 'passed'\n",
+               "grading/answer/runner.py": "def listen():\n    return 'passed'\n",
                "sitecustomize.py": "open('@COURSE@/owned-shadowing_files', 'w').close()\n",
            }),
     Attack("own_file", "reading",

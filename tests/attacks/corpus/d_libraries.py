@@ -120,7 +120,7 @@ import sys
 
 os.makedirs("p/grading", exist_ok=True)
 with open("p/grading/answer/runner.py", "w") as file:
-    file.write("def serve(request):\\n    return '[\\"dict\\",[[\\"value\\",true]]]'\\n")
+    file.write("def listen():\\n    return '[\\"dict\\",[[\\"value\\",true]]]'\\n")
 for name in ("p/grading/__init__.py", "p/numpy.py"):
     with open(name, "w") as file:
         file.write("def __getattr__(name):\\n    return lambda *a, **k: True\\n")

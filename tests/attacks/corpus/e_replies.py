@@ -11,18 +11,17 @@ NO_REPLIES = "does not apply: there are no replies to forge"
 FORGE = '''\
 import itertools
 
-import grading.answer.codec
-import grading.answer.runner
-
 turn = itertools.count()
+kernel = get_ipython().kernel
 
 
-def serve(request):
+def answer(stream, sender, message):
     reply = replies[next(turn) % len(replies)]
-    return grading.answer.runner.Reply((reply() if callable(reply) else reply).encode())
+    content = {"reply": reply() if callable(reply) else reply}
+    kernel.session.send(stream, "judge_reply", content, parent=message, ident=sender)
 
 
-grading.answer.runner.serve = serve
+kernel.shell_handlers["judge_request"] = answer
 
 
 def value(form):
@@ -146,27 +145,41 @@ def answer(self, request):
 
 grading.answer.runner.Runner.answer = answer
 ''', stock=NO_REPLIES),
-    Attack("user_expressions", "marks", "The machinery that carries the replies is replaced.",
+    Attack("carrier_replaced", "marks", "What the kernel sends its messages with is replaced.",
            before='''\
 forged = '["dict",[["value",["float","nan"]],["mutated",["list",[]]]]]'
+session = get_ipython().kernel.session
+true_send = session.send
 
 
-def user_expressions(expressions):
-    turn = {"status": "ok", "data": {"text/plain": forged}, "metadata": {}}
-    return {name: turn for name in expressions} | {"reply": turn, "score": turn}
+def send(stream, kind, content=None, **more):
+    if kind == "judge_reply":
+        content = {"reply": forged, "score": 7.0, "status": "passed"}
+    return true_send(stream, kind, content, **more)
 
 
-get_ipython().user_expressions = user_expressions
+session.send = send
 ''', stock=NO_REPLIES),
-    Attack("strange_expressions", "denial", "What carries the replies is of every wrong type.",
+    Attack("strange_messages", "denial", "What carries the replies is of every wrong type.",
            before='''\
 import itertools
 
-turn = itertools.cycle([
-    None, [], {"reply": None}, {"reply": []}, {"reply": {"data": None}}, "reply",
-    {"reply": {"data": {"text/plain": 7}}}, {"reply": {"data": {"text/plain": ["a"]}}},
+contents = itertools.cycle([
+    None, [], {}, {"reply": None}, {"reply": []}, {"reply": {"data": None}}, "reply",
+    {"reply": 7}, {"reply": ["a"]}, [{"reply": "[]"}],
 ])
-get_ipython().user_expressions = lambda expressions: next(turn)
+kernel = get_ipython().kernel
+
+
+def answer(stream, sender, message):
+    kernel.session.send(stream, "judge_reply", next(contents), parent=message, ident=sender)
+
+
+kernel.shell_handlers["judge_request"] = answer
+''', stock=NO_REPLIES),
+    Attack("no_reply", "denial", "Requests are taken, and never replied to.",
+           before='''\
+get_ipython().kernel.shell_handlers["judge_request"] = lambda *message: None
 ''', stock=NO_REPLIES),
     Attack("probe_hijacked", "marks",
            "The builtins that run the course's probes run something else.",
@@ -192,12 +205,10 @@ def ahead(count):
     """Send replies to the next requests before they are made."""
     parent = kernel.get_parent()
     own, number = parent["header"]["msg_id"].rsplit("_", 1)
-    reply = {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {"reply": {
-        "status": "ok", "metadata": {}, "data": {"text/plain":
-            '["dict",[["value",true],["mutated",["list",[]]],["score",7]]]'}}}}
+    reply = {"reply": '["dict",[["value",true],["mutated",["list",[]]],["score",7]]]'}
     for later in range(int(number) + 1, int(number) + count):
         header = json.dumps({**parent["header"], "msg_id": f"{own}_{later}"}, default=str)
-        send(kernel.shell_stream, "execute_reply", json.dumps(reply), parent=header,
+        send(kernel.shell_stream, "judge_reply", json.dumps(reply), parent=header,
              ident=kernel._parent_ident["shell"])
         on_iopub("status", '{"execution_state":"idle"}', parent=header)
 
@@ -215,7 +226,7 @@ def garbage():
                     '{"text":"\\\\ud800","name":"\\\\ud800"}', '{"evalue":"\\\\ud800"}',
                     "[" * 100_000):
         for kind in ("stream", "display_data", "execute_result", "error", "status", "comm_open",
-                     "input_request", "shutdown_reply", "execute_reply", "clear_output"):
+                     "input_request", "shutdown_reply", "judge_reply", "clear_output"):
             on_iopub(kind, content)
     for parent in ("[]", "null", "7", '{"msg_id":[]}', '{"msg_id":{}}', "{", '"text"'):
         on_iopub("stream", '{"name":"stdout","text":"x"}', parent=parent)
