@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from tqdm import tqdm
@@ -94,8 +94,6 @@ def _run_alone(
     """What met a limit of time on an overloaded machine is run again, one at a time, before it
     loses anything: the better counts."""
     starved = {one["student"] for one in tally.results if one["starved"]}
-    if not starved:
-        return
     jobs = (
         Job(one.student, one.content(), setting, one.note)
         for one in submissions
@@ -145,7 +143,10 @@ def _in_parallel(
     jobs: Iterator[Job], make_executor: MakeExecutor, in_flight: int, lost: list[Job]
 ) -> Iterator[tuple[Job, Graded]]:
     """Each job with its outcome, but for those that were in flight when a worker died: `lost`."""
-    more = True
+    first = next(jobs, None)
+    if first is None:
+        return  # without starting workers for nothing
+    jobs, more = chain([first], jobs), True
     while more:
         held: dict[str, Job] = {}
         running: dict[Future[dict[str, Any]], Job] = {}

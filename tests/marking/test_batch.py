@@ -290,6 +290,20 @@ def test_what_met_a_limit_while_the_machine_was_overloaded_is_run_again_alone(
     assert len(quick) == 11
 
 
+def test_workers_are_started_only_where_there_is_something_to_grade(
+    class_of_nine: Path, setting: Setting, tmp_path: Path, quick: list[str]
+) -> None:
+    started = list[str]()
+
+    def make() -> Any:
+        started.append("workers")
+        return THREADS()
+
+    for _ in range(2):
+        assert len(run(class_of_nine, setting, tmp_path / "results", make).results) == 9
+        assert (started, len(quick)) == (["workers"], 9)
+
+
 def test_a_damaged_result_is_made_again(
     class_of_nine: Path, setting: Setting, tmp_path: Path, quick: list[str]
 ) -> None:

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from grading.answer import exercise, runner
 from grading.answer.exercise import Exercise
 from grading.answer.runner import Runner
+from grading.answer.student import connect, probe
 from grading.marking import judge, kernels, session
 from grading.marking.judge import (
     NoSession,
@@ -546,6 +549,26 @@ def test_each_hostile_exercise_costs_itself_only(
     assert scores(verdict) == {**FULL, "double": 0}
 
 
+@probe
+def sees(learner: Any) -> list[str]:
+    import os
+
+    return [os.getcwd(), os.environ["LAB_SCALE"], *os.listdir()]
+
+
+def test_a_check_sees_the_session_s_own_folder_and_environment(
+    opener: Callable[[], KernelSession],
+) -> None:
+    """Not those of the process that it was forked from, nor what the notebook made of them."""
+    opened = opener()
+    opened.execute("import os; open('mine', 'w').close(); own = os.getcwd()", 60)
+    opened.execute("os.environ['LAB_SCALE'] = 'mine'; os.chdir('/')", 60)
+    asked = partial(opened.answer, seconds=60)
+    student = connect(SimpleNamespace(answer=asked, uses=None), 60)
+    assert sees(student) == [student["own"], "smoke", "mine"]
+    opened.close()
+
+
 @pytest.fixture
 def kernel() -> Iterator[KernelSession]:
     opened = kernels.opener(kernels.TRUSTED, TimeLimits(), "smoke")()
@@ -589,6 +612,15 @@ def test_a_hanging_cell_is_interrupted_and_the_kernel_lives(kernel: KernelSessio
         "It was stopped after 0.5 seconds, the limit.",
     )
     assert kernel.execute("print(a)", 60).outputs[0]["text"] == "1\n"
+
+
+def test_a_request_without_a_reply_is_given_up_soon(
+    kernel: KernelSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LATE", 0.5)
+    kernel.execute("get_ipython().kernel.shell_handlers['judge_request'] = print", 60)
+    with pytest.raises(SessionLost, match="did not answer"):
+        kernel.answer(b"{}", 600)
 
 
 def test_nonsense_on_the_wire_is_passed_over(kernel: KernelSession) -> None:
