@@ -5,13 +5,14 @@ and its reply are dictionaries in the codec's bytes; what it replies is the stud
 nothing that decides a mark is computed here.
 
     {"do": "call",  "of": handle | None, "path": [names], "args": [...], "kwargs": {...},
-     "limit": seconds}
+     "limit": seconds, "twice": bool}
     {"do": "again", "limit": seconds}   the last call once more, with the very same arguments
     {"do": "get",   "of": handle | None, "path": [names]}
     {"do": "probe", "source": text, "name": function, "args": [...], "limit": seconds}
 
     {"value": ..., "mutated": [names of arguments]}
     {"fault": {"kind": ..., "message": ..., "detail": ...}}
+    {"first": text, "again": text}      of a call made twice: the replies to it and to "again"
 """
 
 import inspect
@@ -53,7 +54,11 @@ class Runner:
                 "get": self._get,
                 "probe": self._probe,
             }
-            return self._encode(ways[asked["do"]](asked))
+            reply = self._encode(ways[asked["do"]](asked))
+            if not asked.get("twice"):
+                return reply
+            again = self.answer(encode({"do": "again", "limit": asked["limit"]}))
+            return encode({"first": reply.decode("ascii"), "again": again.decode("ascii")})
         except Fault as fault:
             return encode(
                 {

@@ -30,6 +30,9 @@ class Transport(Protocol):
 
 
 _FAULT = ("kind", "message", "detail")
+# Only a process that was tampered with replies so that one of these is raised.
+_NONSENSE = (CodecError, KeyError, TypeError, AttributeError, UnicodeError)
+_TAMPERED = "The reply of the notebook's process makes no sense."
 
 
 class Connection:
@@ -39,37 +42,66 @@ class Connection:
         self.transport = transport
         self.limit = limit  # seconds that one call may take
         self.mutated: list[str] = []  # names of the arguments that the last call changed
+        self.again: str | None = None  # the reply to "again", where it is here already
 
     def ask(self, **request: Any) -> Any:
+        self.again = None
         sent = encode({**request, "limit": self.limit}, _refer)
-        answer = self.transport.answer(sent)
         try:
-            reply = decode(answer, resolve=lambda handle: Student(self, handle))
-            if "fault" in reply:
-                raise Fault(**{key: str(reply["fault"][key]) for key in _FAULT})
-            self.mutated = [str(name) for name in reply["mutated"]]
-            return reply["value"]
-        except (CodecError, KeyError, TypeError) as error:
-            # Only a process that was tampered with replies so.
-            raise Fault("dead", "The reply of the notebook's process makes no sense.") from error
+            reply = self._read(self.transport.answer(sent))
+            if "first" in reply:
+                self.again = reply["again"]
+                reply = self._read(reply["first"].encode("ascii"))
+            return self._value(reply)
+        except _NONSENSE as error:
+            raise Fault("dead", _TAMPERED) from error
+
+    def ask_again(self) -> Any:
+        if self.again is None:
+            return self.ask(do="again")
+        try:
+            return self._value(self._read(self.again.encode("ascii")))
+        except _NONSENSE as error:
+            raise Fault("dead", _TAMPERED) from error
+
+    def _read(self, reply: bytes) -> Any:
+        return decode(reply, resolve=lambda handle: Student(self, handle))
+
+    def _value(self, reply: Any) -> Any:
+        if "fault" in reply:
+            raise Fault(**{key: str(reply["fault"][key]) for key in _FAULT})
+        self.mutated = [str(name) for name in reply["mutated"]]
+        return reply["value"]
 
 
 class Student:
     """The student's names, or an object of the student's (`handle`), or a name on the way there."""
 
     def __init__(
-        self, connection: Connection, handle: Handle | None = None, path: tuple[str, ...] = ()
+        self,
+        connection: Connection,
+        handle: Handle | None = None,
+        path: tuple[str, ...] = (),
+        *,
+        twice: bool = False,
     ):
         self._connection, self._handle, self._path = connection, handle, path
+        self._twice = twice
 
     def __getattr__(self, name: str) -> "Student":
         if name.startswith("_"):
             raise AttributeError(name)
-        return Student(self._connection, self._handle, (*self._path, name))
+        path = (*self._path, name)
+        return Student(self._connection, self._handle, path, twice=self._twice)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._connection.ask(
-            do="call", of=self._handle, path=list(self._path), args=list(args), kwargs=kwargs
+            do="call",
+            of=self._handle,
+            path=list(self._path),
+            args=list(args),
+            kwargs=kwargs,
+            twice=self._twice,
         )
 
     def __getitem__(self, name: str) -> Any:
@@ -109,9 +141,14 @@ def probe(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def twice(student: Student) -> Student:
+    """The student, whose calls are each made twice at once: `call_again` then asks no more."""
+    return Student(student._connection, student._handle, student._path, twice=True)
+
+
 def call_again(student: Student) -> Any:
     """What the student's last call returns when it is made again, with the very same arguments."""
-    return student._connection.ask(do="again")
+    return student._connection.ask_again()
 
 
 def mutated_arguments(student: Student) -> list[str]:

@@ -83,5 +83,7 @@ def _folder() -> str:
 
 
 def _set_environment(wanted: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(wanted)
+    now = dict(os.environ)
+    for name in now.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in wanted.items() if now.get(name) != value})

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
-from grading.answer.student import call_again, probe
+from grading.answer.student import call_again, probe, twice
 from grading.checks import expect
 from grading.checks.answers import backprop as answers
 
@@ -103,7 +103,7 @@ def cross_entropy(student, rng):
         for S, y in batches:
             given, right = {"S": S, "y": y}, answers.cross_entropy(S, y)[at]
             knows = ((why, two[at]) for why, two in MISTAKES.call("cross_entropy", S, y))
-            got = expect.items(student.cross_entropy(S, y), 2, what=whole, given=given)[at]
+            got = expect.items(twice(student).cross_entropy(S, y), 2, what=whole, given=given)[at]
             with expect.otherwise(_why_hopeless(got, right) if hopeless else ""):
                 knows = () if hopeless else knows  # many ways lead to an infinite loss
                 expect.close(got, right, what=name, given=given, knows=knows)
@@ -185,7 +185,7 @@ def linear(student, rng):
                     *(one.copy() for one in given.values())
                 )[at]
                 knows = MISTAKES.values("linear", of, "linear_backward")
-                got = student.linear_backward(dY, X, W)
+                got = twice(student).linear_backward(dY, X, W)
                 three = expect.items(got, 3, what=whole, given=given)
                 expect.close(three[at], right, what=name, given=given, knows=knows)
                 expect.unchanged(student, given=given)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
-from grading.answer.student import call_again, probe
+from grading.answer.student import call_again, probe, twice
 from grading.checks import expect
 from grading.checks.answers import convolution as answers
 
@@ -306,7 +306,7 @@ def conv2d_backward(student, rng):
             right = answers.conv2d_backward(**given)[at]
             wrong = MISTAKES.call("conv2d_backward", **given)
             with expect.explained(*in_backward(**given)):
-                got = student.conv2d_backward(*given.values())
+                got = twice(student).conv2d_backward(*given.values())
             three = expect.items(got, 3, what=whole, given=given)
             knows = ((why, each[at]) for why, each in wrong)
             expect.close(three[at], right, what=name, given=given, knows=knows)

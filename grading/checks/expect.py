@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from grading.answer.fault import Fault
-from grading.answer.student import Student, call_again, mutated_arguments
+from grading.answer.student import Student, call_again, mutated_arguments, twice
 from grading.checks import pattern
 from grading.checks.mistakes import Table
 
@@ -106,7 +106,7 @@ def answers(
     right = getattr(mistakes.right, name)(*copy.deepcopy(args))
     of = lambda own: getattr(own, name)(*copy.deepcopy(args))  # noqa: E731
     knows = mistakes.values(exercise or name, of, name)
-    got = getattr(student, name)(*args)
+    got = getattr(twice(student), name)(*args)
     with otherwise(_changed(mutated_arguments(student))):
         close(got, right, what=what, given=given, knows=knows, rtol=rtol, atol=atol, dtype=dtype)
     unchanged(student, right, given=given, rtol=rtol, atol=atol)

@@ -5,6 +5,7 @@ by Jupyter's protocol and believes nothing it says: what it sends is counted, a 
 not answer in time is interrupted, then given up, and one that floods is given up.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,9 +175,10 @@ class KernelSession:
             printed = socket is client.iopub_channel.socket
             size = sum(map(len, frames)) if printed else 0
             try:
-                said = client.session.deserialize(client.session.feed_identities(frames)[1])
-                about, kind = str(said["parent_header"]["msg_id"]), str(said["msg_type"])
-                yield Message(about, kind, dict(said["content"]), size)
+                # The signature proves nothing: the student's process holds the key.
+                _, (_, header, parent, _, content, *_) = client.session.feed_identities(frames)
+                about, kind = json.loads(parent)["msg_id"], json.loads(header)["msg_type"]
+                yield Message(str(about), str(kind), dict(json.loads(content)), size)
             except _NONSENSE:
                 continue
 

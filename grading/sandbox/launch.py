@@ -39,6 +39,8 @@ PRELOADED = (
     "utils",
     "grading.check",
     LATER,
+    "sklearn.datasets",
+    "sklearn.model_selection",
     "torch._dynamo",
     "torchvision",
 )
