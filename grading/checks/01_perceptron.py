@@ -117,7 +117,7 @@ def predict(student, rng):
         w, b = rng.choice([-2.0, -1.0, 1.0, 2.0], size=2), float(rng.integers(1, 4))
         X = rng.integers(-5, 6, size=(12, 2)).astype(float)
         X[:5, 1] = -(X[:5, 0] * w[0] + b) / w[1]
-        X[5], X[6] = X[0] - w, X[1] + w / 16  # one on the − side, one just on the + side
+        X[5], X[6] = X[0] - w / 16, X[1] + w / 16  # one just on the − side, one on the + side
         check([(rng.permutation(X), w, b)], batches)
     with part("a batch of one row gives an array of one class", points=0.1):
         X, w, b = points(8, 3)

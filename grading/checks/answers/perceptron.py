@@ -287,13 +287,13 @@ _PREDICT = [
     ),
     _predict(
         "mean",
-        0.2,
+        0,
         _SUM,
         result="np.where((X * w).mean(axis=1) + b >= 0, 1, -1)",
     ),
     _predict(
         "bias in each product",
-        0.2,
+        0,
         _SUM,
         result="np.where((X * w + b).sum(axis=1) >= 0, 1, -1)",
     ),
