@@ -623,7 +623,7 @@ def augment(x: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
 
     All (2·padding + 1)² places of the window are equally likely, and a flip is as likely as none,
     wherever the window is.
-    generator: on the CPU; all chance comes from it. x is left as it was.
+    generator: on the CPU; all chance comes from it. x is left as it was; the result has its dtype.
     """
     ### BEGIN SOLUTION
     n, _, height, width = x.shape

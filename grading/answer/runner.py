@@ -208,8 +208,10 @@ class Runner:
         while step is not None:
             code = step.tb_frame.f_code
             if step.tb_frame.f_globals is self.namespace:
-                line = linecache.getline(code.co_filename, step.tb_lineno).strip()
-                found.append((code.co_name, step.tb_lineno, line, shapes(step.tb_frame, line)))
+                # A loop can be stopped at a step of Python's own, which stands on no line.
+                number = step.tb_lineno or code.co_firstlineno
+                line = linecache.getline(code.co_filename, number).strip()
+                found.append((code.co_name, number, line, shapes(step.tb_frame, line)))
             step = step.tb_next
         return found
 

@@ -108,13 +108,16 @@ def predict(student, rng):
         return rng.permutation(X), w, b
 
     batches = [points(12, size) for size in (2, 4)]
+    for (X, w, b), first in zip(batches, (1, -1), strict=True):
+        rows = answers.predict(X, w, b) == first  # one class for all is not the first row's
+        X[:] = np.vstack([X[rows], X[~rows]])
     with part("each row of X gets the class of its side of the line", points=0.7):
         check(batches)
     with part("a point exactly on the line counts as +1", points=0.2):
         w, b = rng.choice([-2.0, -1.0, 1.0, 2.0], size=2), float(rng.integers(1, 4))
         X = rng.integers(-5, 6, size=(12, 2)).astype(float)
         X[:5, 1] = -(X[:5, 0] * w[0] + b) / w[1]
-        X[5], X[6] = X[0] - w, X[1] + w / 16  # one on the − side, one just on the + side
+        X[5], X[6] = X[0] - w / 16, X[1] + w / 16  # one just on the − side, one on the + side
         check([(rng.permutation(X), w, b)], batches)
     with part("a batch of one row gives an array of one class", points=0.1):
         X, w, b = points(8, 3)
@@ -184,7 +187,7 @@ def perceptron_train(student, rng):
 
     def counts(got, right, given, wrong, epochs=EPOCHS):
         known = ((why, [*one]) for why, one in wrong)
-        with expect.otherwise(why_not_counts(got[2], epochs)), recognised([*got], known):
+        with expect.otherwise(why_not_counts(got[2], right[2], epochs)), recognised([*got], known):
             expect.equal(got[2], right[2], what="mistakes", given=given)
 
     with part("clouds with a gap are separated", points=0.75):
@@ -228,7 +231,9 @@ def trained(got, size, given):
     return w, b, [int(m) for m in counted]
 
 
-def why_not_counts(mistakes, epochs):
+def why_not_counts(mistakes, right, epochs):
+    if len(mistakes) > 1 and mistakes[1:] == right[: len(mistakes) - 1]:
+        return "There is an entry too many at the front: begin with an empty list."
     if len(mistakes) > epochs:
         return "There are more entries than max_epochs: one for each epoch of this call."
     if 0 in mistakes[:-1] and not any(mistakes[mistakes.index(0) :]):
@@ -348,9 +353,9 @@ XOR = [0.0, 1.0, 1.0, 0.0]
 
 
 def unlisted(value):
-    """A list of numbers as an array: here it may be either."""
+    """A list or a tuple of numbers as an array: here it may be any of them."""
     try:
-        return np.array(value) if type(value) is list else value
+        return np.array(value) if type(value) in (list, tuple) else value
     except ValueError:
         return value
 
@@ -499,9 +504,15 @@ def why_not_digits(W, b, scores, y):
     if np.allclose(W, W[0]):
         return "All ten rows of W are equal: neuron k has the target +1 for digit k alone."
     if (scores.argmin(axis=1) == y).mean() > 0.5:
-        return "The right digit gets the lowest score: are the targets, or the step, the wrong way round?"
+        return (
+            "The right digit gets the lowest score: is the target missing from the step, or are the"
+            " targets, or the step, the wrong way round?"
+        )
     if (scores >= 0).mean() > 0.5:
-        return "The neurons say +1 to most images: for the nine other digits the target is −1."
+        return (
+            "The neurons say +1 to most images: for the nine other digits the target is −1, and a"
+            " neuron that says +1 to one of them is wrong, and moves."
+        )
     if not (b % 1).any():
         return (
             "b holds whole numbers, as after a step; an average of many steps does not: return the"

@@ -452,10 +452,6 @@ IN_LENET = (
             "invalid for input",
         )
     ),
-    (
-        "Module.__init__",
-        "`super().__init__()` comes first in `__init__`: it makes room for layers.",
-    ),
     ("must be Tensor, not", "A module is made here and not called: nn.ReLU()(x), or F.relu(x)."),
     ("no method of that name", "`LeNet` has no `forward`: is its name spelt so, within the class?"),
 )

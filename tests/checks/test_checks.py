@@ -112,6 +112,8 @@ def test_an_error_shows_the_learners_own_line(tmp_path: Any) -> None:
         "while True: pass",
         "while True:\n    try:\n      while True: pass\n    except Exception: pass",
         "import time; time.sleep(60)",
+        # the jump back to the loop's head, where a signal is met, stands on no line
+        "import itertools\n  for i in itertools.repeat(0):\n    if i: x = 1",
     ],
 )
 def test_an_endless_loop_is_interrupted_and_the_limit_named(loop: str) -> None:

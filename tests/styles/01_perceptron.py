@@ -232,6 +232,10 @@ def mistake_bound(X, y, w, b):
 W_first, b_first = [[1.0, 1.0], [1, 1]], [-0.5, -1.5]
 w_last, b_last = [1.0, -1.0], -0.5
 """,
+        "tuples": """
+W_first, b_first = ((-2.0, -2.0), (2.0, 2.0)), (3.0, -1.0)
+w_last, b_last = (1, 1), -1.5
+""",
         "one, not the other": """
 W_first, b_first = np.array([[1.0, -1.0], [-1.0, 1.0]]), np.array([-0.5, -0.5])
 w_last, b_last = np.array([1.0, 1.0]), -0.5

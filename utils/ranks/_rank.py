@@ -165,14 +165,17 @@ def _seed() -> None:
 
 
 def failure(error: BaseException) -> Failure:
-    frames = [
-        Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
+    frames = [_frame(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     not_done = isinstance(error, NotImplementedError)
     text = " ".join(str(error).split())
     kind, now = type(error).__name__, time.monotonic()
     return Failure(kind, text[:1000], frames[::-1][:_DEPTH], now, not_done)
+
+
+def _frame(frame: FrameType, line: int | None) -> Frame:
+    """line: None at a step of Python's own, such as a jump back to the head of a loop."""
+    code = frame.f_code
+    return Frame(code.co_filename, line or code.co_firstlineno, code.co_name)
 
 
 def where(frame: FrameType | None, cpu: float | None) -> Where:
@@ -180,7 +183,7 @@ def where(frame: FrameType | None, cpu: float | None) -> Where:
     frames, operation, peer = [], "", None
     while frame is not None and len(frames) < _DEPTH:
         name = frame.f_code.co_name
-        frames.append(Frame(frame.f_code.co_filename, frame.f_lineno, name))
+        frames.append(_frame(frame, frame.f_lineno))
         inside = frame.f_code.co_filename.endswith(_COMMUNICATION)
         if inside and _WAITING.match(name):
             operation, peer = name, _peer(frame)

@@ -266,6 +266,7 @@ _OPTIONS = [
         "first argument of section.error",
         typed=_typed(_KINDS, "section.error('type', 'of a wrong type')"),
     ),
+    _options_otherwise("table wins", 0.25, "the table's own entry", result="{**chosen, **known}"),
     _options_otherwise("into the table", 0.65, CHANGED, result="known.update(chosen) or known"),
     _options_otherwise(
         "into the section", 0.65, CHANGED, result="section.update(chosen) or dict(section)"
@@ -408,6 +409,13 @@ _NETWORK = [
         " else {}",
         result="nn.Sequential(layers)\n\n"
         "LAYERS = {kind: dict(table) for kind, table in LAYERS.items()}",
+    ),
+    _network(
+        "LAYERS changed, from the first",
+        0.9,
+        "It did so before this call",
+        result="nn.Sequential(layers)\n\n"
+        "LAYERS = {kind: {**table, 'name': str} for kind, table in LAYERS.items()}",
     ),
     _network(
         "LAYERS changed earlier",
@@ -726,6 +734,31 @@ _SOLVER = [
         0.5,
         "The last step is lost, and the first: t = (step + 1)/(steps + 1).",
         t="step / (steps - 1)",
+    ),
+    _solver(
+        "rate while it rises",
+        0.5,
+        f"The rising line alone is multiplied by the rate. {_FACTOR}",
+        rise="o['base_lr'] * t / w",
+    ),
+    _solver(
+        "rate while it falls",
+        0.5,
+        f"The falling line alone is multiplied by the rate. {_FACTOR}",
+        fall="o['base_lr'] * (1 - t) / (1 - w)",
+    ),
+    _solver("rises to w", 0.5, "It rises to w, and not to 1: divide t by w.", rise="t"),
+    _solver(
+        "falls by w",
+        0.5,
+        "The line down is divided by w: divided by 1 − w it begins at 1.",
+        fall="(1 - t) / w",
+    ),
+    _solver(
+        "as steep as t",
+        0.5,
+        "The line down does not reach 0: it is (1 − t)/(1 − w).",
+        fall="1 - (t - w)",
     ),
     _solver("no fall", 0.5, "It rises and then stays: after the warm-up it falls to 0.", fall="1"),
     _solver(
@@ -1067,6 +1100,24 @@ _NORM = [
         ),
     ),
     _norm(
+        "momentum round for the mean",
+        1.7,
+        "For `running_mean` the momentum is the wrong way round: it is the share of the new batch.",
+        keep=_mixed("momentum * running_mean + (1 - momentum) * flat[0]", _VAR),
+    ),
+    _norm(
+        "momentum round for the variance",
+        1.7,
+        "For `running_var` the momentum is the wrong way round: it is the share of the new batch.",
+        keep=_mixed(_MEAN, "momentum * running_var + (1 - momentum) * flat[1]"),
+    ),
+    _norm(
+        "bias multiplied",
+        0.85,
+        "The bias β is multiplied by the weight: it is added after that.",
+        y="weight * ((x - mean) / torch.sqrt(var + eps) + bias)",
+    ),
+    _norm(
         "momentum round, biased",
         1.7,
         _ROUND,
@@ -1322,6 +1373,8 @@ def wrong_form(shape, channels):
 _RIM = "The padding repeats or mirrors the image: pad with zeros."
 _AUGMENT = [
     _augment_otherwise("one image", 0, "inside the loop", last="return out[:1]"),
+    _augment_otherwise("doubles", 0, "It keeps x's dtype", last="out = out.double()"),
+    _augment_otherwise("bytes", 0, "It keeps x's dtype", last="out = out.byte()"),
     _augment_otherwise("one image alone", 0, "inside the loop", last="return out[0]"),
     _augment_otherwise("run together", 0, "torch.stack keeps", last="return out.flatten(0, 1)"),
     _augment_otherwise(
@@ -1888,7 +1941,7 @@ class Fire(nn.Module):
         squeeze="squeezed, inputs",
     ),
     _fire(
-        "without biases",
+        "squeeze without biases",
         0,
         "The three convolutions have biases: no batch norm follows that would subtract them.",
         bias="False",
@@ -1916,7 +1969,7 @@ _block, _block_otherwise = variants(
 class ResidualBlock(nn.Module):
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, {stride1}, padding=1, bias={bias})
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, {stride1}, padding={padding1}, bias={bias})
         self.norm1 = nn.BatchNorm2d({channels1})
         self.conv2 = nn.Conv2d({channels2}, outputs, 3, {stride2}, padding={padding2}, bias={bias2})
         self.norm2 = {norm2}
@@ -1932,6 +1985,7 @@ class ResidualBlock(nn.Module):
     stride2="1",
     channels1="outputs",
     channels2="outputs",
+    padding1="1",
     padding2="1",
     bias2="False",
     norm2="nn.BatchNorm2d(outputs)",
@@ -1979,6 +2033,7 @@ _BLOCK = [
         forward="out = self.last(self.conv2(F.relu(self.norm1(self.conv1(x)))))",
     ),
     _block_otherwise("one bias", 0, _BIAS, bias="True"),
+    _block_otherwise("no padding", 0, "padding=1 keeps its size", padding1="0", padding2="0"),
     _block_otherwise(
         "no padding in conv2",
         0,

@@ -287,13 +287,13 @@ _PREDICT = [
     ),
     _predict(
         "mean",
-        0.2,
+        0,
         _SUM,
         result="np.where((X * w).mean(axis=1) + b >= 0, 1, -1)",
     ),
     _predict(
         "bias in each product",
-        0.2,
+        0,
         _SUM,
         result="np.where((X * w + b).sum(axis=1) >= 0, 1, -1)",
     ),
@@ -333,6 +333,12 @@ _PREDICT = [
         "np.where with a condition alone gives the places where it holds: give it the two values,"
         " too.",
         result="np.where(X @ w + b >= 0)",
+    ),
+    _predict(
+        "one number for all, any", 0, _ONE_CLASS, result="1 if (X @ w + b >= 0).any() else -1"
+    ),
+    _predict(
+        "one number for all, all", 0, _ONE_CLASS, result="1 if (X @ w + b >= 0).all() else -1"
     ),
     _predict(
         "first row alone",
@@ -396,6 +402,12 @@ _UPDATE = [
         right="y * (w @ x + b) > 0",
     ),
     _update(
+        "on the line is −1",
+        1.5,
+        "A point on the line counts as +1: `>=`, not `>`.",
+        right="(1 if w @ x + b > 0 else -1) == y",
+    ),
+    _update(
         "0 for −1",
         1.75,
         "It moves though the point is right: the other class is −1; a step's 0 is no −1.",
@@ -424,6 +436,12 @@ _UPDATE = [
         0,
         "That is w + lr·x: the label y is missing from the step.",
         new="w + lr * x, b + lr",
+    ),
+    _update(
+        "no label for w",
+        0,
+        "w moves by lr·x: the label y is missing there.",
+        new="w + lr * x, b + lr * y",
     ),
     _update(
         "no learning rate",
@@ -895,6 +913,9 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         clean="False",
     ),
     _train_otherwise(
+        "begun with an entry", 1.0, "an entry too many at the front", result="[1, *mistakes]"
+    ),
+    _train_otherwise(
         "never a mistake", 0, "w and b are still zero", missed="label * (w @ x + b) < 0"
     ),
     _train(
@@ -983,6 +1004,18 @@ _BOUND = [
         0,
         "The bias is divided by the length of (w, b), too.",
         margin="(y * (X @ w / line + b)).min()",
+    ),
+    _bound(
+        "scores without b",
+        0,
+        "The bias is missing from the scores: y·(w·x + b).",
+        margin="(y * (X @ w)).min() / line",
+    ),
+    _bound(
+        "times the length",
+        0,
+        "The scores are multiplied by the length of (w, b): they are divided by it.",
+        margin="z.min() * line",
     ),
     _bound(
         "R without the 1",
@@ -1313,6 +1346,10 @@ _FIRST = (
     "That is the average over the first epoch alone, or each epoch begins at zero again:"
     " an epoch goes on from the last one."
 )
+_TWICE = (  # with two epochs it comes to the same
+    "The sums are divided by N, and there are N · epochs steps; or each step is twice too long: target"
+    " minus answer is ±2 where a neuron is wrong."
+)
 _ADD = "W_sum += W; b_sum += b"
 _TEN = [
     _ten("the last word", 0.75, _LAST, result="W, b"),
@@ -1357,7 +1394,7 @@ _TEN = [
     _ten(
         "by N",
         1.5,
-        "The sums are divided by N: there are N · epochs steps.",
+        _TWICE,
         result="W_sum / len(X), b_sum / len(X)",
     ),
     _ten(
@@ -1428,6 +1465,19 @@ _TEN = [
         0,
         "The target is missing from the step of W: a row that is wrong moves by target · x.",
         step="b[missed] += target[missed]; W[missed] += np.outer(1 - target[missed], x)",
+    ),
+    _ten(
+        "the right ones move",
+        0,
+        "The neurons that are right move: those that are wrong move.",
+        wrong="np.where(W @ x + b >= 0, 1, -1) == target",
+        shown="X[:20], targets[:20]",  # of 1,200 images: with all it is luck whether 80 % are right
+    ),
+    _ten(
+        "twice as long",
+        1.5,
+        _TWICE,
+        result="2 * W_sum / (epochs * len(X)), 2 * b_sum / (epochs * len(X))",
     ),
     _ten(
         "ends",

@@ -1513,8 +1513,14 @@ _HIDE = [
         (
             "one hop",
             0,
-            "That adds the messages of one hop. The ones below rank r + 1 take time as well.",
+            "The messages of one hop are added: every hop from rank r down has messages to wait for.",
             "ahead + math.ceil(2 * transfer / pair)",
+        ),
+        (
+            "hops added",
+            0,
+            "The hops and the lead of one hop are added: every hop has this lead, so multiply.",
+            "ahead + (1 + math.ceil(2 * transfer / pair))",
         ),
         (
             "messages are free",
