@@ -1454,6 +1454,12 @@ _LEAKS = [
         days="[0]",
     ),
     _known(
+        "without the last day",
+        0.5,
+        "The last day's price is never changed: an earlier day's number may move with it alone.",
+        days="range(len(prices) - 1)",
+    ),
+    _known(
         "a day in the middle",
         0.25,
         "Only a day in the middle is changed: each day has to have its turn.",
@@ -1817,6 +1823,13 @@ _FAST = [
                 },
             ),
             (
+                "the deviation left in",
+                "The mean is taken off, and that is all: layer normalisation divides by the deviation, too.",
+                {
+                    "better": f"torch.tanh((lambda s: s - s.mean(1, keepdim=True))(z + {_AH}))",
+                },
+            ),
+            (
                 "by the variance",
                 "It is divided by the variance: layer normalisation divides by its root.",
                 {
@@ -1855,6 +1868,13 @@ _FAST = [
         "f is tanh here, not the sigmoid.",
         first="torch.sigmoid(z)",
         better=f"torch.sigmoid(F.layer_norm(z + {_AH}, new.shape[1:]))",
+    ),
+    _known(
+        "written each round",
+        0.35,
+        "The memory is written in each round of the inner loop: once, with the state that came in.",
+        better="[new := torch.tanh(F.layer_norm(z + (new_A @ new[:, :, None])[:, :, 0], new.shape[1:])),"
+        " new_A := decay * new_A + rate * new[:, :, None] * new[:, None, :]][0]",
     ),
     _known("no state", 0.5, "W h, of the state that came in, is missing.", z="x @ C.T + b"),
     _known(
