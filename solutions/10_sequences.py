@@ -873,8 +873,8 @@ with check.needs("windows"):
 # input. That a shape can be *recognised* says nothing about whether it *predicts*.
 #
 # Overlapping windows are not independent: a gain of a hundredth or two on some hundred windows is
-# chance. Lo, Mamaysky and Wang (2000) tested shapes on 31 years of US stocks, found some information
-# in several, and claimed no profit.
+# chance. Lo, Mamaysky and Wang (2000) tested shapes on 31 years of US stocks, and found some information
+# in several, which “may have some practical value”.
 
 # %% [markdown]
 # ## 8 · A memory that fades
@@ -1256,8 +1256,8 @@ with check.needs("windows", "ctc_loss"):
 #   Econometrics 31, [10.1016/0304-4076(86)90063-1](https://doi.org/10.1016/0304-4076(86)90063-1): how the
 #   random walk of this lab gets its calm and wild times.
 # - Ba, Hinton, Mnih, Leibo, Ionescu (2016), *Using fast weights to attend to the recent past*,
-#   [arXiv:1610.06258](https://arxiv.org/abs/1610.06258): with 20 units fast weights err on about 2 in 100
-#   sequences where an LSTM errs on 61; with 100 units both on none.
+#   [arXiv:1610.06258](https://arxiv.org/abs/1610.06258): section 8's step, and its test, associative
+#   retrieval.
 # - Ba, Kiros, Hinton (2016), *Layer normalization*,
 #   [arXiv:1607.06450](https://arxiv.org/abs/1607.06450).
 

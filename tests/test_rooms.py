@@ -83,6 +83,15 @@ def test_a_schedule_is_parsed_without_torch_or_matplotlib() -> None:
     assert subprocess.check_output(command, cwd=ROOT, text=True).strip() == "set()"
 
 
+def test_who_only_trains_loads_nothing_that_draws() -> None:
+    script = (
+        "import sys; import utils.training.loop; from utils import training;"
+        " training.fit, training.evaluation_mode; print('matplotlib' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script]
+    assert subprocess.check_output(command, cwd=ROOT, text=True).strip() == "False"
+
+
 @pytest.mark.parametrize("lab", LABS)
 def test_a_cell_is_short(lab: str) -> None:
     """At most 20 lines of code in a learner's cell, stubs apart, and 120 words of prose."""

@@ -11,7 +11,7 @@ types are compared, so no answer can bring an `==` of its own.
 import copy
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -260,22 +260,50 @@ def recognised_by_all(
     name: str,
     cases: Sequence[tuple[Any, ...]],
     *,
+    exercise: str = "",
     rtol: float = 1e-6,
     atol: float = 1e-8,
     only: bool = True,
 ) -> Iterator[None]:
     """A fault in the block gets the diagnosis of the mistake that explains what the student's
     function `name` gives for all `cases`, its arguments: by one case some mistakes are alike.
-    only: as in `recognised`."""
-    of = lambda own: [getattr(own, name)(*copy.deepcopy(case)) for case in cases]  # noqa: E731
+    exercise: whose mistakes they are, if not `name`'s; only: as in `recognised`."""
+    call = lambda own, case: getattr(own, name)(*copy.deepcopy(case))  # noqa: E731
     try:
         yield
     except Fault:
         got = None
         with suppress(Fault):  # the fault of the block is told, not that of another case
-            got = of(student)
-        with recognised(got, mistakes.values(name, of, name), rtol=rtol, atol=atol, only=only):
+            got = [call(student, case) for case in cases]
+        if alike(got, [call(mistakes.right, case) for case in cases], rtol=rtol, atol=atol):
+            raise  # right values: a mistake in another function of the exercise has them, too
+        of = gives(got, cases, call, rtol=rtol, atol=atol)
+        knows = mistakes.values(exercise or name, of, name)
+        with recognised(got, knows, rtol=rtol, atol=atol, only=only):
             raise
+
+
+def gives(
+    got: Any,
+    cases: Sequence[Any],
+    call: Callable[[Any, Any], Any],
+    *,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+) -> Callable[[Any], Any]:
+    """For `Table.values`: what a mistake gives for all cases, if that is `got`.
+
+    got: the learner's values, one for each case, or None; call: (names, case) → the value. The
+    first case in which a mistake gives another value ends it: most end with the first of all.
+    """
+
+    def of(own: Any) -> Any:
+        for one, case in zip(got or (), cases, strict=True):
+            if not alike(one, call(own, case), rtol=rtol, atol=atol):
+                raise LookupError("not this mistake")
+        return got
+
+    return of
 
 
 def unchanged(

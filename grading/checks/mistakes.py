@@ -95,6 +95,11 @@ class Table:
         return self._built[row]
 
 
+def causes(says: str, *pieces: str) -> Iterator[tuple[str, str]]:
+    """For `expect.explained`: errors whose text has one of these pieces all mean the same."""
+    return ((piece, says) for piece in pieces)
+
+
 def variants(
     exercise: str, template: str, **usual: str
 ) -> tuple[Callable[..., Known], Callable[..., Mistake]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _OURS = ("grading.answer", "grading.checks", "utils")
+_TYPES = re.compile(r"^if TYPE_CHECKING:\n(?:[ \t]+[^\n]*\n|\n)+", re.MULTILINE)  # never run
 _FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n]+)", re.MULTILINE)
 
@@ -47,7 +48,7 @@ def _imported(file: Path, changed: int) -> tuple[str, ...]:
 
     Not parsed: in Python 3.11 parsers that meet in one process disturb each other.
     """
-    text = file.read_text(encoding="utf-8")
+    text = _TYPES.sub("", file.read_text(encoding="utf-8"))
     names = []
     for module, listed in _FROM.findall(text):
         names += [f"{module}.{name}" for name in re.findall(r"\w+", listed.partition("#")[0])]

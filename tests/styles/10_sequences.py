@@ -47,6 +47,30 @@ def softmax_attention(past, query):
 
 STYLES = {
     "greedy_decode": {
+        "reduce": _READ.format(
+            body="""import functools
+    def step(state, label):
+        said, before = state
+        return (said + [label] * (label not in (0, before)), label)
+    return functools.reduce(step, path, ([], 0))[0]""",
+            decode="""T, N, K = log_probs.shape
+    best = log_probs.detach().numpy().argmax(axis=-1)
+    return [collapse(best[:n, i].tolist()) for i, n in zip(range(N), lengths.numpy())]""",
+        ),
+        "while": _READ.format(
+            body="""said, i = [], 0
+    while i < len(path):
+        if path[i]:
+            said.append(path[i])
+        j = i
+        while j < len(path) and path[j] == path[i]:
+            j += 1
+        i = j
+    return said""",
+            decode="""padding = torch.arange(len(log_probs))[:, None] >= lengths
+    best = log_probs.argmax(-1).masked_fill(padding, 0)
+    return [collapse(column) for column in best.T.tolist()]""",
+        ),
         "a loop and the label before": _READ.format(
             body="""said, before = [], None
     for label in path:
@@ -88,6 +112,39 @@ STYLES = {
         ),
     },
     "label_error_rate": {
+        "a dict of places": _EDITS.format(
+            body="""d = {}
+    for i in range(-1, len(said)):
+        for j in range(-1, len(heard)):
+            if i < 0 or j < 0:
+                d[i, j] = i + j + 2
+            else:
+                ways = d[i - 1, j] + 1, d[i, j - 1] + 1, d[i - 1, j - 1] + (said[i] != heard[j])
+                d[i, j] = min(ways)
+    return d[len(said) - 1, len(heard) - 1]""",
+            rate="""total = sum(len(one) for one in said)
+    return sum(edit_distance(a, b) / total for a, b in zip(said, heard))""",
+        ),
+        "by breadth": _EDITS.format(
+            body="""reached, edits = {(0, 0)}, 0
+    while True:
+        waiting = list(reached)
+        while waiting:
+            i, j = waiting.pop()
+            if i < len(said) and j < len(heard) and said[i] == heard[j]:
+                if (i + 1, j + 1) not in reached:
+                    reached.add((i + 1, j + 1))
+                    waiting.append((i + 1, j + 1))
+        if (len(said), len(heard)) in reached:
+            return edits
+        reached |= {
+            (i + a, j + b) for i, j in reached for a, b in ((0, 1), (1, 0), (1, 1))
+            if i + a <= len(said) and j + b <= len(heard)
+        }
+        edits += 1""",
+            rate="return float(torch.tensor([edit_distance(a, b) for a, b in zip(said, heard)],"
+            " dtype=torch.double).sum() / sum(map(len, said)))",
+        ),
         "a whole table": _EDITS.format(
             body="""t = [[max(i, j) if not i * j else 0 for j in range(len(heard) + 1)]
          for i in range(len(said) + 1)]
@@ -152,6 +209,43 @@ STYLES = {
         ),
     },
     "ctc_loss": {
+        "from a start before the first frame": """
+def ctc_loss(log_probs, target):
+    places = [0, *[q for label in target for q in (label, 0)]]
+    low = log_probs.new_tensor(-1e30)
+    alpha = [low * 0] + [low] * (len(places) - 1)
+    for frame in log_probs:
+        new = []
+        for s, place in enumerate(places):
+            ways = [alpha[s], *alpha[max(0, s - 1) : s]]
+            if s > 1 and place not in (0, places[s - 2]):
+                ways.append(alpha[s - 2])
+            new.append(torch.stack(ways).logsumexp(0) + frame[place])
+        alpha = new
+    loss = -torch.stack(alpha[-2:]).logsumexp(0)
+    return loss if loss < 1e20 else loss * float("inf")
+""",
+        "backwards": """
+def ctc_loss(log_probs, target):
+    from functools import cache
+
+    places = [0, *[q for label in target for q in (label, 0)]]
+    T, S = len(log_probs), len(places)
+
+    @cache
+    def rest(t, s):
+        if s >= S:
+            return None
+        if t == T - 1:
+            return log_probs[t, places[s]] if s >= S - 2 else None
+        jump = s + 2 < S and places[s + 2] not in (0, places[s])
+        ways = [rest(t + 1, s), rest(t + 1, s + 1), rest(t + 1, s + 2) if jump else None]
+        ways = [way for way in ways if way is not None]
+        return torch.logsumexp(torch.stack(ways), 0) + log_probs[t, places[s]] if ways else None
+
+    begins = [one for one in (rest(0, 0), rest(0, 1)) if one is not None]
+    return -torch.logsumexp(torch.stack(begins), 0) if begins else log_probs.sum() * 0 + torch.inf
+""",
         "one place after another": """
 def ctc_loss(log_probs, target):
     places = [0]
@@ -248,6 +342,17 @@ paths_of_aa = 5.0
 """,
     },
     "windows": {
+        "as_strided": _WINDOWS.format(
+            windows="""(step,) = prices.strides
+    count = 1 + (len(prices) - length) // every
+    view = np.lib.stride_tricks.as_strided(prices, (count, length), (every * step, step))
+    return view.copy()""",
+            normalise="""x = torch.log(torch.tensor(rows))
+    x = x - x.mean(1, keepdim=True)
+    spread = x.pow(2).mean(1, keepdim=True).sqrt()
+    return torch.where(spread < 1e-10, 0.0, x / spread).numpy()""",
+            split="return np.less_equal(starts, cut - length), np.logical_not(cut > starts)",
+        ),
         "a view": _WINDOWS.format(
             windows="return np.lib.stride_tricks.sliding_window_view(prices, length)[::every]",
             normalise=_SCALED,
@@ -295,6 +400,17 @@ paths_of_aa = 5.0
         ),
     },
     "days_ahead": {
+        "a set of what moved": """
+def days_ahead(feature, prices):
+    base = feature(prices.copy())
+    same = lambda a, b: (a == b) | (np.isnan(a) & np.isnan(b))
+    far = {0}
+    for day in reversed(range(prices.shape[0])):
+        for price in (prices.max() + 1e4, prices.min() * 1e-3):
+            tried = np.concatenate([prices[:day], [price], prices[day + 1 :]])
+            far |= {day - t for t, equal in enumerate(same(base, feature(tried))) if not equal}
+    return max(far)
+""",
         "all from a day on": """
 def days_ahead(feature, prices):
     before, most = feature(prices.copy()), 0
@@ -377,6 +493,21 @@ def days_ahead(feature, prices):
 """,
     },
     "fast_weights_step": {
+        "matmul, and a function of its own": """
+def fast_weights_step(x, h, A, slow, decay, rate, inner=1):
+    W, C, b = slow
+
+    def norm(s):
+        spread, mean = torch.var_mean(s, dim=1, keepdim=True, correction=0)
+        return (s - mean) * torch.rsqrt(spread + 1e-5)
+
+    A = torch.add(decay * A, torch.matmul(h.unsqueeze(-1), h.unsqueeze(-2)), alpha=rate)
+    z = torch.cat([h, x], dim=1) @ torch.cat([W, C], dim=1).T + b
+    states = [z.tanh()]
+    for _ in range(inner):
+        states.append(norm(z + torch.matmul(A, states[-1].unsqueeze(-1)).squeeze(-1)).tanh())
+    return states[-1], A
+""",
         "einsum": """
 def fast_weights_step(x, h, A, slow, decay, rate, inner=1):
     W, C, b = slow
@@ -437,6 +568,16 @@ def fast_weights_step(x, h, A, slow, decay, rate, inner=1):
 """,
     },
     "attend_to_past": {
+        "the memory itself": _ATTEND.format(
+            linear="""A = past.new_zeros(len(past), past.shape[2], past.shape[2])
+    for state in past.unbind(1):
+        A = decay * A + rate * torch.einsum("ni,nj->nij", state, state)
+    return torch.einsum("nij,nj->ni", A, query)""",
+            soft="""scale = past.shape[-1] ** 0.5
+    return torch.cat([
+        torch.softmax(q @ p.T / scale, dim=-1) @ p for p, q in zip(past, query[:, None])
+    ])""",
+        ),
         "einsum": _ATTEND.format(
             linear="""w = rate * decay ** torch.arange(past.shape[1]).flip(0)
     return torch.einsum("nt,nth->nh", w * torch.einsum("nth,nh->nt", past, query), past)""",

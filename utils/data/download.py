@@ -1,6 +1,7 @@
-"""Downloads that change nothing unless they succeed, and the checking of files.
+"""Downloads that change nothing unless they succeed, the checking of files, and command lines.
 
-Each data set has a command line, `python -m utils.data.digits mnist`; `make data` runs all.
+Each data set has a command line. `python -m utils.data.digits mnist` downloads, and `make data`
+runs all that do; `python -m utils.data.prices` says what is there.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -70,6 +71,34 @@ def command_line(
         print(error, file=sys.stderr)
         return 1
     print(done.format(root=root))
+    return 0
+
+
+def tell(
+    module: str,
+    about: str,
+    load: Callable[[Path], object],
+    places: Sequence[Path],
+    remedy: str,
+    given: list[str] | None,
+) -> int:
+    """`python -m MODULE [--root DIR]`: load what is there, which says so. Returns the exit status.
+
+    places: where in the folder the data may lie; remedy: what to print where they lie in none of
+    them, with {place} for the first; given: the arguments, None for sys.argv's.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}", description=f"{about}: what is there."
+    )
+    parser.add_argument("--root", metavar="DIR", help="where (default: LAB_DATA, else data/)")
+    root, _ = data_root(parser.parse_args(given).root)
+    try:
+        load(root)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not any((root / place).exists() for place in places):
+        print(remedy.format(place=root / places[0]))
     return 0
 
 

@@ -6,7 +6,6 @@
 Nothing here downloads: `python -m utils.data.prices` says what is there, and what to put where.
 """
 
-import argparse
 import csv
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.download import tell
 from utils.data.root import DataError, data_root
 
 Array = NDArray[np.float64]
@@ -133,22 +133,11 @@ def _read(path: Path) -> Market:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: what is there, and what to put where. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.data.prices", description="Daily prices: what is there."
+    remedy = (
+        "For a real market, put daily prices, oldest first, into {place}: a CSV file with the "
+        "columns Date (2018-12-31) and Close."
     )
-    parser.add_argument("--root", metavar="DIR", help="where (default: LAB_DATA, else data/)")
-    folder, _ = data_root(parser.parse_args(arguments).root)
-    try:
-        load(folder)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if not (folder / FILE).exists():
-        print(
-            f"For a real market, put daily prices, oldest first, into {folder / FILE}: a CSV file "
-            "with the columns Date (2018-12-31) and Close."
-        )
-    return 0
+    return tell("utils.data.prices", "Daily prices", load, [FILE], remedy, arguments)
 
 
 if __name__ == "__main__":

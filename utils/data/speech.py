@@ -7,7 +7,6 @@ The recordings are the Free Spoken Digit Dataset (Z. Jackson and others, CC BY-S
 downloads: `python -m utils.data.speech` says what is there, and what to put where.
 """
 
-import argparse
 import re
 import sys
 import tarfile
@@ -21,6 +20,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.download import tell
 from utils.data.root import DataError, data_root
 
 Wave = NDArray[np.float32]
@@ -230,22 +230,11 @@ def _read(content: bytes, name: str) -> Wave:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: what is there, and what to put where. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.data.speech", description="Spoken digits: what is there."
+    remedy = (
+        f"For recorded digits, take {SOURCE} (CC BY-SA 4.0, 3,000 recordings by six speakers) "
+        "and put its folder `recordings` at {place}."
     )
-    parser.add_argument("--root", metavar="DIR", help="where (default: LAB_DATA, else data/)")
-    folder, _ = data_root(parser.parse_args(arguments).root)
-    try:
-        load(folder)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if not any((folder / place).exists() for place in (FOLDER, ARCHIVE)):
-        print(
-            f"For recorded digits, take {SOURCE} (CC BY-SA 4.0, 3,000 recordings by six speakers) "
-            f"and put its folder `recordings` at {folder / FOLDER}."
-        )
-    return 0
+    return tell("utils.data.speech", "Spoken digits", load, [FOLDER, ARCHIVE], remedy, arguments)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
-from utils import plots
-from utils.training.live import Live
+from utils.training.modes import evaluation_mode, in_sweep
 from utils.training.rates import Diverged, Rates, Schedule, require_finite
-from utils.training.sweeps import in_sweep
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch.utils.tensorboard import SummaryWriter
+
+    from utils.training.live import Live
 
 
 Pair = tuple[Tensor, Tensor]
@@ -102,8 +100,13 @@ class History:
             f" {first.held_out_accuracy:.1%} to {last.held_out_accuracy:.1%}."
         )
 
-    def draw(self, title: str = "") -> Figure:
+    def draw(self, title: str = "") -> "Figure":
         """Loss and accuracy by epoch, side by side; grey dots are single batches' losses."""
+        import matplotlib.pyplot as plt  # here: who only trains needs nothing that draws
+        from matplotlib.ticker import MaxNLocator
+
+        from utils import plots
+
         fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
         if self.batches:
             where, losses = zip(*self.batches, strict=True)
@@ -156,18 +159,6 @@ def evaluate(model: nn.Module, X: Tensor, y: Tensor, batch_size: int = 1000) -> 
     return Score(loss.item() / len(X), right.item() / len(X))
 
 
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode within the block; afterwards each module in the mode it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def fit(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -179,7 +170,7 @@ def fit(
     seed: int = 0,
     schedule: Schedule | None = None,
     augment: Augment | None = None,
-    live: Live | None = None,
+    live: "Live | None" = None,
     log: str | Path | None = None,
     called: str = "test",
 ) -> History:
@@ -244,7 +235,7 @@ class _Loop:
     schedule: Schedule | None
     augment: Augment | None
     history: History
-    live: Live | None
+    live: "Live | None"
 
     def __post_init__(self) -> None:
         self.per_epoch = -(-len(self.train[0]) // self.batch_size)

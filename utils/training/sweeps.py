@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from utils import plots
-
-# While a sweep runs: Ctrl-C in one of its runs ends the whole queue.
-in_sweep: ContextVar[bool] = ContextVar("in_sweep", default=False)
+from utils.training.modes import in_sweep
 
 
 def sweep(

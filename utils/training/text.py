@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from utils import plots
 from utils.training.live import Live
-from utils.training.loop import evaluation_mode
+from utils.training.modes import evaluation_mode
 from utils.training.rates import Diverged, Rates, Schedule, require_finite
 
 State = tuple[Tensor, Tensor]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from grading.checks.mistakes import Known, Mistake, Table, variants
+from grading.checks.mistakes import Known, Mistake, Table, causes, variants
 from utils import compressed
 
 
@@ -380,10 +380,12 @@ _PLACES = (
     " array as one row, and so must what is indexed."
 )
 IN_MASK = (
-    ("with size 12", "All weights may go, or none: does a threshold look beyond the ends then?"),
-    ("with size 20", "All weights may go, or none: does a threshold look beyond the ends then?"),
-    ("out of bounds", _PLACES),
-    ("boolean index did not match", _PLACES),
+    *causes(
+        "All weights may go, or none: does a threshold look beyond the ends then?",
+        "with size 12",
+        "with size 20",
+    ),
+    *causes(_PLACES, "out of bounds", "boolean index did not match"),
     ("ambiguous", "Compare arrays number by number, not in an `if`."),
 )
 COUNT = "Another number of weights goes than `round(share * n)`, n being the number of all weights."
@@ -399,17 +401,6 @@ IN_STEP = (
 
 # ------------------------------------------------------------------------------------- sharing
 
-_LOOP = """centres, before = centres.astype(float), None
-    for _ in range({rounds}):
-        nearest = abs(values[:, None] - centres).argmin(axis=1)
-        if before is not None and np.array_equal(before, nearest):
-            break
-        before = nearest
-        for k in range(count):
-            mine = values[nearest == k]
-            centres[k] = {new}
-    nearest = abs(values[:, None] - centres).argmin(axis=1)"""
-_MEAN = "mine.mean() if len(mine) else centres[k]"
 _share, _share_otherwise = variants(
     "share_weights",
     """
@@ -419,8 +410,16 @@ def share_weights(weights, bits):
     values = weights[kept]
     {none}
     count = {count}
-    centres = {begin}
-    {work}
+    centres, before = {begin}.astype(float), None
+    for _ in range({rounds}):
+        nearest = {far}.argmin(axis=1)
+        if before is not None and np.array_equal(before, nearest):
+            break
+        before = nearest
+        for k in range(count):
+            mine = values[nearest == k]
+            centres[k] = {new}
+    nearest = {far}.argmin(axis=1)
     codes[kept], codebook[1:] = nearest + {plus}, centres
     return {result}
 """,
@@ -428,7 +427,9 @@ def share_weights(weights, bits):
     none="if values.size == 0: return codes, codebook",
     count="2**bits - 1",
     begin="np.linspace(values.min(), values.max(), count)",
-    work=_LOOP.format(rounds=1000, new=_MEAN),
+    rounds="1000",
+    far="abs(values[:, None] - centres)",
+    new="mine.mean() if len(mine) else centres[k]",
     plus="1",
     result="codes, codebook",
 )
@@ -454,9 +455,7 @@ _SHARE = [
         "without abs",
         0.5,
         "The nearest value is the one at the smallest distance: without abs it is the largest value of all.",
-        work=_LOOP.format(rounds=1000, new=_MEAN).replace(
-            "abs(values[:, None] - centres)", "(values[:, None] - centres)"
-        ),
+        far="(values[:, None] - centres)",
     ),
     Known(
         "share_weights",
@@ -484,19 +483,19 @@ def share_weights(weights, bits):
         "one round",
         0.65,
         "That is one round: go on until no weight changes its group.",
-        work=_LOOP.format(rounds=1, new=_MEAN),
+        rounds="1",
     ),
     _share(
         "ten rounds",
         0.9,
         ROUNDS,
-        work=_LOOP.format(rounds=10, new=_MEAN),
+        rounds="10",
     ),
     _share(
         "never moved",
         0.5,
         "The values are where they began: move each to the mean of its weights.",
-        work="nearest = abs(values[:, None] - centres).argmin(axis=1)",
+        rounds="0",
     ),
     _share("quantiles", 0.5, _OTHERS, begin="np.quantile(values, np.linspace(0, 1, count))"),
     _share(
@@ -530,15 +529,15 @@ def share_weights(weights, bits):
         "medians",
         0.5,
         "Each value is the median of its weights: asked for is the mean.",
-        work=_LOOP.format(rounds=1000, new="np.median(mine) if len(mine) else centres[k]"),
+        new="np.median(mine) if len(mine) else centres[k]",
     ),
     _share(
         "empty ones at 0",
         1.4,
         _EMPTY,
-        work=_LOOP.format(rounds=1000, new="mine.mean() if len(mine) else 0.0"),
+        new="mine.mean() if len(mine) else 0.0",
     ),
-    _share("empty ones NaN", 1.4, _EMPTY, work=_LOOP.format(rounds=1000, new="mine.mean()")),
+    _share("empty ones NaN", 1.4, _EMPTY, new="mine.mean()"),
     _share(
         "codes from 0",
         0.5,
@@ -590,10 +589,13 @@ SUMS = "For each code: the gradients of all weights that have it, added up; 0 fo
 SIZE = "There is a number for each place of the codebook, also for values without weights: (size,)."
 NONE = "A value without weights has the gradient 0: the mean of none is NaN."
 IN_SHARING = (
-    ("zero-size array", "A layer may be pruned whole: its codes and its codebook are zeros."),
-    ("empty sequence", "A layer may be pruned whole: its codes and its codebook are zeros."),
-    ("argmin of an empty", "A layer may be pruned whole: its codes and its codebook are zeros."),
-    ("attempt to get argmin", "A layer may be pruned whole: its codes and its codebook are zeros."),
+    *causes(
+        "A layer may be pruned whole: its codes and its codebook are zeros.",
+        "zero-size array",
+        "empty sequence",
+        "argmin of an empty",
+        "attempt to get argmin",
+    ),
     (
         "could not broadcast",
         "The codebook has 2^b numbers, the first of them the 0: k-means has 2^b − 1 values.",
@@ -853,14 +855,11 @@ IN_FRONT = (
 )
 SAME_BIT = "Two words are the same: of two groups put together, one gets the bit 0, the other 1."
 IN_WORDS = (
-    ("KeyError", "No word has these bits, or not yet: read on, bit by bit, until they are one."),
-    (
+    *causes(
+        "No word has these bits, or not yet: read on, bit by bit, until they are one.",
+        "KeyError",
         "substring not found",
-        "No word has these bits, or not yet: read on, bit by bit, until they are one.",
-    ),
-    (
         "is not in list",
-        "No word has these bits, or not yet: read on, bit by bit, until they are one.",
     ),
     ("cannot be interpreted", "A symbol is a whole number, its word a string: words[symbol]."),
     ("expected str instance", "join takes strings: the words, not the symbols' numbers."),
@@ -884,7 +883,7 @@ def entries(codes, gap_bits):
             zeros -= {passed}
         gaps.append({gap})
         stored.append(code)
-        zeros = 0
+        {anew}
     {end}
     return {result}
 """,
@@ -895,6 +894,7 @@ def entries(codes, gap_bits):
     filler="0",
     passed="2**gap_bits",
     gap="zeros",
+    anew="zeros = 0",
     end="",
     result="gaps, stored",
 )
@@ -971,38 +971,17 @@ def entries(codes, gap_bits):
     return np.diff(places).tolist(), codes.ravel()[places].tolist()
 """,
     ),
-    Known(
-        "compressed_bits",
-        "zeros go on",
-        0.85,
-        "After an entry the zeros are counted from 0 again.",
-        """
-def entries(codes, gap_bits):
-    gaps, stored, zeros = [], [], 0
-    for code in codes.ravel().tolist():
-        if code == 0:
-            zeros += 1
-            continue
-        while zeros >= 2**gap_bits:
-            gaps.append(2**gap_bits - 1)
-            stored.append(0)
-            zeros -= 2**gap_bits
-        gaps.append(zeros)
-        stored.append(code)
-    return gaps, stored
-""",
+    _entries(
+        "zeros go on", 0.85, "After an entry the zeros are counted from 0 again.", anew="pass"
     ),
-    _size(
-        "one table",
-        0.65,
-        "One table is missing: gaps and codes have a length each for every symbol.",
-        table="5 * kinds if symbols is gaps else 0",
-    ),
-    _size(
-        "the other table",
-        0.65,
-        "One table is missing: gaps and codes have a length each for every symbol.",
-        table="0 if symbols is gaps else 5 * kinds",
+    *(
+        _size(
+            f"the table of {which} alone",
+            0.65,
+            "One table is missing: gaps and codes have a length each for every symbol.",
+            table=f"5 * kinds if symbols is {which} else 0",
+        )
+        for which in ("gaps", "stored")
     ),
     _size(
         "the first layer",
@@ -1200,20 +1179,20 @@ ENTRIES_FIRST = (
 )
 BOTH = "A filler is in both lists: the largest gap in one, the code 0 in the other."
 IN_ENTRIES = (
-    ("only size-1 arrays", "A code is one number: read the matrix row by row with .ravel()."),
-    ("ambiguous", "A code is one number: read the matrix row by row with .ravel()."),
+    *causes(
+        "A code is one number: read the matrix row by row with .ravel().",
+        "only size-1 arrays",
+        "ambiguous",
+    ),
 )
 IN_SIZE = (
     ("KeyError", "A symbol may never come: its count is 0."),
     ("IndexError", "A symbol may never come: its count is 0, and np.bincount takes minlength."),
     ("safely cast", "Of an empty list NumPy makes floats: give it the dtype, np.int64."),
-    (
+    *causes(
+        "Counts and words are as many as there are symbols: np.bincount takes minlength.",
         "shorter than argument",
-        "Counts and words are as many as there are symbols: np.bincount takes minlength.",
-    ),
-    (
         "longer than argument",
-        "Counts and words are as many as there are symbols: np.bincount takes minlength.",
     ),
 )
 
@@ -1756,6 +1735,9 @@ _batch, _batch_otherwise = variants(
     "import math\ndef choose_batch(fixed, each, limit): return {batch}",
     batch="max(0, int((limit - fixed) // each))",
 )
+_AT_0 = "(n * t).sum() / (n * n).sum()"
+_ENDS = "(t[-1] - t[0]) / (n[-1] - n[0])"
+_EXTREMES = "(t[n.argmax()] - t[n.argmin()]) / (n.max() - n.min())"
 _LATENCY = [
     _line(
         "mean of slopes",
@@ -1768,39 +1750,39 @@ _LATENCY = [
         "through 0",
         0.65,
         "That line goes through 0: it has no fixed part.",
-        each="(n * t).sum() / (n * n).sum()",
+        each=_AT_0,
         result="0.0, float(each)",
     ),
     _line(
         "slope of a line through 0",
         0.65,
         "That is the slope of a line through 0: take the means off first.",
-        each="(n * t).sum() / (n * n).sum()",
+        each=_AT_0,
     ),
     _line(
         "first and last",
         0.8,
         "That is the line through the first and the last measurement: all count.",
-        each="(t[-1] - t[0]) / (n[-1] - n[0])",
+        each=_ENDS,
         result="float(t[0] - each * n[0]), float(each)",
     ),
     _line(
         "slope of first and last",
         0.8,
         "The slope is that between the first and the last measurement: all count.",
-        each="(t[-1] - t[0]) / (n[-1] - n[0])",
+        each=_ENDS,
     ),
     _line(
         "slope of smallest and largest",
         0.8,
         "The slope is that between two measurements: all count.",
-        each="(t[n.argmax()] - t[n.argmin()]) / (n.max() - n.min())",
+        each=_EXTREMES,
     ),
     _line(
         "smallest and largest",
         0.8,
         "That is the line through two measurements: all count.",
-        each="(t[n.argmax()] - t[n.argmin()]) / (n.max() - n.min())",
+        each=_EXTREMES,
         result="float(t[n.argmin()] - each * n.min()), float(each)",
     ),
     _line(

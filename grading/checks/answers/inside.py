@@ -1,28 +1,12 @@
 """Lab 07: the right answers, and what people get wrong about hooks, maps, neighbours and tasks."""
 
 import sys
-from contextlib import contextmanager
-from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
 
 from grading.checks.mistakes import Mistake, Table, variants
-
-
-@contextmanager
-def _evaluation_mode(model):
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was in modes:
-            module.training = was
-
-
-# As a lab has it; the package `utils.training` would make marks depend on what draws curves.
-training = SimpleNamespace(evaluation_mode=_evaluation_mode)
+from utils.training import modes as training  # of what a lab calls so, what these answers use
 
 
 def top_k(scores, k, names):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from grading.checks.mistakes import Known, Mistake, Table, variants
+from grading.checks.mistakes import Known, Mistake, Table, causes, variants
 
 
 def collapse(path):
@@ -117,16 +117,26 @@ IN_PATHS = (
     ),
     ("only integer tensors", "lengths.tolist() has plain numbers."),
     ("Boolean value of Tensor", "A path is one string's list of labels: go through the strings."),
+    ("return_types", "max along an axis gives values and places: the labels are its .indices."),
+    (
+        "0-d tensor",
+        "argmax without an axis is one label of all: over the labels, a frame at a time.",
+    ),
+)
+WRONG_PATH = (
+    "Go from left to right: a label is said where it is no blank and differs from the one just before"
+    " it, be that a blank or not."
+)
+WRONG_STRINGS = (
+    "String by string: of its own frames alone the label with the largest number, then collapse. A"
+    " string that says nothing is an empty list."
 )
 IN_EDITS = (
     ("list index out of range", "The table has one row and one column more than there are labels."),
-    (
+    *causes(
+        "The two strings may have different lengths: compare all beginnings, not places.",
         "shorter than",
-        "The two strings may have different lengths: compare all beginnings, not places.",
-    ),
-    (
         "longer than",
-        "The two strings may have different lengths: compare all beginnings, not places.",
     ),
     ("division by zero", "One string may be empty: divide the sum of all edits once, at the end."),
     (
@@ -135,10 +145,16 @@ IN_EDITS = (
     ),
     ("maximum recursion", "A recursion ends where one of the two strings is empty."),
 )
+WRONG_RATE = (
+    "edit_distance for each string and what was heard for it; the sum of these, divided once by how many"
+    " labels were said in all."
+)
 EDITS = (
     (([1], []), 1, "One label is taken out."),
     (([], [1]), 1, "One label is put in."),
     (([1], [2]), 1, "One label is exchanged."),
+    (([1], [9]), 1, "One label is exchanged, however far apart their numbers are."),
+    (([1, 2, 3], [1, 2]), 1, "One label is taken out."),
     (([1, 2], [1, 2]), 0, "Nothing has to be done."),
     (([1, 2], [2, 1]), 2, "To change places takes two edits."),
 )
@@ -168,6 +184,7 @@ WRONG_LOSS = (
     "Compare with all paths of a short case: for each, does collapse give the target? Sum the"
     " products of those, and take −log. A path begins at place 0 or 1, and ends at one of the last two."
 )
+EMPTY = "One path says an empty target: blank in every frame. Its loss is that path's."
 NO_ERROR = "A target that does not fit is no error: its probability is 0, so its loss is ∞."
 NO_PATH = (
     "A target needs a frame for each label, and two equal labels in a row need one more, for the blank"
@@ -178,14 +195,46 @@ NAN_GRADIENT = (
     "logsumexp of nothing but −∞ has the gradient NaN, though its value is right. Put a very small"
     " number, such as −1e30, in place of −∞, or leave such places out."
 )
-IN_WINDOWS = (
-    ("is out of bounds", "The last whole window begins on day N − length."),
-    ("out of bounds for axis", "The last whole window begins on day N − length."),
-    ("inhomogeneous", "Only whole windows count: the last one begins on day N − length."),
-    ("could not be broadcast", "keepdims=True keeps each row's mean as a column (M, 1)."),
-    ("not aligned", "keepdims=True keeps each row's mean as a column (M, 1)."),
-    ("truth value of an array", "starts is an array: combine conditions with &, | and ~."),
-    ("divide by zero", "Where all prices of a window are equal, its deviation is 0."),
+WRONG_GRADIENT = (
+    "A right loss has a right gradient, if all of it is made of tensors: is the loss right, and is"
+    " nothing on the way detached, rounded or a plain number?"
+)
+IN_WINDOWS = {
+    "windows": (
+        *causes(
+            "Only whole windows count: the last one begins on day N − length, or before.",
+            "out of bounds",
+            "inhomogeneous",
+            "same shape",
+        ),
+        (
+            "cannot reshape",
+            "Windows may share days, and days may be left over: a slice for each start.",
+        ),
+    ),
+    "normalise": (
+        *causes(
+            "keepdims=True keeps each row's mean as a column (M, 1).",
+            "could not be broadcast",
+            "not aligned",
+        ),
+        ("divide by zero", "Where all prices of a window are equal, its deviation is 0."),
+        (
+            "truth value of an array",
+            "Each row has a deviation of its own: np.where chooses row by row, `if` cannot.",
+        ),
+    ),
+    "split_by_time": (
+        ("truth value of an array", "starts is an array: combine conditions with &, | and ~."),
+    ),
+}
+WRONG_WINDOWS = (
+    "Row m holds the prices of the days m · every to m · every + length − 1, in order, for each m for"
+    " which there are so many days."
+)
+WRONG_SPLIT = (
+    "Two masks, in the order of starts: True to train where the window's last day, start + length − 1,"
+    " is before the cut; True to test where its first day is the cut or later."
 )
 WRONG_SCALE = (
     "For each row by itself: logarithms, minus their mean, over their standard deviation (np.std as"
@@ -197,25 +246,36 @@ IN_LEAKS = (
         "cannot convert float NaN",
         "NaN has no place among whole numbers: compare with equal_nan=True.",
     ),
-    ("max() ", "Nothing may move at all: then the answer is 0."),
-    ("index 0 is out of bounds", "Nothing may move at all: then the answer is 0."),
+    *causes(
+        "Nothing may move at all: then the answer is 0.",
+        "max() ",
+        "zero-size array",
+        "index 0 is out of bounds",
+    ),
     ("out of range", "The last day has no day after it."),
-    ("out of bounds", "The last day has no day after it."),
+    (
+        "out of bounds",
+        "The last day has no day after it; and a feature is given all prices each time, (N,).",
+    ),
+    ("broadcast", "Give the feature all prices each time, (N,): some changed, none left out."),
+    ("has no len()", "A feature takes all prices, (N,), at once: no single price."),
 )
 _ONE_WAY = (
     "This feature moves only if the price goes far enough in one direction: try a price below all"
     " others and one above all others."
 )
+_EACH = "Change each day's price, and look for the earliest day that moves."
 TOO_FEW = {
-    "shift": "NaN is not equal to NaN: with equal_nan=True only what really moved counts.",
-    "trailing": "NaN is not equal to NaN: with equal_nan=True only what really moved counts.",
-    "centred": "Change each day's price, and look for the earliest day that moves.",
+    "shift": _EACH,
+    "centred": _EACH,
     "series": "Change the last day's price, too: the first day's number moves with it.",
     "one day": "It looks ahead on one day alone: change each day's price.",
     "one day, little": "It looks ahead on one day alone, and moves little: compare closely.",
     "highest to come": _ONE_WAY,
     "lowest to come": _ONE_WAY,
     "rises": _ONE_WAY,
+    "over the highest": _ONE_WAY,
+    "over the lowest": _ONE_WAY,
 }
 CHANGED = "A price that was tried stays in `prices`: change a copy, prices.copy(), for each try."
 TOO_MANY = (
@@ -223,31 +283,50 @@ TOO_MANY = (
     " after has not moved."
 )
 IN_STEP = (
-    ("must match the size", "A is (N, H, H): h[:, :, None] * h[:, None, :] is one matrix a row."),
-    ("The size of tensor", "A is (N, H, H): h[:, :, None] * h[:, None, :] is one matrix a row."),
-    ("cannot be multiplied", "Rows are sequences: W h becomes h @ W.T, and C x becomes x @ C.T."),
+    *causes(
+        "A is (N, H, H), a matrix for each row: h[:, :, None] * h[:, None, :] makes one of h, and"
+        " A @ h[:, :, None] is a column for each row, (N, H, 1).",
+        "must match the size",
+        "The size of tensor",
+        "batch2",
+        "Expected size",
+    ),
+    (
+        "cannot be multiplied",
+        "Rows are sequences: W h becomes h @ W.T, C x becomes x @ C.T, A h becomes A @ h[:, :, None];"
+        " slow holds W, C and b in this order.",
+    ),
     ("normalized_shape", "layer_norm takes the sizes that it averages over: the units, (H,)."),
     ("inplace operation", "What comes in is the caller's: make new tensors, decay * A + …"),
-    ("batch2", "A @ h of a batch: (N, H, H) @ (N, H, 1), so h[:, :, None]."),
-    ("Expected size", "A @ h of a batch: (N, H, H) @ (N, H, 1), so h[:, :, None]."),
     ("1D tensors expected", "h has a row for each sequence: one outer product for each."),
 )
 WRONG_STEP = (
-    "z = W h + C x + b of the state that came in; the first state is tanh(z); each round, with the new"
-    " A, is tanh(LN(z + A h⁽ˢ⁾)).",
+    "z = W h + C x + b, of the state that came in. The first state is tanh(z); each round of the inner"
+    " loop makes tanh(LN(z + A h⁽ˢ⁾)) of the state before it, with the new A and the same z.",
     "The memory fades by decay, then the state that came in is written into it, times rate: for each"
     " row the product h hᵀ, (H, H).",
 )
+WRONG_STEPS = (
+    "From step to step state and memory are handed on, three rounds each. If the states are right and the"
+    " gradients are not, something on the way is detached or made without a graph."
+)
 IN_ATTENTION = (
-    (
-        "cannot be multiplied",
+    *causes(
         "Of a batch: (N, t, H) @ (N, H, 1) has one number for each past state.",
+        "cannot be multiplied",
+        "Expected size",
+        "batch2",
     ),
     ("must match the size", "One weight for each past state, (N, t): weights[:, :, None] * past."),
-    ("Expected size", "Of a batch: (N, t, H) @ (N, H, 1) has one number for each past state."),
-    ("batch2", "Of a batch: (N, t, H) @ (N, H, 1) has one number for each past state."),
-    ("same dtype", "Make the powers of decay of the dtype of past."),
-    ("expected scalar type", "Make the powers of decay of the dtype of past."),
+    *causes("Make the powers of decay of the dtype of past.", "same dtype", "expected scalar type"),
+)
+WRONG_PAST = (
+    "Each past state h comes back with a weight of one number, rate · decay^age · (h · q), and these are"
+    " summed. The last one has the age 0, the one before it 1."
+)
+WRONG_SOFTMAX = (
+    "One score for each past state, (N, t): the sum over the units of h times q, divided by √H. A softmax"
+    " over the t states of each sequence makes weights of them, and with these the states are summed."
 )
 
 # ------------------------------------------------------------------------------- the mistakes
@@ -260,13 +339,20 @@ def collapse(path):
 
 def greedy_decode(log_probs, lengths):
     best = {best}
-    return [{each} for path, n in zip(best, lengths.tolist())]
+    return [{each} for path, n in {strings}]
 """,
     collapse="[label for label, _ in itertools.groupby(path) if label != 0]",
     best="log_probs.argmax(dim=2).T.tolist()",
     each="collapse(path[:n])",
+    strings="zip(best, lengths.tolist())",
 )
 _RIGHT_READ = "[label for label, _ in itertools.groupby(path[:n]) if label != 0]"
+
+
+def _path_in_place(row, name, says, code):
+    return row("greedy_decode", name, 0.5, says, f"def collapse(path):\n    {code}\n")
+
+
 _GREEDY = [
     _known(
         "blanks first",
@@ -385,6 +471,72 @@ _GREEDY = [
         "The argmax goes over the frames: the labels are the last axis, dim=2.",
         best="log_probs.argmax(dim=0).tolist()",
     ),
+    _known(
+        "before a blank alone",
+        0.5,
+        "Only labels before a blank, or at the end, are said: another label ends a run, too.",
+        collapse="[a for a, b in zip(path, [*path[1:], 0]) if a and b == 0]",
+        each=_RIGHT_READ,
+    ),
+    _known(
+        "after a blank alone",
+        0.5,
+        "Only labels after a blank, or at the beginning, are said: another label may stand there, too.",
+        collapse="[b for a, b in zip([0, *path], path) if b and a == 0]",
+        each=_RIGHT_READ,
+    ),
+    _known(
+        "values for labels",
+        0.5,
+        "Those are the largest numbers: the labels are the places where they stand, argmax.",
+        best="log_probs.amax(dim=2).T.tolist()",
+    ),
+    _known(
+        "reshaped",
+        0.5,
+        "A reshape does not exchange axes, it mixes the strings: (T, N) is turned by .T.",
+        best="log_probs.argmax(dim=2).reshape(log_probs.shape[1], -1).tolist()",
+    ),
+    _known(
+        "sure frames alone",
+        0.5,
+        "A frame whose best label has less than a half is taken for a blank: the best one counts.",
+        best="(log_probs.argmax(dim=2) * (log_probs.amax(dim=2) > math.log(0.5))).T.tolist()",
+    ),
+    _known(
+        "silent strings left out",
+        0.5,
+        "A string that says nothing is missing: it has its place, as an empty list.",
+        each="said",
+        strings="zip(best, lengths.tolist()) if (said := collapse(path[:n]))",
+    ),
+    _known(
+        "all in one list",
+        0.5,
+        "All strings are in one list: each has a list of its own.",
+        each="label",
+        strings="zip(best, lengths.tolist()) for label in collapse(path[:n])",
+    ),
+    _path_in_place(
+        Known,
+        "taken out on the way",
+        "Places are taken out while the loop counts on, so it misses the label after each: build a new"
+        " list.",
+        "path = [*path]\n"
+        "    for i, label in enumerate(path):\n"
+        "        if i and label == path[i - 1]:\n"
+        "            del path[i]\n"
+        "    return [label for label in path if label]",
+    ),
+    _path_in_place(
+        Mistake,
+        "the path taken apart",
+        "is the caller's own",
+        "for i in range(len(path) - 1, -1, -1):\n"
+        "        if path[i] == 0 or i and path[i] == path[i - 1]:\n"
+        "            path.pop(i)\n"
+        "    return path",
+    ),
     _other("no return", 0, "is a return missing", collapse="None", each="None"),
 ]
 
@@ -498,9 +650,70 @@ _EDITS = [
         "    return t[-1][-1]",
         points=0.4,
     ),
+    _distance(
+        "matching blocks",
+        "That takes the longest equal pieces first, which is not always the least number of edits.",
+        "import difflib\n"
+        "    codes = difflib.SequenceMatcher(None, said, heard, autojunk=False).get_opcodes()\n"
+        "    return sum(max(b - a, d - c) for tag, a, b, c, d in codes if tag != 'equal')",
+    ),
+    _distance(
+        "the longest common part",
+        "That is the longer length less what both have in common: a label moves there for one edit.",
+        "t = [[0] * (len(heard) + 1) for _ in range(len(said) + 1)]\n"
+        "    for i, a in enumerate(said):\n"
+        "        for j, b in enumerate(heard):\n"
+        "            t[i + 1][j + 1] = t[i][j] + 1 if a == b else max(t[i][j + 1], t[i + 1][j])\n"
+        "    return max(len(said), len(heard)) - t[-1][-1]",
+    ),
+    _distance(
+        "rows that are one",
+        "All rows of the table are one and the same list: [[0] * m] * n repeats it, it makes no new ones.",
+        "t = [[0] * (len(heard) + 1)] * (len(said) + 1)\n"
+        "    for i in range(len(said) + 1):\n"
+        "        t[i][0] = i\n"
+        "    t[0][:] = range(len(heard) + 1)\n"
+        "    for i, a in enumerate(said, 1):\n"
+        "        for j, b in enumerate(heard, 1):\n"
+        "            t[i][j] = min(t[i-1][j] + 1, t[i][j-1] + 1, t[i-1][j-1] + (a != b))\n"
+        "    return t[-1][-1]",
+    ),
     *(
         _known(name, 0.6, says, rate=code)
         for name, says, code in (
+            (
+                "one long string",
+                "All strings are joined into one: each is compared with what was heard for it alone.",
+                "joined = [[*itertools.chain(*one)] for one in (said, heard)]\n"
+                "    return edit_distance(*joined) / len(joined[0])",
+            ),
+            (
+                "silent strings left out",
+                "Strings in which nothing was said are left out: what was heard there are edits, too.",
+                "return sum(edit_distance(a, b) for a, b in zip(said, heard) if a)"
+                " / sum(map(len, said))",
+            ),
+            (
+                "over both",
+                "It is divided by the labels said and heard together: those that were said count.",
+                "return sum(map(edit_distance, said, heard)) / sum(map(len, [*said, *heard]))",
+            ),
+            (
+                "over the longer total",
+                "It is divided by the larger of the two numbers of labels: those that were said count.",
+                "return sum(map(edit_distance, said, heard))"
+                " / max(sum(map(len, said)), sum(map(len, heard)))",
+            ),
+            (
+                "whole numbers",
+                "`//` leaves the fraction out: `/`.",
+                "return sum(map(edit_distance, said, heard)) // sum(map(len, said))",
+            ),
+            (
+                "rounded",
+                "It is rounded: give it as it is.",
+                "return round(sum(map(edit_distance, said, heard)) / sum(map(len, said)), 2)",
+            ),
             (
                 "the mean of rates",
                 "That is the mean of each string's own rate: sum the edits, then divide once.",
@@ -592,6 +805,29 @@ def ctc_loss(log_probs, target):
     total="torch.logsumexp(torch.stack([alpha, one, two]), dim=0) + frame[places]",
     result="-torch.logsumexp(alpha[-2:], dim=0)",
 )
+
+
+def _place_by_place(name, says, places, ends=2, start=2, new="[*alpha]"):
+    """A loss that goes from place to place with loops, as most learners write it."""
+    code = f"""
+def ctc_loss(log_probs, target):
+    if len(log_probs) < len(target) + sum(a == b for a, b in itertools.pairwise(target)):
+        return log_probs.new_tensor(torch.inf)
+    places, low = {places}, log_probs.new_tensor(-1e30)
+    alpha = [log_probs[0, p] if s < {start} else low for s, p in enumerate(places)]
+    for frame in log_probs[1:]:
+        new = {new}
+        for s, place in enumerate(places):
+            ways = [alpha[s], *alpha[max(0, s - 1) : s]]
+            if s > 1 and place != 0 and place != places[s - 2]:
+                ways.append(alpha[s - 2])
+            new[s] = torch.logsumexp(torch.stack(ways), 0) + frame[place]
+        alpha = new
+    return -torch.logsumexp(torch.stack(alpha[-{ends}:]), 0)
+"""
+    return Known("ctc_loss", name, 0.7, says, code)
+
+
 _CTC = [
     _known(
         "over equal labels too",
@@ -731,7 +967,80 @@ _CTC = [
         total="(alpha + one + two) * frame[places]",
         result="-alpha[-2:].sum().log()",
     ),
+    _known(
+        "ends added",
+        0.7,
+        "The logarithms of the two ends are added, which multiplies them: logsumexp of the two.",
+        result="-alpha[-2:].sum()",
+    ),
+    _known(
+        "the likelier end",
+        0.7,
+        "That is the likelier of the two ends alone: paths may end at either, so both are summed.",
+        result="-alpha[-2:].amax()",
+    ),
+    _known(
+        "in bits",
+        0.5,
+        "It is in bits, with a logarithm to base 2: nats are asked for.",
+        result="-torch.logsumexp(alpha[-2:], dim=0) / math.log(2)",
+    ),
+    _known(
+        "begins anywhere",
+        0.7,
+        "A path may not begin anywhere: in the first frame it is at the first blank or label.",
+        start="99",
+    ),
+    _known(
+        "a step before the first frame",
+        0.5,
+        "A step is made before the first frame: in frame 0 α holds the first two places alone.",
+        given="log_probs = torch.cat([0 * log_probs[:1], log_probs])",
+    ),
+    _known(
+        "jumps to new labels alone",
+        1.2,
+        "The jump compares with the label just before, over one blank: one further back may be the same.",
+        skips="(places[2:] != 0) & torch.tensor([p not in places[: i + 2].tolist()"
+        " for i, p in enumerate(places[2:].tolist())], dtype=torch.bool)",
+    ),
+    _known(
+        "a little before the logarithm",
+        1.6,
+        "A small number is added before the logarithm, which hides small probabilities: keep α as a"
+        " logarithm.",
+        result="-torch.log(alpha[-2:].exp().sum() + 1e-12)",
+        infinite="return log_probs.new_tensor(-math.log(1e-12))",
+    ),
+    _place_by_place(
+        "over what was just written",
+        "α of the new frame is made of α of the new frame: go through the places from the last to the"
+        " first, or make a new list.",
+        "[0, *(q for label in target for q in (label, 0))]",
+        new="alpha",
+    ),
+    _place_by_place(
+        "no blanks around",
+        "There are blanks between the labels alone: before the first and after the last, too.",
+        "[q for label in target for q in (label, 0)][:-1] or [0]",
+        ends=1,
+        start=1,
+    ),
+    _place_by_place(
+        "no blanks",
+        "No path says a blank: the places are the labels with blanks around and between them.",
+        "[*target] or [0]",
+        ends=1,
+        start=1,
+    ),
     _other("minus infinity", 1.9, "has the gradient NaN", low="-torch.inf"),
+    _other(
+        "nothing for an empty target",
+        2.3,
+        "One path says an empty target",
+        none="not target or len(log_probs) < len(target) + repeats",
+        infinite="return log_probs.new_tensor(torch.inf if target else 0.0)",
+    ),
     _other(
         "detached",
         1.9,
@@ -865,6 +1174,32 @@ _WINDOWS = [
         "The days of each window are in reverse.",
         rows="prices[starts[:, None] + np.arange(length)][:, ::-1]",
     ),
+    _known(
+        "so many as fit side by side",
+        1.1,
+        "The last whole window is missing: it begins on day N − length.",
+        starts="every * np.arange((len(prices) - length) // every)",
+    ),
+    _known(
+        "days for prices",
+        1.1,
+        "Those are the numbers of the days: their prices are asked for.",
+        rows="starts[:, None] + np.arange(length)",
+    ),
+    _known(
+        "fewer prices first",
+        1.1,
+        "Days are left out before the windows are cut: the days of a window follow each other.",
+        starts="np.arange(0, len(prices[::every]) - length + 1)",
+        rows="prices[::every][starts[:, None] + np.arange(length)]",
+    ),
+    _known(
+        "every across",
+        1.1,
+        "every leaves out days of each window: it leaves out windows, [::every].",
+        starts="np.arange(0, len(prices) - length + 1)",
+        rows="prices[starts[:, None] + np.arange(length)][:, ::every]",
+    ),
     _other("as columns", 1.1, "transpose", rows="prices[starts[:, None] + np.arange(length)].T"),
     _other("a list", 1.1, "a NumPy array", rows="[list(prices[s : s + length]) for s in starts]"),
     _other(
@@ -935,6 +1270,45 @@ _WINDOWS = [
                 },
             ),
             (
+                "of one more",
+                "That is the logarithm of 1 + price (log1p), which depends on the price's unit: np.log.",
+                {"logs": "np.log1p(rows)"},
+            ),
+            (
+                "the prices' deviation",
+                "It is divided by the deviation of the prices: by that of their logarithms.",
+                {"spread": "rows.std(axis=1, keepdims=True)"},
+            ),
+            (
+                "the logarithm of the mean",
+                "The logarithm of the mean is taken off: it is the mean of the logarithms.",
+                {"middle": "np.log(rows.mean(axis=1, keepdims=True))"},
+            ),
+            (
+                "one deviation for all",
+                "The deviation is of all windows together, which tells each about the others: axis=1.",
+                {"spread": "logs.std()"},
+            ),
+            (
+                "one mean for all",
+                "The mean is of all windows together, which tells each about the others: axis=1.",
+                {"middle": "logs.mean()"},
+            ),
+            (
+                "no columns",
+                "Each row's mean goes to a column, not to its row: keepdims=True.",
+                {
+                    "middle": "logs.mean(axis=1)",
+                    "spread": "logs.std(axis=1)",
+                    "scaled": "logs / np.where(spread == 0, 1.0, spread)",
+                },
+            ),
+            (
+                "over the range",
+                "It is divided by the range, highest less lowest: by the standard deviation.",
+                {"spread": "np.ptp(logs, axis=1, keepdims=True)"},
+            ),
+            (
                 "base ten and not scaled",
                 "The logarithm is to base 10, and the deviation is not divided by.",
                 {"logs": "np.log10(rows)", "spread": "np.ones((len(rows), 1))"},
@@ -993,6 +1367,26 @@ _WINDOWS = [
                 "the other way round",
                 "The two are exchanged: first those to train on.",
                 "starts >= cut, starts + length <= cut",
+            ),
+            (
+                "by place",
+                "It is told by a window's place in the list: by the day on which it begins, starts.",
+                "np.arange(len(starts)) + length <= cut, np.arange(len(starts)) >= cut",
+            ),
+            (
+                "sorted",
+                "The windows are sorted first: the masks are in the order of starts.",
+                "np.sort(starts) + length <= cut, np.sort(starts) >= cut",
+            ),
+            (
+                "a gap before",
+                "The training ends too early: a window may end on the day before the cut.",
+                "starts + 2 * length <= cut, starts >= cut",
+            ),
+            (
+                "tested by the end",
+                "Tested is what ends after the cut: it has to begin on the cut or later.",
+                "starts + length <= cut, starts + length >= cut",
             ),
             (
                 "a gap after",
@@ -1060,8 +1454,14 @@ _LEAKS = [
         days="[0]",
     ),
     _known(
+        "without the last day",
+        0.5,
+        "The last day's price is never changed: an earlier day's number may move with it alone.",
+        days="range(len(prices) - 1)",
+    ),
+    _known(
         "a day in the middle",
-        0.6,
+        0.25,
         "Only a day in the middle is changed: each day has to have its turn.",
         days="[len(prices) // 2]",
     ),
@@ -1085,7 +1485,7 @@ _LEAKS = [
     ),
     _known(
         "the latest day",
-        0.25,
+        0.15,
         "That is the latest day that moved: the earliest one tells how far ahead it looks.",
         most="max(most, day - int(np.flatnonzero(~same)[-1]))",
     ),
@@ -1103,7 +1503,7 @@ _LEAKS = [
     ),
     _known(
         "how many before",
-        0.75,
+        0.85,
         "That counts the days that moved before the changed one: the earliest tells how far.",
         most="max(most, int((~same[:day]).sum()))",
     ),
@@ -1127,7 +1527,7 @@ _LEAKS = [
     ),
     _known(
         "the last found",
-        0.65,
+        0.4,
         "That is of the last day that was changed, not the most of all.",
         most="day - int(np.argmin(same))",
     ),
@@ -1137,6 +1537,85 @@ _LEAKS = [
         "That is the least of all: the most is asked for.",
         least="len(prices)",
         most="min(most, day - int(np.argmin(same)))",
+    ),
+    _known(
+        "twice and half",
+        0.9,
+        "Twice or half a price need be neither the highest nor the lowest of all.",
+        tries="(prices[day] / 2, prices[day] * 2)",
+    ),
+    _known(
+        "some price among them",
+        0.9,
+        "The new price lies among the others: one below all and one above all have to be tried.",
+        tries="(prices.mean(),)",
+    ),
+    _known(
+        "NaN for a price",
+        0.9,
+        "NaN for a price: no comparison with it is ever true. Try one below all and one above all.",
+        tries="(np.nan,)",
+    ),
+    Known(
+        "days_ahead",
+        "where nothing moved",
+        0,
+        "argmin and argmax give 0 where nothing moved at all: ask first whether anything did.",
+        """
+def days_ahead(feature, prices):
+    before, most = feature(prices.copy()), 0
+    for day in range(len(prices)):
+        for price in (prices.min() / 3, 3 * prices.max()):
+            changed = prices.copy()
+            changed[day] = price
+            same = np.isclose(feature(changed), before, rtol=1e-9, atol=0, equal_nan=True)
+            most = max(most, day - int(np.argmin(same)))
+    return most
+""",
+    ),
+    _known(
+        "the first that is found",
+        0.4,
+        "That is of the first day that was found to look ahead: the most of all days is asked for.",
+        most="most or max(0, day - int(np.argmin(same)))",
+    ),
+    _known(
+        "added up",
+        0,
+        "The days are added up: the most of all is asked for.",
+        most="most + max(0, day - int(np.argmin(same)))",
+    ),
+    _known(
+        "from the day before on",
+        0,
+        "All prices after a day are changed, so what moves first tells that, not how far it looks: one"
+        " day at a time.",
+        at="[day + 1 :]",
+    ),
+    _known(
+        "up to the day",
+        0,
+        "All prices up to a day are changed: what moves then may move with an earlier one.",
+        at="[: day + 1]",
+    ),
+    _known(
+        "which day",
+        0,
+        "That is the day that was changed: how many days before it the first one moved is asked for.",
+        most="max(most, day)",
+    ),
+    _known(
+        "NaN left out",
+        1.1,
+        "Where NaNs are left out, the others get other places: compare with equal_nan=True.",
+        same="(lambda a: np.isclose(a[~np.isnan(a)], before[~np.isnan(before)], rtol=1e-9, atol=0))"
+        "(feature(changed))",
+    ),
+    _known(
+        "less than nothing",
+        1.0,
+        "It may be below 0, or tell of a feature that never moves: what never looks ahead is 0.",
+        least="-len(prices)",
     ),
     _other("True", 0, "should be a number", result="most > 0"),
     _other("in place", 0, "change a copy", at="[day] = prices[day]"),
@@ -1164,6 +1643,10 @@ def fast_weights_step(x, h, A, slow, decay, rate, inner=1):
     result="new, new_A",
 )
 _AH = "(new_A @ new[:, :, None])[:, :, 0]"
+_ASKED = (
+    "No gradient comes back through the memory that the inner loop asks: it is detached there, or was"
+    " made without a graph."
+)
 _FAST = [
     _known(
         "no decay",
@@ -1322,6 +1805,39 @@ _FAST = [
                 },
             ),
             (
+                "one sum for all rounds",
+                "z grows from round to round: A h is added to the z of the beginning.",
+                {"better": f"torch.tanh(F.layer_norm(z := z + {_AH}, [len(W)]))"},
+            ),
+            (
+                "each round on top",
+                "Each round's state is added to the one before: it takes its place.",
+                {"better": f"new + torch.tanh(F.layer_norm(z + {_AH}, new.shape[1:]))"},
+            ),
+            (
+                "the mean left in",
+                "The mean is left in: layer normalisation takes it off before it divides.",
+                {
+                    "better": "torch.tanh((lambda s: s / (s.pow(2).mean(1, keepdim=True) + 1e-5)"
+                    f".sqrt())(z + {_AH}))"
+                },
+            ),
+            (
+                "the deviation left in",
+                "The mean is taken off, and that is all: layer normalisation divides by the deviation, too.",
+                {
+                    "better": f"torch.tanh((lambda s: s - s.mean(1, keepdim=True))(z + {_AH}))",
+                },
+            ),
+            (
+                "by the variance",
+                "It is divided by the variance: layer normalisation divides by its root.",
+                {
+                    "better": "torch.tanh((lambda s: (s - s.mean(1, keepdim=True)) / (s.var(1,"
+                    f" keepdim=True, correction=0) + 1e-5))(z + {_AH}))"
+                },
+            ),
+            (
                 "L minus one",
                 "The deviation is taken with H − 1: layer normalisation divides by H.",
                 {
@@ -1332,6 +1848,83 @@ _FAST = [
         )
     ),
     _known("one round more", 0.5, "There is one round too many.", rounds="inner + 1"),
+    _known(
+        "the memory asked without a graph",
+        1.35,
+        _ASKED,
+        better="torch.tanh(F.layer_norm(z + (new_A.detach() @ new[:, :, None])[:, :, 0],"
+        " new.shape[1:]))",
+    ),
+    _known("one round fewer", 0.85, "There is one round too few.", rounds="inner - 1"),
+    _known(
+        "the old state returned",
+        0.5,
+        "The state that came in is returned: it is the new one.",
+        result="h, new_A",
+    ),
+    _known(
+        "sigmoid",
+        0.5,
+        "f is tanh here, not the sigmoid.",
+        first="torch.sigmoid(z)",
+        better=f"torch.sigmoid(F.layer_norm(z + {_AH}, new.shape[1:]))",
+    ),
+    _known(
+        "written each round",
+        0.35,
+        "The memory is written in each round of the inner loop: once, with the state that came in.",
+        better="[new := torch.tanh(F.layer_norm(z + (new_A @ new[:, :, None])[:, :, 0], new.shape[1:])),"
+        " new_A := decay * new_A + rate * new[:, :, None] * new[:, None, :]][0]",
+    ),
+    _known("no state", 0.5, "W h, of the state that came in, is missing.", z="x @ C.T + b"),
+    _known(
+        "tanh twice",
+        0.85,
+        "z is W h + C x + b, without the tanh: that makes the first state of it.",
+        z="torch.tanh(h @ W.T + x @ C.T + b)",
+        first="z",
+    ),
+    _known(
+        "the memory in the first state",
+        0.5,
+        "The first state is f(z): the memory comes in with the inner loop.",
+        first="torch.tanh(z + (new_A @ h[:, :, None])[:, :, 0])",
+    ),
+    *(
+        _known(name, points, says, memory=code)
+        for name, points, says, code in (
+            (
+                "the rate twice",
+                0.35,
+                "The rate is there twice, with each of the two h: once.",
+                "decay * A + (rate * h)[:, :, None] * (rate * h)[:, None, :]",
+            ),
+            (
+                "the old memory lost",
+                0.35,
+                "The old memory is lost: it fades, and the new is added.",
+                "rate * h[:, :, None] * h[:, None, :]",
+            ),
+            (
+                "what is left for what fades",
+                0.35,
+                "The old memory is multiplied by 1 − decay: by decay, so that at 1 nothing fades.",
+                "(1 - decay) * A + rate * h[:, :, None] * h[:, None, :]",
+            ),
+            (
+                "one number for each row",
+                0.35,
+                "h is multiplied with itself to one number, hᵀ h: h hᵀ is all pairs, (H, H).",
+                "decay * A + rate * (h * h).sum(dim=1)[:, None, None]",
+            ),
+            (
+                "the memory without a graph",
+                1.35,
+                _ASKED,
+                "(decay * A + rate * h[:, :, None] * h[:, None, :]).detach()",
+            ),
+        )
+    ),
     _other(
         "changed in place",
         0,
@@ -1441,6 +2034,66 @@ _ATTEND = [
             ),
         )
     ),
+    *(
+        _known(name, 0.45, says, **changes)
+        for name, says, changes in (
+            (
+                "summing to one",
+                "The weights are divided by their sum: here they are as they are.",
+                {"sum": "(weights[:, None] @ past)[:, 0] / weights.sum(dim=1, keepdim=True)"},
+            ),
+            (
+                "cosine",
+                "The lengths of states and query are divided out: h · q is the product itself.",
+                {
+                    "weights": "rate * decay**ages * F.cosine_similarity(past, query[:, None], dim=2)"
+                },
+            ),
+            (
+                "faded twice",
+                "The states fade twice, as keys and as values: λ stands once before each h (h · q).",
+                {"weights": "rate * decay**(2 * ages) * (past @ query[:, :, None])[:, :, 0]"},
+            ),
+            (
+                "the rate twice",
+                "The rate is there twice: once.",
+                {"weights": "rate**2 * decay**ages * (past @ query[:, :, None])[:, :, 0]"},
+            ),
+            (
+                "without the newest",
+                "The newest state is left out: it is in the memory, too, and has not faded.",
+                {"sum": "(weights[:, None, :-1] @ past[:, :-1])[:, 0]"},
+            ),
+            (
+                "the newest alone",
+                "That is the newest state alone: all of them are summed.",
+                {"sum": "weights[:, -1:] * past[:, -1]"},
+            ),
+            (
+                "by what is left",
+                "The power is of 1 − decay: of decay itself, so that at 1 nothing fades.",
+                {"weights": "rate * (1 - decay) ** ages * (past @ query[:, :, None])[:, :, 0]"},
+            ),
+            (
+                "e to the minus",
+                "It fades by e to the −decay: each step multiplies by decay.",
+                {
+                    "weights": "rate * torch.exp(-decay * ages)"
+                    " * (past @ query[:, :, None])[:, :, 0]"
+                },
+            ),
+            (
+                "all as old",
+                "All have faded alike, by the number of states: each by its own age.",
+                {"ages": "past.shape[1] - 1 + 0 * past[0, :, 0]"},
+            ),
+            (
+                "unit by unit",
+                "Each unit is multiplied with its own of the query: their sum, h · q, weights the state.",
+                {"sum": "((rate * decay**ages)[:, None] * past * query[:, None]).sum(dim=1)"},
+            ),
+        )
+    ),
     _other("the weights", 0.45, "should have shape", sum="weights"),
     *(
         _known(name, 0.55, says, **changes)
@@ -1487,6 +2140,74 @@ _ATTEND = [
                     "scores": "(past @ query[:, :, None])[:, :, 0]",
                     "soft": "(scores.softmax(dim=1)[:, None] @ past)[:, 0] / math.sqrt(past.shape[2])",
                 },
+            ),
+            (
+                "over one score",
+                "The softmax goes over an axis of one number, so that all weights are 1: over the states.",
+                {"soft": "past.sum(dim=1)"},
+            ),
+            (
+                "all alike",
+                "All states weigh the same, whatever the query: by the softmax of h · q / √H.",
+                {"soft": "past.mean(dim=1)"},
+            ),
+            (
+                "over the units",
+                "The softmax goes over the units: first h · q, one score for each past state.",
+                {
+                    "soft": "((past * query[:, None] / math.sqrt(past.shape[2])).softmax(2)"
+                    " * past).sum(1)"
+                },
+            ),
+            (
+                "unit by unit",
+                "Each unit has a softmax of its own: first h · q, one score for each past state.",
+                {
+                    "soft": "((past * query[:, None] / math.sqrt(past.shape[2])).softmax(1)"
+                    " * past).sum(1)"
+                },
+            ),
+            (
+                "its logarithm",
+                "Those are the softmax's logarithms: the weights are the softmax itself.",
+                {"soft": "(scores.log_softmax(dim=1)[:, None] @ past)[:, 0]"},
+            ),
+            (
+                "cosine",
+                "The lengths of states and query are divided out: h · q is the product itself.",
+                {
+                    "scores": "F.cosine_similarity(past, query[:, None], dim=2) / past.shape[2] ** 0.5"
+                },
+            ),
+            (
+                "the unlike",
+                "States that are unlike the query weigh most: the sign of the scores is turned.",
+                {"scores": "(past @ query[:, :, None])[:, :, 0] / -math.sqrt(past.shape[2])"},
+            ),
+            (
+                "sigmoid",
+                "The weights do not sum to 1: that is the sigmoid of each score, no softmax.",
+                {"soft": "(scores.sigmoid()[:, None] @ past)[:, 0]"},
+            ),
+            (
+                "over their sum",
+                "The scores are divided by their sum, without exp: some weights are below 0.",
+                {"soft": "((scores / scores.sum(dim=1, keepdim=True))[:, None] @ past)[:, 0]"},
+            ),
+            (
+                "softmax twice",
+                "The softmax is taken twice.",
+                {"soft": "(scores.softmax(dim=1).softmax(dim=1)[:, None] @ past)[:, 0]"},
+            ),
+            (
+                "by the root of N",
+                "It is divided by the root of how many sequences there are: H is the states' size.",
+                {"scores": "(past @ query[:, :, None])[:, :, 0] / math.sqrt(len(past))"},
+            ),
+            (
+                "over the whole batch",
+                "One softmax goes over all sequences together: over the states of each, dim=1.",
+                {"soft": "(scores.flatten().softmax(0).view_as(scores)[:, None] @ past)[:, 0]"},
             ),
             (
                 "the best alone",
