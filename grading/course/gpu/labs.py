@@ -36,7 +36,7 @@ def run(root: Path, lab: str, scale: str, note: Note) -> None:
     main = types.ModuleType("__main__")  # where pickles look a lab's functions up
     main.__file__ = str(file)
     sys.modules["__main__"] = main
-    start = time.perf_counter()
+    start, results = time.perf_counter(), dict[str, exercise.Result]()
     for cell in cells:
         note(found | {"at": f"line {cell.line}"})
         said, failure = _run(cell, file, vars(main))

@@ -68,14 +68,11 @@ def _sent(megabytes: int, repeats: int) -> dict[str, Any]:
     one = total.clone()
     dist.all_reduce(one)
     right = right and bool((one == sum(range(1, dist.get_world_size() + 1))).all())
-    return {
-        "send": sending,
-        "reduce": _seconds(lambda: dist.all_reduce(total), repeats),
-        "right": right,
-    }
+    reducing = _seconds(lambda: dist.all_reduce(total), repeats)
+    return {"send": sending, "reduce": reducing, "right": right}
 
 
-def _seconds(work: Callable[[], None], repeats: int) -> float:
+def _seconds(work: Callable[[], object], repeats: int) -> float:
     """Of one call, the first left out; all ranks begin together."""
     work()
     wait_for_gpu()
@@ -156,7 +153,7 @@ def sleeping(root: Path, gpus: int, note: Note, delay: float = 0.04) -> None:
                 tries["torch"] = (torchs_spans, size, name.lower(), count, delay)
             for engine, call in tries.items():
                 spans = ranks.run(*call, timeout=_LONG, layout=layout)
-                row = {"where": str(layout), "schedule": name, "engine": engine}
+                row: dict[str, Any] = {"where": str(layout), "schedule": name, "engine": engine}
                 row |= {"ranks": size, "microbatches": count}
                 row["bubble"] = trace.merge(spans).bubble()
                 row["theory"] = schedules.simulate(schedule).bubble()
@@ -223,7 +220,7 @@ def layers(root: Path, gpus: int, note: Note) -> None:
     for size in [count for count in (2, 4, 8) if count <= gpus] or [2]:
         for count in (4, 16) if gpus else (4,):
             for name, build in SCHEDULES.items():
-                row = {"where": str(ranks.plan(size)), "schedule": name}
+                row: dict[str, Any] = {"where": str(ranks.plan(size)), "schedule": name}
                 row |= {"ranks": size, "microbatches": count, "sizes": list(sizes)}
                 row["speed-up"] = speed_up(own, build(size, count), sizes)
                 row["theory"] = size * count / (count + size - 1)

@@ -20,6 +20,7 @@ from grading.course.gpu.steps import LOOK, Step, steps
 from utils.device import usable_cores
 
 LEAST = 5.0  # seconds of the budget without which no step is begun: an import takes as long
+OVER = "the budget was over"
 _LOOK_EVERY = 0.05
 
 
@@ -33,27 +34,13 @@ def run(
     """
     if minutes <= 0:
         raise CourseError("--minutes should be more than 0.")
-    trying = _Trying(root, out or root / "build" / "gpu", time.monotonic() + 60 * minutes)
-    trying.report = report.new(root, minutes)
-    with _stops_at_sigterm():
+    deadline = time.monotonic() + 60 * minutes
+    trying = Trying(root, out or root / "build" / "gpu", deadline, report.new(root, minutes))
+    with _asked_to_stop(trying):
         try:
-            trying.all_of([LOOK], at_once=1)
-            machine = trying.report.steps[0].figures
-            if "gpus" not in machine:
-                raise CourseError(f"This machine could not be looked at: {trying.report.steps[0].cause}")
-            trying.report.machine = machine
-            trying.report.steps.clear()
-            trying.report.scale = scale or ("gpu" if machine["gpus"] else "smoke")
-            labs = labs_in(root / "solutions", ".py")
-            wanted = steps(machine, labs, trying.report.scale, 60 * minutes)
-            chosen = [one for one in wanted if not only or one.name.startswith(tuple(only))]
-            if not chosen:
-                names = ", ".join(one.name for one in wanted)
-                raise CourseError(f"No step's name begins with {' or '.join(only)}: {names}.")
+            chosen = trying.chosen(scale, only)
             trying.all_of(chosen, at_once=max(1, min(4, usable_cores() // 4)))
-            trying.report.ended = "in time"
-            if any(one.state == "not begun" for one in trying.report.steps):
-                trying.report.ended = "by its budget"
+            trying.report.ended = "by its budget" if trying.short_of_time() else "in time"
         except KeyboardInterrupt:
             trying.report.ended = "by an interrupt"
         finally:
@@ -74,14 +61,31 @@ class _Running:
     until: float
 
 
-class _Trying:
-    """The steps under way, and the report that grows."""
+class Trying:
+    """The steps under way, and the report that grows. deadline: on the clock of `time.monotonic`."""
 
-    report: Report
-
-    def __init__(self, root: Path, out: Path, deadline: float) -> None:
-        self.root, self.out, self.deadline = root, out.resolve(), deadline
+    def __init__(self, root: Path, out: Path, deadline: float, report: Report) -> None:
+        self.root, self.out, self.deadline, self.report = root, out.resolve(), deadline, report
+        self.asked_to_stop = False
         self._running: list[_Running] = []
+
+    def chosen(self, scale: str, only: Sequence[str]) -> list[Step]:
+        """Look at the machine, and say which steps are wanted on it; none where that failed.
+
+        Raises CourseError where none has the name that is asked for."""
+        self.all_of([LOOK], at_once=1)
+        if not self.report.steps[0].figures:
+            return []
+        looked, minutes = self.report.steps.pop(), self.report.minutes
+        self.report.machine = looked.figures
+        self.report.scale = scale or ("gpu" if looked.figures["gpus"] else "smoke")
+        labs = labs_in(self.root / "solutions", ".py")
+        wanted = steps(looked.figures, labs, self.report.scale, 60 * minutes)
+        found = [one for one in wanted if not only or one.name.startswith(tuple(only))]
+        if not found:
+            names = ", ".join(one.name for one in wanted)
+            raise CourseError(f"No step begins with {' or '.join(only)}; there are: {names}.")
+        return found
 
     def all_of(self, wanted: Sequence[Step], at_once: int) -> None:
         """at_once: how many that do not measure may run beside each other."""
@@ -90,6 +94,8 @@ class _Trying:
         self.report.at_once = at_once
         try:
             while waiting or self._running:
+                if self.asked_to_stop:
+                    raise KeyboardInterrupt
                 while waiting and self._room(waiting[0][0], at_once):
                     self._begin(*waiting.pop(0), at_once)
                 for one in list(self._running):
@@ -101,10 +107,13 @@ class _Trying:
             for one in list(self._running):
                 self._end(one, "interrupted", "")
         for _, tried in waiting:
-            tried.cause = "the budget was over"
+            tried.cause = OVER
 
     def write(self) -> None:
         report.write(self.report, self.out)
+
+    def short_of_time(self) -> bool:
+        return any(one.cause.startswith(OVER) for one in self.report.steps)
 
     def _left(self) -> float:
         return self.deadline - time.monotonic()
@@ -153,8 +162,8 @@ class _Trying:
         if code is not None:
             self._end(one, *_outcome(code))
         elif time.monotonic() >= one.until:
-            over = "the budget was over" if self._left() <= 0 else f"its {one.step.limit:g} s were over"
-            self._end(one, "stopped", over)
+            mine = f"its {one.step.limit:g} s were over"
+            self._end(one, "stopped", OVER if self._left() <= 0 else mine)
 
     def _end(self, one: _Running, state: str, cause: str) -> None:
         """Take a step off the list, with its processes and all that it told."""
@@ -193,14 +202,16 @@ def _told(file: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _stops_at_sigterm() -> Iterator[None]:
-    """A batch system's word that the time is over does what Ctrl-C does."""
+def _asked_to_stop(trying: Trying) -> Iterator[None]:
+    """Ctrl-C, and a batch system's word that the time is over, are heeded between two looks: never
+    while a report is written or a process begun."""
 
     def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        trying.asked_to_stop = True
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
