@@ -182,7 +182,7 @@ class Trying:
         if state == "done" and failures:
             tried.state = "failed"
         self.write()
-        if one.step is not LOOK:
+        if one.step is not LOOK or state != "done":
             print(report.line(tried), flush=True)
 
 

@@ -28,7 +28,7 @@ class Step:
     alone: bool = True
 
 
-LOOK = Step("machine", "machine", 120)
+LOOK = Step("machine", "machine", 300)
 
 
 def steps(machine: dict[str, Any], labs: Sequence[str], scale: str, budget: float) -> list[Step]:
