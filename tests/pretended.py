@@ -4,9 +4,9 @@
         x = torch.zeros(3, device=pretended.DEVICE)     # computes, on the CPU
         x + torch.zeros(3)                              # RuntimeError: not on one device
 
-Torch's `meta` device stands for it: autograd and modules know it, and it needs no driver. What has a
-number of its own is really computed, so a lab runs as it would on a GPU, and what would fail there
-for a tensor that was left on the CPU fails here.
+Torch's `meta` device stands for it: autograd and modules know it, and it needs no driver. Numbers are
+really computed, so a lab runs as it would on a GPU, and what would fail there for a tensor that was
+left on the CPU fails here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,15 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 DEVICE = torch.device("meta")
 # Functions between devices, and those that take indices of the CPU's as well.
-_ACROSS = ("copy_", "_to_copy", "index", "index_put_", "_index_put_impl_", "_unsafe_index")
+_ACROSS = (
+    "copy_",
+    "_to_copy",
+    "index",
+    "index_put",
+    "index_put_",
+    "_index_put_impl_",
+    "_unsafe_index",
+)
 
 
 class Elsewhere(torch.Tensor):
@@ -101,5 +109,5 @@ def _outer(value: Any, there: bool) -> Any:
 @contextmanager
 def gpu() -> Iterator[None]:
     """Within it, `best_device()` is the pretended GPU."""
-    with mock.patch("utils.device.best_device", lambda: DEVICE), _Mode():
+    with mock.patch("utils.device.best_device", return_value=DEVICE), _Mode():
         yield

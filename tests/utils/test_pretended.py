@@ -47,7 +47,7 @@ def test_the_pretended_gpu_computes() -> None:
 
 
 def test_training_there_leaves_nothing_here_and_draws_the_same_batches() -> None:
-    """Seeds give the same run on every device: orders and draws come from generators of the CPU's."""
+    """A seed gives the same run on every device: its generators are the CPU's."""
 
     def augment(X: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return X + 0.1 * torch.randn(X.shape, generator=generator).to(X.device)
