@@ -4,9 +4,9 @@
         x = torch.zeros(3, device=pretended.DEVICE)     # computes, on the CPU
         x + torch.zeros(3)                              # RuntimeError: not on one device
 
-Torch's `meta` device stands for it: autograd and modules know it, and it needs no driver. Numbers are
-really computed, so a lab runs as it would on a GPU, and what would fail there for a tensor that was
-left on the CPU fails here.
+Torch's `meta` device stands for it: autograd and modules know it, and it needs no driver. Numbers
+are really computed, so a lab runs as it would on a GPU, and what would fail there for a tensor that
+was left on the CPU fails here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
