@@ -32,31 +32,31 @@ _ACROSS = (
 
 
 class Elsewhere(torch.Tensor):
-    """A tensor of the pretended GPU's; `inner` is where its numbers are."""
+    """A tensor of the pretended GPU's; `held` is where its numbers are."""
 
-    inner: torch.Tensor
+    held: torch.Tensor
 
     @staticmethod
-    def __new__(cls, inner: torch.Tensor) -> "Elsewhere":
+    def __new__(cls, held: torch.Tensor) -> "Elsewhere":
         made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls,
-            inner.size(),
-            strides=inner.stride(),
-            storage_offset=inner.storage_offset(),
-            dtype=inner.dtype,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
             device=DEVICE,
         )
-        made.inner = inner
+        made.held = held
         return made
 
     def tolist(self) -> Any:
-        return self.inner.tolist()  # as a GPU's: it is copied first
+        return self.held.tolist()  # as a GPU's: it is copied first
 
     def __format__(self, spec: str) -> str:
-        return format(self.inner, spec)
+        return format(self.held, spec)
 
     def __repr__(self, **options: Any) -> str:  # type: ignore[override]
-        return f"{self.inner!r} elsewhere"
+        return f"{self.held!r} elsewhere"
 
     @classmethod
     def __torch_dispatch__(
@@ -97,7 +97,7 @@ def _compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 
 def _inner(value: Any) -> Any:
     if isinstance(value, Elsewhere):
-        return value.inner
+        return value.held
     return torch.device("cpu") if isinstance(value, torch.device) and value == DEVICE else value
 
 
