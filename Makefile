@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help install lab test execute release update progress data lint lock clean distclean
+.PHONY: help install lab test execute gpu bare release update progress data lint lock clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,13 @@ test: install ## run every test (ARGS="-k perceptron" for some); the last lines 
 
 execute: install ## run every lab, solved and untouched, through papermill (LAB=02 for one)
 	@$(RUN) -m grading execute $(LAB) $(ARGS)
+
+gpu: install ## try all that this machine's GPUs allow, in 6 minutes (ARGS="--minutes 20" for more)
+	@$(RUN) -m grading gpu $(ARGS)
+
+bare: install ## build/bare: Python 3.12 with what tests/bare.txt lists alone, for a test of `make gpu` (6 GB)
+	@.venv/bin/uv venv -q --allow-existing --python 3.12 build/bare
+	@.venv/bin/uv pip install -q --python build/bare/bin/python -r tests/bare.txt
 
 release: install ## make labs/ and the nbgrader course in course/ from solutions/
 	@$(RUN) -m grading release $(ARGS)

@@ -21,7 +21,7 @@ import numpy as np
 
 from grading.answer import exercise
 from grading.check import Notebook
-from grading.course.source import answers
+from grading.course.cells import answers
 from tests.labs import LABS, ROOT, answered
 
 _SWAPS: dict[type, type] = {

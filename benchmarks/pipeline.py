@@ -17,15 +17,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-import torch.distributed as dist
 
+from grading.course.gpu import parallel
 from tests.labs import reference
 from utils import device, plots, ranks
 from utils.pipeline import published, schedules, trace
-from utils.pipeline.delay import Delay, delays
-from utils.pipeline.engine import Engine
-from utils.pipeline.link import Link
-from utils.pipeline.schedules import Action, Span
 
 ROOT = Path(__file__).parents[1]
 RANKS = (2, 4)
@@ -33,37 +29,6 @@ WHO = ("GPipe, run_stage", "1F1B, run_stage", "GPipe, torch", "1F1B, torch")
 
 
 LAB_14, LAB_15 = reference("14_pipeline_schedules"), reference("15_pipeline")
-
-
-def own(run_stage, schedule: list[list[Action]], delay: float) -> list[Span]:  # type: ignore[no-untyped-def]
-    """One batch with lab 15's run_stage; what this rank did when."""
-    link, count = Link(), len(schedule[0]) // 2
-    recorder = trace.Recorder(link.rank)
-    stage = Delay(delay, 2 * delay, recorder)
-    dist.barrier()
-    run_stage(
-        schedule[link.rank],
-        stage,
-        link.send,
-        link.recv,
-        inputs=[torch.zeros(1, 4)] * count if link.rank == 0 else None,
-        loss=(lambda m, y: y.mean()) if link.rank == link.ranks - 1 else None,
-    )
-    link.finish()
-    return recorder.spans
-
-
-def torchs(schedule: str | list[list[Action]], count: int, delay: float) -> list[Span]:
-    """One batch with torch's engine: its own schedule, or one that is given."""
-    rank, size = dist.get_rank(), dist.get_world_size()
-    recorder = trace.Recorder(rank)
-    known = published.one_f_one_b(size, count) if isinstance(schedule, str) else schedule
-    stages, batch = delays(known, delay, 2 * delay, recorder), torch.zeros(count, 4)
-    engine = Engine(
-        schedule, stages, batch[:1], lambda output, target: output.mean(), microbatches=count
-    )
-    engine.step(batch, batch)
-    return recorder.spans
 
 
 def measured(who: str, size: int, count: int, delay: float, repeats: int) -> float | None:
@@ -75,10 +40,12 @@ def measured(who: str, size: int, count: int, delay: float, repeats: int) -> flo
     timelines = []
     for _ in range(repeats):
         if engine == "torch":
-            spans = ranks.run(torchs, size, name.lower(), count, delay, timeout=120, device="cpu")
+            spans = ranks.run(
+                parallel.torchs_spans, size, name.lower(), count, delay, timeout=120, device="cpu"
+            )
         else:
             args = LAB_15["run_stage"], build(size, count), delay
-            spans = ranks.run(own, size, *args, timeout=120, device="cpu")
+            spans = ranks.run(parallel.own_spans, size, *args, timeout=120, device="cpu")
         timelines.append(trace.merge(spans))
     return min(timelines, key=lambda timeline: timeline.end).bubble()
 
@@ -98,7 +65,7 @@ def newer(counts: list[int], delay: float, repeats: int) -> str:
         found = []
         for build, chunks in NEWER.values():
             schedule = build(size, count)
-            args = torchs, size, schedule, count, delay / chunks
+            args = parallel.torchs_spans, size, schedule, count, delay / chunks
             tries = [
                 trace.merge(ranks.run(*args, timeout=120, device="cpu")) for _ in range(repeats)
             ]
@@ -108,47 +75,15 @@ def newer(counts: list[int], delay: float, repeats: int) -> str:
     return "\n".join(lines)
 
 
-def timed(run_stage, schedule: list[list[Action]], layers: int, width: int) -> float:  # type: ignore[no-untyped-def]
-    """Seconds of one batch with real layers on this rank, 64 rows a micro-batch; the second run."""
-    link, count, here = Link(device=ranks.device()), len(schedule[0]) // 2, ranks.device()
-    linear = [(torch.nn.Linear(width, width), torch.nn.ReLU()) for _ in range(layers)]
-    stage = torch.nn.Sequential(*(module for pair in linear for module in pair)).to(here)
-    inputs = [torch.randn(64, width, device=here) for _ in range(count)]
-    seconds = 0.0
-    for _ in range(2):
-        dist.barrier()
-        start = time.perf_counter()
-        run_stage(
-            schedule[link.rank],
-            stage,
-            link.send,
-            link.recv,
-            inputs=inputs if link.rank == 0 else None,
-            loss=(lambda m, y: y.square().mean()) if link.rank == link.ranks - 1 else None,
-        )
-        link.finish()
-        if here.type == "cuda":
-            torch.cuda.synchronize(here)
-        dist.barrier()
-        seconds = time.perf_counter() - start
-    return seconds
-
-
-def shortest(repeats: int, size: int, *args: object) -> float:
-    return min(ranks.run(timed, size, *args, timeout=300)[0] for _ in range(repeats))
-
-
 def computed(counts: list[int], repeats: int, layers: int = 8, width: int = 2048) -> str:
     """Speed-ups of real layers, `layers` on each rank, over one rank that has them all."""
     run_stage, lines = LAB_15["run_stage"], ["| ranks | micro-batches | theory | GPipe | 1F1B |"]
     lines.append("|--:|--:|--:|--:|--:|")
     for size, count in ((size, count) for size in RANKS for count in counts):
-        alone = [[("F", m) for m in range(count)] + [("B", m) for m in range(count)]]
-        one = shortest(repeats, 1, run_stage, alone, size * layers, width)
-        found = []
-        for build in ("gpipe_actions", "one_f_one_b_actions"):
-            schedule = LAB_14[build](size, count)
-            found.append(one / shortest(repeats, size, run_stage, schedule, layers, width))
+        found = [
+            parallel.speed_up(run_stage, LAB_14[build](size, count), (layers, width, 64), repeats)
+            for build in ("gpipe_actions", "one_f_one_b_actions")
+        ]
         theory = size * count / (count + size - 1)
         lines.append(f"| {size} | {count} | {theory:.2f} | {found[0]:.2f} | {found[1]:.2f} |")
     how = f"{layers} layers of {width} units on each rank; {ranks.plan(RANKS[-1])}"

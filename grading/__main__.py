@@ -46,6 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     execute.set_defaults(run=_execute)
 
+    gpu = commands.add_parser("gpu", help="try all that this machine has, in minutes")
+    gpu.add_argument("--minutes", type=float, default=6.0, help="for everything (default: 6)")
+    gpu.add_argument("--scale", default="", help="of the labs; default: gpu, or smoke without one")
+    gpu.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="such as kernels, ranks or 05"
+    )
+    gpu.add_argument("--out", type=Path, help="where the reports go; default: build/gpu")
+    after = gpu.add_mutually_exclusive_group()
+    after.add_argument("--keep", action="store_true", help="run nothing: keep the last report")
+    after.add_argument("--ledger", action="store_true", help="run nothing: write docs/gpu.md")
+    gpu.set_defaults(run=_gpu)
+
     _add_grading(commands)
 
     options, rest = parser.parse_known_args(arguments)
@@ -135,6 +147,20 @@ def _execute(options: argparse.Namespace) -> int:
     from grading.course import execute
 
     return execute.execute_all(ROOT, options.lab, options.scale, options.again)
+
+
+def _gpu(options: argparse.Namespace) -> int:
+    from grading.course.gpu import report, runner
+
+    if options.keep:
+        folder = options.out or ROOT / "build" / "gpu"
+        print(report.keep(ROOT, folder / "report.json"))
+    if options.keep or options.ledger:
+        print(report.write_ledger(ROOT))
+        return 0
+    return runner.run(
+        ROOT, options.minutes, scale=options.scale, only=options.only, out=options.out
+    )
 
 
 def _autograde(options: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ class Checks:
     def __init__(self, lab: str) -> None:
         self.lab = lab
         self._guesses: dict[str, str] = {}  # the first, by question
-        self._passed = set[str]()  # in this session, when last judged
+        self.results: dict[str, Result] = {}  # of this session, by exercise, the last
 
     def __call__(self, name: str) -> float | None:
         """Judge the exercise `name` on the caller's own work and show the result."""
@@ -75,7 +75,7 @@ class Checks:
         namespace = sys._getframe(1).f_globals
         # nbgrader gives no marks to a cell that wrote to stderr, be it only a warning of NumPy's.
         with redirect_stderr(sys.stdout):
-            result = self.judged(found, namespace)
+            result = self.results[name] = self.judged(found, namespace)
         _show(render.text(result), render.html(result), _metadata(result))
         if _in_notebook() and not _under_nbgrader():
             _remember(result)
@@ -123,18 +123,16 @@ class Checks:
         seed = np.random.SeedSequence().entropy  # the same inputs for both, or luck would decide
         result = exercise.run(found, notebook, np.random.default_rng(seed))
         if result.status == "passed":
-            self._passed.add(found.name)
             return result
-        self._passed.discard(found.name)
         known = exercise.load(self.lab)
         bases = exercise.foundations(known, found.name)
         solution = Path(__file__).parents[1] / "solutions" / f"{self.lab}.py"
-        passed = self._passed.issuperset(bases) and not _under_nbgrader()
+        passed = all(self._passed(base) for base in bases) and not _under_nbgrader()
         if result.unwritten or passed or not solution.exists():
             return result  # an instructor may give the labs out without their solutions
-        from grading.course import source  # here: in the sandbox there is none; and it takes long
+        from grading.course import cells  # here: in the sandbox there is none
 
-        answers = source.answers(solution)
+        answers = cells.answers(solution)
         before = notebook.lend(answers[base] for base in bases)
         try:
             again = exercise.run(found, notebook, np.random.default_rng(seed))
@@ -142,6 +140,9 @@ class Checks:
             notebook.take_back(before)
         again.lent = bases
         return again if again.score > result.score else result
+
+    def _passed(self, name: str) -> bool:
+        return name in self.results and self.results[name].status == "passed"
 
     def _find(self, name: str) -> Exercise:
         known = exercise.load(self.lab)

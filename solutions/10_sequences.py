@@ -26,7 +26,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from IPython.display import Audio, display
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -74,7 +73,7 @@ held_out, seen = spoken.speakers[-2:], spoken.speakers[:-2]
 print(f"trained on {', '.join(seen)}; held out {', '.join(held_out)}")
 one_wave, one_string = speech.strings(spoken, held_out[:1], 1, (3, 3), seed=3)[0]
 print(f"wave: {one_wave.shape} {one_wave.dtype}, {len(one_wave) / speech.RATE:.2f} s")
-display(Audio(one_wave, rate=speech.RATE))
+figures.listen(one_wave, speech.RATE)
 
 # %% [markdown]
 # Play it. A network gets a **spectrogram**: how loud each pitch is in each short stretch of time. A

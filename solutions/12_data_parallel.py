@@ -75,7 +75,7 @@ def hello() -> str:
     return "even" if rank % 2 == 0 else "odd"
 
 
-print(ranks.run(hello, 4))
+print(ranks.run(hello, 4, device="cpu"))
 
 # %% [markdown]
 # Ranks share no memory. What one knows, another learns by a **message**, and both take part in it.
@@ -129,7 +129,7 @@ def pass_on_safely(dist: Any) -> float:
     return received.item()
 
 
-print(ranks.run(pass_on_safely, 4, dist))
+print(ranks.run(pass_on_safely, 4, dist, device="cpu"))
 
 # %% [markdown]
 # ## 2 · Everybody to one

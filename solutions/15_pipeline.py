@@ -92,7 +92,7 @@ def on_torchs_engine(schedule: list[list[Action]], seconds: float) -> list[Span]
 milliseconds = 1000 * sizes.delay
 one_f_one_b = schedule_for("1f1b", 4, 8)
 theory = schedules.simulate(one_f_one_b, milliseconds, 2 * milliseconds, unit="ms")
-as_it_ran = trace.merge(ranks.run(on_torchs_engine, 4, one_f_one_b, sizes.delay))
+as_it_ran = trace.merge(ranks.run(on_torchs_engine, 4, one_f_one_b, sizes.delay, device="cpu"))
 fig = pictures.compare({"1F1B, theory": theory, "1F1B, on four processes": as_it_ran})
 plots.show(fig, alt="Theory and measurement: nearly the same picture, the latter a bit longer.")
 
@@ -184,7 +184,7 @@ def forward_only() -> Tensor | None:
     return received + 1
 
 
-print("rank 1 computed", ranks.run(forward_only, 2)[1].tolist())
+print("rank 1 computed", ranks.run(forward_only, 2, device="cpu")[1].tolist())
 
 # %% [markdown]
 # Autograd knows nothing of messages. **Predict:** rank 0 computes `y = 3 * x` from an `x` that wants its
@@ -207,7 +207,7 @@ def across() -> Tensor | None:
     return y.grad
 
 
-first, second = ranks.run(across, 2)
+first, second = ranks.run(across, 2, device="cpu")
 print(f"rank 0: x.grad is {first};  rank 1: y.grad is {second.tolist()}")
 check.measured("rank 0's x.grad", "nothing" if first is None else f"{first[0]:g}")
 
@@ -228,7 +228,7 @@ def mixed_up() -> None:
 
 
 try:
-    ranks.run(mixed_up, 2)
+    ranks.run(mixed_up, 2, device="cpu")
 except RankError as error:
     print(error)
 
@@ -332,7 +332,7 @@ def out_of_order() -> str:
     return f"asked for F1: {second.tolist()}, then for F0: {first.tolist()}"
 
 
-for rank, says in enumerate(ranks.run(out_of_order, 2)):
+for rank, says in enumerate(ranks.run(out_of_order, 2, device="cpu")):
     print(f"rank {rank} {says}")
 
 # %% [markdown]
@@ -643,7 +643,8 @@ check("measured_bubble")
 # %%
 def least_disturbed(name: str, stages: int, microbatches: int) -> list[list[Span]]:
     schedule = schedule_for(name, stages, microbatches)
-    tries = [ranks.run(traced, stages, schedule, sizes.delay) for _ in range(sizes.repeats)]
+    waiting = (traced, stages, schedule, sizes.delay)  # stages that sleep need no GPU
+    tries = [ranks.run(*waiting, device="cpu") for _ in range(sizes.repeats)]
     return min(tries, key=lambda spans: trace.merge(spans).end)
 
 
@@ -1032,9 +1033,8 @@ for name, seconds, actions in (
     ("ZB-H1", sizes.delay, split["ZB-H1"]),
     ("interleaved, v = 2", sizes.delay / 2, published.interleaved(4, 8, 2)),  # two chunks a rank
 ):
-    tries = [
-        trace.merge(ranks.run(on_torchs_engine, 4, actions, seconds)) for _ in range(sizes.repeats)
-    ]
+    run = partial(ranks.run, on_torchs_engine, 4, actions, seconds, device="cpu")
+    tries = [trace.merge(run()) for _ in range(sizes.repeats)]
     timelines[name] = min(tries, key=lambda timeline: timeline.end)
     law = schedules.simulate(actions).bubble()
     print(f"{name:18}: bubble {timelines[name].bubble():.3f}, theory {law:.3f}")

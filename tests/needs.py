@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 
 import pytest
+
+BARE = Path(__file__).parents[1] / "build" / "bare" / "bin" / "python"
 
 # name -> (commands that must all succeed, how to get them)
 PROBES = {
@@ -17,6 +20,10 @@ PROBES = {
         (("bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"),),
         "bubblewrap cannot make a sandbox here (Debian: apt-get install bubblewrap; the kernel must"
         " allow user namespaces)",
+    ),
+    "bare": (
+        ((str(BARE), "-c", "import importlib.util; assert importlib.util.find_spec('torch')"),),
+        "The environment of a borrowed GPU machine is not in build/bare (`make bare`: 6 GB)",
     ),
     "postgres": (
         (("initdb", "--version"), ("postgres", "--version")),

@@ -28,7 +28,7 @@ def describe() -> str:
     """One line on this machine: processor, cores, GPUs, and the versions of torch and Python."""
     import torch
 
-    cores = _usable_cores()
+    cores = usable_cores()
     return ", ".join(
         [
             _processor_name(),
@@ -40,7 +40,7 @@ def describe() -> str:
     )
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """The cores this process may use, which in a container can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

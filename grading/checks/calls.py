@@ -240,11 +240,20 @@ def _as_python(source: str) -> str:
     magic = re.match(r"\s*%%(\w+)[^\n]*\n", source)
     if magic:
         return _as_python(source[magic.end() :]) if magic[1] in _PYTHON_MAGICS else ""
-    if not re.search(r"^\s*[%!?]|[?]\s*$|=\s*[%!]", source, re.MULTILINE):
+    # A script has comments that end with a question, and nothing of Jupyter need be there.
+    if not re.search(r"^\s*[%!?]|[?]\s*$|=\s*[%!]", source, re.MULTILINE) or _is_python(source):
         return source
     from IPython.core.inputtransformer2 import TransformerManager
 
     return TransformerManager().transform_cell(source)
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except _Unparsable:
+        return False
+    return True
 
 
 def _at_top(tree: ast.AST) -> Iterator[ast.AST]:

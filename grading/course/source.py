@@ -60,26 +60,6 @@ def read(source: Path, points: Mapping[str, float] | None = None) -> NotebookNod
     return _complete(cells)
 
 
-def answers(source: Path) -> dict[str, str]:
-    """The code of each exercise's answer, as the course's solution has it; "" for none."""
-    cells = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
-    # All of them, as the cells of `conv2d_loops` are none of `conv2d`'s.
-    checked = [cell for cell in cells if _is(cell, "grade") and not _is(cell, "solution")]
-    found = {_nbgrader(cell)["grade_id"]: "" for cell in checked}
-    for cell in cells:
-        if cell.cell_type == "code" and _is(cell, "solution"):
-            of = exercise_of(_nbgrader(cell)["grade_id"], found)
-            if of is not None:
-                found[of] += f"{cell.source}\n\n"
-    return found
-
-
-def exercise_of(grade_id: str, exercises: Iterable[str]) -> str | None:
-    """The exercise that an answer's cell belongs to: `neuron` for `neuron_code`."""
-    meant = [name for name in exercises if grade_id.startswith(f"{name}_")]
-    return max(meant, key=len, default=None)
-
-
 def names_defined(code: str) -> list[str]:
     """The functions, classes and values that a cell defines."""
     names = list[str]()

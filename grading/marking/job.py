@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer import exercise
-from grading.course import source
+from grading.course import cells
 from grading.course.files import CourseError, lab_of
 from grading.marking import judge, kernels, slicing, submission, verdict
 from grading.marking.digest import checks_digest
@@ -74,7 +74,7 @@ def setting_of(
     return Setting(
         name,
         (root / "labs" / f"{name}.ipynb").read_bytes(),
-        source.answers(solution) if solution.exists() else {},
+        cells.answers(solution) if solution.exists() else {},
         str(checks.resolve()),
         course_secret(root),
         isolation,

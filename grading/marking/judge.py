@@ -28,7 +28,7 @@ from grading.answer.exercise import Exercise
 from grading.answer.fault import UNDONE, Fault
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
-from grading.course.source import exercise_of
+from grading.course.cells import exercise_of
 from grading.marking import foundations
 from grading.marking.submission import Decide, LeftOut, Run, Submission
 from grading.marking.verdict import CellOutcome, ExerciseVerdict, Verdict, of_result, plain

@@ -9,7 +9,7 @@ import pytest
 
 from grading.answer import exercise, render
 from grading.check import Checks
-from grading.course import source
+from grading.course import cells
 from tests.labs import LABS, ROOT, answer_names, notebook
 
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
@@ -82,12 +82,12 @@ def test_a_right_answer_gets_full_marks_where_what_it_stands_on_is_unwritten(
 @pytest.mark.parametrize(("lab", "name"), EXERCISES)
 def test_what_an_exercise_stands_on_has_an_answer_to_lend(lab: str, name: str) -> None:
     known = exercise.load(lab)
-    answers = source.answers(ROOT / "solutions" / f"{lab}.py")
+    answers = cells.answers(ROOT / "solutions" / f"{lab}.py")
     assert all(answers[base] for base in exercise.foundations(known, name))
 
 
 def test_an_answer_belongs_to_the_exercise_of_the_longest_name() -> None:
     exercises = ["conv2d", "conv2d_loops"]
-    assert source.exercise_of("conv2d_loops_code", exercises) == "conv2d_loops"
-    assert source.exercise_of("conv2d_code", exercises) == "conv2d"
-    assert source.exercise_of("pool_code", exercises) is None
+    assert cells.exercise_of("conv2d_loops_code", exercises) == "conv2d_loops"
+    assert cells.exercise_of("conv2d_code", exercises) == "conv2d"
+    assert cells.exercise_of("pool_code", exercises) is None

@@ -15,6 +15,16 @@ from utils import plots
 Array = NDArray[np.float64]
 
 
+def listen(wave: NDArray[np.float32], rate: int) -> None:
+    """A player for a wave of `rate` samples a second; in a script, one line."""
+    if not plots.in_notebook():
+        print(f"[sound] {len(wave) / rate:.2f} s")
+        return
+    from IPython.display import Audio, display
+
+    display(Audio(wave, rate=rate))
+
+
 def sound(wave: NDArray[np.float32], spectrogram: Tensor, seconds: float) -> Figure:
     """A wave, and below it its spectrogram (T, bands); seconds: from frame to frame."""
     fig, (top, bottom) = plt.subplots(2, 1, figsize=(8, 4), sharex=True)

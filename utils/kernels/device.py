@@ -12,14 +12,14 @@ from utils.pipeline.conversation import Event, Other, Program
 
 
 class Here:
-    """The device that torch uses on this machine.
+    """The device that torch uses on this machine, or one of the kind that is named.
 
     now(): seconds, on the host's clock; synchronize(): wait until all work that the device has is
     done. A CPU has nothing to wait for: a call returns when its work is done.
     """
 
-    def __init__(self) -> None:
-        self.kind = best_device().type
+    def __init__(self, kind: str = "") -> None:
+        self.kind = kind or best_device().type
 
     def now(self) -> float:
         return time.perf_counter()

@@ -49,6 +49,8 @@ class Delay(nn.Module):
     def sleep(self, kind: str, number: int) -> None:
         """Sleep as long as an action of this kind takes; "": not at all."""
         if kind:
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()  # what it was given may still be on its way
             recorder = self.recorder or Recorder(0)
             with recorder.span(kind, number, self.stage):
                 time.sleep(self.seconds[kind])

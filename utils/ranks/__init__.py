@@ -31,8 +31,20 @@ run under it: see `utils.ranks.__main__` and docs/ranks.md.
 `utils.ranks.simulated` has ranks that are threads of one process, for checks and for drawing.
 """
 
-from utils.ranks._group import Plan, device, plan, recv, send
+from utils.ranks._group import SEVERAL_RANKS_A_GPU, Plan, device, lay_out, plan, recv, send
 from utils.ranks._pool import run, stop, warm_up
 from utils.ranks._words import RankError
 
-__all__ = ["Plan", "RankError", "device", "plan", "recv", "run", "send", "stop", "warm_up"]
+__all__ = [
+    "SEVERAL_RANKS_A_GPU",
+    "Plan",
+    "RankError",
+    "device",
+    "lay_out",
+    "plan",
+    "recv",
+    "run",
+    "send",
+    "stop",
+    "warm_up",
+]

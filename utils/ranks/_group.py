@@ -3,7 +3,9 @@
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from utils.device import usable_cores
 
 if TYPE_CHECKING:
     import torch
@@ -40,12 +42,19 @@ def plan(world_size: int, *, device: str = "") -> Plan:
 
     if device not in ("", "cpu"):
         raise ValueError(f"device is 'cpu', or empty for the GPUs where there are any: {device!r}.")
+    gpus = 0 if device == "cpu" else torch.cuda.device_count()
+    return lay_out(world_size, gpus, nccl.version() if gpus else (), usable_cores())
+
+
+def lay_out(world_size: int, gpus: int, nccl: tuple[Any, ...], cores: int) -> Plan:
+    """The layout of `world_size` ranks on a machine with so many GPUs, this NCCL, so many cores.
+
+    nccl: such as (2, 28, 9); with () ranks that share a GPU send by way of the CPU. Raises
+    ValueError for no ranks.
+    """
     if world_size < 1:
         raise ValueError(f"There must be at least 1 rank, not {world_size}.")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
     threads = max(1, cores // world_size)
-    gpus = 0 if device == "cpu" else torch.cuda.device_count()
     who = "1 rank" if world_size == 1 else f"{world_size} ranks"
     if gpus == 0:
         where = (
@@ -57,7 +66,7 @@ def plan(world_size: int, *, device: str = "") -> Plan:
     who = f"{who} on {gpus} GPU{'s' * (gpus > 1)}"
     if world_size <= gpus:
         return Plan("nccl", devices, threads, False, f"{who}, one each; over NCCL.")
-    if nccl.version() >= SEVERAL_RANKS_A_GPU:
+    if nccl >= SEVERAL_RANKS_A_GPU:
         return Plan("nccl", devices, threads, False, f"{who}, which they share; over NCCL.")
     words = f"{who}, which they share; by way of the CPU, over gloo."
     return Plan("gloo", devices, threads, True, words)

@@ -38,6 +38,7 @@ def run(
     *args: Any,
     timeout: float = 60.0,
     device: str = "",
+    layout: _group.Plan | None = None,
 ) -> list[T]:
     """Run fn(*args) on `world_size` ranks at once; returns what each returned, by rank.
 
@@ -47,13 +48,13 @@ def run(
     call. What the ranks print appears at once. Tensors that come back are best on the CPU.
 
     timeout: seconds for the call, without the time to start processes; device: "cpu" leaves GPUs
-    unused (default: `plan`).
+    unused; layout: of the ranks, instead of `plan`'s.
 
     Raises RankError if a rank raised, died or did not end in time, or if all wait for messages that
     nobody sends; NotImplementedError if that is what the first one raised; TypeError for a function
     or arguments that cannot be sent.
     """
-    layout = _group.plan(world_size, device=device)
+    layout = layout or _group.plan(world_size, device=device)
     payload = _pickled(fn, args)
     with _lock:
         pool = _pool_of(layout)
