@@ -15,6 +15,7 @@ from grading.answer.fault import Fault
 from grading.answer.student import Student, connect, probe
 from grading.check import Notebook
 from grading.checks import expect
+from grading.checks.mistakes import Table
 
 
 def judged(check: Callable[..., None], code: str, points: float = 1, limit: float = 5) -> Result:
@@ -359,3 +360,38 @@ def test_an_exercise_declared_twice_is_refused(tmp_path: Any, monkeypatch: Any) 
     monkeypatch.setattr(exercise, "CHECKS", tmp_path)
     with pytest.raises(ValueError, match="declares the exercise 'a' twice"):
         exercise.load("99_twice")
+
+
+TWICE = Table(SimpleNamespace(double=lambda x: 2 * x), [])
+
+
+def both(student: Student, rng: np.random.Generator) -> None:
+    with part("twice", points=1):
+        expect.answers(student, TWICE, "double", {"x": 3.0})
+
+
+class Counting(Notebook):
+    asked = 0
+
+    def answer(self, request: bytes) -> bytes:
+        self.asked += 1
+        return super().answer(request)
+
+
+@pytest.mark.parametrize(
+    ("code", "score"),
+    [
+        ("def double(x): return 2 * x", 1),
+        ("def double(x): return 3 * x", 0),
+        ("calls = []\ndef double(x): calls.append(x); return 2 * x * len(calls)", 0),
+        ("calls = []\ndef double(x): calls.append(x); return [6.0][len(calls) - 1]", 0),
+        ("kept = np.zeros(1)\ndef double(x): kept[0] += 2 * x; return kept", 0),
+    ],
+)
+def test_that_a_second_call_gives_the_same_takes_one_request(code: str, score: float) -> None:
+    namespace: dict[str, Any] = {"np": np}
+    exec(code, namespace)
+    notebook = Counting(namespace)
+    one = Exercise("00_test", "double", 1, both, 5)
+    result = exercise.run(one, notebook, np.random.default_rng(0))
+    assert (result.score, notebook.asked) == (score, 1)

@@ -402,6 +402,11 @@ def test_what_a_hostile_process_says_is_shortened_and_moves_no_cursor(
         b'["dict",[["value",["array","float64",[1000000000],""]],["mutated",["list",[]]]]]',
         b'["dict",[["value",["object","Score"]],["mutated",["list",[]]]]]',
         b'["dict",[["score",2.0],["passed",true]]]',
+        b'["dict",[["first",2.0],["again",2.0]]]',
+        b'["dict",[["first","[[["],["again","["]]]',
+        b'["dict",[["first","\\ud800"],["again",""]]]',
+        b'["dict",[["first","[\\"dict\\",[[\\"first\\",\\"{}\\"]]]"],["again","{}"]]]',
+        b'["dict",[["first","{}"]]]',
     ],
 )
 def test_forged_replies_gain_nothing(exercises: dict[str, Exercise], reply: bytes) -> None:
