@@ -362,7 +362,8 @@ def test_an_exercise_declared_twice_is_refused(tmp_path: Any, monkeypatch: Any) 
         exercise.load("99_twice")
 
 
-TWICE = Table(SimpleNamespace(double=lambda x: 2 * x), [])
+ANSWERS: Any = SimpleNamespace(double=lambda x: 2 * x)
+TWICE = Table(ANSWERS, [])
 
 
 def both(student: Student, rng: np.random.Generator) -> None:

@@ -568,8 +568,8 @@ def test_a_check_sees_the_session_s_own_folder_and_environment(
     opened = opener()
     opened.execute("import os; open('mine', 'w').close(); own = os.getcwd()", 60)
     opened.execute("os.environ['LAB_SCALE'] = 'mine'; os.chdir('/')", 60)
-    asked = partial(opened.answer, seconds=60)
-    student = connect(SimpleNamespace(answer=asked, uses=None), 60)
+    transport: Any = SimpleNamespace(answer=partial(opened.answer, seconds=60))
+    student = connect(transport, 60)
     assert sees(student) == [student["own"], "smoke", "mine"]
     opened.close()
 
