@@ -720,8 +720,11 @@ def parallel_cross_entropy(student, rng):
 
 
 @probe
-def adam_steps(learner, p, name, weights, frozen, gradients, settings):
-    """Steps of the learner's Adam, with given gradients; a number in the place of one: None."""
+def adam_steps(learner, p, name, weights, frozen, gradients, settings, moments):
+    """Steps of the learner's Adam, with given gradients; a number in the place of one: None.
+
+    moments: m and v of each rank, put into self.m and self.v after the first step; or empty.
+    """
     import torch
 
     from utils.ranks.carried import Carried
@@ -733,7 +736,13 @@ def adam_steps(learner, p, name, weights, frozen, gradients, settings):
         for place in frozen:
             parameters[place].requires_grad_(False)
         optimizer = getattr(learner, name)(dist, iter(parameters), *settings)
-        for step in gradients:
+        for number, step in enumerate(gradients):
+            for key, value in (
+                zip("mv", moments[rank], strict=True) if moments and number == 1 else ()
+            ):
+                state = getattr(optimizer, key, None)
+                if isinstance(state, torch.Tensor) and state.shape == value.shape:
+                    state.detach().copy_(value)
             for one, gradient in zip(parameters, step[rank], strict=True):
                 one.grad = gradient.clone() if isinstance(gradient, torch.Tensor) else None
             dist.phase("step")
@@ -754,6 +763,13 @@ def adam_steps(learner, p, name, weights, frozen, gradients, settings):
     forbids={"ShardedAdam": ["torch.optim", "torch.distributed.optim"]},
 )
 def shard_optimizer(student, rng):
+    def moments(p, count):
+        """m and v of each rank's piece of so many numbers, with zeros as padding."""
+        whole = [_draw(rng, count), torch.tensor(rng.uniform(0.5, 2, count))]
+        more = -count % p
+        flat = [torch.nn.functional.pad(one, (0, more)).view(p, -1) for one in whole]
+        return [list(pair) for pair in zip(*flat, strict=True)]
+
     def check(p, shapes, steps, *keys, frozen=(), lacking=(), usual=False):
         weights = [_draw(rng, *shape) for shape in shapes]
         gradients = [
@@ -770,10 +786,12 @@ def shard_optimizer(student, rng):
         settings = [float(rng.uniform(0.05, 0.2)), betas, float(rng.uniform(0.01, 0.1))]
         if usual:  # betas and eps as they are where nothing is said
             settings = settings[:1]
-        setting = weights, list(frozen), gradients, settings
         given = f", parameters of shapes {', '.join(map(str, shapes))}, {steps} steps"
         length = sum(one.numel() for i, one in enumerate(weights) if i not in frozen)
-        setting = "ShardedAdam", *setting
+        # What is in self.m and self.v is the state if the next step goes on from what is put there.
+        put = moments(p, length) if "self.m" in keys else []
+        given += "; after the first one self.m and self.v get other numbers" * bool(put)
+        setting = "ShardedAdam", weights, list(frozen), gradients, settings, put
         case = Case(rng, "ShardedAdam", adam_steps, p, setting, given, length)
         also = [{"ShardedAdam": right.DividedFirst}]
         case.judged(student, keys or ("the weights",), raised=right.ADAM, also=also)
@@ -781,7 +799,7 @@ def shard_optimizer(student, rng):
     some = [(3, 2), (5,)]
     with part("one step, as plain Adam's on the mean gradient", points=0.5):
         check(2, [(3, 2), (4,)], 1)
-        check(4, [(4, 2), (2, 2)], 1)
+        check(4, [(4, 3)], 1)
     with part("several steps, and numbers that p does not divide", points=0.5):
         check(2, some, 3, usual=True)
         check(4, [(3, 3), (2,)], 2)

@@ -870,10 +870,10 @@ def train(student, rng):
 
 def _moments(rng):
     """Programs, and after how many messages each is ended: before, between and after saves."""
-    for sizes, count in (((2, 2, 1), 3), ((1, 2, 2), 2)):
-        program = _Program(rng, *sizes, steps=5, every=2)
+    for sizes, every, count in (((2, 2, 1), 2, 3), ((1, 2, 2), 3, 2)):
+        program = _Program(rng, *sizes, steps=5, every=every)
         step = program.messages()
-        at = [2 * step + int(rng.integers(2, step)), 4 * step + step // 2, step // 2]
+        at = [every * step + int(rng.integers(2, step)), 4 * step + step // 2, step // 2]
         yield program, at[:count]
 
 
@@ -1063,7 +1063,9 @@ def choosing(learner, model, machine, gpus, costs):
     """The layout that the learner's function chooses where a table says what each costs."""
     asked = []
 
-    def predict(given_model, layout, given_machine):
+    def predict(model, layout, machine):
+        if "layers" not in model or "bandwidth" not in machine:
+            raise TypeError("predict takes the model, the layout and the machine, in this order.")
         key = [layout["data"], layout["pipeline"], layout["microbatches"]]
         asked.append(key)
         found = costs.get(tuple(key), (0.0, 0.0))
@@ -1248,7 +1250,7 @@ def best_layout(student, rng):
 def not_fitting(learner, model, machine, gpus, costs):
     """What is raised where nothing fits, as its type's name and its text."""
 
-    def predict(given_model, layout, given_machine):
+    def predict(model, layout, machine):
         key = layout["data"], layout["pipeline"], layout["microbatches"]
         return {"seconds": costs.get(key, (1.0, 1.0))[0], "memory": 1.0}
 

@@ -1609,6 +1609,15 @@ _OPTIMIZER = [
         " + self.eps)",
     ),
     _adam(
+        "state kept elsewhere",
+        1.2,
+        "self.m and self.v are copies of a state that is kept elsewhere: numbers that are put into them"
+        " change nothing. They are the state, the only one.",
+        moments="""own = getattr(self, "own", (self.m, self.v))
+        self.own = b1 * own[0] + (1 - b1) * mean, b2 * own[1] + (1 - b2) * mean**2
+        self.m, self.v = (one.clone() for one in self.own)""",
+    ),
+    _adam(
         "one β for both",
         0.0,
         "v is made with β₁: its own is β₂, and g² comes in with 1 − β₂.",
