@@ -449,7 +449,7 @@ _ROOF = [
     ),
     _roof(
         "room in whole numbers",
-        0.65,
+        0.9,
         "What is left of the 2 · inputs · outputs is no whole number: less than 1 is more than nothing.",
         room="int(2 * inputs * outputs - needed * (inputs + outputs))",
     ),
