@@ -145,6 +145,9 @@ class Case:
                 other = self.run(SimpleNamespace(**{**vars(right), **names}))
                 wanted = other if _same_calls(mine, other) else wanted
         self._signature(mine, wanted)
+        state = [key for key in keys if key in ("self.m", "self.v")]
+        for rank in range(self.p):  # first, since what is given follows from it
+            self._results(mine, wanted.ended[rank], rank, state)
         outputs = [key for key in keys if key.startswith("the output")]
         calls = list(zip(mine.calls, wanted.calls, strict=True))
         forward = [one for one in calls if one[0][0] != "backward"]

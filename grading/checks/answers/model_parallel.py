@@ -429,8 +429,13 @@ RESULTS = {
     (
         "ShardedAdam",
         "self.m",
-    ): "It is the mean of the gradients, of this rank's ceil(n / p) numbers.",
-    ("ShardedAdam", "self.v"): "It is the mean of the squares, of this rank's ceil(n / p) numbers.",
+    ): "It is the mean of the gradients, of this rank's ceil(n / p) numbers, and the state itself: each"
+    " step goes on from what stands there.",
+    (
+        "ShardedAdam",
+        "self.v",
+    ): "It is the mean of the squares, of this rank's ceil(n / p) numbers, and"
+    " the state itself: each step goes on from what stands there.",
     ("parallel_cross_entropy", "the loss"): "It is the mean over the examples of log Σ exp(logit −"
     " highest) + highest − the target's logit.",
     (
