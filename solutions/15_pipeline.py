@@ -40,9 +40,9 @@ check = checks("15_pipeline")
 # %%
 sizes = settings.choose(
     scale,
-    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "steps": 120},
-    cpu={"width": 256, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
-    gpu={"width": 1024, "delay": 0.04, "repeats": 3, "most": 32, "steps": 400},
+    smoke={"width": 64, "delay": 0.04, "repeats": 1, "most": 8, "many": 200, "steps": 120},
+    cpu={"width": 256, "delay": 0.04, "repeats": 3, "most": 32, "many": 1000, "steps": 400},
+    gpu={"width": 1024, "delay": 0.04, "repeats": 3, "most": 32, "many": 1000, "steps": 400},
 )
 torch.set_num_threads(1)  # matrices as small as these gain nothing from more
 ranks.warm_up()
@@ -783,14 +783,15 @@ if stashes:
 # $(p - r)/m$ of the batch's activations. GPipe's bytes do not depend on m at all. So with 1F1B more
 # micro-batches cost no memory, and shrink the bubble.
 #
-# Does that hold for a thousand? Here each micro-batch is one image, the network has 8 layers to be quick,
-# and 1F1B is written out by the course's own `published.one_f_one_b`. GPipe would stash all 1,000 at once.
+# Does that hold for a thousand (`sizes.many`: 200 at scale `smoke`)? Here each micro-batch is one image, the
+# network has 8 layers to be quick, and 1F1B is written out by the course's own `published.one_f_one_b`.
+# GPipe would stash all of them at once.
 
 
 # %%
 with check.needs("stage_layers", "run_stage", "measured_stash"):
     eight = lambda: [*network()[:7], network()[-1]]  # noqa: E731
-    for microbatches in (10, 1000):
+    for microbatches in (10, sizes.many):
         rows = torch.arange(microbatches) % len(images)
         schedule = published.one_f_one_b(4, microbatches)
         held = ranks.run(stashed, 4, schedule, images[rows], labels[rows], eight)

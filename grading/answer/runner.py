@@ -137,9 +137,7 @@ class Runner:
 
     def _probe(self, asked: dict[str, Any]) -> dict[str, Any]:
         inside: dict[str, Any] = {}
-        # Annotations are kept from being looked up: the names they use stayed in the check's file.
-        code = compile("from __future__ import annotations\n" + asked["source"], "<probe>", "exec")
-        exec(code, inside)
+        exec(_compiled(asked["source"]), inside)
         learner = types.SimpleNamespace(**self.namespace)
         run = lambda: inside[asked["name"]](learner, *asked["args"])  # noqa: E731
         named = [one for one in asked["args"] if type(one) is str and one in self.namespace]
@@ -214,6 +212,12 @@ class Runner:
                 found.append((code.co_name, number, line, shapes(step.tb_frame, line)))
             step = step.tb_next
         return found
+
+
+@cache
+def _compiled(probe: str) -> types.CodeType:
+    # Annotations are kept from being looked up: the names they use stayed in the check's file.
+    return compile("from __future__ import annotations\n" + probe, "<probe>", "exec")
 
 
 def _by_a_library(error: BaseException, frames: list[_Frame]) -> bool:

@@ -71,8 +71,10 @@ def _usual(own: ExitStack, get: Callable[[], Any], put: Callable[[Any], Any], us
         if get() != value:
             put(value)
 
-    own.callback(let_be, get())
-    let_be(usual)
+    before = get()
+    own.callback(let_be, before)
+    if before != usual:
+        put(usual)
 
 
 def _folder() -> str:

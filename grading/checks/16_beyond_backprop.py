@@ -276,6 +276,8 @@ stepped = probe(_stepped)
     },
 )
 def local_loss(student, rng):
+    """A library's cosine that hides from `forbids`, under a name that is computed, gives the same
+    numbers as one written out, the row of equal numbers included: no value tells the two apart."""
     draw = _draw(rng)
 
     def alike(h):

@@ -5,6 +5,7 @@ from what it delivered, checkpoints from the bytes that it kept, and it ends a r
 """
 
 import itertools
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from grading.answer.student import probe
 from grading.checks import expect, programs
 from grading.checks.answers import capstone as right
 from grading.checks.answers.capstone import LAST_STAGE_RIGHT, MISTAKES, ONE_NAME, STEPS
-from grading.checks.programs import Mesh, Stopped, local, one_process
+from grading.checks.programs import Mesh, Stopped, one_process
 from utils.pipeline import schedules
 from utils.program import Job
 
@@ -32,8 +33,8 @@ def groups(student, rng):
             of = lambda own: placed(own, list(one))  # noqa: B023, E731
             ranks = int(np.prod(one))
             given = f"For {' x '.join(map(str, one))} (data, pipeline, tensor) = {ranks} ranks."
-            known = MISTAKES.values("groups", lambda own: of(local(own)))  # noqa: B023
-            got, wanted = of(student), of(local(right))
+            known = MISTAKES.values("groups", of)
+            got, wanted = of(student), of(right)
             try:
                 expect.equal(got, wanted, what="the groups by rank", given=given)
             except Fault as fault:
@@ -234,6 +235,7 @@ class _Step:
         rows = self.setting["rows"]
         return Mesh(rows, rng, "hybrid_step", self.given, factors=self.factors)
 
+    @cached_property
     def right(self):
         stages = []
         for weights in self.setting["weights"]:
@@ -248,7 +250,7 @@ class _Step:
     def of(self, own):
         """The losses of the last stage's ranks, and every rank's gradients, of a known answer."""
         net = self._net()
-        net.run(programs.stepping(local(own), self.setting))
+        net.run(programs.stepping(own, self.setting))
         return self._found(net)
 
     def _found(self, net):
@@ -275,7 +277,7 @@ class _Step:
         return self
 
     def gradients(self):
-        _, wanted = self.right()
+        _, wanted = self.right
         held = [sum(one.numel() for one in stage) for stage in wanted]
         stage = {rank: at for row in self.net.rows for at, rank in enumerate(row)}
         known = lambda rank: (  # noqa: E731
@@ -314,7 +316,7 @@ class _Step:
         )
 
     def loss(self):
-        wanted, _ = self.right()
+        wanted, _ = self.right
         last = self.net.columns[-1]
         for rank, ended in sorted(self.net.ended.items()):
             if rank not in last:
@@ -720,6 +722,7 @@ class _Program:
         rng = np.random.default_rng(self.seed)
         return Mesh(self.rows, rng, "train", self.given, factors=self.factors, most=most)
 
+    @cached_property
     def right(self):
         """The losses and each stage's weights, from one process."""
         job, net = self.job, self.net()
@@ -764,7 +767,7 @@ class _Program:
 
     def weights(self, net):
         """Every rank's weights, of the form that they must have."""
-        _, wanted = self.right()
+        _, wanted = self.right
         found = []
         for rank in range(net.p):
             losses, weights = expect.items(net.ended[rank], 2, what="the result", given=self.given)
@@ -774,18 +777,17 @@ class _Program:
         return found
 
     def of(self, own):
-        net, _ = self.run(local(own), {})
+        net, _ = self.run(own, {})
         return self.weights(net)
 
     def restarted(self, own, most):
-        student = local(own)
-        _, files = self.run(student, {}, most)
-        net, _ = self.run(student, files)
+        _, files = self.run(own, {}, most)
+        net, _ = self.run(own, files)
         return self.weights(net)
 
     def judge(self, net, knows):
         """The weights are those of one process."""
-        _, wanted = self.right()
+        _, wanted = self.right
         expected = [wanted[rank % self.job.pipeline] for rank in range(net.p)]
         known = MISTAKES.values("train", knows)
         got = self.weights(net)
@@ -796,7 +798,7 @@ class _Program:
             )
 
     def losses(self, net):
-        wanted, _ = self.right()
+        wanted, _ = self.right
         for rank in range(net.p):
             last = rank % self.job.pipeline == self.job.pipeline - 1
             got = net.ended[rank][0]
@@ -824,7 +826,7 @@ def train(student, rng):
             program = _Program(rng, *sizes, steps=3, every=5)
             net, _ = program.run(student, {})
             program.weights(net)
-            held = [sum(w.numel() for w in stage) for stage in program.right()[1]]
+            held = [sum(w.numel() for w in stage) for stage in program.right[1]]
             made = len(net.ended[0][0])
             went = sum(n for group, n in net.sums if list(group) == list(net.columns[0]))
             expect.that(
@@ -868,10 +870,10 @@ def train(student, rng):
 
 def _moments(rng):
     """Programs, and after how many messages each is ended: before, between and after saves."""
-    for sizes, count in (((2, 2, 1), 3), ((1, 2, 2), 2)):
-        program = _Program(rng, *sizes, steps=5, every=2)
+    for sizes, every, count in (((2, 2, 1), 2, 3), ((1, 2, 2), 3, 2)):
+        program = _Program(rng, *sizes, steps=5, every=every)
         step = program.messages()
-        at = [2 * step + int(rng.integers(2, step)), 4 * step + step // 2, step // 2]
+        at = [every * step + int(rng.integers(2, step)), 4 * step + step // 2, step // 2]
         yield program, at[:count]
 
 
@@ -899,7 +901,7 @@ def _on_processes(student, rng):
     fields = _fields(rng, 2, 2, 2, steps=6, every=2)
     job = _Program(rng, 2, 2, 2, factors=False)
     job.fields, job.job = fields, Job(**fields)
-    _, wanted = job.right()
+    _, wanted = job.right
     expected = [wanted[rank % 2] for rank in range(4)]
 
     def start(files, victim=0, moment=0):
@@ -1061,7 +1063,9 @@ def choosing(learner, model, machine, gpus, costs):
     """The layout that the learner's function chooses where a table says what each costs."""
     asked = []
 
-    def predict(given_model, layout, given_machine):
+    def predict(model, layout, machine):
+        if "layers" not in model or "bandwidth" not in machine:
+            raise TypeError("predict takes the model, the layout and the machine, in this order.")
         key = [layout["data"], layout["pipeline"], layout["microbatches"]]
         asked.append(key)
         found = costs.get(tuple(key), (0.0, 0.0))
@@ -1113,8 +1117,8 @@ def best_layout(student, rng):
 
     def told_apart(inputs):
         """How many known mistakes choose what another one chooses, too."""
-        values = MISTAKES.values("best_layout", lambda own: chosen(own, inputs))
-        found = [str(value) for _, value in values if value != chosen(right, inputs)]
+        best, of = chosen(right, inputs), lambda own: chosen(own, inputs)
+        found = [str(one) for _, one in MISTAKES.values("best_layout", of) if one != best]
         return len(found) - len(set(found))
 
     def asked(gpus, layers, batch, arrange, tries=1):
@@ -1246,7 +1250,7 @@ def best_layout(student, rng):
 def not_fitting(learner, model, machine, gpus, costs):
     """What is raised where nothing fits, as its type's name and its text."""
 
-    def predict(given_model, layout, given_machine):
+    def predict(model, layout, machine):
         key = layout["data"], layout["pipeline"], layout["microbatches"]
         return {"seconds": costs.get(key, (1.0, 1.0))[0], "memory": 1.0}
 

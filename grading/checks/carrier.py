@@ -20,6 +20,7 @@ import torch
 from grading.answer.fault import Fault
 from grading.answer.student import Student
 from grading.checks import expect
+from utils.ranks.carried import Carried
 
 MOST = 4000  # requests and turns of one run: more are no all-reduce any more
 LATENCY, BANDWIDTH = 1.0, 4.0  # s, bytes a second
@@ -104,7 +105,9 @@ class Network:
     def run(self, begun: Any) -> None:
         """Carry until all ranks have ended. begun: (the ranks, as a handle; their first report)."""
         talk, report = expect.items(begun, 2, given=self.given)
-        expect.that(type(talk) is Student, "There are no ranks in the reply.", kind="type")
+        expect.that(
+            type(talk) in (Student, Carried), "There are no ranks in the reply.", kind="type"
+        )
         over = False
         try:
             for _ in range(MOST):
@@ -140,7 +143,7 @@ class Network:
     def __iter__(self) -> Iterator[Request]:
         return (one for requests in self._requests for one in requests)
 
-    def _resume(self, talk: Student, done: list[Any]) -> Any:
+    def _resume(self, talk: Student | Carried, done: list[Any]) -> Any:
         try:
             return talk.resume(done)
         except Fault as fault:
@@ -372,7 +375,7 @@ def _numbers(values: torch.Tensor) -> np.ndarray:
     return values.detach().double().flatten().numpy()
 
 
-def _text(talk: Student) -> str:
+def _text(talk: Student | Carried) -> str:
     text = talk.words()
     return text if type(text) is str else ""
 

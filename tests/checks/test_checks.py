@@ -224,6 +224,17 @@ def test_a_probe_runs_beside_the_students_code() -> None:
         doubled_often(connect(Notebook({}), 1.0), 10)
 
 
+def test_a_probe_of_names_of_this_process_runs_at_once_on_copies() -> None:
+    @probe
+    def emptied(learner: Any, values: list[int]) -> int:
+        values.clear()
+        return learner.double(3)
+
+    given = [1, 2]
+    assert emptied(SimpleNamespace(double=lambda x: 2 * x), given) == 6
+    assert given == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

@@ -15,7 +15,7 @@ from grading.answer import exercise, render
 from grading.answer.codec import decode, encode
 from grading.answer.exercise import Result
 from grading.check import Notebook
-from tests.labs import LABS, SEEDS, reference
+from tests.labs import LABS, SEEDS, answered, reference
 
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
 NOTHING: dict[str, Any] = {
@@ -101,3 +101,21 @@ def test_reporting_nothing_earns_nothing(lab: str, name: str, nothing: str) -> N
     assert result.score == 0, render.text(result)
     kinds = {part.fault.kind for part in result.parts if part.fault is not None}
     assert "check" not in kinds, render.text(result)
+
+
+_ELSEWHERE = """
+class ShardedAdam(ShardedAdam):
+    def __init__(self, *args, **kwargs):
+        self.state = {}
+        super().__init__(*args, **kwargs)
+
+    m = property(lambda self: self.state["m"].clone(), lambda self, new: self.state.update(m=new))
+    v = property(lambda self: self.state["v"].clone(), lambda self, new: self.state.update(v=new))
+"""
+
+
+def test_adams_moments_that_are_shown_and_not_used_are_no_state() -> None:
+    lab, name = "13_model_parallel", "shard_optimizer"
+    for seed in range(SEEDS):
+        result = judged(lab, name, Notebook(answered(lab, _ELSEWHERE)), seed)
+        assert [part.fault is None for part in result.parts] == [True, True, True, False]

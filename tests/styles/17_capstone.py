@@ -478,7 +478,7 @@ def predict_step(model, layout, machine):
             body=_CANDIDATES
             + """
     def key(one):
-        cost = predict(model, one, machine)
+        cost = predict(model=model, layout=one, machine=machine)
         return cost["memory"] > machine["memory"], cost["seconds"], cost["memory"]
     first = sorted(every, key=key)[0]
     if key(first)[0]: raise ValueError(f"{gpus} GPUs have too little memory.")

@@ -969,6 +969,12 @@ _TRAIN = [
         share="X.chunk(job.data)[number % job.data].chunk(job.microbatches)",
         targets="y.chunk(job.data)[number % job.data].chunk(job.microbatches)",
     ),
+    _programs(
+        "saved at other steps",
+        1.1,
+        "saves after every `every` steps",
+        when="(step - 1) % job.every == 0",
+    ),
     _program(
         "saved before the update",
         0.7,
@@ -1463,6 +1469,26 @@ _BEST = [
         0.15,
         "data · pipeline is not the number of GPUs",
         fits='p > model["layers"] or model["batch"] % d',
+    ),
+    Mistake(
+        "best_layout",
+        "model and machine exchanged",
+        0.15,
+        "in this order",
+        """
+def best_layout(model, machine, gpus, predict):
+    found = []
+    for p in range(1, min(gpus, model["layers"]) + 1):
+        for m in range(1, model["batch"] + 1):
+            if gpus % p == 0 and model["batch"] % (gpus // p * m) == 0:
+                layout = {"data": gpus // p, "pipeline": p, "microbatches": m}
+                cost = predict(machine, layout, model)
+                if cost["memory"] <= machine["memory"]:
+                    found.append((cost["seconds"], cost["memory"], p, m, layout))
+    if not found:
+        raise ValueError(f"No layout of {gpus} GPUs fits.")
+    return min(found)[-1]
+""",
     ),
     Mistake(
         "best_layout",

@@ -448,6 +448,12 @@ _ROOF = [
         speed="min(1, intensity * bandwidth / peak)",
     ),
     _roof(
+        "room in whole numbers",
+        0.9,
+        "What is left of the 2 · inputs · outputs is no whole number: less than 1 is more than nothing.",
+        room="int(2 * inputs * outputs - needed * (inputs + outputs))",
+    ),
+    _roof(
         "words exchanged",
         0.95,
         "The other way round: left of the ridge, below it, the memory is the limit.",

@@ -429,8 +429,13 @@ RESULTS = {
     (
         "ShardedAdam",
         "self.m",
-    ): "It is the mean of the gradients, of this rank's ceil(n / p) numbers.",
-    ("ShardedAdam", "self.v"): "It is the mean of the squares, of this rank's ceil(n / p) numbers.",
+    ): "It is the mean of the gradients, of this rank's ceil(n / p) numbers, and the state itself: each"
+    " step goes on from what stands there.",
+    (
+        "ShardedAdam",
+        "self.v",
+    ): "It is the mean of the squares, of this rank's ceil(n / p) numbers, and"
+    " the state itself: each step goes on from what stands there.",
     ("parallel_cross_entropy", "the loss"): "It is the mean over the examples of log Σ exp(logit −"
     " highest) + highest − the target's logit.",
     (
@@ -1607,6 +1612,15 @@ _OPTIMIZER = [
         " itself.",
         step="self.m = self.m / (1 - b1**t); update = self.lr * self.m / ((self.v / (1 - b2**t)).sqrt()"
         " + self.eps)",
+    ),
+    _adam(
+        "state kept elsewhere",
+        1.2,
+        "self.m and self.v are copies of a state that is kept elsewhere: numbers that are put into them"
+        " change nothing. They are the state, the only one.",
+        moments="""own = getattr(self, "own", (self.m, self.v))
+        self.own = b1 * own[0] + (1 - b1) * mean, b2 * own[1] + (1 - b2) * mean**2
+        self.m, self.v = (one.clone() for one in self.own)""",
     ),
     _adam(
         "one β for both",
