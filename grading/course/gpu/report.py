@@ -175,7 +175,9 @@ def _kernels(report: Report) -> Iterator[str]:
 def _rate(number: float | None, moved: bool) -> str:
     if number is None:
         return "–"
-    return f"{number / 1e9:,.1f} GB/s" if moved else f"{number / 1e12:,.2f} TFLOP/s"
+    if moved:
+        return f"{number / 1e9:,.1f} GB/s"
+    return f"{number / 1e12:,.2f} TFLOP/s" if number >= 1e11 else f"{number / 1e9:,.1f} GFLOP/s"
 
 
 def _ranks(report: Report) -> Iterator[str]:
