@@ -1771,7 +1771,7 @@ _OPTIMIZER = [
     _adam(
         "usual eps",
         0.0,
-        "The step is that of eps = 1e-8, whatever eps is given.",
+        "The step is that of eps = 1e-8, or of none: the eps that is given is added to the root.",
         step="update = self.lr * (self.m / (1 - b1**t)) / ((self.v / (1 - b2**t)).sqrt() + 1e-8)",
     ),
     _adam(
@@ -1820,7 +1820,7 @@ _OPTIMIZER = [
     _adam(
         "no eps",
         0.0,
-        "eps is missing; it is added to the root.",
+        "The step is that of eps = 1e-8, or of none: the eps that is given is added to the root.",
         step="update = self.lr * (self.m / (1 - b1**t)) / (self.v / (1 - b2**t)).sqrt()",
     ),
     _adam(
