@@ -232,7 +232,7 @@ def _remember(result: Result) -> None:
 
 
 def _board() -> Any:
-    """The learner's side of a workshop; none where notebooks are graded, or where this is a script."""
+    """The learner's side of a workshop; None where notebooks are graded, and in a script."""
     if not _in_notebook() or _under_nbgrader():
         return None
     from grading.learner import member  # here: in the sandbox there is none

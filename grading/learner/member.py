@@ -19,9 +19,9 @@ from grading.learner.wire import Refused, Unreachable, ask, plain
 
 VARIABLE = "P2P_BOARD"
 SENT = """\
-Your notebook now tells the board which lab you open and, at each check: the lab, the exercise, your
-points, which attempt it was, the seconds since you opened the lab, and the name of the misconception
-if a known one was recognised. It sends none of your code, values or output.
+Your notebook now tells the board which lab you open and, at each check: the lab, the exercise,
+your points, which attempt it was, the seconds since you opened the lab, and the name of the
+misconception if a known one was recognised. It sends none of your code, values or output.
     hand("I don't see why …")   raises your hand, with these words; hand("") takes it down
     hand_in()                   saves this notebook and hands it in
     leave()                     sends nothing more; leave(delete=True) also deletes what was sent"""
@@ -104,8 +104,8 @@ def hand_in(file: str | Path | None = None) -> None:
         place = notebook.keep_receipt(found, receipt)
         print(
             f"Handed in: {found.file.name}, {found.note}, {receipt['bytes']:,} bytes, at"
-            f" {receipt['at']} by the board's clock.\nIts digest is {receipt['digest']}; the receipt"
-            f" is in {place}. Hand in again as often as you like: the newest counts."
+            f" {receipt['at']} by the board's clock.\nIts digest is {receipt['digest']}; the"
+            f" receipt is in {place}. Hand in again as often as you like: the newest counts."
         )
     except Unreachable as error:
         print(f"Not handed in: the board does not answer ({error}). Say hand_in() again later.")
@@ -180,4 +180,3 @@ def _outbox() -> Outbox:
 def _wake() -> None:
     outbox = _outbox()
     _senders.setdefault(outbox.file, Sender(outbox)).wake()
-

@@ -11,6 +11,7 @@ from typing import Any
 
 from grading.answer.progress import progress_file
 
+MOST_BYTES = 20 * 2**20  # that the board takes
 _PATIENCE = 5.0  # seconds that JupyterLab gets to save
 # `make lab` lets a page see its JupyterLab; another front end has none, and nothing happens.
 _SAVE = "globalThis.jupyterapp?.commands.execute('docmanager:save')"
@@ -44,6 +45,11 @@ def saved(file: Path | None = None) -> Saved:
         raise NotSaved(f"{named} cannot be read ({error.strerror}).") from None
     except (ValueError, KeyError, TypeError):
         raise NotSaved(f"{named} is no notebook.") from None
+    if len(content) > MOST_BYTES:
+        raise NotSaved(
+            f"{named.name} has {len(content) / 2**20:.0f} MB, and the board takes"
+            f" {MOST_BYTES // 2**20}: clear the outputs of large cells, save, and hand in again."
+        )
     if file is None and not fresh and _running_cell() not in cells:
         raise NotSaved("save it first (Ctrl+S), then run hand_in() again.")
     when = time.strftime("%H:%M:%S", time.localtime(named.stat().st_mtime))
