@@ -28,6 +28,8 @@ class Handed:
         self._bytes: dict[int, int] = {}
         for one in store.notebooks():
             self._count(one)
+        for name in ("submissions", "versions"):
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
 
     @property
     def submissions(self) -> Path:

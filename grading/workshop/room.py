@@ -12,6 +12,7 @@ from grading.workshop.lessons import Lesson, Misconceptions
 from grading.workshop.store import Event, HandedIn, Learner
 
 _COMMONEST = 3  # misconceptions that are shown for an exercise
+_BREAK = 3600.0  # seconds without a word, after which who opens a lab begins anew
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Seat:
     turned: dict[str, float] = field(default_factory=dict)
     handed_in: dict[str, float] = field(default_factory=dict)
     hand: tuple[float, str] | None = None
+    seen: float = 0.0
 
 
 class Room:
@@ -61,13 +63,16 @@ class Room:
         seat = self.seats.get(event.learner)
         if seat is None:
             return
+        before, seat.seen = seat.seen, event.at
         if event.kind == "hand":
             seat.hand = (seat.hand[0] if seat.hand else event.at, event.text)
         elif event.kind == "lowered":
             seat.hand = None
         elif event.lab in self.lessons:
             seat.lab = event.lab
-            if event.kind == "open":
+            if event.kind == "open" and event.at - before > _BREAK:
+                seat.turned[event.lab] = event.at
+            elif event.kind == "open":
                 seat.turned.setdefault(event.lab, event.at)
             elif event.exercise in self.lessons[event.lab].exercises:
                 self._check(seat, event)

@@ -7,11 +7,12 @@ import re
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,11 +82,32 @@ class Board:
                 return
         raise AssertionError(f"the board did not open: {self.said}")
 
+    def close(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
     def kill(self) -> None:
         """As a power cut or the kernel does: without a word."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def restart(self) -> None:
+        """Killed, and opened again."""
+        self.kill()
+        self.start()
+
+    def age(self, learner: "Learner", seconds: float) -> None:
+        """Have a learner have joined so much earlier."""
+        with closing(sqlite3.connect(self.folder / "board.sqlite")) as base, base:
+            base.execute(
+                "UPDATE learners SET joined = joined - ? WHERE name = ?", (seconds, learner.name)
+            )
 
     def ask(self, path: str, method: str = "GET", **more: Any) -> dict[str, Any]:
         """As the instructor's page does."""
@@ -101,6 +123,13 @@ class Board:
             return json.loads(line.removeprefix(b"data: "))
         finally:
             connection.close()
+
+    def receipt(self, *files: Path) -> str:
+        """What `python -m grading receipt` says, be it yes or no."""
+        names = [*map(str, files), "--folder", str(self.folder)]
+        command = [sys.executable, "-m", "grading", "receipt", *names]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
 
     def rows(self) -> list[dict[str, Any]]:
         return self.ask("/api/export.json")["rows"]
@@ -118,11 +147,7 @@ def opened(folder: Path) -> Iterator[Board]:
     try:
         yield board
     finally:
-        assert board.process is not None
-        board.process.terminate()
-        board.process.wait(PATIENCE)
-        assert board.process.stdout is not None
-        board.process.stdout.close()
+        board.close()
 
 
 @dataclass
