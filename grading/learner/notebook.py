@@ -38,8 +38,7 @@ def saved(file: Path | None = None) -> Saved:
         raise NotSaved('this notebook\'s file is not known here: name it, hand_in("NN_lab.ipynb").')
     fresh = file is None and _save(named)
     try:
-        content = named.read_bytes()
-        book = json.loads(content)
+        content, book = _read(named)
         cells = ["".join(cell["source"]).strip() for cell in book["cells"]]
     except OSError as error:
         raise NotSaved(f"{named} cannot be read ({error.strerror}).") from None
@@ -65,6 +64,21 @@ def keep_receipt(handed: Saved, receipt: dict[str, Any]) -> Path:
     place = folder / f"{handed.lab}.{time_of}.json"
     place.write_text(json.dumps(receipt, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return place
+
+
+def _read(file: Path) -> tuple[bytes, Any]:
+    """A notebook's bytes and what they say. Jupyter's server writes into the file that is there, so
+    for a moment there may be half of it."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        content = file.read_bytes()
+        try:
+            return content, json.loads(content)
+        except ValueError:
+            written = time.time() - file.stat().st_mtime
+            if abs(written) > _PATIENCE or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def _lab(book: dict[str, Any], file: Path) -> str:

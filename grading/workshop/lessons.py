@@ -4,6 +4,7 @@
 its own for them, because the tables stand on PyTorch.
 """
 
+import asyncio
 import importlib
 import json
 import re
@@ -70,11 +71,20 @@ def misconceptions() -> dict[str, dict[str, dict[str, str]]]:
     return found
 
 
-def misconceptions_apart() -> Misconceptions:
+async def misconceptions_apart() -> Misconceptions:
     """The same from a process of its own, whose memory is given back; none where it fails."""
-    command = [sys.executable, "-m", __name__]
-    done = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[2], check=False)
-    return json.loads(done.stdout) if done.returncode == 0 else {}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", __name__),
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        text, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return json.loads(text) if process.returncode == 0 else {}
 
 
 def _exercises(notebook: Path) -> dict[str, Exercise]:

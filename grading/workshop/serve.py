@@ -65,7 +65,7 @@ async def _serve(board: Board, sockets: list[socket.socket]) -> None:
 
 async def _learn(board: Board) -> None:
     """Take up the misconceptions as soon as they are there: a class does not wait for them."""
-    found: Misconceptions = await asyncio.to_thread(misconceptions_apart)
+    found: Misconceptions = await misconceptions_apart()
     if not found:
         print("The tables of misconceptions could not be read: none are shown.", file=sys.stderr)
     board.room.misconceptions = found
