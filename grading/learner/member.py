@@ -26,7 +26,7 @@ misconception if a known one was recognised. It sends none of your code, values 
     hand_in()                   saves this notebook and hands it in
     leave()                     sends nothing more; leave(delete=True) also deletes what was sent"""
 _NOT_JOINED = 'You have joined no board: join("http://…", "CODE", name="…") does.'
-_senders: dict[Path, Sender] = {}
+_senders: dict[Path, Sender] = {}  # by the file of the outbox; one, but in tests
 
 
 def join(address: str, code: str, name: str) -> None:
@@ -44,7 +44,7 @@ def join(address: str, code: str, name: str) -> None:
     except (Refused, ValueError, OSError, sqlite3.Error) as error:
         print(f"You have not joined the board: {error}")
         return
-    _wake()
+    _sender().wake()
 
 
 def leave(delete: bool = False) -> None:
@@ -135,7 +135,7 @@ def _tell(event: dict[str, Any]) -> bool:
     except (sqlite3.Error, OSError) as error:
         print(f"The board was not told ({error}); everything else works as before.")
         return True
-    _wake()
+    _sender().wake()
     return True
 
 
@@ -174,9 +174,11 @@ def _first_answer(outbox: Outbox, member: Membership) -> None:
 
 
 def _outbox() -> Outbox:
-    return Outbox(progress_file().with_name(".board.sqlite"))
+    return _sender().outbox
 
 
-def _wake() -> None:
-    outbox = _outbox()
-    _senders.setdefault(outbox.file, Sender(outbox)).wake()
+def _sender() -> Sender:
+    file = progress_file().with_name(".board.sqlite")
+    if file not in _senders:
+        _senders[file] = Sender(Outbox(file))
+    return _senders[file]

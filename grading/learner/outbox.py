@@ -7,9 +7,10 @@ keeps the order and the numbers right where two notebooks write at once, or one 
 import json
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,15 @@ class Membership:
 
 
 class Outbox:
-    """The queue and the membership in one file. Its methods raise sqlite3.Error and OSError."""
+    """The queue and the membership in one file. Its methods raise sqlite3.Error and OSError.
+
+    It stays open, since what closes last has to tidy up, which takes longer than all the rest.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self._lock = threading.Lock()  # the learner's cell and the sender share the connection
+        self._base: sqlite3.Connection | None = None
 
     def exists(self) -> bool:
         return self.file.exists()
@@ -153,19 +159,21 @@ class Outbox:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection, and what is done on it all together or not at all."""
-        new = not self.file.exists()
-        if new:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.file.touch(mode=0o600)  # it holds the token
-        with closing(sqlite3.connect(self.file, timeout=_PATIENCE)) as base:
-            if new or not base.execute("PRAGMA schema_version").fetchone()[0]:
-                base.execute("PRAGMA journal_mode=WAL")  # its commits need not wait for the disk
-                base.executescript(_SCHEMA)
-            base.execute("PRAGMA synchronous=NORMAL")
-            with base:
-                base.execute("BEGIN IMMEDIATE")
+        """The connection, and what is done on it all together or not at all."""
+        with self._lock:
+            if self._base is None or not self.file.exists():
+                self._base = self._connected()
+            with self._base as base:
                 yield base
+
+    def _connected(self) -> sqlite3.Connection:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.touch(mode=0o600)  # it holds the token
+        base = sqlite3.connect(self.file, timeout=_PATIENCE, check_same_thread=False)
+        base.execute("PRAGMA journal_mode=WAL")  # its commits need not wait for the disk
+        base.execute("PRAGMA synchronous=NORMAL")
+        base.executescript(_SCHEMA)
+        return base
 
 
 def _forget(base: sqlite3.Connection) -> None:

@@ -48,6 +48,7 @@ class Board:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
     said: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -68,7 +69,7 @@ class Board:
     def start(self) -> None:
         place = ["--folder", str(self.folder), "--port", str(self.port), "--host", "127.0.0.1"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "grading", "workshop", *place],
+            [sys.executable, "-m", "grading", "workshop", *place, *self.options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -141,8 +142,8 @@ class Board:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Board]:
-    board = Board(folder)
+def opened(folder: Path, *options: str) -> Iterator[Board]:
+    board = Board(folder, options=options)
     board.start()
     try:
         yield board
