@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help install lab test execute gpu bare release update progress data lint lock clean distclean
+.PHONY: help install lab test execute gpu bare release update progress workshop data lint lock clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ update: install ## carry your answers in my_labs/ over into labs that have chang
 
 progress: install ## your points so far
 	@$(RUN) -m grading progress $(ARGS)
+
+workshop: install ## open the board for a class in one room (ARGS="--port 8301")
+	@$(RUN) -m grading workshop $(ARGS)
 
 data: install ## download MNIST, Shakespeare and CIFAR-10 (12, 1, 170 MB) into data/, and check them
 	@$(RUN) -m utils.data.digits mnist $(ARGS)

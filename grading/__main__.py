@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gpu.set_defaults(run=_gpu)
 
     _add_grading(commands)
+    _add_workshop(commands)
 
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "lab":
@@ -110,6 +111,32 @@ def _add_grading(commands: Any) -> None:
         "rejudge", parents=[results], help="apply changed checks to the values that were kept"
     )
     rejudge.set_defaults(run=_rejudge)
+
+
+def _add_workshop(commands: Any) -> None:
+    """The commands of an instructor with a class in the room; docs/workshop.md is their guide."""
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("workshop"),
+        help="where it keeps all; default: workshop",
+    )
+    workshop = commands.add_parser("workshop", parents=[folder], help="open the board for a class")
+    workshop.add_argument(
+        "--port", type=int, default=8300, help="default: 8300; 0: any that is free"
+    )
+    workshop.add_argument("--host", default="", help="listen on this address alone")
+    workshop.add_argument("--address", help="what learners are told, where that is another")
+    workshop.add_argument("--course", **_COURSE)
+    workshop.set_defaults(run=_workshop)
+
+    receipt = commands.add_parser(
+        "receipt", parents=[folder], help="verify a receipt for a notebook that was handed in"
+    )
+    receipt.add_argument("receipt", type=Path, help="the file that hand_in() wrote")
+    receipt.add_argument("notebook", type=Path, nargs="?", help="whether it is this notebook")
+    receipt.set_defaults(run=_receipt)
 
 
 # Each command imports its own modules, so that none waits for another's.
@@ -195,6 +222,18 @@ def _rejudge(options: argparse.Namespace) -> int:
     from grading.marking import rejudge
 
     return rejudge.run(options.course, options.lab, options.results)
+
+
+def _workshop(options: argparse.Namespace) -> int:
+    from grading.workshop import serve
+
+    return serve.run(options.course, options.folder, options.host, options.port, options.address)
+
+
+def _receipt(options: argparse.Namespace) -> int:
+    from grading.workshop import handed
+
+    return handed.receipt(options.folder, options.receipt, options.notebook)
 
 
 if __name__ == "__main__":

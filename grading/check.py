@@ -10,6 +10,8 @@
     check.measured("which moves w more", "far")                          # its answer, later on
     progress()                            # the learner's standing over the course
 
+    from grading.check import hand, hand_in, join, leave    # in a workshop: docs/workshop.md
+
 The result is displayed, not returned, and its display metadata carries the points for programs
 (`make execute` reads them). Under nbgrader, which reads marks from what a cell returns, a result
 short of full marks is also returned, as a number.
@@ -19,6 +21,7 @@ import difflib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from html import escape
@@ -64,6 +67,7 @@ class Checks:
         self.lab = lab
         self._guesses: dict[str, str] = {}  # the first, by question
         self.results: dict[str, Result] = {}  # of this session, by exercise, the last
+        self._opened = time.monotonic()
 
     def __call__(self, name: str) -> float | None:
         """Judge the exercise `name` on the caller's own work and show the result."""
@@ -79,6 +83,7 @@ class Checks:
         _show(render.text(result), render.html(result), _metadata(result))
         if _in_notebook() and not _under_nbgrader():
             _remember(result)
+            _tell_the_board(result, time.monotonic() - self._opened)
         return result.score if _under_nbgrader() and result.status != "passed" else None
 
     @contextmanager
@@ -159,6 +164,8 @@ def checks(lab: str) -> Checks:
     """The checks of a lab, such as `checks("01_perceptron")`."""
     if hidden := _hidden_utils():
         print(hidden)
+    if board := _board():
+        board.opened(lab)
     return Checks(lab)
 
 
@@ -171,6 +178,30 @@ def progress() -> None:
         titles = titles_of(Path(__file__).parents[1])
     text = standings.table(found, titles)
     _show(text, f"<pre>{escape(text)}</pre>")
+
+
+def join(address: str, code: str, name: str) -> None:
+    """Join the board of a workshop: `join("http://10.0.0.5:8300", "QK7-M2P", name="Anna")`."""
+    if board := _board():
+        board.join(address, code, name)
+
+
+def leave(delete: bool = False) -> None:
+    """Send the board nothing more. delete: it also deletes what it was sent."""
+    if board := _board():
+        board.leave(delete)
+
+
+def hand(words: str = "") -> None:
+    """Raise your hand, with a few words for the instructor; `hand("")` takes it down."""
+    if board := _board():
+        board.hand(words)
+
+
+def hand_in(file: str | Path | None = None) -> None:
+    """Save this notebook, or the one in `file`, and hand it in to the board."""
+    if board := _board():
+        board.hand_in(file)
 
 
 def _show(text: str, html: str, metadata: dict[str, Any] | None = None) -> None:
@@ -199,6 +230,25 @@ def _remember(result: Result) -> None:
         standings.record(result)
     except OSError as error:
         print(f"Your standing could not be saved ({error}); the result above stands all the same.")
+
+
+def _board() -> Any:
+    """The learner's side of a workshop; None where notebooks are graded, and in a script."""
+    if not _in_notebook() or _under_nbgrader():
+        return None
+    from grading.learner import member  # here: in the sandbox there is none
+
+    return member
+
+
+def _tell_the_board(result: Result, seconds: float) -> None:
+    if result.status == "not done":
+        return  # running every cell of an untouched lab is no attempt
+    if board := _board():
+        from grading.checks.mistakes import misconception
+
+        name = misconception(result)
+        board.checked(result.lab, result.exercise, result.score, seconds, name)
 
 
 def _close_figures() -> None:

@@ -16,6 +16,7 @@ NO_COMMANDS = ("autograde_lab", "measured")
     ("command", "says"),
     [
         ("pipeline.py --most 2 --repeats 1 --delay 0.001", "Largest difference from theory"),
+        ("workshop.py --learners 3 --seconds 4 --kills 1", "from check to page: median"),
         ("capstone_kills.py --kills 1", "0 ended differently"),
     ],
 )

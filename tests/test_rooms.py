@@ -21,6 +21,8 @@ ARROWS = {
     "sandbox": set[str](),
     "marking": {"answer", "checks", "course", "sandbox"},
     "gradebook": {"answer", "course", "marking"},
+    "learner": {"answer"},
+    "workshop": {"answer", "checks", "course", "learner", "marking"},
 }
 
 

@@ -13,10 +13,13 @@ The tests answer with every row and require its points and its diagnosis.
 """
 
 import copy
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from grading.answer.exercise import Result
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,15 @@ class Table:
         """`values` of a name to which the learner gave a value."""
         return self.values(exercise, lambda own: getattr(own, name), name)
 
+    def recognised(self, exercise: str, message: str, diagnosis: str) -> str:
+        """The name of the misconception that a fault speaks of, or nothing. Rows that are told alike
+        are one misconception, with the first one's name; the longest piece of a text counts."""
+        of = [row for row in self.rows if row.exercise == exercise]
+        same = [row for row in of if type(row) is Known and row.says == diagnosis]
+        said = [row for row in of if type(row) is Mistake and row.says in (diagnosis or message)]
+        longest = sorted(said, key=lambda row: -len(row.says))
+        return next((row.name for row in [*same, *longest]), "")
+
     def _names(self, row: Known) -> types.SimpleNamespace:
         if row not in self._built:
             names = dict(vars(self.right))
@@ -98,6 +110,18 @@ class Table:
 def causes(says: str, *pieces: str) -> Iterator[tuple[str, str]]:
     """For `expect.explained`: errors whose text has one of these pieces all mean the same."""
     return ((piece, says) for piece in pieces)
+
+
+def misconception(result: Result) -> str:
+    """The name of the first misconception that a result's faults speak of, or nothing.
+
+    A check that was run has loaded its lab's table, if the lab has one; nothing is loaded here.
+    """
+    answers = sys.modules.get(f"grading.checks.answers.{result.lab[3:]}")
+    table = getattr(answers, "MISTAKES", None)
+    faults = [part.fault for part in result.parts if part.fault] if table is not None else []
+    names = (table.recognised(result.exercise, one.message, one.diagnosis) for one in faults)
+    return next(filter(None, names), "")
 
 
 def variants(

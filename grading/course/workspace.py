@@ -119,6 +119,7 @@ def _options(root: Path, arguments: Sequence[str]) -> list[str]:
         "LabApp.app_settings_dir": _JUPYTERLAB,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.default_url": f"/lab/tree/{START_PAGE}",
+        "LabApp.expose_app_in_browser": True,  # a notebook that hands itself in asks it to save
         "LabApp.extension_manager": "readonly",
         "LabApp.news_url": "None",
         # Or a language server for maintainers is found on PATH, and shows learners its messages.

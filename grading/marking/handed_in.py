@@ -76,7 +76,7 @@ def handed_in(folder: Path, lab: str) -> Pile:
     for student in sorted(folder.iterdir()) if folder.is_dir() else []:
         if student.name.startswith(".") and not any(_notebooks(student)):
             continue  # such as .git, or what a file manager leaves
-        found = _fault_of_name(student.name) or _submission(student, lab)
+        found = fault_of_name(student.name) or _submission(student, lab)
         if isinstance(found, HandedIn):
             pile.submissions.append(found)
         else:
@@ -87,7 +87,8 @@ def handed_in(folder: Path, lab: str) -> Pile:
     return pile
 
 
-def _fault_of_name(name: str) -> str:
+def fault_of_name(name: str) -> str:
+    """Why a student cannot be called so, or nothing."""
     if _NAME.fullmatch(name) and name.isprintable():
         return ""
     return f"its name is not fit for pages, tables and nbgrader: rename the folder ({NAME})"

@@ -1,0 +1,184 @@
+"""A learner in a workshop: joins its board, tells it how the checks go, raises a hand, hands in.
+
+`grading.check` has these as `join`, `leave`, `hand` and `hand_in`. None of them raises, and none
+makes a check slower or say something else: what goes wrong is one sentence.
+"""
+
+import contextlib
+import getpass
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from grading.answer.progress import progress_file
+from grading.learner import notebook
+from grading.learner.outbox import Membership, Outbox
+from grading.learner.sender import Sender, admit
+from grading.learner.wire import Refused, Unreachable, ask, plain
+
+VARIABLE = "P2P_BOARD"
+SENT = """\
+Your notebook now tells the board which lab you open and, at each check: the lab, the exercise,
+your points, which attempt it was, the seconds since you opened the lab, and the name of the
+misconception if a known one was recognised. It sends none of your code, values or output.
+    hand("I don't see why …")   raises your hand, with these words; hand("") takes it down
+    hand_in()                   saves this notebook and hands it in
+    leave()                     sends nothing more; leave(delete=True) also deletes what was sent"""
+_NOT_JOINED = 'You have joined no board: join("http://…", "CODE", name="…") does.'
+_senders: dict[Path, Sender] = {}  # by the file of the outbox; one, but in tests
+
+
+def join(address: str, code: str, name: str) -> None:
+    """Join the board at an address under a name. Says so, and what is sent from then on."""
+    try:
+        outbox = _outbox()
+        member = outbox.enrol(plain(address), str(code), " ".join(str(name).split()))
+        _first_answer(outbox, member)
+        print(f"You have joined the board at {member.address} as {member.name}.\n{SENT}")
+    except Unreachable as error:
+        print(
+            f"The board does not answer ({error}). Work on: your notebook goes on trying, and you"
+            f" have joined once it does.\n{SENT}"
+        )
+    except (Refused, ValueError, OSError, sqlite3.Error) as error:
+        print(f"You have not joined the board: {error}")
+        return
+    _sender().wake()
+
+
+def leave(delete: bool = False) -> None:
+    """Send nothing more. delete: the board also deletes what it was sent."""
+    try:
+        member = _outbox().membership() if _outbox().exists() else None
+        if member is None:
+            print(_NOT_JOINED)
+            return
+        _outbox().leave()
+        if delete:
+            said = ask(member.address, "DELETE", "/api/me", token=member.token)
+            if not said.get("kept"):
+                _outbox().forget()
+    except (Unreachable, Refused) as error:
+        print(
+            f"Nothing more is sent. What was sent is not deleted yet, the board said: {error} Say"
+            " leave(delete=True) again later."
+        )
+        return
+    except (OSError, sqlite3.Error) as error:
+        print(f"You have not left the board: {error}")
+        return
+    kept = " The notebooks that you handed in stay there." if delete and said.get("kept") else ""
+    gone = " The board has deleted what it was sent." if delete else ""
+    print(f"You have left the board: nothing more is sent.{gone}{kept}")
+
+
+def hand(words: str = "") -> None:
+    """Raise your hand, with a few words that the instructor sees; without words, take it down."""
+    said = " ".join(str(words).split())[:200]
+    event = {"kind": "hand", "text": said} if said else {"kind": "lowered"}
+    if _tell(event):
+        print("Your hand is up: the instructor sees it." if said else "Your hand is down.")
+    else:
+        print(_NOT_JOINED)
+
+
+def hand_in(file: str | Path | None = None) -> None:
+    """Save this notebook, or the one in `file`, and hand it in; the newest one counts."""
+    try:
+        member = _member()
+        if member is None:
+            print(_NOT_JOINED)
+            return
+        found = notebook.saved(Path(file) if file else None)
+        if member.state == "asked":
+            admit(_outbox(), member)
+        receipt = ask(
+            member.address,
+            "POST",
+            f"/api/notebook/{found.lab}",
+            token=member.token,
+            content=found.content,
+            timeout=60.0,
+        )
+        place = notebook.keep_receipt(found, receipt)
+        print(
+            f"Handed in: {found.file.name}, {found.note}, {receipt['bytes']:,} bytes, at"
+            f" {receipt['at']} by the board's clock.\nIts digest is {receipt['digest']}; the"
+            f" receipt is in {place}. Hand in again as often as you like: the newest counts."
+        )
+    except Unreachable as error:
+        print(f"Not handed in: the board does not answer ({error}). Say hand_in() again later.")
+    except (Refused, notebook.NotSaved, OSError, sqlite3.Error) as error:
+        print(f"Not handed in: {error}")
+
+
+def opened(lab: str) -> None:
+    """A notebook has asked for the checks of a lab; joins the board that P2P_BOARD names."""
+    with contextlib.suppress(sqlite3.Error, OSError):
+        _from_environment()
+    _tell({"kind": "open", "lab": lab})
+
+
+def checked(lab: str, exercise: str, score: float, seconds: float, misconception: str) -> None:
+    """Tell the board how a check went. seconds: since the lab was opened."""
+    event = {"kind": "check", "lab": lab, "exercise": exercise, "points": score}
+    _tell({**event, "seconds": round(seconds, 1), "misconception": misconception})
+
+
+def _tell(event: dict[str, Any]) -> bool:
+    """Queue an event; whether there is a board to tell."""
+    try:
+        if _member() is None:
+            return False
+        _outbox().add(event)
+    except (sqlite3.Error, OSError) as error:
+        print(f"The board was not told ({error}); everything else works as before.")
+        return True
+    _sender().wake()
+    return True
+
+
+def _from_environment() -> None:
+    """`P2P_BOARD="http://10.0.0.5:8300 CODE Anna"`; without a name, that of the login."""
+    address, code, name = (*os.environ.get(VARIABLE, "").split(None, 2), "", "", "")[:3]
+    if not code:
+        return
+    name = " ".join((name or getpass.getuser()).split())
+    before = _outbox().membership() if _outbox().exists() else None
+    try:
+        place = (plain(address), name)
+    except ValueError as error:
+        print(f"{VARIABLE}: {error}")
+        return
+    if before and before.place == place and (before.code == code or not before.active):
+        return  # joined already; and who has left, or was refused, is not asked again
+    _outbox().enrol(place[0], code, name)
+    print(f"Joining the board at {place[0]} as {name}, as {VARIABLE} says.\n{SENT}")
+
+
+def _member() -> Membership | None:
+    member = _outbox().membership() if _outbox().exists() else None
+    if member and member.notice:
+        print(_outbox().notice())
+    return member if member and member.active else None
+
+
+def _first_answer(outbox: Outbox, member: Membership) -> None:
+    """Join while the learner waits: a refusal is told at once, and not asked for again."""
+    try:
+        admit(outbox, member)
+    except Refused:
+        outbox.settle(member, "refused")
+        raise
+
+
+def _outbox() -> Outbox:
+    return _sender().outbox
+
+
+def _sender() -> Sender:
+    file = progress_file().with_name(".board.sqlite")
+    if file not in _senders:
+        _senders[file] = Sender(Outbox(file))
+    return _senders[file]

@@ -1,0 +1,114 @@
+"""What the board knows of the course: labs, exercises with points and minutes, misconceptions.
+
+`python -m grading.workshop.lessons` prints the misconceptions as JSON. The board asks a process of
+its own for them, because the tables stand on PyTorch.
+"""
+
+import asyncio
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grading.course.files import CourseError, labs_in
+from grading.course.outline import titles_of
+
+_HEADING = re.compile(r"### Exercise \d+ · (.+?) — .*?(\d+) minutes?\b")
+
+# For each lab and exercise: the names of its misconceptions, with what a learner is told.
+Misconceptions = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """points: full marks; minutes: what its heading allows, 0 where it names none."""
+
+    name: str
+    title: str
+    points: float
+    minutes: int
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A lab as the board shows it."""
+
+    name: str
+    title: str
+    exercises: Mapping[str, Exercise] = field(default_factory=dict)
+
+
+def lessons(root: Path) -> dict[str, Lesson]:
+    """The labs of a course, read from the notebooks that learners get. Raises CourseError."""
+    titles, folder = titles_of(root), root / "labs"
+    found = {
+        name: Lesson(name, titles.get(name, name), _exercises(folder / f"{name}.ipynb"))
+        for name in labs_in(folder, ".ipynb")
+    }
+    if not found:
+        raise CourseError(f"There are no labs in {folder}: `python -m grading release` makes them.")
+    return found
+
+
+def misconceptions() -> dict[str, dict[str, dict[str, str]]]:
+    """Those of every lab that has a table; takes seconds, as the tables import what labs do."""
+    from grading.answer import exercise
+
+    found = {}
+    for lab in exercise.labs():
+        try:
+            table = importlib.import_module(f"grading.checks.answers.{lab[3:]}").MISTAKES
+        except (ImportError, AttributeError):
+            continue  # a lab without a table
+        found[lab] = {}
+        for row in table:
+            found[lab].setdefault(row.exercise, {}).setdefault(row.name, row.says)
+    return found
+
+
+async def misconceptions_apart() -> Misconceptions:
+    """The same from a process of its own, whose memory is given back; none where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", __name__),
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        text, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return json.loads(text) if process.returncode == 0 else {}
+
+
+def _exercises(notebook: Path) -> dict[str, Exercise]:
+    """The graded exercises of a lab, with the heading above each."""
+    found: dict[str, Exercise] = {}
+    title, minutes = "", 0
+    for cell in _cells(notebook):
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown" and (heading := _HEADING.search(source)):
+            title, minutes = heading[1], int(heading[2])
+        about = cell["metadata"].get("nbgrader", {})
+        if cell["cell_type"] == "code" and about.get("grade"):
+            name = about["grade_id"]
+            found[name] = Exercise(name, title or name, float(about["points"]), minutes)
+            title, minutes = "", 0
+    return found
+
+
+def _cells(notebook: Path) -> list[dict[str, Any]]:
+    try:
+        return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CourseError(f"{notebook} cannot be read as a notebook ({error}).") from None
+
+
+if __name__ == "__main__":
+    print(json.dumps(misconceptions()))

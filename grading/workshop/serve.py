@@ -1,0 +1,95 @@
+"""`python -m grading workshop`: one process, until Ctrl-C."""
+
+import asyncio
+import fcntl
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from grading.course.files import CourseError
+from grading.learner.notebook import MOST_BYTES
+from grading.workshop.handed import Handed
+from grading.workshop.lessons import Misconceptions, lessons, misconceptions_apart
+from grading.workshop.server import Board, application
+from grading.workshop.store import Store
+
+
+def run(root: Path, folder: Path, host: str, port: int, address: str | None) -> int:
+    """Serve the board that is kept in a folder; the exit code. Raises CourseError.
+
+    host: where it listens, "" for everywhere; address: as learners reach it, where that is another.
+    """
+    taught = lessons(root)
+    store = Store(folder)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CourseError(f"Another board is running on {folder}.") from None
+        handed = Handed(folder, store)
+        handed.restore()
+        try:
+            sockets = bind_sockets(port, host or None, family=socket.AF_INET)
+        except OSError as error:
+            raise CourseError(
+                f"Nothing can listen on port {port} ({error.strerror}): name another, --port 8301."
+            ) from None
+        board = Board(store, handed, taught)
+        port = sockets[0].getsockname()[1]
+        board.address = address or f"http://{host or _own_address()}:{port}"
+        print(_welcome(board, host or "127.0.0.1", port), flush=True)
+        asyncio.run(_serve(board, sockets))
+        store.close()
+    return 0
+
+
+async def _serve(board: Board, sockets: list[socket.socket]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    # A body may take its time, but not for ever; a proxy's word on who asks is not taken.
+    server = HTTPServer(
+        application(board), max_body_size=MOST_BYTES, max_header_size=16_384, body_timeout=120
+    )
+    server.add_sockets(sockets)
+    learning = asyncio.create_task(_learn(board))
+    await stopped.wait()
+    learning.cancel()
+    server.stop()
+    await board.close()
+
+
+async def _learn(board: Board) -> None:
+    """Take up the misconceptions as soon as they are there: a class does not wait for them."""
+    found: Misconceptions = await misconceptions_apart()
+    if not found:
+        print("The tables of misconceptions could not be read: none are shown.", file=sys.stderr)
+    board.room.misconceptions = found
+    board.changed()
+
+
+def _welcome(board: Board, host: str, port: int) -> str:
+    code = f"{board.store.code[:3]}-{board.store.code[3:]}"
+    return f"""\
+The board is open. In a notebook a learner runs
+
+    from grading.check import join
+    join("{board.address}", "{code}", name="Your Name")
+
+Your page, which only you should open:  http://{host}:{port}/board#{board.store.key}
+Notebooks that are handed in:           {board.handed.submissions}
+Ctrl-C closes the board; the same command opens it again, with all that it has and the same code."""
+
+
+def _own_address() -> str:
+    """This machine's address in its network. Nothing is sent: the system looks up its routes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 9))
+            return probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
