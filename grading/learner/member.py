@@ -55,9 +55,11 @@ def leave(delete: bool = False) -> None:
             print(_NOT_JOINED)
             return
         _outbox().leave()
+        kept = False
         if delete:
             said = ask(member.address, "DELETE", "/api/me", token=member.token)
-            if not said.get("kept"):
+            kept = bool(said.get("kept"))
+            if not kept:
                 _outbox().forget()
     except (Unreachable, Refused) as error:
         print(
@@ -68,9 +70,9 @@ def leave(delete: bool = False) -> None:
     except (OSError, sqlite3.Error) as error:
         print(f"You have not left the board: {error}")
         return
-    kept = " The notebooks that you handed in stay there." if delete and said.get("kept") else ""
     gone = " The board has deleted what it was sent." if delete else ""
-    print(f"You have left the board: nothing more is sent.{gone}{kept}")
+    stay = " The notebooks that you handed in stay there." if kept else ""
+    print(f"You have left the board: nothing more is sent.{gone}{stay}")
 
 
 def hand(words: str = "") -> None:
