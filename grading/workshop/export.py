@@ -47,7 +47,7 @@ def as_csv(found: Iterable[Mapping[str, Any]]) -> str:
     """Comma-separated values."""
     text = io.StringIO()
     text.write("\ufeff")  # or Excel takes UTF-8 for something else
-    writer = csv.DictWriter[str](text, _COLUMNS, restval="")
+    writer: csv.DictWriter[str] = csv.DictWriter(text, _COLUMNS, restval="")
     writer.writeheader()
     writer.writerows({key: _harmless(value) for key, value in row.items()} for row in found)
     return text.getvalue()
