@@ -49,6 +49,7 @@ def join(address: str, code: str, name: str) -> None:
 
 def leave(delete: bool = False) -> None:
     """Send nothing more. delete: the board also deletes what it was sent."""
+    told = ""
     try:
         member = _outbox().membership() if _outbox().exists() else None
         if member is None:
@@ -56,9 +57,7 @@ def leave(delete: bool = False) -> None:
             return
         _outbox().leave()
         if delete:
-            said = ask(member.address, "DELETE", "/api/me", token=member.token)
-            if not said.get("kept"):
-                _outbox().forget()
+            told = _delete(member)
     except (Unreachable, Refused) as error:
         print(
             f"Nothing more is sent. What was sent is not deleted yet, the board said: {error} Say"
@@ -68,9 +67,7 @@ def leave(delete: bool = False) -> None:
     except (OSError, sqlite3.Error) as error:
         print(f"You have not left the board: {error}")
         return
-    kept = " The notebooks that you handed in stay there." if delete and said.get("kept") else ""
-    gone = " The board has deleted what it was sent." if delete else ""
-    print(f"You have left the board: nothing more is sent.{gone}{kept}")
+    print(f"You have left the board: nothing more is sent.{told}")
 
 
 def hand(words: str = "") -> None:
@@ -137,6 +134,17 @@ def _tell(event: dict[str, Any]) -> bool:
         return True
     _sender().wake()
     return True
+
+
+def _delete(member: Membership) -> str:
+    """Have the board delete what it was sent; says so. Raises Unreachable and Refused."""
+    said = ask(member.address, "DELETE", "/api/me", token=member.token)
+    if said.get("kept"):
+        return (
+            " The board has deleted what it was sent. The notebooks that you handed in stay there."
+        )
+    _outbox().forget()
+    return " The board has deleted what it was sent."
 
 
 def _from_environment() -> None:

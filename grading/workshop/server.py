@@ -145,9 +145,9 @@ class Asked(RequestHandler):
         said = f"The board cannot answer this ({status_code})."
         self.finish({"error": error.sentence if isinstance(error, Refusal) else said})
 
-    def log_exception(self, *about: Any) -> None:
-        if not isinstance(about[1], HTTPError):
-            super().log_exception(*about)
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, HTTPError):
+            super().log_exception(typ, value, tb)
 
     def json(self) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""What a notebook tells a board, through `check` in a real kernel; a graded one tells it nothing."""
+"""What a notebook tells a board, through `check` in a real kernel; a graded one tells nothing."""
 
 import json
 import os
@@ -20,9 +20,11 @@ SETUP = """
 from grading.check import checks, hand, hand_in, join, leave
 check = checks("01_perceptron")
 """
-NEURON = "import numpy as np\ndef neuron(x, w, b):\n    return {}"
-RIGHT = NEURON.format("int(w @ x + b >= 0)")
-MINUS = NEURON.format("1 if w @ x + b >= 0 else -1")
+NEURON = """\
+def neuron(x, w, b, activation):
+    z = float(w @ x + b)
+    return max(z, 0.0) if activation == "relu" else {}"""
+RIGHT, MINUS = NEURON.format("1.0 if z >= 0 else 0.0"), NEURON.format("1.0 if z >= 0 else -1.0")
 CHECK = "check('neuron')"
 JOIN = f'join("http://127.0.0.1:{free_port()}", "AAA-AAA", name="Anna")'
 
@@ -50,8 +52,7 @@ def test_a_check_queues_what_it_said_and_nothing_else(tmp_path: Path) -> None:
     wrong, right, hand = waiting(tmp_path)  # an answer that is not there yet is no attempt
     assert wrong.pop("seconds") <= right.pop("seconds")  # type: ignore[operator]
     about = {"kind": "check", "lab": "01_perceptron", "exercise": "neuron"}
-    wrong.pop("points")
-    assert wrong == {**about, "attempt": 1, "misconception": "minus one"}
+    assert wrong == {**about, "points": 0.6, "attempt": 1, "misconception": "minus one"}
     assert right == {**about, "points": 1.0, "attempt": 2, "misconception": ""}
     assert hand == {"kind": "hand", "text": "why?"}
 
