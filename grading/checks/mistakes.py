@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grading.answer.exercise import Result
+from grading.answer.fault import Fault
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,20 @@ class Table:
         """`values` of a name to which the learner gave a value."""
         return self.values(exercise, lambda own: getattr(own, name), name)
 
-    def recognised(self, exercise: str, message: str, diagnosis: str) -> str:
-        """The name of the misconception that a fault speaks of, or nothing. Rows that are told alike
-        are one misconception, with the first one's name; the longest piece of a text counts."""
-        of = [row for row in self.rows if row.exercise == exercise]
-        same = [row for row in of if type(row) is Known and row.says == diagnosis]
-        said = [row for row in of if type(row) is Mistake and row.says in (diagnosis or message)]
-        longest = sorted(said, key=lambda row: -len(row.says))
-        return next((row.name for row in [*same, *longest]), "")
+    def recognised(self, exercise: str, faults: Sequence[Fault]) -> str:
+        """The name of the misconception that an answer's faults speak of, or nothing.
+
+        Rows that are told alike are one misconception, with the first one's name. A whole diagnosis
+        says more than a piece of a text, a long piece more than a short one, and a word nothing.
+        """
+        rows = [row for row in self.rows if row.exercise == exercise]
+        for fault in faults:
+            for row in rows:
+                if type(row) is Known and row.says == fault.diagnosis:
+                    return row.name
+        text = "\n".join(line for fault in faults for line in fault.lines())
+        said = [r for r in rows if type(r) is Mistake and " " in r.says and r.says in text]
+        return max(said, key=lambda row: len(row.says)).name if said else ""
 
     def _names(self, row: Known) -> types.SimpleNamespace:
         if row not in self._built:
@@ -113,15 +120,14 @@ def causes(says: str, *pieces: str) -> Iterator[tuple[str, str]]:
 
 
 def misconception(result: Result) -> str:
-    """The name of the first misconception that a result's faults speak of, or nothing.
+    """The name of the misconception that a result's faults speak of, or nothing.
 
     A check that was run has loaded its lab's table, if the lab has one; nothing is loaded here.
     """
     answers = sys.modules.get(f"grading.checks.answers.{result.lab[3:]}")
     table = getattr(answers, "MISTAKES", None)
-    faults = [part.fault for part in result.parts if part.fault] if table is not None else []
-    names = (table.recognised(result.exercise, one.message, one.diagnosis) for one in faults)
-    return next(filter(None, names), "")
+    faults = [part.fault for part in result.parts if part.fault is not None]
+    return table.recognised(result.exercise, faults) if table is not None else ""
 
 
 def variants(

@@ -12,7 +12,7 @@ _HELP = """\
 - **Run** a cell with Shift+Enter, from the top down. Where a cell says `your code here`, write your
   own; the check below it answers at once, as often as you like.
 - **Keep your work**: these notebooks are yours, in the folder `my_labs`. Nothing overwrites them,
-  and nothing is sent anywhere.
+  and nothing is sent anywhere, unless you join the board of a workshop.
 - **Later**: `make lab` opens this page again, with your points as they then stand.
 """
 _LEVELS = {1: "●○○", 2: "●●○", 3: "●●●"}

@@ -49,18 +49,15 @@ def join(address: str, code: str, name: str) -> None:
 
 def leave(delete: bool = False) -> None:
     """Send nothing more. delete: the board also deletes what it was sent."""
+    told = ""
     try:
         member = _outbox().membership() if _outbox().exists() else None
         if member is None:
             print(_NOT_JOINED)
             return
         _outbox().leave()
-        kept = False
         if delete:
-            said = ask(member.address, "DELETE", "/api/me", token=member.token)
-            kept = bool(said.get("kept"))
-            if not kept:
-                _outbox().forget()
+            told = _delete(member)
     except (Unreachable, Refused) as error:
         print(
             f"Nothing more is sent. What was sent is not deleted yet, the board said: {error} Say"
@@ -70,9 +67,7 @@ def leave(delete: bool = False) -> None:
     except (OSError, sqlite3.Error) as error:
         print(f"You have not left the board: {error}")
         return
-    gone = " The board has deleted what it was sent." if delete else ""
-    stay = " The notebooks that you handed in stay there." if kept else ""
-    print(f"You have left the board: nothing more is sent.{gone}{stay}")
+    print(f"You have left the board: nothing more is sent.{told}")
 
 
 def hand(words: str = "") -> None:
@@ -139,6 +134,17 @@ def _tell(event: dict[str, Any]) -> bool:
         return True
     _sender().wake()
     return True
+
+
+def _delete(member: Membership) -> str:
+    """Have the board delete what it was sent; says so. Raises Unreachable and Refused."""
+    said = ask(member.address, "DELETE", "/api/me", token=member.token)
+    if said.get("kept"):
+        return (
+            " The board has deleted what it was sent. The notebooks that you handed in stay there."
+        )
+    _outbox().forget()
+    return " The board has deleted what it was sent."
 
 
 def _from_environment() -> None:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from grading.workshop.handed import time_of
 from grading.workshop.room import Room
 
-_COLUMNS = (
+_COLUMNS: Sequence[str] = (
     "learner",
     "lab",
     "exercise",

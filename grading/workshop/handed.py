@@ -25,7 +25,7 @@ class Handed:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder, self._store = folder, store
-        self._bytes: dict[int, int] = {}
+        self._versions: dict[int, dict[str, int]] = {}  # of each learner: bytes by digest
         for one in store.notebooks():
             self._count(one)
         for name in ("submissions", "versions"):
@@ -37,7 +37,7 @@ class Handed:
 
     def keep(self, learner: Learner, lab: str, content: bytes, now: float) -> HandedIn:
         """Keep a version; the newest one is what will be graded. Raises ValueError."""
-        if self._bytes.get(learner.id, 0) + len(content) > MOST_OF_ONE:
+        if sum(self._versions.get(learner.id, {}).values()) + len(content) > MOST_OF_ONE:
             raise ValueError(
                 f"you have handed in {MOST_OF_ONE // 2**20} MB by now, which is all that the board"
                 " keeps of one learner: tell your instructor."
@@ -108,7 +108,7 @@ class Handed:
         return folder / f"{version.digest}.ipynb"
 
     def _count(self, version: HandedIn) -> None:
-        self._bytes[version.learner] = self._bytes.get(version.learner, 0) + version.bytes
+        self._versions.setdefault(version.learner, {})[version.digest] = version.bytes
 
 
 def time_of(seconds: float) -> str:

@@ -119,13 +119,14 @@ class Room:
 
     def picture(self, now: float) -> dict[str, Any]:
         """What there is to see at a time, in plain values."""
-        seats = sorted(self.seats.values(), key=lambda seat: seat.learner.name.casefold())
-        hands = sorted((s.hand[0], s.learner, s.hand[1]) for s in seats if s.hand is not None)
+        seats = list(self.seats.values())
+        raised = [(*seat.hand, seat.learner) for seat in seats if seat.hand is not None]
+        hands = sorted(raised, key=lambda hand: hand[0])
         return {
             "learners": [self._row(seat, now) for seat in seats],
             "hands": [
                 {"id": one.id, "name": one.name, "text": text, "minutes": _minutes(now - at)}
-                for at, one, text in hands
+                for at, text, one in hands
             ],
             "misconceptions": self._commonest(seats),
         }

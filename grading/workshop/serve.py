@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import resource
 import signal
 import socket
 import sys
@@ -51,9 +52,15 @@ async def _serve(board: Board, sockets: list[socket.socket]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    # A body may take its time, but not for ever; a proxy's word on who asks is not taken.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection takes a descriptor
+    # Who connects and says nothing is soon let go; a proxy's word on who asks is not taken.
     server = HTTPServer(
-        application(board), max_body_size=MOST_BYTES, max_header_size=16_384, body_timeout=120
+        application(board),
+        max_body_size=MOST_BYTES,
+        max_header_size=16_384,
+        body_timeout=120,
+        idle_connection_timeout=20,
     )
     server.add_sockets(sockets)
     learning = asyncio.create_task(_learn(board))

@@ -34,6 +34,7 @@ MOST_EVENTS = 20_000  # of one learner
 _MOST_PAGES = 20
 _HEARTBEAT = 10.0  # seconds after which a page gets the picture anew, for the minutes in it
 _PAUSE = 0.1  # seconds in which changes are collected
+_NOTEBOOK = 20  # events that handing in a notebook counts as, for how fast one may be
 _SMALL = 64 * 1024  # bytes of a request that is no notebook
 _TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -252,6 +253,8 @@ class Notebook(Asked):
 
     def post(self, lab: str) -> None:
         learner = self.learner()
+        if not self.board.sent.allows(learner.id, time.monotonic(), _NOTEBOOK):
+            raise Refusal("You hand in faster than anybody works: wait a minute.", 429)
         if lab not in self.board.room.lessons:
             raise Refusal(f"This course has no lab that is called {lab[:60]!a}.")
         try:

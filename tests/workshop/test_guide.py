@@ -56,7 +56,10 @@ def test_the_guides_lines_lead_from_joining_to_marks(
     write(course / "grading" / "checks" / f"{LAB}.py", CHECKS)
     (course / "course.yml").write_text((ROOT / "course.yml").read_text(encoding="utf-8"))
     run(course, "python -m grading release --course .")
-    hand_in(course, "anna", RIGHT)
+    joins = (
+        "from grading.check import hand_in, join\njoin('http://127.0.0.1:9', 'AAA', 'B'); hand_in()"
+    )
+    hand_in(course, "anna", {**RIGHT, "double_code": f"{joins}\n{RIGHT['double_code']}"})
     file = course / "handed_in" / "anna" / f"{LAB}.ipynb"
     monkeypatch.setenv("LAB_PROGRESS", str(tmp_path / "mine" / "progress.jsonl"))
 
@@ -81,7 +84,8 @@ def test_the_guides_lines_lead_from_joining_to_marks(
     said = run(course, grade.replace("autograde 01", "autograde 1 --course ."))
     assert "1 graded" in said
     result = json.loads((course / "results" / LEARNER / f"{LAB}.json").read_bytes())
-    assert result["score"] == result["max_score"]
+    assert result["score"] == result["max_score"]  # though it joins, where it is graded
+    assert "joined" not in json.dumps(result)
     folder = f"workshop/submissions/<name>/{EXAMPLE}/"
     for name in (f"{EXAMPLE}.ipynb", "timestamp.txt"):
         assert folder + name in GUIDE
