@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from grading import exercise
+from grading.answer import exercise
 from grading.check import checks
 
 # For stock nbgrader, which runs the checks in here; the sandbox has no such folder.
@@ -88,8 +88,8 @@ CHECKS = '''\
 
 import torch
 
-from grading import expect
-from grading.exercise import exercise, part
+from grading.checks import expect
+from grading.answer.exercise import exercise, part
 
 
 def _points(rng, count=20):
