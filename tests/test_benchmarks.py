@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from grading.answer import exercise
+
 ROOT = Path(__file__).parents[1]
 NO_COMMANDS = ("autograde_lab", "measured")
 
@@ -32,6 +34,18 @@ def test_a_benchmark_runs(command: str, says: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert says in done.stdout
+
+
+def test_the_lab_that_is_graded_for_its_speed_gives_its_reference_full_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exercise, "CHECKS", tmp_path)  # the lab itself sets it, too
+    lab = runpy.run_path(str(ROOT / "benchmarks" / "autograde_lab.py"))
+    (tmp_path / f"{lab['LAB']}.py").write_text(lab["CHECKS"])
+    monkeypatch.setenv("BENCHMARK_CHECKS", str(tmp_path))
+    (tmp_path / "source.py").write_text(lab["SOURCE"])
+    results = runpy.run_path(str(tmp_path / "source.py"))["check"].results
+    assert [one.status for one in results.values()] == ["passed"] * 4
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda it: it.stem)

@@ -11,7 +11,8 @@ and handles come back. What the student did wrong on the way is raised as a `Fau
 import copy
 import inspect
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from grading.answer.codec import CodecError, Handle, decode, encode
@@ -31,9 +32,15 @@ class Transport(Protocol):
 
 
 _FAULT = ("kind", "message", "detail")
-# Only a process that was tampered with replies so that one of these is raised.
-_NONSENSE = (CodecError, KeyError, TypeError, AttributeError, UnicodeError)
-_TAMPERED = "The reply of the notebook's process makes no sense."
+
+
+@contextmanager
+def _making_sense() -> Iterator[None]:
+    try:
+        yield
+    except (CodecError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+        # Only a process that was tampered with replies so.
+        raise Fault("dead", "The reply of the notebook's process makes no sense.") from error
 
 
 class Connection:
@@ -48,22 +55,19 @@ class Connection:
     def ask(self, **request: Any) -> Any:
         self.again = None
         sent = encode({**request, "limit": self.limit}, _refer)
-        try:
-            reply = self._read(self.transport.answer(sent))
+        answer = self.transport.answer(sent)  # an error in here is none of the student's
+        with _making_sense():
+            reply = self._read(answer)
             if "first" in reply:
                 self.again = reply["again"]
                 reply = self._read(reply["first"].encode("ascii"))
             return self._value(reply)
-        except _NONSENSE as error:
-            raise Fault("dead", _TAMPERED) from error
 
     def ask_again(self) -> Any:
         if self.again is None:
             return self.ask(do="again")
-        try:
+        with _making_sense():
             return self._value(self._read(self.again.encode("ascii")))
-        except _NONSENSE as error:
-            raise Fault("dead", _TAMPERED) from error
 
     def _read(self, reply: bytes) -> Any:
         return decode(reply, resolve=lambda handle: Student(self, handle))

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,17 @@ def summary(lab: str, tally: Tally) -> Iterator[str]:
         yield from (f"  {line}" for line in looks)
     if tally.failed:
         yield "not graded; give the same command again for them:"
-        yield from (f"  {student}: {why}" for student, why in sorted(tally.failed.items()))
+        yield from (f"  {', '.join(ones)}: {why}" for why, ones in _by_reason(tally.failed))
     for isolation, count in Counter(one["isolation"] for one in results).items():
         yield f"isolation of {count}: {isolation}"
+
+
+def _by_reason(failed: Mapping[str, str]) -> Iterable[tuple[str, list[str]]]:
+    """Each reason once, with its students: a check that is broken keeps all from being graded."""
+    reasons: dict[str, list[str]] = {}
+    for student, why in sorted(failed.items()):
+        reasons.setdefault(why, []).append(student)
+    return reasons.items()
 
 
 def _table(results: list[dict[str, Any]]) -> Iterator[str]:

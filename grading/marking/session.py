@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from grading.marking.judge import SessionLost
+from grading.marking.judge import NoSession, SessionLost
 from grading.marking.pictures import image
 from grading.marking.verdict import CellOutcome, plain
 from grading.sandbox.inside.limits import with_starved
@@ -85,10 +85,12 @@ class KernelSession:
     """A `grading.marking.judge.Session` over a Jupyter kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
-        """Raises SessionLost where the kernel does not take it."""
+        """Raises NoSession, and ends the kernel, where it cannot be asked anything: nothing of the
+        student's has run in it yet."""
         self.kernel, self.isolation = kernel, kernel.isolation
-        sent = kernel.client.execute(_LISTEN, silent=True, allow_stdin=False)
-        self._exchange(sent, START_SECONDS, lambda _: None)
+        if why := self._listen():
+            self.close()
+            raise NoSession(f"The kernel takes no requests: {why}")
 
     def execute(self, source: str, seconds: float) -> CellOutcome:
         start = time.monotonic()
@@ -113,6 +115,20 @@ class KernelSession:
         if stopped:
             raise SessionLost(stopped)
         return _reply(next(one for one in replies if one.kind == "judge_reply").content)
+
+    def _listen(self) -> str:
+        """Let the kernel take requests; why it does not, or nothing."""
+        sent, taken = (
+            self.kernel.client.execute(_LISTEN, silent=True, allow_stdin=False),
+            list[Message](),
+        )
+        try:
+            stopped = self._exchange(sent, START_SECONDS, taken.append)
+        except SessionLost as lost:
+            return str(lost)
+        said = next(one.content for one in taken if one.kind == "execute_reply")
+        failed = said.get("status") != "ok"
+        return stopped or f"{said.get('ename')}: {said.get('evalue')}" * failed
 
     @property
     def idle_seconds(self) -> float:

@@ -5,7 +5,7 @@ its own for them, because the tables stand on PyTorch.
 """
 
 import asyncio
-import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -61,30 +61,32 @@ def misconceptions() -> dict[str, dict[str, dict[str, str]]]:
 
     found = {}
     for lab in exercise.labs():
-        try:
-            table = importlib.import_module(f"grading.checks.answers.{lab[3:]}").MISTAKES
-        except (ImportError, AttributeError):
+        module = f"grading.checks.answers.{lab[3:]}"
+        if importlib.util.find_spec(module) is None:
             continue  # a lab without a table
         found[lab] = {}
-        for row in table:
+        for row in importlib.import_module(module).MISTAKES:
             found[lab].setdefault(row.exercise, {}).setdefault(row.name, row.says)
     return found
 
 
 async def misconceptions_apart() -> Misconceptions:
-    """The same from a process of its own, whose memory is given back; none where it fails."""
+    """The same from a process of its own, whose memory is given back. Raises CourseError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", __name__),
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
-        text, _ = await process.communicate()
+        text, said = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
-    return json.loads(text) if process.returncode == 0 else {}
+    if process.returncode:
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise CourseError(f"The tables of misconceptions cannot be read, so none are shown: {last}")
+    return json.loads(text)
 
 
 def _exercises(notebook: Path) -> dict[str, Exercise]:

@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 from grading.course.files import CourseError
 from grading.learner.notebook import MOST_BYTES
 from grading.workshop.handed import Handed
-from grading.workshop.lessons import Misconceptions, lessons, misconceptions_apart
+from grading.workshop.lessons import lessons, misconceptions_apart
 from grading.workshop.server import Board, application
 from grading.workshop.store import Store
 
@@ -72,11 +72,11 @@ async def _serve(board: Board, sockets: list[socket.socket]) -> None:
 
 async def _learn(board: Board) -> None:
     """Take up the misconceptions as soon as they are there: a class does not wait for them."""
-    found: Misconceptions = await misconceptions_apart()
-    if not found:
-        print("The tables of misconceptions could not be read: none are shown.", file=sys.stderr)
-    board.room.misconceptions = found
-    board.changed()
+    try:
+        board.room.misconceptions = await misconceptions_apart()
+        board.changed()
+    except CourseError as error:
+        print(error, file=sys.stderr)
 
 
 def _welcome(board: Board, host: str, port: int) -> str:

@@ -410,3 +410,13 @@ def test_that_a_second_call_gives_the_same_takes_one_request(code: str, score: f
     one = Exercise("00_test", "double", 1, both, 5)
     result = exercise.run(one, notebook, np.random.default_rng(0))
     assert (result.score, notebook.asked) == (score, 1)
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, AttributeError])
+def test_an_error_of_the_transport_is_not_taken_for_the_student_s(error: type[Exception]) -> None:
+    class Broken(Notebook):
+        def answer(self, request: bytes) -> bytes:
+            raise error
+
+    with pytest.raises(error):
+        connect(Broken({}), 5).double(3.0)

@@ -2,16 +2,14 @@
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
-from tests.graded_course import CHECKS, LAB, PARTLY, RIGHT, SOURCE, hand_in, write
+from tests.graded_course import CHECKS, LAB, PARTLY, RIGHT, SOURCE, bash, hand_in, write
 from tests.needs import needs
 
 ROOT = Path(__file__).parents[2]
@@ -35,17 +33,7 @@ def place(tmp_path: Path) -> Path:
 def run(place: Path, script: str) -> str:
     """Run commands of the guide as bash does, on the course in `place`; what they said."""
     script = re.sub(r"(python -m grading \w+)", r"\1 --course .", script.replace(EXAMPLE, LAB))
-    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=place,
-        text=True,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}"
-    return done.stdout
+    return bash(place, script)
 
 
 @needs("bwrap")

@@ -23,6 +23,7 @@ from grading import sandbox
 from grading.__main__ import main
 from grading.course.files import CourseError
 from grading.marking import batch, executors, kernels
+from grading.marking.autograde import summary
 from grading.marking.batch import Tally, autograde
 from grading.marking.handed_in import HandedIn, handed_in
 from grading.marking.job import Job, Setting, course_secret
@@ -628,3 +629,9 @@ def test_a_cluster_grades_the_class_though_a_worker_is_killed(
     expected = {f"student{number}": 5.0 if number % 2 else 1.5 for number in range(6)}
     assert scores(results_in(results)) == expected
     assert "6 graded, 0 kept" in said
+
+
+def test_what_keeps_several_from_being_graded_is_told_once() -> None:
+    why = "grading it failed: ImportError: no such check"
+    lines = list(summary(LAB, Tally(failed={"ben": why, "anna": why, "zoe": "the worker died"})))
+    assert lines[-2:] == [f"  anna, ben: {why}", "  zoe: the worker died"]

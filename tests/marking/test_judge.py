@@ -619,6 +619,17 @@ def test_a_hanging_cell_is_interrupted_and_the_kernel_lives(kernel: KernelSessio
     assert kernel.execute("print(a)", 60).outputs[0]["text"] == "1\n"
 
 
+def test_a_kernel_that_cannot_be_asked_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, close = list[str](), kernels.TrustedKernel.close
+    monkeypatch.setattr(
+        kernels.TrustedKernel, "close", lambda own: (closed.append("closed"), close(own))
+    )
+    monkeypatch.setattr(session, "_LISTEN", "import grading.no_such_room")
+    with pytest.raises(NoSession, match="takes no requests: ModuleNotFoundError"):
+        kernels.opener(kernels.TRUSTED, TimeLimits(), "smoke")()
+    assert closed == ["closed"]
+
+
 def test_a_request_without_a_reply_is_given_up_soon(
     kernel: KernelSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,18 +2,16 @@
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from grading.learner import member, notebook
 from grading.workshop import handed, server
-from tests.graded_course import CHECKS, LAB, RIGHT, SOURCE, hand_in, write
+from tests.graded_course import CHECKS, LAB, RIGHT, SOURCE, bash, hand_in, write
 from tests.needs import needs
 from tests.workshop.classroom import ROOT, opened, wait
 
@@ -32,21 +30,6 @@ def learners_line(name: str) -> ast.Call:
     return next(one for one in found if isinstance(one.func, ast.Name) and one.func.id == name)
 
 
-def run(place: Path, script: str) -> str:
-    """Run commands of the guide as bash does, in a folder; what they said."""
-    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=place,
-        text=True,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}"
-    return done.stdout
-
-
 @needs("bwrap")
 def test_the_guides_lines_lead_from_joining_to_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -55,7 +38,7 @@ def test_the_guides_lines_lead_from_joining_to_marks(
     write(course / "solutions" / f"{LAB}.py", SOURCE)
     write(course / "grading" / "checks" / f"{LAB}.py", CHECKS)
     (course / "course.yml").write_text((ROOT / "course.yml").read_text(encoding="utf-8"))
-    run(course, "python -m grading release --course .")
+    bash(course, "python -m grading release --course .")
     joins = (
         "from grading.check import hand_in, join\njoin('http://127.0.0.1:9', 'AAA', 'B'); hand_in()"
     )
@@ -75,13 +58,13 @@ def test_the_guides_lines_lead_from_joining_to_marks(
         command = "python -m grading receipt RECEIPT.json NOTEBOOK.ipynb"
         assert command in GUIDE
         command = command.replace("RECEIPT.json", str(receipt)).replace("NOTEBOOK.ipynb", str(file))
-        assert "byte for byte" in run(course, command)
+        assert "byte for byte" in bash(course, command)
         learners_line("leave")
         member.leave(delete=True)
     assert "The notebooks that you handed in stay there" in capsys.readouterr().out
 
     (grade,) = lines("sh")
-    said = run(course, grade.replace("autograde 01", "autograde 1 --course ."))
+    said = bash(course, grade.replace("autograde 01", "autograde 1 --course ."))
     assert "1 graded" in said
     result = json.loads((course / "results" / LEARNER / f"{LAB}.json").read_bytes())
     assert result["score"] == result["max_score"]  # though it joins, where it is graded

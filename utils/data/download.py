@@ -65,10 +65,7 @@ def command_line(
     parser.add_argument("dataset", choices=[dataset])
     parser.add_argument("--root", metavar="DIR", help="where to (default: LAB_DATA, else data/)")
     root, _ = data_root(parser.parse_args(given).root)
-    try:
-        download(root)
-    except DataError as error:
-        print(error, file=sys.stderr)
+    if _failed(download, root):
         return 1
     print(done.format(root=root))
     return 0
@@ -92,14 +89,21 @@ def tell(
     )
     parser.add_argument("--root", metavar="DIR", help="where (default: LAB_DATA, else data/)")
     root, _ = data_root(parser.parse_args(given).root)
-    try:
-        load(root)
-    except DataError as error:
-        print(error, file=sys.stderr)
+    if _failed(load, root):
         return 1
     if not any((root / place).exists() for place in places):
         print(remedy.format(place=root / places[0]))
     return 0
+
+
+def _failed(work: Callable[[Path], object], root: Path) -> bool:
+    """Do the work in a folder of data; whether it raised a DataError, which is printed."""
+    try:
+        work(root)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return True
+    return False
 
 
 def file_fault(path: Path, size: int, sha256: str) -> str:

@@ -1349,7 +1349,7 @@ def best_layout(model, machine, gpus, predict):
         for m in {counts}:
             if model["batch"] % (d * m) == 0:
                 layout = {{"data": d, "pipeline": p, "microbatches": m}}
-                cost = predict(model, layout, machine)
+                cost = predict({asked})
                 if {memory}:
                     found.append((*({key}), len(found), layout))
     {none}
@@ -1357,6 +1357,7 @@ def best_layout(model, machine, gpus, predict):
 """,
     fits='gpus % p or p > model["layers"] or model["batch"] % d',
     counts='range(1, model["batch"] // d + 1)',
+    asked="model, layout, machine",
     memory='cost["memory"] <= machine["memory"]',
     key='cost["seconds"], cost["memory"]',
     none='if not found: raise ValueError(f"No layout of {gpus} GPUs fits.")',
@@ -1470,26 +1471,7 @@ _BEST = [
         "data · pipeline is not the number of GPUs",
         fits='p > model["layers"] or model["batch"] % d',
     ),
-    Mistake(
-        "best_layout",
-        "model and machine exchanged",
-        0.15,
-        "in this order",
-        """
-def best_layout(model, machine, gpus, predict):
-    found = []
-    for p in range(1, min(gpus, model["layers"]) + 1):
-        for m in range(1, model["batch"] + 1):
-            if gpus % p == 0 and model["batch"] % (gpus // p * m) == 0:
-                layout = {"data": gpus // p, "pipeline": p, "microbatches": m}
-                cost = predict(machine, layout, model)
-                if cost["memory"] <= machine["memory"]:
-                    found.append((cost["seconds"], cost["memory"], p, m, layout))
-    if not found:
-        raise ValueError(f"No layout of {gpus} GPUs fits.")
-    return min(found)[-1]
-""",
-    ),
+    _bests("model and machine exchanged", 0.15, "in this order", asked="machine, layout, model"),
     Mistake(
         "best_layout",
         "its own predict_step",
