@@ -237,7 +237,9 @@ def test_a_card_has_its_own_data_sheet() -> None:
     assert machine.sheet("NVIDIA H100 PCIe")["bandwidth"] == 2.0e12
     assert machine.sheet("NVIDIA H100 80GB HBM3")["bandwidth"] == 3.35e12
     assert machine.sheet("NVIDIA A100-SXM4-40GB")["bandwidth"] == 1.555e12
-    assert machine.sheet("some other") == {}
+    assert machine.sheet("NVIDIA L4")["bandwidth"] == 0.3e12
+    for other in ("NVIDIA L40", "NVIDIA H100 NVL", "NVIDIA T400", "some other"):
+        assert machine.sheet(other) == {}
 
 
 # Reports and the ledger

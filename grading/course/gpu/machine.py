@@ -1,6 +1,7 @@
 """What there is: GPUs and how they reach each other, driver, NCCL, versions."""
 
 import importlib.metadata
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -83,27 +84,27 @@ def _why_none() -> str:
     return "torch finds none"
 
 
-# Data sheets: bytes a second of the memory, and dense FLOP/s, by what the card's name contains; the
-# first that fits counts. Source: NVIDIA's data sheet of each card.
+# By what a card's name contains; the first that fits counts: bytes a second of the memory, and dense
+# FLOP/s. What several public lists of specifications agree on (read on 2026-11-30; H100 and A100 as in
+# G. Lockwood's notes, which cite NVIDIA's papers). What was not found there is left out.
 SHEETS: dict[str, dict[str, float]] = {
-    "B200": {"bandwidth": 8.0e12, "bfloat16": 2250e12},
+    "B200": {"bfloat16": 2250e12},
     "H200": {"bandwidth": 4.8e12, "float32": 66.9e12, "bfloat16": 989.4e12},
     "H100 PCIe": {"bandwidth": 2.0e12, "float32": 51e12, "bfloat16": 756e12},
-    "H100 NVL": {"bandwidth": 3.9e12, "float32": 60e12, "bfloat16": 835e12},
+    "H100 NVL": {},  # not the next one's
     "H100": {"bandwidth": 3.35e12, "float32": 66.9e12, "bfloat16": 989.4e12},
     "A100-SXM4-80GB": {"bandwidth": 2.039e12, "float32": 19.5e12, "bfloat16": 312e12},
-    "A100 80GB PCIe": {"bandwidth": 1.935e12, "float32": 19.5e12, "bfloat16": 312e12},
+    "A100 80GB PCIe": {"float32": 19.5e12, "bfloat16": 312e12},
     "A100": {"bandwidth": 1.555e12, "float32": 19.5e12, "bfloat16": 312e12},
     "L40S": {"bandwidth": 0.864e12, "float32": 91.6e12, "bfloat16": 362e12},
-    "L4": {"bandwidth": 0.3e12, "float32": 30.3e12, "bfloat16": 121e12},
-    "A10": {"bandwidth": 0.6e12, "float32": 31.2e12, "bfloat16": 125e12},
+    "L4": {"bandwidth": 0.3e12, "bfloat16": 121e12},
     "V100": {"bandwidth": 0.9e12, "float32": 15.7e12},
     "T4": {"bandwidth": 0.32e12, "float32": 8.1e12},
-    "RTX 4090": {"bandwidth": 1.008e12, "float32": 82.6e12},
-    "RTX 3090": {"bandwidth": 0.936e12, "float32": 35.6e12},
+    "RTX 4090": {"float32": 82.6e12},
+    "RTX 3090": {"float32": 35.6e12},
 }
 
 
 def sheet(name: str) -> dict[str, float]:
     """The data sheet of a card by its name, such as "NVIDIA H200"; {} where it is not known."""
-    return next((SHEETS[card] for card in SHEETS if card in name), {})
+    return next((SHEETS[card] for card in SHEETS if re.search(rf"\b{card}\b", name)), {})
