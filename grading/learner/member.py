@@ -4,7 +4,6 @@
 makes a check slower or say something else: what goes wrong is one sentence.
 """
 
-import contextlib
 import getpass
 import os
 import sqlite3
@@ -74,9 +73,11 @@ def hand(words: str = "") -> None:
     """Raise your hand, with a few words that the instructor sees; without words, take it down."""
     said = " ".join(str(words).split())[:200]
     event = {"kind": "hand", "text": said} if said else {"kind": "lowered"}
-    if _tell(event):
-        print("Your hand is up: the instructor sees it." if said else "Your hand is down.")
-    else:
+    told = _tell(event)
+    if told:
+        up = "Your hand is up: the instructor sees it as soon as the board answers."
+        print(up if said else "Your hand is down.")
+    elif told is None:
         print(_NOT_JOINED)
 
 
@@ -112,8 +113,10 @@ def hand_in(file: str | Path | None = None) -> None:
 
 def opened(lab: str) -> None:
     """A notebook has asked for the checks of a lab; joins the board that P2P_BOARD names."""
-    with contextlib.suppress(sqlite3.Error, OSError):
+    try:
         _from_environment()
+    except (sqlite3.Error, OSError) as error:
+        print(f"{VARIABLE}: you have not joined the board ({error}).")
     _tell({"kind": "open", "lab": lab})
 
 
@@ -123,15 +126,15 @@ def checked(lab: str, exercise: str, score: float, seconds: float, misconception
     _tell({**event, "seconds": round(seconds, 1), "misconception": misconception})
 
 
-def _tell(event: dict[str, Any]) -> bool:
-    """Queue an event; whether there is a board to tell."""
+def _tell(event: dict[str, Any]) -> bool | None:
+    """Queue an event; whether it is queued, which is said if not, or None where there is no board."""
     try:
         if _member() is None:
-            return False
+            return None
         _outbox().add(event)
     except (sqlite3.Error, OSError) as error:
         print(f"The board was not told ({error}); everything else works as before.")
-        return True
+        return False
     _sender().wake()
     return True
 

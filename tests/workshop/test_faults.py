@@ -230,6 +230,10 @@ def test_a_queue_that_cannot_be_written_breaks_no_check(
     capsys.readouterr()
     check()
     assert "The board was not told" in capsys.readouterr().out
+    member.hand("I am lost")
+    said = capsys.readouterr().out
+    assert "The board was not told" in said
+    assert "hand is up" not in said
 
 
 def test_two_notebooks_share_one_queue(board: Board, mine: Outbox) -> None:
