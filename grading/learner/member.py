@@ -127,7 +127,7 @@ def checked(lab: str, exercise: str, score: float, seconds: float, misconception
 
 
 def _tell(event: dict[str, Any]) -> bool | None:
-    """Queue an event; whether it is queued, which is said if not, or None where there is no board."""
+    """Queue an event; whether it is queued (if not, that is said), None where there is no board."""
     try:
         if _member() is None:
             return None
