@@ -146,7 +146,8 @@ def grade(job: Job) -> dict[str, Any]:
         if not given.all_cells:
             asked = slicing.asked_by(Path(given.checks, f"{given.lab}.py"))
             work = slicing.sliced(work, json.loads(given.released), list(exercises), asked)
-        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu)
+        code = "\n".join(step.source for step in work.running())
+        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu, code)
         found = judge.judge_submission(
             work, exercises, kernel, given.secret, given.limits, given.answers
         )

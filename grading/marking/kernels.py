@@ -4,9 +4,10 @@ Every result records under which isolation it was made.
 """
 
 import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,14 @@ from grading.sandbox.sockets import own_sockets
 
 SANDBOX = "bubblewrap"
 TRUSTED = "none: the submissions were trusted"
+# What takes a second or two to import and not every lab needs, by what the code of one that does
+# has: then it is imported once for all kernels. A first optimizer imports _dynamo.
+_LARGE = {
+    "sklearn.datasets": r"\bsklearn\b|\bdigits\.",
+    "sklearn.model_selection": r"\bsklearn\b|\bdigits\.",
+    "torch._dynamo": r"\boptim\b|\.backward\(|\bautograd\.grad\b",
+    "torchvision": r"\btorchvision\b|\bimages\.",
+}
 _SPARE = 60.0  # seconds by which the sandbox's own limits exceed ours, which spare the kernel
 
 
@@ -37,11 +46,12 @@ def isolation() -> str:
 
 
 def opener(
-    isolation: str, limits: TimeLimits, scale: str, gpu: bool = False
+    isolation: str, limits: TimeLimits, scale: str, gpu: bool = False, code: str = ""
 ) -> Callable[[], KernelSession]:
     """What opens a session under the named isolation. It raises NoSession.
 
-    scale: the labs' scale, as LAB_SCALE has it; gpu: whether the sandbox shows NVIDIA GPUs.
+    scale: the labs' scale, as LAB_SCALE has it; gpu: whether the sandbox shows NVIDIA GPUs; code:
+    of the cells that will run, from which it only guesses what is worth having imported.
     """
     environment = {
         **os.environ,
@@ -52,11 +62,14 @@ def opener(
     if isolation == TRUSTED:
         return lambda: KernelSession(TrustedKernel(environment))
     if isolation == SANDBOX:
-        return lambda: _sandboxed(environment, limits, gpu)
+        imports = [module for module, words in _LARGE.items() if re.search(words, code)]
+        return lambda: _sandboxed(environment, limits, gpu, imports)
     raise ValueError(f"no isolation is called {isolation!r}")
 
 
-def _sandboxed(environment: dict[str, str], limits: TimeLimits, gpu: bool) -> KernelSession:
+def _sandboxed(
+    environment: dict[str, str], limits: TimeLimits, gpu: bool, imports: Sequence[str]
+) -> KernelSession:
     most = sandbox.Limits(
         cell_seconds=max(limits.cell_seconds, limits.exercise_seconds) + _SPARE,
         wall_seconds=limits.total_seconds + _SPARE,
@@ -68,6 +81,7 @@ def _sandboxed(environment: dict[str, str], limits: TimeLimits, gpu: bool) -> Ke
             data=_data(),
             gpu=gpu,
             fast=True,
+            imports=imports,
             environment=environment,
         )
     except RuntimeError as error:  # a SandboxUnavailable, too

@@ -24,7 +24,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from queue import Empty
@@ -143,6 +143,7 @@ def open_kernel(
     data: Path | None = None,
     gpu: bool = False,
     fast: bool = False,
+    imports: Collection[str] = (),
     environment: Mapping[str, str] = os.environ,
 ) -> SandboxKernel:
     """Start a kernel in a sandbox.
@@ -150,6 +151,7 @@ def open_kernel(
     files: a folder whose plain files are put into the notebook's working folder.
     data: a folder that the notebook may read, its LAB_DATA.
     fast: fork it from a process that has imported what labs import, where that is safe.
+    imports: modules that the process imports besides, for this kernel and all later ones.
     environment: of this, the notebook sees the few variables that a lab needs.
 
     Raises SandboxUnavailable, ValueError (the files exceed the limit) or RuntimeError.
@@ -157,7 +159,7 @@ def open_kernel(
     allowance = Allowance(limits or Limits(), data.resolve() if data else None, gpu)
     folder = _Socket(secrets.token_hex().encode())
     try:
-        session = folder.session(allowance, files, fast, environment)
+        session = folder.session(allowance, files, fast, environment, imports)
         session.start().result()
     except BaseException:
         folder.remove()
@@ -224,6 +226,7 @@ class _Socket:
         files: Path | None,
         fast: bool,
         environment: Mapping[str, str],
+        imports: Collection[str] = (),
         keep: Path | None = None,
     ) -> Process:
         """A new session behind these sockets. Raises SandboxUnavailable and ValueError."""
@@ -236,6 +239,7 @@ class _Socket:
             files=files,
             keep=keep,
             fast=fast,
+            imports=imports,
             environment=view.session_environment(allowance.data, environment),
         )
 

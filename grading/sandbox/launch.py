@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from grading.sandbox import view
-from grading.sandbox.inside.init import LATER
 from grading.sandbox.inside.limits import Limits
 from grading.sandbox.view import SandboxUnavailable
 
 T = TypeVar("T")
 FOLDER = Path("/tmp")  # a socket's path has room for about 100 bytes: TMPDIR may be too long
-# What a session's fork should have imported already; what comes after LATER is imported while no
-# fork is wanted, so that the first ones do not wait. A lab's first optimizer imports _dynamo.
+# What a session's fork has imported already, besides what the one who wants it names.
 PRELOADED = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
@@ -38,11 +36,6 @@ PRELOADED = (
     "torch.distributed",
     "utils",
     "grading.check",
-    LATER,
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "torch._dynamo",
-    "torchvision",
 )
 
 
@@ -92,11 +85,13 @@ class Supervisor(threading.Thread):
         """Run a coroutine on this thread, from any other."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
-    async def fork(self, allowance: Allowance, channel: socket.socket) -> None:
+    async def fork(
+        self, allowance: Allowance, channel: socket.socket, imports: Collection[str]
+    ) -> None:
         """Fork a session that listens on `channel`. Raises SandboxUnavailable."""
         zygote = await self._zygote(allowance)
         try:
-            zygote.fork(channel)
+            zygote.fork(channel, imports)
         except BrokenPipeError:
             del self._zygotes[_key(allowance)]  # the next one starts another
             raise SandboxUnavailable("the zygote has ended") from None
@@ -180,9 +175,13 @@ class Zygote:
             return await cls.start(allowance)
         return cls(socket.socket(fileno=controls[0]))
 
-    def fork(self, channel: socket.socket) -> None:
-        """Fork a session that listens on `channel`. Raises BrokenPipeError if there is none."""
-        socket.send_fds(self._control, [b"fork"], [channel.fileno()])
+    def fork(self, channel: socket.socket, imports: Collection[str] = ()) -> None:
+        """Fork a session that listens on `channel`, with these imported, now and from now on.
+
+        Raises BrokenPipeError if there is no zygote.
+        """
+        wanted = " ".join(("fork", *imports)).encode()
+        socket.send_fds(self._control, [wanted], [channel.fileno()])
 
     def lend(self, to: socket.socket) -> None:
         """Give another process what it needs to `borrow` it."""

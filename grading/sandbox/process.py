@@ -10,7 +10,7 @@ import stat
 import struct
 import subprocess
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict
@@ -40,6 +40,7 @@ class Process:
     files: a folder whose plain files go into the working folder, or None for an empty one.
     keep: a folder for the plain files that are new there in the end, or None.
     fast: fork it from the zygote where there can be one; `isolation` says what it became.
+    imports: what the zygote is to have imported besides.
 
     Clients reach the kernel through sockets that this process keeps and relays: so output is
     counted, and nothing that the student's code does to its own sockets leads a client elsewhere.
@@ -55,12 +56,14 @@ class Process:
         files: Path | None,
         keep: Path | None,
         fast: bool,
+        imports: Collection[str],
     ) -> None:
         self.ip = ip
         self.isolation = ""
         self.stopped_by: LimitReached | None = None
         self.exit_code: int | None = None  # None while it runs
         self._setting, self._limits, self._fast = allowance, allowance.limits, fast
+        self._imports = imports
         self._settings = {
             "limits": asdict(allowance.limits),
             "gpu": allowance.gpu,
@@ -146,7 +149,7 @@ class Process:
     async def _spawn(self, inside: socket.socket) -> None:
         if self._fast:
             try:
-                await self._supervisor.fork(self._setting, inside)
+                await self._supervisor.fork(self._setting, inside, self._imports)
             except SandboxUnavailable as error:
                 self.isolation = f"bubblewrap, each kernel started afresh ({error})"
             else:

@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from grading.sandbox import (
     view,
 )
 from tests.needs import needs
-from tests.sandbox.sandboxes import NAMESPACE, REAL_PRELOADED, Inside, Open, run, until
+from tests.sandbox.sandboxes import NAMESPACE, REAL_PRELOADED, Inside, Open, run
 
 pytest_plugins = ("tests.sandbox.fixtures",)
 pytestmark = needs("bwrap")
@@ -308,18 +307,17 @@ def test_zygote_imports_what_labs_import(monkeypatch: pytest.MonkeyPatch) -> Non
         assert printed.splitlines() == ["['torch', 'matplotlib.pyplot']", "1", "3.0"]
     finally:
         kernel.close()
-    until(_has_imported_the_rest)
 
 
-def _has_imported_the_rest() -> bool:
-    """Whether a session has, too, what its zygote imports while nobody wants one."""
-    time.sleep(1)  # else somebody does
-    kernel = open_kernel(fast=True)
-    try:
-        look = "import sys; print('torchvision' in sys.modules, 'torch._dynamo' in sys.modules)"
-        return run(kernel, look).ok() == "True True"
-    finally:
-        kernel.close()
+@pytest.mark.usefixtures("light_zygote")
+def test_what_one_kernel_wants_imported_later_ones_have() -> None:
+    look = "import sys; print([name for name in ('wave', 'colorsys') if name in sys.modules])"
+    for wanted, had in ((), "[]"), (("wave",), "['wave']"), ((), "['wave']"):
+        kernel = open_kernel(fast=True, imports=wanted)
+        try:
+            assert run(kernel, look).ok() == had
+        finally:
+            kernel.close()
 
 
 TWO_RANKS = """

@@ -40,8 +40,6 @@ from grading.sandbox.inside.seccomp import forbid_system_calls
 ROOT = "/sandbox"  # the one writable file system
 WORK, HOME, TEMPORARY, KERNEL = (f"{ROOT}/{name}" for name in ("work", "home", "tmp", "kernel"))
 SOCKETS = f"{KERNEL}/k"  # the kernel's five sockets are SOCKETS-1 to SOCKETS-5
-LATER = "--"  # among the zygote's modules: what follows is imported while nobody wants a session
-QUIET_SECONDS = 0.3
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -351,17 +349,14 @@ def zygote(control: socket.socket, uid: int, modules: Sequence[str]) -> NoReturn
         _mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     give_up_privileges(uid)
     end_with_parent()
-    first, _, later = " ".join(modules).partition(LATER)
-    hold(first.split())
+    hold(modules)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.send(b"ready")
-    waiting = later.split()
     while True:
-        while waiting and not select.select([control], [], [], QUIET_SECONDS)[0]:
-            hold([waiting.pop(0)])
-        message, descriptors, _, _ = socket.recv_fds(control, 16, 1)
+        message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
         if not message:
             os._exit(0)
+        hold(message.decode().split()[1:])
         if os.fork() == 0:
             control.close()
             fork_session(socket.socket(fileno=descriptors[0]))
@@ -370,6 +365,8 @@ def zygote(control: socket.socket, uid: int, modules: Sequence[str]) -> NoReturn
 
 def hold(modules: Sequence[str]) -> None:
     """Import modules, so that every session from now on has them."""
+    if all(module in sys.modules for module in modules):
+        return
     for module in modules:
         importlib.import_module(module)
     if len(os.listdir("/proc/self/task")) > 1:
