@@ -40,8 +40,8 @@ SUPPORTED = ("3.13", "3.12", "3.11")  # the first one found is taken where `pyth
 # guessed elsewhere.
 SIZE, ROOM, LOAD = (7, 10, 3.5) if sys.platform == "linux" else (2, 3, 0.7)
 CPU_SIZE, CPU_ROOM, CPU_LOAD = (2, 3, 0.7)
-# What is for GPUs alone, and what has a build without them. `import torch` of PyPI's build for
-# Linux loads nearly all of NVIDIA's libraries, also where there is no GPU: none can just be left out.
+# What is for GPUs alone, and what has a build without them. PyPI's torch for Linux loads nearly all
+# of NVIDIA's libraries when it is imported, GPU or not: they cannot just be left out.
 FOR_GPUS, BUILT_FOR_CPUS = ("nvidia-", "cuda-", "triton=="), ("torch==", "torchvision==")
 WHOLE = "whole.json"  # in a folder that --wheelhouse has filled
 
