@@ -562,6 +562,29 @@ def test_a_folder_filled_here_installs_there_without_a_network(
     assert torch.read_bytes() == content
 
 
+def test_cpu_goes_with_a_folder(
+    served_course: tuple[Course, dict[str, str]], tmp_path: Path
+) -> None:
+    teacher, settings = served_course
+    stick = str(tmp_path / "stick")
+    message = one_sentence(teacher.install(LINUX, "--cpu", "--wheelhouse", stick, **settings))
+    assert message.startswith("PyTorch's builds for CPUs alone cannot be had from here")
+    wheel(tmp_path / "own", "torch", "2.14.1+cpu", {"torch/__init__.py": "cuda = None"})
+    settings["PIP_FIND_LINKS"] = str(tmp_path / "own/torch")
+    filled = teacher.install(LINUX, "--cpu", "--wheelhouse", stick, **settings)
+    assert filled.returncode == 0, filled.stderr
+    assert "python install.py --cpu --offline DIR" in filled.stderr
+
+    (tmp_path / "room").mkdir()
+    seat = Course(tmp_path / "room")
+    seat.lock.write_text(teacher.lock.read_text())
+    assert "-cpu:" in one_sentence(seat.install(LINUX, "--offline", stick))
+    done = seat.install(LINUX, "--cpu", "--offline", stick, UV_DEFAULT_INDEX="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    script = "import networkx, torch; assert torch.cuda is None"
+    assert seat.run(seat.folder / ".venv/bin/python", "-c", script).returncode == 0
+
+
 def test_a_folder_that_does_not_fit_is_told_before_anything_is_done(
     course: Course, tmp_path: Path
 ) -> None:
