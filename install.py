@@ -2,9 +2,11 @@
 
 Standard library only, and no syntax newer than Python 3.6, so that an old Python reaches the
 sentence which says that it is too old. A finished installation is recorded in
-`.venv/course-install.json`; while that record fits, a run does nothing.
+`.venv/course-install.json`; while that record fits, a run does nothing. The record also keeps
+whether it is one without CUDA (--cpu), so that later runs leave it so.
 """
 
+import argparse
 import configparser
 import contextlib
 import hashlib
@@ -34,19 +36,26 @@ RECORD = VENV / "course-install.json"
 
 VERSION = "{}.{}".format(*sys.version_info)
 SUPPORTED = ("3.13", "3.12", "3.11")  # the first one found is taken where `python3` is another
-# In GB: installed, and wanted free. Measured on Linux, where torch brings CUDA; guessed elsewhere.
-SIZE, ROOM = (7, 10) if sys.platform == "linux" else (2, 3)
+# In GB: installed, wanted free, and downloaded. Measured on Linux, where PyPI's torch brings CUDA;
+# guessed elsewhere.
+SIZE, ROOM, LOAD = (7, 10, 3.5) if sys.platform == "linux" else (2, 3, 0.7)
+CPU_SIZE, CPU_ROOM, CPU_LOAD = (2, 3, 0.7)
+# What is for GPUs alone, and what has a build without them. PyPI's torch for Linux loads nearly all
+# of NVIDIA's libraries when it is imported, GPU or not: they cannot just be left out.
+FOR_GPUS, BUILT_FOR_CPUS = ("nvidia-", "cuda-", "triton=="), ("torch==", "torchvision==")
+WHOLE = "whole.json"  # in a folder that --wheelhouse has filled
 
 NO_ROOM = (
     f"The disk has too little room: free some (an installation takes about {ROOM} GB here and in"
-    " uv's cache, which UV_CACHE_DIR can put elsewhere) and run the same command again."
+    f" uv's cache, which UV_CACHE_DIR can put elsewhere; {CPU_ROOM} GB with --cpu) and run the same"
+    " command again."
 )
 MACHINE = (
     f"{platform.system()} {platform.machine()},"
     f" {platform.python_implementation()} {platform.python_version()}"
 )
 
-# What pip, uv or the system say, and the sentence for it.
+# What pip, uv or the system say, and the sentence for it: the first that fits.
 FAULTS = (
     (
         ("No space left on device", "os error 28)", "os error 112)", "Disk quota exceeded"),
@@ -57,6 +66,12 @@ FAULTS = (
         "The package index's certificate is not trusted here, as happens behind a proxy that reads"
         " traffic: set SSL_CERT_FILE to your organisation's certificates and run the same command"
         " again.",
+    ),
+    (
+        ("/whl/cpu", "+cpu"),
+        "PyTorch's builds for CPUs alone cannot be had from here: they lie on PyTorch's own index,"
+        " not on PyPI. Name a folder or a page that has them in UV_FIND_LINKS (for --wheelhouse: an"
+        " index that has them in PIP_EXTRA_INDEX_URL), or leave --cpu out.",
     ),
     (
         (
@@ -76,13 +91,18 @@ FAULTS = (
     ),
     (
         ("Hash mismatch", "DO NOT MATCH THE HASHES"),
-        "A downloaded package is not the one that requirements.txt locks: run the same command"
-        " again, and if it stays so do not install from this network.",
+        "A package is not the one that requirements.txt locks: run the same command again, and if"
+        " it stays so do not install from this network or folder.",
     ),
     (
         ("no wheels with a matching", "doesn't have a source distribution or wheel"),
         f"The course's packages are not built for this machine ({MACHINE}): use 64-bit Linux,"
         " Windows or macOS on Apple silicon, with CPython.",
+    ),
+    (
+        ("in the provided package locations", "was invalid:", "Failed to download"),
+        "A package is missing or damaged: run the same command again, or first fill the folder from"
+        " which you install again, with `python install.py --wheelhouse DIR`; what is whole stays.",
     ),
 )
 
@@ -94,13 +114,14 @@ class Failure(Exception):
 
 
 def main() -> int:
-    if sys.argv[1:]:
-        say(str(__doc__).strip())
-        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
+    options = arguments().parse_args()
     try:
         if VERSION not in SUPPORTED:
             return hand_over()
-        install()
+        if options.wheelhouse:
+            fill(options.wheelhouse, options.cpu and sys.platform == "linux")
+            return 0
+        install(options.cpu and sys.platform == "linux", options.offline)
     except Failure as failure:
         say(str(failure))
         return 1
@@ -116,6 +137,30 @@ def main() -> int:
     return 0
 
 
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0] + ".")
+    parser.add_argument(
+        "--cpu",
+        action="store_true",
+        help=f"without CUDA and Triton: {CPU_SIZE} GB in place of {SIZE} on Linux (elsewhere there"
+        " is nothing to leave out); `make distclean` goes back",
+    )
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument(
+        "--wheelhouse",
+        metavar="DIR",
+        type=Path,
+        help="install nothing: fill DIR with all that machines like this one need for --offline",
+    )
+    folder.add_argument(
+        "--offline",
+        metavar="DIR",
+        type=Path,
+        help="without a network, from a folder that --wheelhouse has filled",
+    )
+    return parser
+
+
 def hand_over() -> int:
     """Run this file with a Python that the course supports, where there is one."""
     commands = [[str(PYTHON)]] + [["python" + version] for version in SUPPORTED]
@@ -123,7 +168,7 @@ def hand_over() -> int:
         commands += [["py", "-" + version] for version in SUPPORTED]
     for command in commands:
         if version_of(command) in SUPPORTED:
-            return subprocess.call([*command, str(ROOT / "install.py")])
+            return subprocess.call([*command, str(ROOT / "install.py"), *sys.argv[1:]])
     age = "old" if sys.version_info[:2] < (3, 11) else "new"
     raise Failure(
         f"Python {VERSION} is too {age}: the course needs Python 3.11, 3.12 or 3.13, and none is on"
@@ -131,45 +176,53 @@ def hand_over() -> int:
     )
 
 
-def install() -> None:
-    """Bring .venv to what requirements.txt and pyproject.toml say. Raises Failure."""
-    if is_finished():
+def install(cpu: bool, offline: "Path | None") -> None:
+    """Bring .venv to what requirements.txt and pyproject.toml say. Raises Failure.
+
+    cpu: without what is for GPUs, as it stays once installed so; offline: a folder with all of it.
+    """
+    cpu = cpu or record().get("cpu") is True
+    if is_finished(cpu):
         if version_of([str(PYTHON)]) != VERSION:
             say(f"Note: .venv keeps a Python other than {VERSION}; `make distclean` starts anew.")
         return
     with one_at_a_time():
-        if is_finished():
+        if is_finished(cpu):
             return
         started = time.monotonic()
-        fresh = not is_usable()
+        fresh = not is_usable(cpu)
+        wheels = wheelhouse(offline, cpu, VERSION if fresh else venv_version()) if offline else None
         if fresh:
-            say(f"Installing into .venv: about {SIZE} GB, a minute or two on a fast line.")
+            size = CPU_SIZE if cpu else SIZE
+            say(f"Installing into .venv: about {size} GB, a minute or two on a fast line.")
             run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)])
             write_record(finished=False)
         else:
             say("Bringing .venv up to date.")
-        get_uv()
+        get_uv(wheels)
         if fresh:
-            check_room()
-        install_packages()
+            check_room(CPU_ROOM if cpu else ROOM)
+        install_packages(cpu, wheels)
         say(f"Installed in {time.monotonic() - started:.0f} s.")
 
 
-def is_finished() -> bool:
-    return RECORD.exists() and record() == goal()
+def is_finished(cpu: bool) -> bool:
+    return RECORD.exists() and record() == goal(cpu)
 
 
-def is_usable() -> bool:
+def is_usable(cpu: bool) -> bool:
     """Whether .venv can be updated as it stands.
 
     Not if its Python is gone or unsupported, if an installation into it was cut off (a package may
-    be half there), or if the folder was moved (the scripts in it name the old place).
+    be half there), if the folder was moved (the scripts in it name the old place), or if it has
+    what is for GPUs and is to have it no longer.
     """
     at = record()
     return (
-        version_of([str(PYTHON)]) in SUPPORTED
+        venv_version() in SUPPORTED
         and at.get("finished", True) is True
         and at.get("folder", str(ROOT)) == str(ROOT)
+        and (not at or at.get("cpu", False) is cpu)
     )
 
 
@@ -183,7 +236,7 @@ def record() -> "dict[str, object]":
         return {"finished": False}
 
 
-def goal() -> "dict[str, object]":
+def goal(cpu: bool) -> "dict[str, object]":
     """What the record says when the installation is finished."""
     import tomllib  # here, because a Python before 3.11 imports this file too
 
@@ -192,14 +245,15 @@ def goal() -> "dict[str, object]":
     lock = (ROOT / "requirements.txt").read_bytes() + json.dumps(parts, sort_keys=True).encode()
     return {
         "folder": str(ROOT),
-        "python": version_of([str(PYTHON)]),
+        "python": venv_version(),
+        "cpu": cpu,
         "lock": hashlib.sha256(lock).hexdigest(),
         "finished": True,
     }
 
 
-def write_record(finished: bool) -> None:
-    RECORD.write_text(json.dumps({**goal(), "finished": finished}, indent=1), "utf-8")
+def write_record(finished: bool, cpu: bool = False) -> None:
+    RECORD.write_text(json.dumps({**goal(cpu), "finished": finished}, indent=1), "utf-8")
 
 
 @contextlib.contextmanager
@@ -220,14 +274,22 @@ def one_at_a_time():
         yield  # closing the file, or the end of the process, releases it
 
 
-def get_uv() -> None:
-    """Put the locked uv into .venv, with a uv that is on PATH or with Python's own pip."""
-    block = []
-    for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines():
-        if line.startswith("uv==") or (block and line.startswith("    --hash")):
-            block.append(line.rstrip(" \\"))
-    version = block[0].split("==")[1]
+def entries(*names: str) -> "list[str]":
+    """What requirements.txt locks, a package with its hashes each: those that begin so, or all."""
+    text = (ROOT / "requirements.txt").read_text("utf-8")
+    found = re.findall(r"^\w.*(?:\n +--hash.*)*", text, re.MULTILINE)
+    return [entry for entry in found if entry.startswith(names or "")]
+
+
+def get_uv(wheels: "Path | None") -> None:
+    """Put the locked uv into .venv: from a folder, or by a uv on PATH or Python's own pip."""
+    (entry,) = entries("uv==")
+    version = re.split("==| ", entry)[1]
+    hashes = set(re.findall(r"--hash=sha256:(\w+)", entry))
     if (answer([str(UV), "--version"]) or "").split()[1:2] == [version]:
+        return
+    if wheels:
+        unpack_uv(next(wheels.glob(f"uv-{version}-*.whl")).read_bytes(), hashes)
         return
     if answer(["uv", "--version"]):
         command = ["uv", "pip", "install", "--python", str(PYTHON)]
@@ -235,10 +297,10 @@ def get_uv() -> None:
         run([str(PYTHON), "-m", "ensurepip"])
         command = [str(PYTHON), "-m", "pip", "install"]
     else:
-        fetch_uv(version, set(re.findall(r"--hash=sha256:(\w+)", " ".join(block))))
+        fetch_uv(version, hashes)
         return
     locked = VENV / "uv.txt"
-    locked.write_text(" ".join(block), "utf-8")
+    locked.write_text(entry, "utf-8")
     run([*command, "--no-deps", "--require-hashes", "-r", str(locked)])
 
 
@@ -255,10 +317,7 @@ def fetch_uv(version: str, hashes: "set[str]") -> None:
     for address, digest in links(page):
         name = address.rpartition("/")[2]
         if digest in hashes and fits_this_machine(name):
-            content = fetched(address)
-            if hashlib.sha256(content).hexdigest() != digest:
-                raise diagnosis("Hash mismatch")
-            unpack_uv(content)
+            unpack_uv(fetched(address), {digest})
             return
     raise Failure(f"{page} has no uv {version} for this machine ({MACHINE}): install uv yourself.")
 
@@ -316,7 +375,10 @@ def fits_this_machine(wheel: str) -> bool:
     return tag.startswith(kind.get(platform.system(), "?")) and machine in tag
 
 
-def unpack_uv(wheel: bytes) -> None:
+def unpack_uv(wheel: bytes, hashes: "set[str]") -> None:
+    """Put uv out of its wheel into .venv. Raises Failure for a wheel with none of these SHA-256."""
+    if hashlib.sha256(wheel).hexdigest() not in hashes:
+        raise diagnosis("Hash mismatch")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         scripts = [name for name in archive.namelist() if ".data/scripts/uv" in name]
         for name in scripts:
@@ -325,30 +387,123 @@ def unpack_uv(wheel: bytes) -> None:
             file.chmod(0o755)
 
 
-def check_room() -> None:
+def check_room(wanted: float) -> None:
     """Refuse a first installation that the disk cannot hold. What uv has cached needs no room."""
     cache = Path(answer([str(UV), "cache", "dir"]) or VENV)
     folders = [VENV, next(folder for folder in (cache, *cache.parents) if folder.exists())]
     free = min(shutil.disk_usage(folder).free for folder in folders) / 1e9
-    if free < ROOM:
-        free += sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) / 1e9
-    if free < ROOM:
+    if free < wanted:
+        free += size_of(cache) / 1e9
+    if free < wanted:
         raise Failure(NO_ROOM)
 
 
-def install_packages() -> None:
+def size_of(folder: Path) -> int:
+    """In bytes, of all files in it."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def install_packages(cpu: bool, wheels: "Path | None") -> None:
     before = RECORD.read_bytes() if RECORD.exists() else None
-    write_record(finished=False)
+    write_record(finished=False, cpu=cpu)
     command = [str(UV), "pip", "install", "--python", str(PYTHON)]
+    if wheels:
+        command += ["--offline", "--no-index", "--find-links", str(wheels)]
+    # Compiled now, or each process that may not write into .venv compiles torch for itself.
+    compiled = [*command, "--compile-bytecode"]
     try:
-        # Compiled now, or each process that may not write into .venv compiles torch for itself.
-        run([*command, "--compile-bytecode", "--require-hashes", "-r", "requirements.txt"])
+        if cpu:  # first: it may be that nobody here has them
+            # uv knows where PyTorch has them; so told, it asks nobody else.
+            known = wheels or os.environ.get("UV_FIND_LINKS")
+            backend = [] if known else ["--torch-backend", "cpu"]
+            run([*compiled, "--no-deps", *backend, *cpu_builds()])
+        run([*compiled, "--require-hashes", "-r", lock(cpu)])
         run([*command, "--no-deps", "--no-build-isolation", "-e", "."])
     except Failure as failure:
         if not failure.half_done:  # what was installed before still works
             RECORD.write_bytes(before) if before is not None else RECORD.unlink()
         raise
-    write_record(finished=True)
+    write_record(finished=True, cpu=cpu)
+
+
+def lock(cpu: bool) -> str:
+    """The file with what is installed with its hashes; of --cpu, without torch and torchvision."""
+    if not cpu:
+        return "requirements.txt"
+    without = VENV / "cpu.txt"
+    apart = entries(*FOR_GPUS, *BUILT_FOR_CPUS)
+    without.write_text("\n".join(entry for entry in entries() if entry not in apart), "utf-8")
+    return str(without)
+
+
+def cpu_builds() -> "list[str]":
+    """The builds without CUDA, of the locked versions; PyPI has none, so the lock has no hashes."""
+    return [re.split(" |;", entry)[0] + "+cpu" for entry in entries(*BUILT_FOR_CPUS)]
+
+
+def kind(cpu: bool, version: "str | None") -> str:
+    """What the packages in a folder are for, such as linux-x86_64-3.12 or linux-x86_64-3.12-cpu."""
+    system = f"{platform.system()}-{platform.machine()}-{version}".lower()
+    return system + ("-cpu" if cpu else "")
+
+
+def fill(folder: Path, cpu: bool) -> None:
+    """Put into a folder all that an installation on a machine like this one downloads.
+
+    Raises Failure. Cut off and started again it goes on: each large package is fetched by itself.
+    """
+    if not is_finished(record().get("cpu") is True):
+        raise Failure("Install the course here first: run `python install.py`, then this again.")
+    place = folder.resolve() / kind(cpu, venv_version())
+    place.mkdir(parents=True, exist_ok=True)
+    load = CPU_LOAD if cpu else LOAD
+    lacks = load - size_of(place) / 1e9
+    if shutil.disk_usage(str(place)).free / 1e9 < lacks:
+        raise Failure(f"{folder} has too little room: {lacks:.1f} GB more are wanted there.")
+    say(f"Filling {place}: about {load} GB in all.")
+    with contextlib.suppress(FileNotFoundError):
+        (place / WHOLE).unlink()
+    download(place, cpu)
+    (place / WHOLE).write_text(json.dumps(goal(cpu)["lock"]), "utf-8")
+    here = size_of(place) / 1e9
+    flag = " --cpu" if cpu else ""
+    say(f"{here:.1f} GB are there. On a machine like this: python install.py{flag} --offline DIR")
+
+
+def download(place: Path, cpu: bool) -> None:
+    """Put every package into a folder, by the locked pip; what is there already stays."""
+    one = VENV / "one.txt"
+    one.write_text(entries("pip==")[0], "utf-8")
+    install = [str(UV), "pip", "install", "--python", str(PYTHON)]
+    run([*install, "--require-hashes", "--no-deps", "-r", str(one)])
+    fetch = [str(PYTHON), "-m", "pip", "download", "--dest", str(place), "--no-deps"]
+    fetch += ["--only-binary=:all:", "--no-cache-dir"]
+    hashed = [*fetch, "--require-hashes", "-r"]
+    if cpu:
+        run([*fetch, *cpu_builds()])
+    for entry in [] if cpu else entries(*BUILT_FOR_CPUS, *FOR_GPUS):
+        one.write_text(entry, "utf-8")
+        run([*hashed, str(one)])
+    run([*hashed, lock(cpu)])
+
+
+def wheelhouse(folder: Path, cpu: bool, version: "str | None") -> Path:
+    """Where in a folder that was filled the packages for this machine are. Raises Failure."""
+    name = kind(cpu, version)
+    whole = folder.resolve() / name / WHOLE
+    if not whole.exists():
+        others = [one.parent.name for one in folder.glob("*/" + WHOLE)]
+        there = f"for {', '.join(sorted(others))}" if others else "none"
+        raise Failure(
+            f"{folder} has no whole set of packages for {name}, but {there}: fill it on a machine"
+            " like this one, with `python install.py --wheelhouse DIR`."
+        )
+    if json.loads(whole.read_text("utf-8")) != goal(cpu)["lock"]:
+        raise Failure(
+            f"{folder} was filled for another version of the course: fill it again from this one,"
+            " with `python install.py --wheelhouse DIR`."
+        )
+    return whole.parent
 
 
 def run(command: "list[str]") -> None:
@@ -378,6 +533,10 @@ def run(command: "list[str]") -> None:
 
 def show_download(lines: "list[str]") -> None:
     """Say so if the last line tells that a large package is here; uv tells sizes at their start."""
+    saved = re.match(r"Saved (.+\.whl)$", lines[-1].rstrip())  # by pip
+    size_saved = (ROOT / saved[1]).stat().st_size if saved else 0
+    if saved and size_saved > 5e7:
+        say(f"  {size_saved / 1e9:.2f} GB: {Path(saved[1]).name}")
     if not lines[-1].startswith(" Downloaded "):
         return
     output = "".join(lines)
@@ -398,6 +557,10 @@ def diagnosis(output: str) -> Failure:
         f"{output[-2000:].strip()}\nThe installation stopped for the reason above: run the same"
         " command again, and if it stays so, delete the folder .venv first."
     )
+
+
+def venv_version() -> "str | None":
+    return version_of([str(PYTHON)])
 
 
 def version_of(command: "list[str]") -> "str | None":

@@ -131,6 +131,12 @@ def _add_workshop(commands: Any) -> None:
     workshop.add_argument("--course", **_COURSE)
     workshop.set_defaults(run=_workshop)
 
+    notes = commands.add_parser("notes", help="a lab's page for its teacher, as Markdown")
+    notes.add_argument("lab", help="such as 02")
+    notes.add_argument("--folder", type=Path, help="of a board, for what its class was told")
+    notes.add_argument("--course", **_COURSE)
+    notes.set_defaults(run=_notes)
+
     receipt = commands.add_parser(
         "receipt", parents=[folder], help="verify a receipt for a notebook that was handed in"
     )
@@ -228,6 +234,12 @@ def _workshop(options: argparse.Namespace) -> int:
     from grading.workshop import serve
 
     return serve.run(options.course, options.folder, options.host, options.port, options.address)
+
+
+def _notes(options: argparse.Namespace) -> int:
+    from grading.workshop import notes
+
+    return notes.run(options.course, options.lab, options.folder)
 
 
 def _receipt(options: argparse.Namespace) -> int:

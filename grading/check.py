@@ -180,8 +180,11 @@ def progress() -> None:
     _show(text, f"<pre>{escape(text)}</pre>")
 
 
-def join(address: str, code: str, name: str) -> None:
-    """Join the board of a workshop: `join("http://10.0.0.5:8300", "QK7-M2P", name="Anna")`."""
+def join(address: str = "", code: str = "", name: str = "") -> None:
+    """Join the board of a workshop: `join("http://10.0.0.5:8300", "QK7-M2P", name="Anna")`.
+
+    `join()` shows a form for the three.
+    """
     if board := _board():
         board.join(address, code, name)
 

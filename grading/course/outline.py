@@ -1,12 +1,13 @@
-"""The one list of the course, `course.yml`: its parts, and of each lab title, promise and minutes.
+"""The one list of the course, `course.yml`: its parts, and of each lab title, promise and minutes,
+and a teacher's question for each exercise.
 
 `python -m grading.course.outline` prints the table that README.md has.
 """
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab of the list. minutes: of its exercises, the first time; level: 1 to 3."""
+    """One lab of the list. minutes: of its exercises, the first time; level: 1 to 3; ask: by
+    exercise, what to ask somebody who is stuck there."""
 
     name: str
     title: str
@@ -27,6 +29,7 @@ class Lab:
     minutes: int
     level: int
     needs: tuple[str, ...]
+    ask: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def number(self) -> str:
@@ -96,7 +99,8 @@ def _outline(file: Section) -> Outline:
 
 
 def _lab(lab: Section, seen: list[str]) -> Lab:
-    _keys(lab, name=str, title=str, promise=str, minutes=int, level=int, needs=list)
+    lab.setdefault("ask", {})  # a lab that is to come has no exercises yet
+    _keys(lab, name=str, title=str, promise=str, minutes=int, level=int, needs=list, ask=dict)
     name = lab["name"]
     if not LAB_NAME.fullmatch(name):
         raise lab.error("name", f"a lab is named like 05_convolution, not {name!r}.")
@@ -111,6 +115,9 @@ def _lab(lab: Section, seen: list[str]) -> Lab:
     for needed in lab["needs"]:
         if needed not in seen:
             raise lab.error("needs", f"{needed!r} is no lab that is listed before this one.")
+    for exercise, question in lab["ask"].items():
+        if not str(question).endswith("?"):
+            raise lab["ask"].error(exercise, f"it should be a question, not {question!r}.")
     seen.append(name)
     return Lab(**{**lab, "needs": tuple(lab["needs"])})
 
@@ -134,7 +141,7 @@ def _keys(section: Section, **kinds: type) -> None:
             raise section.error(key, "it is missing.")
         value: Any = section[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            names = {str: "a text", int: "a whole number", list: "a list"}
+            names = {str: "a text", int: "a whole number", list: "a list", dict: "keys and values"}
             raise section.error(key, f"it should be {names[kind]}, not {value!r}.")
 
 

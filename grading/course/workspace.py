@@ -21,6 +21,7 @@ from grading.course.outline import outline
 from grading.course.start_page import start_page
 
 START_PAGE = "start.md"
+JOIN_PAGE = "join.ipynb"
 _JUPYTERLAB = Path(__file__).parent / "jupyterlab"
 # For instructors; in a learner's JupyterLab they only fail, in the browser's console.
 _SERVER_EXTENSIONS_OFF = (
@@ -99,6 +100,7 @@ def serve(
     print("\n".join([*filled.sentences(), opening]), flush=True)
     page = start_page(outline(root), root / "labs", filled.newer, standing())
     write_atomically(root / "my_labs" / START_PAGE, page.encode())
+    write_atomically(root / "my_labs" / JOIN_PAGE, (_JUPYTERLAB / JOIN_PAGE).read_bytes())
     if os.environ.get("LAB_DATA"):
         # The kernels run in my_labs: a relative path would mean another place there.
         os.environ["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])

@@ -59,15 +59,20 @@ def misconceptions() -> dict[str, dict[str, dict[str, str]]]:
     """Those of every lab that has a table; takes seconds, as the tables import what labs do."""
     from grading.answer import exercise
 
-    found = {}
+    found: dict[str, dict[str, dict[str, str]]] = {}
     for lab in exercise.labs():
-        module = f"grading.checks.answers.{lab[3:]}"
-        if importlib.util.find_spec(module) is None:
-            continue  # a lab without a table
-        found[lab] = {}
-        for row in importlib.import_module(module).MISTAKES:
-            found[lab].setdefault(row.exercise, {}).setdefault(row.name, row.says)
+        for row in mistakes(lab):
+            known = found.setdefault(lab, {}).setdefault(row.exercise, {})
+            known.setdefault(row.name, row.says)
     return found
+
+
+def mistakes(lab: str) -> list[Any]:
+    """The rows of a lab's table of misconceptions; none where it has no table."""
+    module = f"grading.checks.answers.{lab[3:]}"
+    if importlib.util.find_spec(module) is None:
+        return []
+    return list(importlib.import_module(module).MISTAKES)
 
 
 async def misconceptions_apart() -> Misconceptions:

@@ -38,6 +38,8 @@ def test_the_tiny_list_is_read(tmp_path: Path) -> None:
         ("02_later", "later", "line 8, name: a lab is named like 05_convolution"),
         ("title: Beginnings", "title: [a]", "line 5, title: it should be a text"),
         ("languages: [en]", "languages: en", "line 3, languages: it should be a list"),
+        ("level: 1,", "level: 1, ask: [],", "line 7, ask: it should be keys and values"),
+        ("level: 1,", "level: 1, ask: {a: So.},", "line 7, a: it should be a question"),
         ("title: A tiny course", "title: {", "course.yml, line"),
     ],
 )

@@ -88,7 +88,7 @@ def _url(process: subprocess.Popen[bytes], output: Path) -> str:
 def test_the_server_opens_on_the_working_copy(served: Served) -> None:
     listed = json.loads(served.get("/api/contents"))["content"]
     names = {entry["name"] for entry in listed}
-    assert names == {f"{LAB}.ipynb", "02_broken.ipynb", "start.md"}
+    assert names == {f"{LAB}.ipynb", "02_broken.ipynb", "join.ipynb", "start.md"}
     assert served.output().startswith("New in my_labs: 01_tiny.\n")
     assert "my_labs/02_broken.ipynb cannot be read" in served.output()
     assert not re.search("WARN|ERROR|Traceback", served.output())

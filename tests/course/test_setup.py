@@ -94,8 +94,11 @@ class Course:
             command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=100
         )
 
-    def install(self, changed: str = "pass", **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-c", CHANGED.format(changed), "install.py", **variables)
+    def install(
+        self, changed: str = "pass", *options: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", CHANGED.format(changed), "install.py", *options]
+        return self.run(*command, **variables)
 
     def uv_calls(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
@@ -119,7 +122,8 @@ def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     *before, last = [line for line in done.stderr.splitlines() if not line.startswith("make:")]
-    assert all(line.startswith(("Installing into .venv", "Bringing .venv")) for line in before)
+    doing = ("Installing into .venv", "Bringing .venv", "Filling ")
+    assert all(line.startswith(doing) for line in before)
     return last
 
 
@@ -170,7 +174,7 @@ def test_installs_the_lock_with_its_hashes_and_the_course_itself(installed: Cour
     assert "--no-deps" in itself
     assert itself.endswith("-e .")
     locked = (installed.folder / ".venv/uv.txt").read_text()
-    assert locked == f"uv=={UV_VERSION}     --hash=sha256:{0:064}"
+    assert locked == f"uv=={UV_VERSION} \\\n    --hash=sha256:{0:064}"
 
 
 def test_a_second_run_does_nothing(installed: Course) -> None:
@@ -256,6 +260,85 @@ def test_an_environment_of_ones_own_is_kept(course: Course) -> None:
     assert one_sentence(course.install(UV_SAYS=NO_NETWORK)).startswith("The package index")
     assert course.install().returncode == 0
     assert (own / "a package of one's own").exists()
+
+
+# Without what is for GPUs
+
+LINUX = "sys.platform = 'linux'"
+FOR_GPUS = f"""torch==2.14.1 \\
+    --hash=sha256:{1:064}
+    # via the course
+torchvision==0.29.2 \\
+    --hash=sha256:{2:064}
+triton==3.8.0 ; sys_platform == 'linux' \\
+    --hash=sha256:{3:064}
+nvidia-cublas==13.1 ; sys_platform == 'linux' \\
+    --hash=sha256:{4:064} \\
+    --hash=sha256:{5:064}
+numpy==2.4.6 \\
+    --hash=sha256:{6:064}
+"""
+NO_CPU_BUILD = """error: Request failed after 3 retries in 4.7s
+  cause: Failed to fetch: https://localhost/whl/cpu/torch/"""
+
+
+@pytest.fixture
+def small(course: Course) -> Course:
+    """A course with a lock in which something is for GPUs, installed with --cpu."""
+    course.command("uv", UV)
+    course.lock.write_text(course.lock.read_text() + FOR_GPUS)
+    done = course.install(LINUX, "--cpu")
+    assert done.returncode == 0, done.stderr
+    return course
+
+
+def test_cpu_takes_pytorchs_builds_and_leaves_out_what_is_for_gpus(small: Course) -> None:
+    _, torch, rest, itself = small.uv_calls()
+    assert torch.endswith("--torch-backend cpu torch==2.14.1+cpu torchvision==0.29.2+cpu")
+    assert "--no-deps" in torch
+    assert "--require-hashes -r" in rest
+    assert rest.endswith("cpu.txt")
+    locked = (small.folder / ".venv/cpu.txt").read_text()
+    assert re.findall(r"^\w\S*", locked, re.MULTILINE) == [f"uv=={UV_VERSION}", "numpy==2.4.6"]
+    assert locked.count("--hash") == 2
+    assert itself.endswith("-e .")
+
+
+def test_a_later_run_leaves_a_cpu_installation_as_it_is(small: Course) -> None:
+    before = small.uv_calls()
+    assert small.install(LINUX).returncode == 0
+    assert small.uv_calls() == before
+    small.lock.write_text(small.lock.read_text() + "# changed\n")
+    assert small.install(LINUX).returncode == 0
+    updated = [call for call in small.uv_calls()[len(before) :] if "-e ." not in call]
+    assert [call.rpartition("/")[2].rpartition(" ")[2] for call in updated] == [
+        "torchvision==0.29.2+cpu",
+        "cpu.txt",
+    ]
+
+
+def test_cpu_makes_a_whole_installation_anew(installed: Course) -> None:
+    kept = installed.folder / ".venv/nvidia"
+    kept.touch()
+    assert installed.install(LINUX, "--cpu").returncode == 0
+    assert not kept.exists()
+
+
+def test_cpu_changes_nothing_where_nothing_is_for_gpus(course: Course) -> None:
+    course.command("uv", UV)
+    elsewhere = "import urllib.request; sys.platform = 'darwin'"
+    assert course.install(elsewhere, "--cpu").returncode == 0
+    assert "--require-hashes -r requirements.txt" in course.uv_calls()[1]
+
+
+def test_where_no_cpu_build_can_be_had_the_whole_is_installed_next(course: Course) -> None:
+    course.command("uv", UV)
+    course.lock.write_text(course.lock.read_text() + FOR_GPUS)
+    message = one_sentence(course.install(LINUX, "--cpu", UV_SAYS=NO_CPU_BUILD))
+    assert message.startswith("PyTorch's builds for CPUs alone cannot be had from here")
+    assert message.endswith("or leave --cpu out.")
+    assert course.install(LINUX).returncode == 0
+    assert "--require-hashes -r requirements.txt" in course.uv_calls()[-2]
 
 
 # What can go wrong
@@ -382,6 +465,158 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(course: Course, index: In
     assert "not the one that requirements.txt locks" in message
 
 
+# Without a network
+
+# The real uv, but for the course itself, whose build wants the real setuptools.
+REAL_UV = """#!/bin/sh
+case "$*" in *"-e .") exit 0;; *) exec {} "$@";; esac
+"""
+
+
+def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> str:
+    """Put a wheel for every machine into an index's folder; its entry in a lock."""
+    about = f"{name}-{version}.dist-info"
+    files = {
+        **files,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    listed = "".join(f"{one},,\n" for one in [*files, f"{about}/RECORD"])
+    file = folder / name / f"{name}-{version}-py3-none-any.whl"
+    file.parent.mkdir(parents=True)
+    with zipfile.ZipFile(file, "w") as archive:
+        for one, text in {**files, f"{about}/RECORD": listed}.items():
+            archive.writestr(one, text)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    page = file.parent / "index.html"
+    page.write_text(f'<a href="{file.name}#sha256={digest}">{file.name}</a>')
+    return f"{name}=={version} \\\n    --hash=sha256:{digest}\n"
+
+
+def pip_in_a_wheel() -> dict[str, str]:
+    """This environment's pip."""
+    folder = Path(sysconfig.get_path("purelib"))
+    files = [file for file in (folder / "pip").rglob("*") if file.suffix in (".py", ".pem", ".txt")]
+    return {str(file.relative_to(folder)): file.read_text("utf-8") for file in files}
+
+
+@pytest.fixture
+def served_course(course: Course, index: Index) -> tuple[Course, dict[str, str]]:
+    """A course whose lock an index on this machine has, installed; and the settings for that."""
+    real = Path(sysconfig.get_path("scripts")) / "uv"
+    version = subprocess.check_output([real, "--version"], text=True).split()[1]
+    simple = index.folder.parent
+    shutil.rmtree(index.folder)
+    course.command("uv", REAL_UV.format(shlex.quote(str(real))))
+    script = {f"uv-{version}.data/scripts/uv": (course.bin / "uv").read_text()}
+    entries = [
+        wheel(simple, "uv", version, script),
+        wheel(simple, "pip", "99.0", pip_in_a_wheel()),
+        wheel(simple, "torch", "2.14.1", {"torch/__init__.py": "cuda = True"}),
+        wheel(simple, "networkx", "3.6", {"networkx/__init__.py": ""}),
+    ]
+    course.lock.write_text("".join(entries))
+    settings = {"UV_DEFAULT_INDEX": index.url, "PIP_INDEX_URL": index.url}
+    done = course.install(**settings)
+    assert done.returncode == 0, done.stderr
+    return course, settings
+
+
+def test_a_folder_filled_here_installs_there_without_a_network(
+    served_course: tuple[Course, dict[str, str]], tmp_path: Path
+) -> None:
+    teacher, settings = served_course
+    stick = tmp_path / "a stick"
+    filled = teacher.install("pass", "--wheelhouse", str(stick), **settings)
+    assert filled.returncode == 0, filled.stderr
+    assert "python install.py --offline DIR" in filled.stderr
+    (place,) = stick.iterdir()
+    assert len(list(place.glob("*.whl"))) == 4
+
+    (tmp_path / "room").mkdir()
+    seat = Course(tmp_path / "room")
+    seat.lock.write_text(teacher.lock.read_text())
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9", "PIP_INDEX_URL": "http://127.0.0.1:9"}
+    offline = ("pass", "--offline", str(stick))
+    (torch,) = place.glob("torch-*.whl")
+    content = torch.read_bytes()
+    for damaged in (content[:-100], content.replace(b"cuda = True", b"cuda = None")):
+        torch.write_bytes(damaged)
+        message = one_sentence(seat.install(*offline, **nowhere))
+        assert message.startswith("A package is missing or damaged: run the same command again, or")
+    wheel(tmp_path / "troy", "torch", "2.14.1", {"torch/__init__.py": "horse = True"})
+    torch.write_bytes((tmp_path / "troy/torch" / torch.name).read_bytes())
+    message = one_sentence(seat.install(*offline, **nowhere))
+    assert message.startswith("A package is not the one that requirements.txt locks")
+    torch.unlink()
+    assert "is missing or damaged" in one_sentence(seat.install(*offline, **nowhere))
+    torch.write_bytes(content)
+    done = seat.install(*offline, **nowhere)
+    assert done.returncode == 0, done.stderr
+    python = seat.folder / ".venv/bin/python"
+    assert seat.run(python, "-c", "import networkx, torch; torch.cuda").returncode == 0
+
+    torch.unlink()
+    again = teacher.install("pass", "--wheelhouse", str(stick), **settings)
+    assert again.returncode == 0, again.stderr
+    assert torch.read_bytes() == content
+
+
+def test_cpu_goes_with_a_folder(
+    served_course: tuple[Course, dict[str, str]], tmp_path: Path
+) -> None:
+    teacher, settings = served_course
+    stick = str(tmp_path / "stick")
+    message = one_sentence(teacher.install(LINUX, "--cpu", "--wheelhouse", stick, **settings))
+    assert message.startswith("PyTorch's builds for CPUs alone cannot be had from here")
+    wheel(tmp_path / "own", "torch", "2.14.1+cpu", {"torch/__init__.py": "cuda = None"})
+    settings["PIP_FIND_LINKS"] = str(tmp_path / "own/torch")
+    filled = teacher.install(LINUX, "--cpu", "--wheelhouse", stick, **settings)
+    assert filled.returncode == 0, filled.stderr
+    assert "python install.py --cpu --offline DIR" in filled.stderr
+
+    (tmp_path / "room").mkdir()
+    seat = Course(tmp_path / "room")
+    seat.lock.write_text(teacher.lock.read_text())
+    assert "-cpu:" in one_sentence(seat.install(LINUX, "--offline", stick))
+    done = seat.install(LINUX, "--cpu", "--offline", stick, UV_DEFAULT_INDEX="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    script = "import networkx, torch; assert torch.cuda is None"
+    assert seat.run(seat.folder / ".venv/bin/python", "-c", script).returncode == 0
+
+
+def test_a_folder_that_does_not_fit_is_told_before_anything_is_done(
+    course: Course, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    for_another = stick / "plan9-vax-3.12"
+    for_another.mkdir(parents=True)
+    (for_another / "whole.json").write_text("{}")
+    message = one_sentence(course.install("pass", "--offline", str(stick)))
+    assert message.endswith("with `python install.py --wheelhouse DIR`.")
+    assert "but for plan9-vax-3.12" in message
+    assert "but none" in one_sentence(course.install("pass", "--offline", str(tmp_path)))
+    fits = re.search(r"for (\S+), but", message)
+    assert fits is not None
+    for_another.rename(stick / fits[1])
+    message = one_sentence(course.install("pass", "--offline", str(stick)))
+    assert "was filled for another version of the course" in message
+    assert not (course.folder / ".venv").exists()
+
+
+def test_a_wheelhouse_is_filled_by_a_finished_installation(course: Course, tmp_path: Path) -> None:
+    message = one_sentence(course.install("pass", "--wheelhouse", str(tmp_path / "stick")))
+    assert message.startswith("Install the course here first")
+    assert not (tmp_path / "stick").exists()
+
+
+def test_a_stick_too_small_is_told_first(installed: Course, tmp_path: Path) -> None:
+    small = "shutil.disk_usage = lambda _: shutil._ntuple_diskusage(9e8, 8e8, 1e8)"
+    message = one_sentence(installed.install(small, "--wheelhouse", str(tmp_path)))
+    assert "has too little room" in message
+    assert not list(tmp_path.rglob("*.whl"))
+
+
 def test_an_index_that_is_not_there_is_told(course: Course) -> None:
     message = one_sentence(course.install(NO_PIP, PIP_INDEX_URL="http://127.0.0.1:9/simple"))
     assert message.startswith("The package index cannot be reached")
@@ -390,7 +625,7 @@ def test_an_index_that_is_not_there_is_told(course: Course) -> None:
 def test_help_installs_nothing(course: Course) -> None:
     done = course.run(sys.executable, "install.py", "--help")
     assert done.returncode == 0
-    assert "python install.py" in done.stderr
+    assert "--wheelhouse DIR" in done.stdout
     assert not (course.folder / ".venv").exists()
 
 

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from grading.marking.handed_in import handed_in
-from tests.browser import JupyterLab, chromium, served
+from tests.browser import JupyterLab, barriers, chromium, served
 from tests.needs import needs
 from tests.workshop.classroom import Board, Learner, opened, wait
 
@@ -106,11 +106,46 @@ def test_the_page_is_live_harmless_and_comes_back_by_itself(
     wait(lambda: "done" in cell(driver, "Learner 00", 4), "the page is not live again")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_barrier(board: Board, driver: WebDriver, scheme: str) -> None:
+    learners = a_class(board)
+    learners[3].send({"kind": "hand", "text": "I don't see why"})
+    driver.get(board.page)
+    wait(lambda: "2 × k - 1" in text(driver, "why"), "no misconception is shown")
+    assert barriers(driver, scheme) == []
+    driver.save_screenshot(str(board.folder / f"{scheme}.png"))
+    driver.find_element(By.ID, "view").send_keys(Keys.ENTER)
+    wait(lambda: "30 in this lab" in text(driver, "summary"), "the projector view does not come")
+    driver.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+    assert barriers(driver, scheme) == []
+    driver.get(board.address)
+    assert barriers(driver, scheme) == []
+    driver.set_window_size(500, 900)
+    assert barriers(driver, scheme) == []
+
+
 def test_without_its_key_the_page_shows_nothing(board: Board, driver: WebDriver) -> None:
     Learner(board, "Anna").join()
     driver.get(f"{board.address}/board#{secrets.token_urlsafe(24)}")
     wait(lambda: "for the instructor's page" in text(driver, "state"), "nothing is said")
     assert "Anna" not in driver.page_source
+
+
+def test_a_learner_joins_by_the_form_of_the_start_page(
+    board: Board, driver: WebDriver, tmp_path: Path
+) -> None:
+    with served(tmp_path / "course") as address:
+        lab = JupyterLab(driver, f"{address}&reset")
+        lab.open("join its board")
+        assert "Your name" in lab.run("from grading.check import join")
+        fields = driver.find_elements(By.CSS_SELECTOR, ".widget-text input")
+        for field, said in zip(fields, (board.address, board.code, "Anna"), strict=True):
+            field.send_keys(said)
+        lab.find(By.XPATH, "//button[.='Join']").click()
+        wait(lambda: "none of your code, values or output" in driver.page_source, "nothing is said")
+        assert barriers(driver, "light") == []
+        assert lab.console_errors() == []
+    wait(lambda: "Anna" in [one["name"] for one in board.picture()["learners"]], "nobody joined")
 
 
 def test_a_learner_joins_is_seen_and_hands_in(

@@ -77,7 +77,7 @@ def test_the_guides_lines_lead_from_joining_to_marks(
 
 
 def test_the_guide_names_every_option_of_its_commands() -> None:
-    for command in ("workshop", "receipt"):
+    for command in ("workshop", "receipt", "notes"):
         shown = subprocess.run(
             [sys.executable, "-m", "grading", command, "--help"],
             capture_output=True,

@@ -7,7 +7,6 @@ Linux; elsewhere `jit` leaves a function as it is, and the machine runs it.
 import importlib
 import importlib.util
 import os
-import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +40,7 @@ tl: Any = importlib.import_module("triton.language") if triton is not None else 
 def where() -> str:
     """One line on what runs kernels here."""
     if triton is None:
-        return f"Triton is not on {sys.platform}: the course's own machine runs the kernels."
+        return "Triton is not installed: the course's own machine runs the kernels."
     if not INTERPRETED:
         return f"Triton {triton.__version__} compiles kernels for {torch.cuda.get_device_name()}."
     if not _interprets():
