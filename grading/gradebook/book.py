@@ -40,9 +40,12 @@ def shown(url: str) -> str:
 
 @contextmanager
 def opened(config: Config) -> Iterator[Gradebook]:
-    """The gradebook, to read or write, made if there is none yet. Raises CourseError where it cannot be opened."""
+    """The gradebook, made if there is none. Raises CourseError where it cannot be opened."""
     try:
-        with scripts_on_path(), Gradebook(url_of(config), config.CourseDirectory.course_id) as gradebook:
+        with (
+            scripts_on_path(),
+            Gradebook(url_of(config), config.CourseDirectory.course_id) as gradebook,
+        ):
             yield gradebook
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0]
