@@ -156,6 +156,15 @@ def _add_platforms(commands: Any) -> None:
     export.add_argument("--to", type=Path, help="default: grades_canvas.csv or grades_moodle.csv")
     export.set_defaults(run=_export)
 
+    gradescope = commands.add_parser(
+        "gradescope", parents=[shared], help="a lab as an autograder of Gradescope"
+    )
+    gradescope.add_argument("lab", help="such as 02")
+    gradescope.add_argument(
+        "--to", type=Path, default=Path("autograder.zip"), help="default: autograder.zip"
+    )
+    gradescope.set_defaults(run=_gradescope)
+
 
 def _add_workshop(commands: Any) -> None:
     """The commands of an instructor with a class in the room; docs/workshop.md is their guide."""
@@ -290,6 +299,12 @@ def _export(options: argparse.Namespace) -> int:
         to=options.to or Path(f"grades_{platform}.csv"),
         db=options.db,
     )
+
+
+def _gradescope(options: argparse.Namespace) -> int:
+    from grading.platforms import gradescope
+
+    return gradescope.run(options.course, options.lab, options.to)
 
 
 def _workshop(options: argparse.Namespace) -> int:

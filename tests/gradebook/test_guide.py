@@ -78,6 +78,7 @@ def test_the_guide_names_every_option_of_its_commands() -> None:
         "export",
         "report",
         "rejudge",
+        "gradescope",
     ):
         shown = subprocess.run(
             [sys.executable, "-m", "grading", command, "--help"],
