@@ -84,6 +84,8 @@ def _add_grading(commands: Any) -> None:
     handed_in = argparse.ArgumentParser(add_help=False)
     handed_in.add_argument("submissions", type=Path, help="SUBMISSIONS/<student>/NN_name.ipynb")
 
+    _add_platforms(commands)
+
     autograde = commands.add_parser(
         "autograde", parents=[results, handed_in], help="grade every submission of a lab"
     )
@@ -111,6 +113,57 @@ def _add_grading(commands: Any) -> None:
         "rejudge", parents=[results], help="apply changed checks to the values that were kept"
     )
     rejudge.set_defaults(run=_rejudge)
+
+
+def _add_platforms(commands: Any) -> None:
+    """The commands between grading and a class's learning platform."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--course", **_COURSE)
+    db = argparse.ArgumentParser(add_help=False)
+    db.add_argument("--db", help="the gradebook's URL; default: the course's gradebook.db")
+
+    collect = commands.add_parser(
+        "collect", parents=[shared, db], help="notebooks out of Moodle's or Canvas's zip"
+    )
+    collect.add_argument("lab", help="such as 02")
+    collect.add_argument("file", type=Path, help="the zip that was downloaded, or its folder")
+    collect.add_argument("--roster", type=Path, required=True, help="the class: a CSV file")
+    collect.add_argument(
+        "--to", type=Path, default=Path("submissions"), help="default: submissions"
+    )
+    collect.add_argument("--timezone", help="of times that say none; default: this machine's")
+    collect.add_argument("--zip-times", action="store_true", help="take the times in the zip")
+    collect.add_argument("--late", metavar="TIME", help="for what Canvas marks as late")
+    collect.set_defaults(run=_collect)
+
+    export = commands.add_parser(
+        "export", parents=[shared, db], help="marks in the files that Moodle and Canvas take"
+    )
+    export.add_argument("lab", nargs="?", help="such as 02; default: every lab with marks")
+    platform = export.add_mutually_exclusive_group(required=True)
+    platform.add_argument(
+        "--canvas", type=Path, metavar="FILE", help="fill the gradebook that Canvas exported"
+    )
+    platform.add_argument(
+        "--moodle",
+        type=Path,
+        metavar="FILE",
+        nargs="?",
+        const=False,
+        help="fill Moodle's grading worksheet; without one, a line for each student",
+    )
+    export.add_argument("--column", help="to fill, where its heading does not name the lab")
+    export.add_argument("--to", type=Path, help="default: grades_canvas.csv or grades_moodle.csv")
+    export.set_defaults(run=_export)
+
+    gradescope = commands.add_parser(
+        "gradescope", parents=[shared], help="a lab as an autograder of Gradescope"
+    )
+    gradescope.add_argument("lab", help="such as 02")
+    gradescope.add_argument(
+        "--to", type=Path, default=Path("autograder.zip"), help="default: autograder.zip"
+    )
+    gradescope.set_defaults(run=_gradescope)
 
 
 def _add_workshop(commands: Any) -> None:
@@ -228,6 +281,36 @@ def _rejudge(options: argparse.Namespace) -> int:
     from grading.marking import rejudge
 
     return rejudge.run(options.course, options.lab, options.results)
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from grading.platforms import collect
+
+    times = collect.Times.of(options.timezone, options.zip_times, options.late)
+    return collect.run(
+        options.course, options.lab, options.file, options.roster, options.to, times, options.db
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from grading.platforms import export
+
+    platform = "canvas" if options.canvas else "moodle"
+    return export.run(
+        options.course,
+        options.lab,
+        canvas=options.canvas,
+        moodle=options.moodle or None,
+        column=options.column,
+        to=options.to or Path(f"grades_{platform}.csv"),
+        db=options.db,
+    )
+
+
+def _gradescope(options: argparse.Namespace) -> int:
+    from grading.platforms import gradescope
+
+    return gradescope.run(options.course, options.lab, options.to)
 
 
 def _workshop(options: argparse.Namespace) -> int:

@@ -21,6 +21,10 @@ PROBES = {
         "bubblewrap cannot make a sandbox here (Debian: apt-get install bubblewrap; the kernel must"
         " allow user namespaces)",
     ),
+    "root": (
+        (("sh", "-c", 'test "$(id -u)" = 0'),),
+        "It starts another user's processes, which root alone may",
+    ),
     "bare": (
         ((str(BARE), "-c", "import importlib.util; assert importlib.util.find_spec('torch')"),),
         "The environment of a borrowed GPU machine is not in build/bare (`make bare`: 6 GB)",

@@ -21,6 +21,7 @@ ARROWS = {
     "sandbox": set[str](),
     "marking": {"answer", "checks", "course", "sandbox"},
     "gradebook": {"answer", "course", "marking"},
+    "platforms": {"course", "gradebook", "marking"},
     "learner": {"answer"},
     "workshop": {"answer", "checks", "course", "learner", "marking"},
 }

@@ -11,8 +11,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,12 @@ from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import parse_utc
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from sqlalchemy.exc import SAWarning
 from tqdm import tqdm
-from traitlets.config import Config
-from traitlets.config.loader import PyFileConfigLoader
 
 from grading.course.files import CourseError, lab_of, plain_path, write_atomically
 from grading.course.release import scripts_on_path
+from grading.gradebook import book
 from grading.gradebook.manual_marks import ManualMarks
 from grading.marking.batch import not_judged
 from grading.marking.handed_in import HandedIn, handed_in
@@ -50,25 +48,28 @@ def run(root: Path, lab: str, submissions: Path, results: Path, db: str | None =
         raise CourseError(f"{course}/source has no {name}: run `make release` first.")
     pile = handed_in(submissions, name)
     work = pile.submissions
-    with _only_one(course), scripts_on_path(), warnings.catch_warnings():
+    with book.only_one(course), scripts_on_path(), warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's, about its own use of SQLAlchemy
-        book = _Book(root, name, results.resolve(), db)
+        recording = _Recording(root, name, results.resolve(), db)
         faults = [
             f"  {one.student}: {fault}"
             for one in tqdm(work, unit="submission", disable=None)
-            if (fault := book.record(one))
+            if (fault := recording.record(one))
         ]
-    print(f"{name}: {book.recorded} recorded, {book.kept} were already, in {book.shown_url}")
+    print(
+        f"{name}: {recording.recorded} recorded, {recording.kept} were already,"
+        f" in {recording.shown_url}"
+    )
     faults += [f"  {name!a}: {why}" for name, why in pile.passed_over.items()]
-    if book.manual.outdated:
+    if recording.manual.outdated:
         title = "marked by hand before they changed (the formgrader asks for them again):"
-        print("\n  ".join([title, *book.manual.outdated]))
+        print("\n  ".join([title, *recording.manual.outdated]))
     if faults:
         print("\n".join(["not recorded:", *faults]))
     return 1 if faults else 0
 
 
-class _Book:
+class _Recording:
     """nbgrader's gradebook of one course, and where it stands with one lab."""
 
     def __init__(self, root: Path, lab: str, results: Path, db: str | None) -> None:
@@ -77,17 +78,13 @@ class _Book:
         self.course = (root / "course").resolve()
         self.recorded = self.kept = 0
         self.released = nbformat.read(root / "labs" / f"{lab}.ipynb", as_version=4)
-        loader = PyFileConfigLoader("nbgrader_config.py", path=str(self.course))
-        self.config: Config = loader.load_config()
-        self.config.CourseDirectory.root = str(self.course)
+        self.config = book.settings(self.course, db)
         self.config.CourseDirectory.submitted_directory = STAND_INS
         ours = self.config.SandboxedExecute
         ours.root, ours.results = str(root.resolve()), str(results)
         self.db = db and hashlib.sha256(db.encode()).hexdigest()  # it may hold a password
-        if db is not None:
-            self.config.CourseDirectory.db_url = _with_driver(db)
-        self.url = str(CourseDirectory(config=self.config).db_url)
-        self.shown_url = self.url.split("@")[-1]  # without a password
+        self.url = book.url_of(self.config)
+        self.shown_url = book.shown(self.url)
         self.known = self._known()
         self.rules = self._rules()
         self.manual = ManualMarks(self.url, self.config.CourseDirectory.course_id, lab)
@@ -133,20 +130,16 @@ class _Book:
 
     def _known(self) -> set[str]:
         """The students whose submissions the gradebook has; it takes up the lab if need be."""
-        try:
-            with Gradebook(self.url, self.config.CourseDirectory.course_id) as gradebook:
-                try:
-                    gradebook.find_notebook(self.lab, self.lab)
-                except MissingEntry:
-                    fault = self._convert(GenerateAssignment, ".")
-                    if fault:
-                        message = f"nbgrader cannot take up {self.lab}: {fault}"
-                        raise CourseError(message) from None
-                found = gradebook.notebook_submissions(self.lab, self.lab)
-                return {one.student.id for one in found}
-        except SQLAlchemyError as error:
-            reason = str(error).splitlines()[0]
-            raise CourseError(f"The gradebook cannot be opened: {reason}") from None
+        with book.opened(self.config) as gradebook:
+            try:
+                gradebook.find_notebook(self.lab, self.lab)
+            except MissingEntry:
+                fault = self._convert(GenerateAssignment, ".")
+                if fault:
+                    message = f"nbgrader cannot take up {self.lab}: {fault}"
+                    raise CourseError(message) from None
+            found = gradebook.notebook_submissions(self.lab, self.lab)
+            return {one.student.id for one in found}
 
     def _rules(self) -> list[str]:
         """What of the course a mark depends on beside the result: due date and late penalty."""
@@ -245,24 +238,3 @@ def _graded(cell: Cell, original: NotebookNode) -> NotebookNode:
         if cell.attachments and cell.kind == "markdown":
             made.attachments = nbformat.from_dict(cell.attachments)
     return made
-
-
-def _with_driver(url: str) -> str:
-    """A PostgreSQL URL with the driver that this course installs."""
-    kind, _, rest = url.partition(":")
-    return f"postgresql+psycopg:{rest}" if kind in ("postgres", "postgresql") else url
-
-
-@contextmanager
-def _only_one(course: Path) -> Iterator[None]:
-    """Keep a second `record` from writing beside this one."""
-    import fcntl
-
-    with open(course / ".recording", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CourseError(
-                f"Another `record` writes into {course}: wait until it ends."
-            ) from None
-        yield

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grading.course.files import CourseError
-from grading.marking.submission import MAX_BYTES
+from grading.marking.submission import MAX_BYTES, measure
 
 NAME = "letters, digits, blanks and . , _ - + @ ( ) ', beginning with a letter or digit"
 _NAME = re.compile(r"[^\W_](?:[\w .,+@()'-]{0,98}[\w)+@'-])?")
@@ -76,7 +76,7 @@ def handed_in(folder: Path, lab: str) -> Pile:
     for student in sorted(folder.iterdir()) if folder.is_dir() else []:
         if student.name.startswith(".") and not any(_notebooks(student)):
             continue  # such as .git, or what a file manager leaves
-        found = fault_of_name(student.name) or _submission(student, lab)
+        found = fault_of_name(student.name) or submission_in(student, lab)
         if isinstance(found, HandedIn):
             pile.submissions.append(found)
         else:
@@ -94,8 +94,8 @@ def fault_of_name(name: str) -> str:
     return f"its name is not fit for pages, tables and nbgrader: rename the folder ({NAME})"
 
 
-def _submission(student: Path, lab: str) -> HandedIn | str:
-    """The student's submission, or why there is none."""
+def submission_in(student: Path, lab: str) -> HandedIn | str:
+    """The submission in a student's folder, or why there is none."""
     if student.is_symlink() or not student.is_dir():
         return f"it is no folder: put the notebook into a folder, <student>/{lab}.ipynb"
     for file in (student / f"{lab}.ipynb", student / lab / f"{lab}.ipynb"):
@@ -125,13 +125,18 @@ def _notebooks(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
+def lab_in(content: bytes) -> str | None:
+    """The lab that a notebook is by the name that release wrote into it; None if it says none."""
+    try:
+        measure(content)
+        return str(json.loads(content)["metadata"]["lab"]["name"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def _is_lab(one: HandedIn, lab: str) -> bool:
     """Whether a notebook is the lab by the name that release wrote into it, or by its own."""
-    try:
-        metadata = json.loads(one.content())["metadata"]
-        named = metadata["lab"]["name"] if "lab" in metadata else None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        named = None
+    named = lab_in(one.content())
     if named is not None:
         return named == lab
     return one.file.name.lower().startswith(lab.lower())

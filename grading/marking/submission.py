@@ -138,7 +138,7 @@ def read_cells(content: bytes, notes: list[str]) -> list[Cell]:
 
 
 def _parse(content: bytes, notes: list[str]) -> dict[str, Any]:
-    _measure(content)
+    measure(content)
     try:
         notebook = json.loads(content, parse_constant=lambda name: notes.append(_constant(name)))
     except RecursionError:
@@ -176,8 +176,8 @@ def _of_worksheets(worksheets: list[Any]) -> Iterator[Any]:
             yield cell
 
 
-def _measure(content: bytes) -> None:
-    """Refuse what would take too much memory to read."""
+def measure(content: bytes) -> None:
+    """Raises Unreadable for what would take too much memory to read."""
     remedy = "clear the notebook's outputs and hand it in again."
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or (b"\0" in content[:4] and b"{" in content[:4]):
         raise Unreadable("The file is not UTF-8, as notebooks are: save it in JupyterLab again.")

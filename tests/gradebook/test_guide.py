@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,23 @@ def test_the_guides_commands_lead_to_marks_and_feedback(place: Path) -> None:
     for student, answers in (("anna", RIGHT), ("ben", PARTLY)):
         hand_in(place, student, answers)
     write(place / "handed_in" / "dora" / f"{LAB}.ipynb", "nothing")
-    (place / "handed_in").rename(place / "submissions")
+    with zipfile.ZipFile(place / "submissions.zip", "w") as whole:
+        for student in SCORES:
+            inside = f"{student.title()} Muster_1234567_assignsubmission_file_/{LAB}.ipynb"
+            whole.write(place / "handed_in" / student / f"{LAB}.ipynb", inside)
+    lines = [f"{one},{one.title()},Muster,{one}@example.org" for one in SCORES]
+    write(place / "students.csv", "\n".join(["id,first_name,last_name,email", *lines]))
     said = run(place, "\n".join(rest))
+    assert "3 of 3 students are there" in said
     assert "3 graded, 0 kept from before" in said
     assert "3 judged again, 0 with other marks" in said
     assert "0 graded, 3 kept from before" in said
     assert "0 recorded, 3 were already" in said
     rows = list(csv.DictReader((place / "grades.csv").open()))
     assert {row["student_id"]: float(row["score"]) for row in rows} == SCORES
+    assert {row["email"] for row in rows} == {f"{one}@example.org" for one in SCORES}
+    table = csv.DictReader((place / "grades_moodle.csv").open(encoding="utf-8-sig"))
+    assert {row["Username"]: float(row[LAB]) for row in table} == SCORES
     assert {row["duedate"] for row in rows} == {"2026-03-01 12:00:00"}
     pages = (place / "course" / "feedback").rglob("*.html")
     assert {page.parts[-3] for page in pages} == set(SCORES)
@@ -61,7 +71,15 @@ def test_the_guides_commands_lead_to_marks_and_feedback(place: Path) -> None:
 
 
 def test_the_guide_names_every_option_of_its_commands() -> None:
-    for command in ("autograde", "record", "report", "rejudge"):
+    for command in (
+        "collect",
+        "autograde",
+        "record",
+        "export",
+        "report",
+        "rejudge",
+        "gradescope",
+    ):
         shown = subprocess.run(
             [sys.executable, "-m", "grading", command, "--help"],
             capture_output=True,
