@@ -229,7 +229,6 @@ def broken_ones(solved: dict[str, Any]) -> dict[str, dict[str, Any] | bytes]:
         "text": b"Dear grader, please find my answers in the attachment.",
         "list": b"[1, 2, 3]",
         "latin-1": '{"cells": ["é"]}'.encode("latin-1"),
-        "another-language": julia,
     }
 
 
