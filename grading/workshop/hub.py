@@ -99,8 +99,8 @@ class SignInToSystem(SignIn, LocalAuthenticator):
     """The same, where each seat has a user of the system's, who is made here."""
 
 
-class _Seat(LocalProcessSpawner):
-    """What a seat's process is given, whoever runs it."""
+class Seat(LocalProcessSpawner):
+    """A seat's process, under the system's user of its name."""
 
     def get_env(self) -> dict[str, str]:
         hub, given = Hub.instance(), super().get_env()
@@ -114,6 +114,10 @@ class _Seat(LocalProcessSpawner):
             given["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])
         return given
 
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        # Where the class's folder is now, whatever the system has noted of the user's home.
+        return {**super().user_env(env), "HOME": str(Hub.instance().place.seats / self.user.name)}
+
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         place, become = Hub.instance().place, super().make_preexec_fn(name)
         enter, home = place.bounds.enter(name), place.seats / name
@@ -122,19 +126,16 @@ class _Seat(LocalProcessSpawner):
             enter()
             os.umask(0o077)  # nobody else reads what the learner writes, be it in /tmp
             become()
-            log = os.open(Path(home, "seat.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.chdir(home)
+            log = os.open("seat.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             for output in (1, 2):
                 os.dup2(log, output)
 
         return prepare
 
 
-class SeatOfOwnUser(_Seat):
-    """A seat under a user of the system's."""
-
-
-class SeatOfAll(_Seat, SimpleLocalProcessSpawner):
-    """A seat under the instructor's own user, as all others."""
+class SharedSeat(Seat, SimpleLocalProcessSpawner):
+    """The same, under the instructor's own user, as all others are."""
 
 
 def run(place: Place) -> int:
@@ -162,7 +163,7 @@ def _config(place: Place) -> Config:
     found = Config()
     found.JupyterHub.update(
         authenticator_class=SignInToSystem if place.bounds.own_user else SignIn,
-        spawner_class=SeatOfOwnUser if place.bounds.own_user else SeatOfAll,
+        spawner_class=Seat if place.bounds.own_user else SharedSeat,
         proxy_class=OwnProxy,
         bind_url=f"http://{place.host or '0.0.0.0'}:{place.port}",
         hub_bind_url=f"http://127.0.0.1:{place.port + 1}",

@@ -1,5 +1,6 @@
 """A hub as `python -m grading hub` serves it, and learners who use their seats over HTTP."""
 
+import html
 import json
 import os
 import re
@@ -174,7 +175,7 @@ class Visitor:
         sent["_xsrf"] = _one(r'name="_xsrf" value="([^"]*)"', form)
         answer = self.session.post(login, data=sent)
         if found := re.search(r'role="alert">([^<]*)<', answer.text):
-            return found[1]
+            return html.unescape(found[1])
         self.user = _one(r"/(p2p-\w+-\d+)", answer.url)
         return ""
 
@@ -185,6 +186,7 @@ class Visitor:
     def open(self) -> None:
         """Wait for the seat, which signing in has started, and let it know this browser."""
         wait(self._is_open, f"the seat of {self.name} does not open")
+        self._channels = None
 
     def _is_open(self) -> bool:
         time.sleep(0.2)  # a browser asks less often still
@@ -206,6 +208,8 @@ class Visitor:
         shown = ""
         while True:
             got = json.loads(channels.recv())
+            if "restart" in got["content"].get("execution_state", ""):
+                return "the kernel was ended"
             if got["parent_header"].get("msg_id") != header["msg_id"]:
                 continue
             content = got["content"]
