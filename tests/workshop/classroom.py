@@ -21,7 +21,7 @@ from grading.learner.wire import ask
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120.0  # seconds: a limit, not an expectation
+PATIENCE = 240.0  # seconds: a limit, not an expectation; others may keep the machine busy
 
 
 def wait(until: Callable[[], T], what: str) -> T:
