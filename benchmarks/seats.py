@@ -58,7 +58,7 @@ def at_once(hub: Hub, numbers: range) -> list[Learner]:
 
 def memory(hub: Hub) -> None:
     """Print what the seats and the hub hold."""
-    seats: dict[str, dict[str, int]] = defaultdict(dict)
+    seats: dict[str, dict[str, float]] = defaultdict(dict)
     for pid in hub.seats():
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         kind = "kernel" if "ipykernel_launcher" in words else "server"

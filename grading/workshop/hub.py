@@ -68,7 +68,7 @@ class Hub(JupyterHub):
     accounts: Accounts
     board_sockets: list[socket.socket]
 
-    def load_config_file(self, *names: str, **more: Any) -> None:
+    def load_config_file(self, *names: Any, **more: Any) -> None:
         """None: one that lies in the current folder is somebody else's."""
 
     async def start(self) -> None:
@@ -86,7 +86,8 @@ class Hub(JupyterHub):
 class SignIn(Authenticator):
     """By a name, the class's code and a password; the user is the account's seat."""
 
-    async def authenticate(self, handler: RequestHandler, data: dict[str, str]) -> str:
+    # Any, here and in the proxy: JupyterHub's own classes are read as giving nothing.
+    async def authenticate(self, handler: RequestHandler, data: dict[str, str]) -> Any:
         given = (data.get(key, "") for key in ("username", "code", "password"))
         accounts = Hub.instance().accounts
         try:

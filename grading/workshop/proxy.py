@@ -58,7 +58,7 @@ class OwnProxy(Proxy):
         self._routes: dict[str, dict[str, Any]] = {}
         self._server: asyncio.Server | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> Any:
         public = urlsplit(self.public_url)
         host = "" if public.hostname in (None, "*") else public.hostname
         self._server = await asyncio.start_server(
@@ -75,7 +75,7 @@ class OwnProxy(Proxy):
     async def delete_route(self, routespec: str) -> None:
         self._routes.pop(routespec, None)
 
-    async def get_all_routes(self) -> dict[str, dict[str, Any]]:
+    async def get_all_routes(self) -> Any:
         return dict(self._routes)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
