@@ -141,15 +141,15 @@ class SharedSeat(Seat, SimpleLocalProcessSpawner):
 
 def run(place: Place) -> int:
     """Serve until Ctrl-C; the exit code. Raises CourseError."""
-    if place.bounds.own_user:
-        _check_system(place)
     with serve.opened(place.course, place.folder) as board:
+        _check_free(place.host, place.port)
+        _check_free("127.0.0.1", place.port + 1)
+        if place.bounds.own_user:
+            _check_system(place)
         board.address = f"{place.address}{BOARD}"
         hub = Hub.instance(config=_config(place))
         hub.place = place
         hub.accounts = Accounts(place.folder, board)
-        for port in (place.port, place.port + 1):  # as they stand in the configuration
-            _check_free(place.host if port == place.port else "127.0.0.1", port)
         hub.board_sockets = serve.bound("127.0.0.1", place.port + 2)
         Hub.launch_instance([])
         hub.accounts.close()
@@ -221,7 +221,6 @@ def _check_system(place: Place) -> None:
             "As root the hub makes a user for each seat, and there is no `useradd` here: install"
             " it, or start the hub as an ordinary user."
         )
-    place.folder.mkdir(parents=True, exist_ok=True)
     for path in (Path(sys.executable).resolve(), place.course.resolve(), place.folder.resolve()):
         closed = [one for one in path.parents if not one.stat().st_mode & 0o001]
         if closed:

@@ -32,12 +32,18 @@ own_users = pytest.mark.skipif(
 @pytest.fixture(scope="module", params=["one user", pytest.param("own users", marks=own_users)])
 def hub(request: pytest.FixtureRequest) -> Iterator[Hub]:
     """A class of each kind. Where root runs the tests, nobody serves the one without own users."""
-    lowered = os.geteuid() == 0 and request.param == "one user"
-    if lowered and open_python() is None:
-        pytest.skip("The tests run as root, and no Python is here that another user can run")
-    python, user = open_python(), NOBODY if lowered else None
-    with served("--memory", "2", python=python, user=user) as hub:
+    kind = of_one_user() if request.param == "one user" else {"python": open_python()}
+    with served("--memory", "2", **kind) as hub:
         yield hub
+
+
+def of_one_user() -> dict[str, Any]:
+    """How a hub is served whose seats all run as one user, who is not root."""
+    if os.geteuid() != 0:
+        return {}
+    if open_python() is None:
+        pytest.skip("The tests run as root, and no Python is here that another user can run")
+    return {"python": open_python(), "user": NOBODY}
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +145,8 @@ def test_the_class_outlives_a_kill_and_ctrl_c_ends_it(hub: Hub, anna: Visitor) -
     assert Visitor(hub, anna.name).sign_in() == ""
 
 
-def test_a_forgotten_password_is_chosen_anew(tmp_path: Path) -> None:
-    with served() as hub:
+def test_a_forgotten_password_is_chosen_anew() -> None:
+    with served(**of_one_user()) as hub:
         anna = Visitor(hub, "Anna")
         anna.sign_in()
         said = command(hub, "--new-password", "anna")
