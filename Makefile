@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help install lab test execute gpu bare release update progress workshop data lint lock clean distclean
+.PHONY: help install lab test execute gpu bare release update progress workshop hub data lint lock clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ progress: install ## your points so far
 
 workshop: install ## open the board for a class in one room (ARGS="--port 8301")
 	@$(RUN) -m grading workshop $(ARGS)
+
+hub: install ## serve everybody from this machine: seats, and the board (ARGS="--port 8080")
+	@$(RUN) -m grading hub $(ARGS)
 
 data: install ## download MNIST, Shakespeare and CIFAR-10 (12, 1, 170 MB) into data/, and check them
 	@$(RUN) -m utils.data.digits mnist $(ARGS)

@@ -1,6 +1,8 @@
 """The command line: `python -m grading <command>`; the Makefile's targets call it."""
 
 import argparse
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -190,6 +192,25 @@ def _add_workshop(commands: Any) -> None:
     notes.add_argument("--course", **_COURSE)
     notes.set_defaults(run=_notes)
 
+    hub = commands.add_parser(
+        "hub", parents=[folder], help="serve everybody from this machine: seats, and the board"
+    )
+    hub.add_argument("--port", type=int, default=8000, help="and the two above; default: 8000")
+    hub.add_argument("--host", default="", help="listen on this address alone")
+    hub.add_argument("--address", help="what learners are told, where that is another")
+    hub.add_argument("--course", **_COURSE)
+    hub.add_argument("--memory", type=float, default=4.0, help="GB for a seat; default: 4")
+    hub.add_argument(
+        "--processes", type=int, default=2000, help="with threads, for a seat; default: 2000"
+    )
+    hub.add_argument(
+        "--idle", type=float, default=60.0, help="minutes until an unused seat is ended; 0: never"
+    )
+    hub.add_argument(
+        "--new-password", metavar="NAME", help="let NAME choose a new password, and serve nothing"
+    )
+    hub.set_defaults(run=_hub)
+
     receipt = commands.add_parser(
         "receipt", parents=[folder], help="verify a receipt for a notebook that was handed in"
     )
@@ -323,6 +344,28 @@ def _notes(options: argparse.Namespace) -> int:
     from grading.workshop import notes
 
     return notes.run(options.course, options.lab, options.folder)
+
+
+def _hub(options: argparse.Namespace) -> int:
+    from grading.workshop import accounts, serve
+    from grading.workshop.bounds import Bounds
+
+    if options.new_password:
+        accounts.forget_password(options.folder, options.new_password)
+        print(f"The next one who signs in as {options.new_password} chooses the password.")
+        return 0
+    if importlib.util.find_spec("jupyterhub") is None:
+        raise CourseError(
+            "Seats need JupyterHub, which is not installed here: `python install.py` installs it,"
+            " and so does `pip install 'jupyterhub>=6.1,<7'`."
+        )
+    from grading.workshop import hub
+
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    bounds = Bounds(int(options.memory * 2**30), options.processes, own_user=root)
+    address = options.address or f"http://{options.host or serve.own_address()}:{options.port}"
+    place = (options.course.resolve(), options.folder.resolve(), options.host, options.port)
+    return hub.run(hub.Place(*place, address.rstrip("/"), bounds, int(options.idle * 60)))
 
 
 def _receipt(options: argparse.Namespace) -> int:

@@ -585,7 +585,13 @@ def crossed(rng):
                     counted[-1] += 1
         if met != {-1, 1} or 1 in counted[1:-2]:
             continue
-        elsewhere = ("should start at 0", "first mistake", "never shown", "rate falls", "the step: a")
+        elsewhere = (
+            "should start at 0",
+            "first mistake",
+            "never shown",
+            "rate falls",
+            "the step: a",
+        )
         known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS, says=elsewhere)
         if not any(np.allclose([*one[0], one[1]], [w0, w1, b]) for _, one in known):
             return X, y

@@ -1,6 +1,6 @@
 """The cells of a lab's source, read without Jupyter: what a script needs, and the checks.
 
-`grading.course.source` makes notebooks of the same files, with jupytext, and refuses malformed ones.
+`grading.course.source` makes notebooks of these files, with jupytext, and refuses malformed ones.
 """
 
 import ast

@@ -5,8 +5,8 @@ import re
 import sys
 import tempfile
 import time
-from copy import deepcopy
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from grading.course.files import CourseError, labs_in, select
-from grading.sandbox.sockets import own_sockets
 from grading.course.release import PointsOf, points_of
 from grading.course.source import read
+from grading.sandbox.sockets import own_sockets
 
 # Seconds that one notebook may take; at smoke scale one should take under 60 on two idle cores.
 TIME_LIMITS = {"smoke": 300.0, "cpu": 1800.0, "gpu": 1800.0, "multi": 3600.0}

@@ -73,7 +73,7 @@ def configure(c: Config) -> None:
     stock = GenerateAssignment().preprocessors
     ours = [StubSolutions if each is ClearSolutions else each for each in stock]
     c.GenerateAssignment.preprocessors = [*ours, Fingerprint]
-    # Submissions run in the sandbox and are judged apart from their code (grading/gradebook/execute.py).
+    # Submissions run in the sandbox and are judged apart from their code: gradebook/execute.py.
     stock = Autograde().autograde_preprocessors
     ours = [
         "grading.gradebook.execute.SandboxedExecute" if each is Execute else each for each in stock

@@ -14,7 +14,8 @@ _HELP = """\
 - **Keep your work**: these notebooks are yours, in the folder `my_labs`. Nothing overwrites them,
   and nothing is sent anywhere, unless you join the board of a workshop.
 - **In a workshop**: [join its board](join.ipynb), once for all labs; there you see what is sent.
-- **Later**: `make lab` opens this page again, with your points as they then stand.
+- **Later**: `make lab`, or signing in where you have a seat, opens this page again, with your
+  points as they then stand.
 """
 _LEVELS = {1: "●○○", 2: "●●○", 3: "●●●"}
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer import progress
-from grading.course.files import CourseError, labs_in, select, write_atomically
 from grading.answer.progress import Standing
+from grading.course.files import CourseError, labs_in, select, write_atomically
 from grading.course.outline import outline
 from grading.course.start_page import start_page
 
@@ -95,26 +95,35 @@ def serve(
 
     arguments: passed on to JupyterLab, such as --no-browser --port 8899.
     """
-    filled = fill(root)
-    opening = "JupyterLab opens the course; Ctrl-C here stops it."
-    print("\n".join([*filled.sentences(), opening]), flush=True)
-    page = start_page(outline(root), root / "labs", filled.newer, standing())
-    write_atomically(root / "my_labs" / START_PAGE, page.encode())
-    write_atomically(root / "my_labs" / JOIN_PAGE, (_JUPYTERLAB / JOIN_PAGE).read_bytes())
+    prepare(root, standing())
+    print("JupyterLab opens the course; Ctrl-C here stops it.", flush=True)
     if os.environ.get("LAB_DATA"):
         # The kernels run in my_labs: a relative path would mean another place there.
         os.environ["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance(argv=[*_options(root, arguments), *arguments])
+    LabApp.launch_instance(argv=[*options(root, arguments), *arguments])
     return 0
 
 
-def _options(root: Path, arguments: Sequence[str]) -> list[str]:
+def prepare(root: Path, standing: Iterable[Standing]) -> None:
+    """Fill the working copy, say so, and write its start page."""
+    filled = fill(root)
+    for sentence in filled.sentences():
+        print(sentence, flush=True)
+    page, folder = (
+        start_page(outline(root), root / "labs", filled.newer, standing),
+        _working_copy(root),
+    )
+    write_atomically(folder / START_PAGE, page.encode())
+    write_atomically(folder / JOIN_PAGE, (_JUPYTERLAB / JOIN_PAGE).read_bytes())
+
+
+def options(root: Path, arguments: Sequence[str]) -> list[str]:
     """The course's options to JupyterLab; one that is among the arguments gives way to them."""
     import zmq
 
-    folder = (root / "my_labs").resolve()
+    folder = _working_copy(root).resolve()
     options = {
         "Application.log_level": "ERROR",
         "KernelManager.transport_encryption": "auto" if zmq.has("curve") else "disabled",
@@ -174,7 +183,12 @@ def _new_name(folder: Path, lab: str) -> Path:
 
 
 def _files(root: Path, lab: str) -> tuple[Path, Path]:
-    return root / "labs" / f"{lab}.ipynb", root / "my_labs" / f"{lab}.ipynb"
+    return root / "labs" / f"{lab}.ipynb", _working_copy(root) / f"{lab}.ipynb"
+
+
+def _working_copy(root: Path) -> Path:
+    """my_labs, unless LAB_WORK names another folder: where one installation serves many."""
+    return Path(os.environ.get("LAB_WORK") or root / "my_labs")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from grading.learner.sender import Sender, admit
 from grading.learner.wire import Refused, Unreachable, ask, plain
 
 VARIABLE = "P2P_BOARD"
+TOKEN = "P2P_BOARD_TOKEN"  # where a hub has joined for the learner already: the token that it drew
 SENT = """\
 Your notebook now tells the board which lab you open and, at each check: the lab, the exercise,
 your points, which attempt it was, the seconds since you opened the lab, and the name of the
@@ -163,11 +164,12 @@ def _delete(member: Membership) -> str:
 
 
 def _from_environment() -> None:
-    """`P2P_BOARD="http://10.0.0.5:8300 CODE Anna"`; without a name, that of the login."""
+    """`P2P_BOARD="http://10.0.0.5:8300 CODE Anna"`; without a name, that of JupyterHub's user or
+    of the login."""
     address, code, name = (*os.environ.get(VARIABLE, "").split(None, 2), "", "", "")[:3]
     if not code:
         return
-    name = " ".join((name or getpass.getuser()).split())
+    name = " ".join((name or os.environ.get("JUPYTERHUB_USER") or getpass.getuser()).split())
     before = _outbox().membership() if _outbox().exists() else None
     try:
         place = (plain(address), name)
@@ -176,7 +178,7 @@ def _from_environment() -> None:
         return
     if before and before.place == place and (before.code == code or not before.active):
         return  # joined already; and who has left, or was refused, is not asked again
-    _outbox().enrol(place[0], code, name)
+    _outbox().enrol(place[0], code, name, os.environ.get(TOKEN, ""))
     print(f"Joining the board at {place[0]} as {name}, as {VARIABLE} says.\n{SENT}")
 
 

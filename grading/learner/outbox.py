@@ -74,12 +74,15 @@ class Outbox:
             ).fetchone()
         return Membership(*row) if row else None
 
-    def enrol(self, address: str, code: str, name: str) -> Membership:
+    def enrol(self, address: str, code: str, name: str, token: str = "") -> Membership:
         """Note where the learner wants to join. At the same board under the same name it is the
-        same learner, with what still waits; elsewhere nothing of before goes along."""
+        same learner, with what still waits; elsewhere nothing of before goes along.
+
+        token: to be used in place of one that is drawn here.
+        """
         before = self.membership()
         same = before is not None and before.place == (address, name)
-        token = before.token if before and same else secrets.token_urlsafe(32)
+        token = token or (before.token if before and same else secrets.token_urlsafe(32))
         member = Membership(address, code, name, token)
         with self._open() as base:
             if not same:

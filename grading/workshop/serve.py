@@ -6,6 +6,8 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tornado.httpserver import HTTPServer
@@ -24,6 +26,18 @@ def run(root: Path, folder: Path, host: str, port: int, address: str | None) -> 
 
     host: where it listens, "" for everywhere; address: as learners reach it, where that is another.
     """
+    with opened(root, folder) as board:
+        sockets = bound(host, port)
+        port = sockets[0].getsockname()[1]
+        board.address = address or f"http://{host or own_address()}:{port}"
+        print(_welcome(board, host or "127.0.0.1", port), flush=True)
+        asyncio.run(_serve(board, sockets))
+    return 0
+
+
+@contextmanager
+def opened(root: Path, folder: Path) -> Iterator[Board]:
+    """The board that is kept in a folder, for one process at a time. Raises CourseError."""
     taught = lessons(root)
     store = Store(folder)
     with (folder / "lock").open("w") as lock:
@@ -33,44 +47,55 @@ def run(root: Path, folder: Path, host: str, port: int, address: str | None) -> 
             raise CourseError(f"Another board is running on {folder}.") from None
         handed = Handed(folder, store)
         handed.restore()
-        try:
-            sockets = bind_sockets(port, host or None, family=socket.AF_INET)
-        except OSError as error:
-            raise CourseError(
-                f"Nothing can listen on port {port} ({error.strerror}): name another, --port 8301."
-            ) from None
-        board = Board(store, handed, taught)
-        port = sockets[0].getsockname()[1]
-        board.address = address or f"http://{host or _own_address()}:{port}"
-        print(_welcome(board, host or "127.0.0.1", port), flush=True)
-        asyncio.run(_serve(board, sockets))
+        yield Board(store, handed, taught)
         store.close()
-    return 0
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Where to listen. host: "" for everywhere. Raises CourseError."""
+    try:
+        return bind_sockets(port, host or None, family=socket.AF_INET)
+    except OSError as error:
+        raise CourseError(
+            f"Nothing can listen on port {port} ({error.strerror}): name another, --port 8301."
+        ) from None
+
+
+def answering(
+    board: Board, sockets: list[socket.socket], under: str = "", *, proxied: bool = False
+) -> HTTPServer:
+    """The server of a board, which answers in the running loop.
+
+    under: the beginning of each path; proxied: whether a proxy of ours says who asks.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection takes a descriptor
+    # Who connects and says nothing is soon let go; a proxy's word is not taken, but for ours.
+    server = HTTPServer(
+        application(board, under),
+        max_body_size=MOST_BYTES,
+        max_header_size=16_384,
+        body_timeout=120,
+        idle_connection_timeout=20,
+        xheaders=proxied,
+    )
+    server.add_sockets(sockets)
+    return server
 
 
 async def _serve(board: Board, sockets: list[socket.socket]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection takes a descriptor
-    # Who connects and says nothing is soon let go; a proxy's word on who asks is not taken.
-    server = HTTPServer(
-        application(board),
-        max_body_size=MOST_BYTES,
-        max_header_size=16_384,
-        body_timeout=120,
-        idle_connection_timeout=20,
-    )
-    server.add_sockets(sockets)
-    learning = asyncio.create_task(_learn(board))
+    server = answering(board, sockets)
+    learning = asyncio.create_task(learn(board))
     await stopped.wait()
     learning.cancel()
     server.stop()
     await board.close()
 
 
-async def _learn(board: Board) -> None:
+async def learn(board: Board) -> None:
     """Take up the misconceptions as soon as they are there: a class does not wait for them."""
     try:
         board.room.misconceptions = await misconceptions_apart()
@@ -92,7 +117,7 @@ Notebooks that are handed in:           {board.handed.submissions}
 Ctrl-C closes the board; the same command opens it again, with all that it has and the same code."""
 
 
-def _own_address() -> str:
+def own_address() -> str:
     """This machine's address in its network. Nothing is sent: the system looks up its routes."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

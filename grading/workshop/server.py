@@ -59,6 +59,14 @@ class Board:
         for version in store.notebooks():
             self.room.take_notebook(version)
 
+    def is_code(self, said: str) -> bool:
+        """Whether somebody typed the class's code, however it was spaced."""
+        known = re.sub(r"[\s-]", "", said).upper().encode("utf-8", "replace")
+        return hmac.compare_digest(known, self.store.code.encode())
+
+    def is_full(self) -> bool:
+        return len(self.room.seats) >= MOST_LEARNERS
+
     def join(self, name: str, token: str) -> Learner:
         learner = self.store.join(name, token)
         self.room.enter(learner)
@@ -204,17 +212,16 @@ class Join(Asked):
     def post(self) -> None:
         said, place = self.json(), self.request.remote_ip
         code, name, token = (str(said.get(key, "")) for key in ("code", "name", "token"))
-        known = re.sub(r"[\s-]", "", code).upper().encode("utf-8", "replace")
         if not self.board.wrong_codes.allows(place, time.monotonic(), 0):
             raise Refusal("Too many wrong codes came from your machine: wait a minute.", 429)
-        if not hmac.compare_digest(known, self.board.store.code.encode()):
+        if not self.board.is_code(code):
             self.board.wrong_codes.allows(place, time.monotonic())
             raise Refusal("That is not the class's code: read it off the wall once more.", 403)
         if fault_of_name(name):
             raise Refusal(f"A name here has at most 100 characters: {NAME}.")
         if not _TOKEN.fullmatch(token):
             raise Refusal("A token is 43 letters, digits, - and _.")
-        if len(self.board.room.seats) >= MOST_LEARNERS and not self.board.store.learner(token):
+        if self.board.is_full() and not self.board.store.learner(token):
             raise Refusal(f"The board is full: {MOST_LEARNERS} have joined.", 403)
         try:
             self.finish({"name": self.board.join(name, token).name})
@@ -342,10 +349,11 @@ class Nothing(Asked):
         raise Refusal("The board has no such address.", 404)
 
 
-def application(board: Board) -> Application:
+def application(board: Board, under: str = "") -> Application:
+    """What answers for a board. under: the beginning of each path, such as `/services/board`."""
     pages = [
-        (address, Page, {"content": (Path(__file__).parent / name).read_bytes()})
-        for address, name in _PAGES.items()
+        (under + path, Page, {"content": (Path(__file__).parent / name).read_bytes()})
+        for path, name in _PAGES.items()
     ]
     handlers: list[tuple[str, type[Asked]]] = [
         ("/api/join", Join),
@@ -356,9 +364,12 @@ def application(board: Board) -> Application:
         ("/api/live", Live),
         ("/api/lower", Lower),
         ("/api/export.(csv|json)", Export),
-        (".*", Nothing),
     ]
-    rules: list[Any] = [*pages, *((path, kind, {"board": board}) for path, kind in handlers)]
+    rules: list[Any] = [
+        *pages,
+        *((under + path, kind, {"board": board}) for path, kind in handlers),
+    ]
+    rules.append((".*", Nothing, {"board": board}))
     return Application(rules, log_function=lambda handler: None)
 
 

@@ -95,13 +95,13 @@ class Store:
     def join(self, name: str, token: str) -> Learner:
         """The learner of this name and token, new or from before. Raises NameTaken."""
         known = self.learner(token)
-        if known is not None and _folded(known.name) == _folded(name):
+        if known is not None and folded(known.name) == folded(name):
             return known
         with self._base:
             try:
                 self._base.execute(
                     "INSERT INTO learners (name, folded, token, joined) VALUES (?, ?, ?, ?)",
-                    (name, _folded(name), _digest(token), time.time()),
+                    (name, folded(name), _digest(token), time.time()),
                 )
             except sqlite3.IntegrityError:
                 raise NameTaken(name) from None
@@ -173,6 +173,6 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Names that look alike, or are one folder on some disks, are one name."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -158,7 +158,9 @@ def test_an_untouched_notebook_that_breaks_or_scores_fails(course: Path, capsys:
 
 
 def test_a_section_that_a_later_one_breaks_is_found_out(course: Path, capsys: Say) -> None:
-    source = SOURCE.replace("# ## Doubling", "# ## Halving\n\n# %%\n1 / knob\n\n# %% [markdown]\n# ## On")
+    source = SOURCE.replace(
+        "# ## Doubling", "# ## Halving\n\n# %%\n1 / knob\n\n# %% [markdown]\n# ## On"
+    )
     source = source.replace("# %%\nfrom IPython", "# %%\nknob = 1\n\n# %%\nfrom IPython")
     write_source(course, source)
     release(course, None, points_of)

@@ -174,8 +174,8 @@ def test_a_lab_goes_on_after_a_cell_that_fails(tmp_path: Path) -> None:
     (tmp_path / "solutions").mkdir()
     (tmp_path / "solutions" / f"{lab}.py").write_text(broken, encoding="utf-8")
     script = (
-        "import json, sys; from pathlib import Path; from grading.course.gpu import labs; notes = [];"
-        f"labs.run(Path(sys.argv[1]), {lab!r}, 'smoke', notes.append);"
+        "import json, sys; from pathlib import Path; from grading.course.gpu import labs;"
+        f"notes = []; labs.run(Path(sys.argv[1]), {lab!r}, 'smoke', notes.append);"
         "Path(sys.argv[1], 'notes.json').write_text(json.dumps([notes[0], notes[-1]]))"
     )
     subprocess.run(

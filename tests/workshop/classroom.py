@@ -21,7 +21,7 @@ from grading.learner.wire import ask
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120.0  # seconds: a limit, not an expectation
+PATIENCE = 240.0  # seconds: a limit, not an expectation; others may keep the machine busy
 
 
 def wait(until: Callable[[], T], what: str) -> T:
@@ -49,10 +49,11 @@ class Board:
     process: subprocess.Popen[str] | None = None
     said: str = ""
     options: tuple[str, ...] = ()
+    under = ""  # the beginning of each path
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}{self.under}"
 
     @property
     def code(self) -> str:
@@ -60,7 +61,7 @@ class Board:
 
     @property
     def page(self) -> str:
-        return self._found(r"(http://127\.0\.0\.1:\d+/board#\S+)")
+        return self._found(r"(http://127\.0\.0\.1:\d+\S*/board#\S+)")
 
     @property
     def key(self) -> str:
@@ -75,6 +76,10 @@ class Board:
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
+        self._read_welcome()
+
+    def _read_welcome(self) -> None:
+        assert self.process is not None
         assert self.process.stdout is not None
         self.said = ""
         for line in self.process.stdout:
@@ -118,7 +123,7 @@ class Board:
         """The first picture of the live stream."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            path = f"/api/live?names={'yes' if names else 'no'}"
+            path = f"{self.under}/api/live?names={'yes' if names else 'no'}"
             connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
             line = connection.getresponse().readline()
             return json.loads(line.removeprefix(b"data: "))

@@ -1,6 +1,7 @@
 """The guide to a workshop: its own lines, from an open board to marks; its options and numbers."""
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -8,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from grading.course.workspace import START_PAGE
 from grading.learner import member, notebook
 from grading.workshop import handed, server
 from tests.graded_course import CHECKS, LAB, RIGHT, SOURCE, bash, hand_in, write
@@ -77,7 +80,7 @@ def test_the_guides_lines_lead_from_joining_to_marks(
 
 
 def test_the_guide_names_every_option_of_its_commands() -> None:
-    for command in ("workshop", "receipt", "notes"):
+    for command in ("workshop", "hub", "receipt", "notes"):
         shown = subprocess.run(
             [sys.executable, "-m", "grading", command, "--help"],
             capture_output=True,
@@ -94,6 +97,26 @@ def test_the_guides_numbers_are_those_of_the_code() -> None:
     assert f"{server.MOST_EVENTS:,} events, 5 a second" in GUIDE
     assert f"At most {server.MOST_LEARNERS} learners" in GUIDE
     assert f'{member.VARIABLE}="http' in GUIDE
+
+
+def test_the_files_for_kubernetes_name_what_is_there() -> None:
+    folder = ROOT / "docs" / "kubernetes"
+    values = yaml.safe_load((folder / "values.yaml").read_text())
+    seat = values["singleuser"]
+    python, module, name = seat["cmd"]
+    assert (python, module, name) == ("python", "-m", "grading.workshop.seat")
+    assert importlib.util.find_spec(name)
+    assert f'CMD ["{python}", "{module}", "{name}"]' in (folder / "Containerfile").read_text()
+    assert seat["defaultUrl"] == f"/lab/tree/{START_PAGE}"
+    _, board, service = yaml.safe_load_all((folder / "board.yaml").read_text())
+    pod = board["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == "{name}:{tag}".format(**seat["image"])
+    address = container["args"][container["args"].index("--address") + 1]
+    assert seat["extraEnv"][member.VARIABLE].split()[0] == address
+    assert address == f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    arguments = [*container["command"][3:], *container["args"], "--help"]
+    assert subprocess.run([sys.executable, "-m", "grading", *arguments]).returncode == 0
 
 
 def test_the_guide_tells_all_that_is_sent() -> None:

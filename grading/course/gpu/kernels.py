@@ -20,7 +20,7 @@ def kernels(root: Path, note: Note) -> None:
 
     Without a GPU the kernels are interpreted, for their values alone.
     """
-    lab = names(root / "solutions" / "11_gpu.py", *"measure programs softmax_kernel".split())
+    lab = names(root / "solutions" / "11_gpu.py", *["measure", "programs", "softmax_kernel"])
     lab |= names(root / "solutions" / "11_gpu.py", "relu_add_kernel")
     here, compiled = Here(), not launch.INTERPRETED and launch.triton is not None
     card = torch.cuda.get_device_name() if here.kind == "cuda" else ""
@@ -66,7 +66,11 @@ def _moving(lab: dict[str, Any], kind: str, numbers: int, compiled: bool) -> lis
     softmax, relu_add = lab["softmax_kernel"], lab["relu_add_kernel"]
     grid = (lab["programs"](numbers, 1024),)
     own: list[Moving] = [
-        ("relu_add, lab 11's kernel", 3 * x.nbytes, lambda: relu_add[grid](x, y, out, numbers, 1024)),
+        (
+            "relu_add, lab 11's kernel",
+            3 * x.nbytes,
+            lambda: relu_add[grid](x, y, out, numbers, 1024),
+        ),
         (
             "softmax, lab 11's kernel",
             2 * x.nbytes,
@@ -133,5 +137,9 @@ def _networks(root: Path) -> list[tuple[str, nn.Module, Tensor]]:
             torch.randn(128, 3, 32, 32),
         ),
         ("lab 09's LSTM of 256 units, 64 × 64 characters", CharLSTM(80, 256), text),
-        ("lab 15's 32 layers of 1,024 units, 256 rows", nn.Sequential(*pipeline), torch.randn(256, 1024)),
+        (
+            "lab 15's 32 layers of 1,024 units, 256 rows",
+            nn.Sequential(*pipeline),
+            torch.randn(256, 1024),
+        ),
     ]

@@ -84,9 +84,9 @@ def _why_none() -> str:
     return "torch finds none"
 
 
-# By what a card's name contains; the first that fits counts: bytes a second of the memory, and dense
-# FLOP/s. What several public lists of specifications agree on (read on 2026-11-30; H100 and A100 as in
-# G. Lockwood's notes, which cite NVIDIA's papers). What was not found there is left out.
+# By what a card's name contains; the first that fits counts: bytes a second of the memory, and
+# dense FLOP/s. What several public lists of specifications agree on (read on 2026-11-30; H100 and
+# A100 as in G. Lockwood's notes, which cite NVIDIA's papers). What was not found there is left out.
 SHEETS: dict[str, dict[str, float]] = {
     "B200": {"bfloat16": 2250e12},
     "H200": {"bandwidth": 4.8e12, "float32": 66.9e12, "bfloat16": 989.4e12},

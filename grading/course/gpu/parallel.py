@@ -148,7 +148,9 @@ def sleeping(root: Path, gpus: int, note: Note, delay: float = 0.04) -> None:
         layout = ranks.plan(size, device=where)
         for name, build in SCHEDULES.items():
             schedule = build(size, count)
-            tries: dict[str, tuple[Any, ...]] = {"run_stage": (own_spans, size, own, schedule, delay)}
+            tries: dict[str, tuple[Any, ...]] = {
+                "run_stage": (own_spans, size, own, schedule, delay)
+            }
             if not layout.staged:  # torch's engine cannot send a GPU's tensors over gloo
                 tries["torch"] = (torchs_spans, size, name.lower(), count, delay)
             for engine, call in tries.items():

@@ -95,7 +95,10 @@ def line(tried: Tried) -> str:
 def page(report: Report) -> str:
     """The report as Markdown."""
     how = f"commit {report.commit}, budget {report.minutes:g} minutes, ended {report.ended}"
-    return "\n".join(["# What of the course runs here", "", how + ".", "", *_body(report, "##")]) + "\n"
+    return (
+        "\n".join(["# What of the course runs here", "", how + ".", "", *_body(report, "##")])
+        + "\n"
+    )
 
 
 def _body(report: Report, heading: str) -> Iterator[str]:
@@ -287,11 +290,11 @@ LEDGER = """# On real GPUs: the ledger
 
 `python -m grading gpu --ledger` writes this page from the reports in `docs/gpu/`. A report is what
 `make gpu` leaves in `build/gpu/` on a machine with a GPU: within a budget (`ARGS="--minutes 6"`) it
-runs lab 11's kernels, every way for ranks to send tensors, lab 15's engines, networks on CPU and GPU,
-and every lab's solution with its checks. It needs no network, and of Python packages only torch,
-torchvision, triton, numpy, scikit-learn, matplotlib, networkx, pyyaml, cloudpickle and tqdm; so without
-an installation: `python -m grading gpu --minutes 6`. `python -m grading gpu --keep` puts the last report
-into `docs/gpu/` and writes this page.
+runs lab 11's kernels, every way for ranks to send tensors, lab 15's engines, networks on CPU and
+GPU, and every lab's solution with its checks. It needs no network, and of Python packages only
+torch, torchvision, triton, numpy, scikit-learn, matplotlib, networkx, pyyaml, cloudpickle and tqdm;
+so without an installation: `python -m grading gpu --minutes 6`. `python -m grading gpu --keep` puts
+the last report into `docs/gpu/` and writes this page.
 """
 
 

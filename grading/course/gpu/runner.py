@@ -25,7 +25,12 @@ _LOOK_EVERY = 0.05
 
 
 def run(
-    root: Path, minutes: float, *, scale: str = "", only: Sequence[str] = (), out: Path | None = None
+    root: Path,
+    minutes: float,
+    *,
+    scale: str = "",
+    only: Sequence[str] = (),
+    out: Path | None = None,
 ) -> int:
     """Try everything within so many minutes and write `out`/report.json and report.md; exit code.
 
@@ -62,7 +67,7 @@ class _Running:
 
 
 class Trying:
-    """The steps under way, and the report that grows. deadline: on the clock of `time.monotonic`."""
+    """The steps under way, and the report that grows. deadline: by `time.monotonic`."""
 
     def __init__(self, root: Path, out: Path, deadline: float, report: Report) -> None:
         self.root, self.out, self.deadline, self.report = root, out.resolve(), deadline, report

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 # Labs by what a GPU shows of them; those that are not named come last, in the course's order.
-WORTH = (
-    "11_gpu 15_pipeline 06_cifar 05_convolution 09_char_rnn 16_beyond_backprop 07_inside 04_training"
-    " 03_autograd 17_capstone 12_data_parallel 08_inference"
-).split()
+WORTH = [
+    "11_gpu",
+    "15_pipeline",
+    "06_cifar",
+    "05_convolution",
+    "09_char_rnn",
+    "16_beyond_backprop",
+    "07_inside",
+    "04_training",
+    "03_autograd",
+    "17_capstone",
+    "12_data_parallel",
+    "08_inference",
+]
 SLOWER = 4  # as many times the limits without a GPU: such a machine is slow, and often busy
 SHARE_OF_BUDGET = 1 / 8  # that one lab may take at most, if that is longer than its least limit
 
