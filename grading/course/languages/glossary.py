@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from grading.course.files import CourseError
@@ -39,8 +40,12 @@ class Glossary:
 
 def glossary(file: Path) -> Glossary:
     """The glossary of a language; an empty one where there is no file. Raises CourseError."""
-    if not file.exists():
-        return Glossary((), ())
+    return _read(file, file.stat().st_mtime_ns) if file.exists() else Glossary((), ())
+
+
+@cache
+def _read(file: Path, changed: int) -> Glossary:
+    """`changed` makes a file that was changed be read again."""
     try:
         content = read(file)
         terms = [_term(one) for one in content["terms"]]

@@ -14,7 +14,7 @@ from pathlib import Path
 from grading.course.languages.words import Words, has_words
 
 _TWO_WORDS = re.compile(r"[A-Za-z’']+[,;:]? (?:[A-Za-z(“`{±−×·]|\d)")
-_PROSE = re.compile(r"[^\W\d]+[,;:]? [a-z]{2,}(?![\w(\[=]|\.\w)")
+_PROSE = re.compile(r"(?:[^\W\d]+|[}`])[,;:]? [a-z]{2,}(?![\w(\[=]|\.\w)")
 _SENTENCE = re.compile(r"[.?:…}][)”\"']*$")
 _PHRASE = re.compile(r"(?:the|a|an|item|your) \S")
 _AUTHORS_ERRORS = {"ValueError", "RuntimeError", "TypeError", "LookupError", "AssertionError"}
@@ -107,7 +107,7 @@ def _phrase(node: ast.AST) -> Iterator[str]:
     """The text of a node in whose place all text is said."""
     if _is_text(node):
         text = _template(node, {})
-        if _TWO_WORDS.search(text) and "\n" not in text:
+        if _TWO_WORDS.search(text) and not _is_code(text):
             yield text
 
 
@@ -115,7 +115,7 @@ def _choices(node: ast.IfExp) -> Iterator[str]:
     """What is chosen between, where one of the two is a phrase."""
     texts = [_template(one, {}) for one in (node.body, node.orelse) if _is_text(one)]
     if any(_TWO_WORDS.search(text) for text in texts):
-        yield from (text for text in texts if "\n" not in text)
+        yield from (text for text in texts if "\n" not in text and not text.startswith("<"))
 
 
 def _in_fields(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _in_fields(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
 
 
 def _is_message(text: str) -> bool:
-    if "\n" in text or text.startswith("<") or not _TWO_WORDS.search(text) or _is_code(text):
+    if not _TWO_WORDS.search(text) or _is_code(text):
         return False
     return is_sentence(text) or _PHRASE.match(text) is not None
 
@@ -145,6 +145,9 @@ def is_sentence(text: str) -> bool:
 
 
 def _is_code(text: str) -> bool:
+    """Whether it is something else than a message: a program, a piece of one, of HTML."""
+    if "\n" in text or text.startswith("<"):
+        return True
     try:
         ast.parse(text)
     except SyntaxError:

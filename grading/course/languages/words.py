@@ -20,7 +20,8 @@ class Words:
 def has_words(text: str) -> bool:
     """Whether there is anything to translate."""
     inside = " ".join(_TEXT.findall(text))
-    return bool(re.search(r"[A-Za-z]{2}", f"{_NO_WORDS.sub('', text)} {inside}"))
+    outside = _NO_WORDS.sub("", PLACE.sub("", text))
+    return bool(re.search(r"[A-Za-z]{2}", f"{outside} {inside}"))
 
 
 def without_text(formula: str) -> str:
