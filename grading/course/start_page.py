@@ -39,12 +39,14 @@ def start_page(
 def _help() -> str:
     items = [
         say(
-            "**Run** a cell with Shift+Enter, from the top down. Where a cell says `your code here`,"
-            " write your own; the check below it answers at once, as often as you like."
+            "**Run** a cell with Shift+Enter, from the top down. Where a cell says"
+            " `your code here`, write your own; the check below it answers at once, as often as you"
+            " like."
         ),
         say(
             "**Keep your work**: these notebooks are yours, in the folder `my_labs`. Nothing"
-            " overwrites them, and nothing is sent anywhere, unless you join the board of a workshop."
+            " overwrites them, and nothing is sent anywhere, unless you join the board of a"
+            " workshop."
         ),
         say("**Later**: `make lab` opens this page again, with your points as they then stand."),
     ]

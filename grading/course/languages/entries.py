@@ -1,4 +1,4 @@
-"""A catalogue's file, read: `locale/<language>/NN_name.po` of a lab, `course.po` of all the rest."""
+"""A catalogue's file, read: `locale/<language>/NN_name.po` of a lab, `course.po` of the rest."""
 
 import re
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ class _Piece(Words):
 
 
 def words(notebook: NotebookNode) -> Iterator[Words]:
-    """What there is to translate in a lab, in its order. notebook: with solutions, from its source."""
+    """What there is to translate in a lab, in its order. notebook: from its source."""
     for cell in notebook.cells:
         yield from (piece for piece in _pieces(cell) if isinstance(piece, _Piece))
 
@@ -200,9 +200,12 @@ def _hidden(lines: list[str]) -> set[int]:
 
 def _docstrings(source: str) -> dict[int, str]:
     """The line of each docstring, and whose it is."""
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))
-    return {node.body[0].lineno: node.name for node in nodes if ast.get_docstring(node) is not None}
+    return {
+        node.body[0].lineno: node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and ast.get_docstring(node) is not None
+    }
 
 
 def _merged(tokens: list[tokenize.TokenInfo]) -> Iterator[tokenize.TokenInfo]:
@@ -254,7 +257,7 @@ def _without_signs(comment: _Piece) -> _Piece:
 
 
 def _docstring(token: str, of: str, column: int) -> Iterator[str | _Piece]:
-    """The paragraphs of a docstring, its examples left out; a line that ends a sentence ends one."""
+    """The paragraphs of a docstring, without its examples; a line that ends a sentence ends one."""
     quotes = re.match(r"[rR]?(\"\"\"|'''|\"|')", token)
     assert quotes is not None
     text = token[quotes.end() : -len(quotes[1])]

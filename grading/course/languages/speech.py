@@ -70,7 +70,7 @@ class _Template:
 
 
 class Speech:
-    """Says messages in a language. entries: translations by their English; "" where there is none."""
+    """Says messages in a language. entries: translations by their English; "": there is none."""
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._entries = entries
@@ -104,7 +104,7 @@ class Speech:
         return _INNER_SPACE.sub("", filled)
 
     def _value(self, text: str) -> str:
-        """What stands in a place: a phrase, a list of names, values with their names, or a value."""
+        """What stands in a place: a phrase, some names, values with their names, or a value."""
         whole = self._whole(text) or self._whole(text[:1].lower() + text[1:])
         if whole is not None:
             return whole

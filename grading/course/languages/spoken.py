@@ -24,11 +24,11 @@ _SAID_BY_KEYWORD = {"what", "message", "diagnosis", "given", "detail"}
 
 
 def words(file: Path, by_form: bool = True) -> Iterator[Words]:
-    """What there is to translate in a module, in its order. by_form: also what `say` is not given."""
+    """What there is to translate in a module. by_form: also what `say` is not given."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     if not by_form:
-        calls = (one for one in ast.walk(tree) if _called(one) == "say")
-        found = (text for call in calls for text in _of_call(call, _SAID))
+        calls = (one for one in ast.walk(tree) if isinstance(one, ast.Call))
+        found = (text for call in calls if _called(call) == "say" for text in _of_call(call, _SAID))
         yield from (Words(text, f"said in {file.name}") for text in found if has_words(text))
         return
     said = {**_SAID, **_makers(tree)}
@@ -196,8 +196,10 @@ _WORDS_OF_PYTHON = {"if", "else", "for", "in", "not", "and", "or", "is", "none",
 def _without_docstring(node: ast.AST) -> list[ast.AST]:
     """What a node consists of, but for its docstring and its decorators."""
     inside = list(ast.iter_child_nodes(node))
-    kinds = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+    if (
+        isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and ast.get_docstring(node) is not None
+    ):
         inside.remove(node.body[0])
     if isinstance(node, ast.FunctionDef):
         inside = [one for one in inside if one not in node.decorator_list]

@@ -11,7 +11,7 @@ _TEXT = re.compile(r"\\text(?:bf|it|rm)?\{([^}]*)\}")
 
 @dataclass(frozen=True)
 class Words:
-    """kind: what they are, for whoever translates: a heading, the docstring of `neuron`, a check."""
+    """kind: what they are, for whoever translates: a heading, the docstring of `neuron`."""
 
     text: str
     kind: str
