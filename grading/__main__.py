@@ -40,6 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     release.add_argument("--course", **_COURSE)
     release.set_defaults(run=_release)
 
+    translate = commands.add_parser(
+        "translate", help="how far the translations are, and what lacks"
+    )
+    translate.add_argument("lab", nargs="?", help="such as 02, or course; default: everything")
+    translate.add_argument("--language", help="such as ja; default: each of course.yml")
+    translate.add_argument(
+        "--update", action="store_true", help="first bring the catalogues in step with the English"
+    )
+    translate.add_argument("--all", action="store_true", help="list every entry that is missing")
+    translate.set_defaults(run=_translate)
+
     execute = commands.add_parser("execute", help="run every lab through papermill")
     execute.add_argument("lab", nargs="?", help="such as 02; default: every lab")
     execute.add_argument("--scale", default="smoke", help="smoke (default), cpu, gpu or multi")
@@ -248,6 +259,12 @@ def _release(options: argparse.Namespace) -> int:
     for path in release.release(options.course, points_of=points_of):
         print(path.relative_to(options.course))
     return 0
+
+
+def _translate(options: argparse.Namespace) -> int:
+    from grading.course.languages import catalogue
+
+    return catalogue.run(ROOT, options.language, options.lab, options.update, options.all)
 
 
 def _execute(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ from grading.answer import exercise, render
 from grading.answer import progress as standings
 from grading.answer.exercise import Exercise, Result, UnknownExercise
 from grading.answer.runner import Runner
+from grading.answer.say import say, speak
 
 
 def _hidden_utils() -> str:
@@ -42,7 +43,9 @@ def _hidden_utils() -> str:
     course, place = Path(__file__).parents[1] / "utils", found.origin if found else None
     if place is None or Path(place).parent == course:
         return ""
-    return f"{place} hides the course's own `utils`: give it another name, and restart the kernel."
+    return say(
+        f"{place} hides the course's own `utils`: give it another name, and restart the kernel."
+    )
 
 
 class Notebook(Runner):
@@ -94,7 +97,7 @@ class Checks:
         except NotImplementedError:
             _close_figures()  # one that the block began would else be drawn, empty
             listed = " and ".join(f"`{name}`" for name in names)
-            print(f"This cell shows your {listed}: run it again once the exercise is done.")
+            print(say(f"This cell shows your {listed}: run it again once the exercise is done."))
 
     def predict(self, question: str, guess: str, *options: str) -> None:
         """Note the learner's first guess at a question, to be answered by `measured`. No marks.
@@ -103,20 +106,25 @@ class Checks:
         """
         listed = ", ".join(f'"{option}"' for option in options)
         if guess not in options:
-            wrong = f"{guess!r} is none of them. " if guess else ""
-            print(f"{wrong}Your guess goes between the quotes: one of {listed}.")
+            wrong = say(f"{guess!r} is none of them.") + " " if guess else ""
+            print(wrong + say(f"Your guess goes between the quotes: one of {listed}."))
             return
         self._guesses.setdefault(question, guess)
         first = self._guesses[question]
-        now = f', and now "{guess}"' if guess != first else ""
-        print(f'Noted: {question}? Your first guess: "{first}"{now}.')
+        if guess == first:
+            print(say(f'Noted: {question}? Your first guess: "{first}".'))
+        else:
+            print(say(f'Noted: {question}? Your first guess: "{first}", and now "{guess}".'))
 
     def measured(self, question: str, answer: str) -> None:
         """Show what came out beside the learner's first guess. answer: one of the options."""
         first = self._guesses.get(question)
-        yours = f'you guessed "{first}"' if first else "you made no guess"
-        agrees = "and so it is" if first == answer else f'and it is "{answer}"'
-        print(f"{question}? Measured: {yours}, {agrees}.")
+        if first is None:
+            print(say(f'{question}? Measured: you made no guess, and it is "{answer}".'))
+        elif first == answer:
+            print(say(f'{question}? Measured: you guessed "{first}", and so it is.'))
+        else:
+            print(say(f'{question}? Measured: you guessed "{first}", and it is "{answer}".'))
 
     def __repr__(self) -> str:
         return f"<checks of {self.lab}: {', '.join(exercise.load(self.lab))}>"
@@ -154,19 +162,28 @@ class Checks:
         if name in known:
             return known[name]
         near = difflib.get_close_matches(str(name), known, 1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownExercise(
-            f"Lab {self.lab} has no exercise {name!r}.{meant} Its exercises are {', '.join(known)}."
-        )
+        sentences = [say(f"Lab {self.lab} has no exercise {name!r}.")]
+        sentences += [say(f"Did you mean {one!r}?") for one in near]
+        raise UnknownExercise(" ".join([*sentences, say(f"Its exercises are {', '.join(known)}.")]))
 
 
 def checks(lab: str) -> Checks:
     """The checks of a lab, such as `checks("01_perceptron")`."""
+    _speak(lab)
     if hidden := _hidden_utils():
         print(hidden)
     if board := _board():
         board.opened(lab)
     return Checks(lab)
+
+
+def _speak(lab: str) -> None:
+    """From now on in the learner's language; in a sandbox, where no catalogue is, in English."""
+    if importlib.util.find_spec("grading.course") is not None:
+        from grading.course.languages.speech import language, speech
+
+        root = Path(__file__).parents[1]
+        speak(speech(root, language(root), lab))
 
 
 def progress() -> None:
@@ -232,7 +249,11 @@ def _remember(result: Result) -> None:
     try:
         standings.record(result)
     except OSError as error:
-        print(f"Your standing could not be saved ({error}); the result above stands all the same.")
+        print(
+            say(
+                f"Your standing could not be saved ({error}); the result above stands all the same."
+            )
+        )
 
 
 def _board() -> Any:

@@ -71,7 +71,7 @@ check("guess")
 OUTLINE = """\
 title: A tiny course
 promise: It doubles.
-languages: [en]
+languages: [{name: en, title: English, finished: true}]
 parts:
   - title: Beginnings
     labs:

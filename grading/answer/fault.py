@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from grading.answer.say import Say
+
 # The kinds that end an exercise at once: trying the next part would only say the same again.
 # (A value that is not filled in is no such thing: the next one may be.)
 FINAL = frozenset(
@@ -38,26 +40,20 @@ class Fault(Exception):
     def __str__(self) -> str:
         return self.message
 
-    def lines(self, practice: bool = True) -> list[str]:
-        """The fault as lines of text; without `practice`, nothing that holds a value."""
-        shown = [self.message]
+    def lines(self, practice: bool = True, say: Say = str) -> list[str]:
+        """The fault as lines of text, in English or what `say` makes of it; without `practice`,
+        nothing that holds a value."""
+        shown = [say(self.message)]
         if practice:
             guess = "" if self.diagnosis else self.guess
-            detail = " ".join(filter(None, [self.detail, guess]))
-            shown += [detail, self.given, *self._comparison()]
-        return [line for line in [*shown, self.diagnosis] if line]
+            detail = " ".join(say(one) for one in (self.detail, guess) if one)
+            shown += [detail, say(self.given), *self._comparison(say)]
+        return [line for line in [*shown, say(self.diagnosis)] if line]
 
-    def _comparison(self) -> list[str]:
-        if len(self.expected) + len(self.got) > 64 or "\n" in self.expected + self.got:
-            return [f"expected  {self.expected}", f"yours     {self.got}"] if self.expected else []
-        return [
-            "   ".join(
-                filter(
-                    None,
-                    [
-                        self.expected and f"expected {self.expected}",
-                        self.got and f"yours {self.got}",
-                    ],
-                )
-            )
-        ]
+    def _comparison(self, say: Say) -> list[str]:
+        ours, theirs = say("expected"), say("yours")
+        expected, got = say(self.expected), say(self.got)
+        if len(expected) + len(got) > 64 or "\n" in expected + got:
+            return [f"{ours:<8}  {expected}", f"{theirs:<8}  {got}"] if expected else []
+        pairs = [(ours, expected), (theirs, got)]
+        return ["   ".join(f"{whose} {value}" for whose, value in pairs if value)]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from grading.answer import exercise
 from grading.answer.exercise import Result
+from grading.answer.say import say
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,13 @@ def table(standings: list[Standing], titles: Mapping[str, str] | None = None) ->
         own = [one for one in standings if one.lab == lab]
         title = titles.get(lab, lab)
         if not own:
-            lines.append(f"{title:<36} to come")
+            lines.append(f"{title:<36} {say('to come')}")
             continue
         lines.append(f"{title:<36} {_total(own)}{_last(own)}")
         begun = any(one.score is not None for one in own)
         if begun and any(one.score != one.points for one in own):
             lines += [f"    {one.exercise:<32} {_score(one)}" for one in own]
-    lines.append(f"{'the course so far':<36} {_total(standings)}")
+    lines.append(f"{say('the course so far'):<36} {_total(standings)}")
     return "\n".join(lines)
 
 
@@ -104,13 +105,13 @@ def _kept(file: Path) -> dict[tuple[str, str], tuple[float, str]]:
 
 def _last(standings: list[Standing]) -> str:
     last = max(one.last for one in standings)
-    return f"   last on {last}" if last else ""
+    return "   " + say(f"last on {last}") if last else ""
 
 
 def _score(one: Standing) -> str:
-    return f"{'–' if one.score is None else f'{one.score:g}':>4} of {one.points:g}"
+    return say(f"{'–' if one.score is None else f'{one.score:g}':>4} of {one.points:g}")
 
 
 def _total(standings: list[Standing]) -> str:
     score = sum(one.score or 0.0 for one in standings)
-    return f"{score:>4g} of {sum(one.points for one in standings):g} points"
+    return say(f"{score:>4g} of {sum(one.points for one in standings):g} points")

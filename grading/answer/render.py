@@ -1,4 +1,4 @@
-"""A result as a person reads it: plain text, and HTML for JupyterLab and VS Code.
+"""A result as a person reads it, in their language: plain text, and HTML for Jupyter and VS Code.
 
 The HTML has inline styles only (notebook front ends strip the rest), takes its colours from
 JupyterLab's theme where there is one; the bar's colour says nothing that a word does not.
@@ -10,6 +10,7 @@ from html import escape
 
 from grading.answer.exercise import Part, Result
 from grading.answer.fault import UNDONE
+from grading.answer.say import say
 
 STATES = {
     "passed": "passed",
@@ -23,15 +24,16 @@ _MONO = "font-family:var(--jp-code-font-family,monospace);font-size:0.92em"
 
 def points(score: float, of: float) -> str:
     """`1 of 2 points`."""
-    return f"{score:g} of {of:g} point{'s' * (of != 1)}"
+    return say(f"{score:g} of {of:g} point{'s' * (of != 1)}")
 
 
 def text(result: Result) -> str:
     """The result as plain text."""
-    lines = [f"{result.exercise}   {points(result.score, result.points)}   {STATES[result.status]}"]
+    score, state = points(result.score, result.points), say(STATES[result.status])
+    lines = [f"{result.exercise}   {score}   {state}"]
     lines += [f"           {_lent(result)}"] if result.lent else []
     for part, fault_lines in _parts(result):
-        lines.append(f"  {_word(part):<8} {part.title}".rstrip())
+        lines.append(f"  {_word(part):<8} {say(part.title)}".rstrip())
         for line in fault_lines:
             lines += [f"           {piece}" for piece in line.splitlines()]
     return "\n".join(lines)
@@ -47,23 +49,25 @@ def html(result: Result) -> str:
         f'max-width:60em;line-height:1.45">'
         f'<div><b style="{_MONO}">{escape(result.exercise)}</b> &nbsp; '
         f"{points(result.score, result.points)} &nbsp; "
-        f"<b>{STATES[result.status]}</b></div>{lent}{rows}</div>"
+        f"<b>{say(STATES[result.status])}</b></div>{lent}{rows}</div>"
     )
 
 
 def _lent(result: Result) -> str:
     names = " and ".join(f"`{name}`" for name in result.lent)
-    return f"Judged with the course's own {names}: with yours, which this stands on, it got less."
+    return say(
+        f"Judged with the course's own {names}: with yours, which this stands on, it got less."
+    )
 
 
 def _parts(result: Result) -> Iterator[tuple[Part, list[str]]]:
     """Each part with the lines that say what is wrong with it; nothing is said twice."""
     said = set()
     for part in result.parts:
-        lines = part.fault.lines() if part.fault else []
+        lines = part.fault.lines(say=say) if part.fault else []
         reason = part.fault and (part.fault.message, part.fault.diagnosis)
         if reason in said:
-            lines = ["For the same reason."]
+            lines = [say("For the same reason.")]
         elif reason is not None:
             said.add(reason)
         yield part, lines
@@ -73,8 +77,8 @@ def _word(part: Part) -> str:
     if not part.title:
         return ""
     if part.fault is None:
-        return "passed"
-    return "to do" if part.fault.kind in UNDONE else "failed"
+        return say("passed")
+    return say("to do") if part.fault.kind in UNDONE else say("failed")
 
 
 def _row(part: Part, lines: list[str]) -> str:
@@ -85,11 +89,12 @@ def _row(part: Part, lines: list[str]) -> str:
         f'<span style="{_style(line)}">{_marked(line)}</span></div>'
         for line in lines
     )
-    return f'<div style="margin-top:3px">{head}{_marked(part.title)}{body}</div>'
+    return f'<div style="margin-top:3px">{head}{_marked(say(part.title))}{body}</div>'
 
 
 def _style(line: str) -> str:
-    return _MONO if re.match(r"For \S+ = |expected |yours ", line) or "\n" in line else ""
+    compared = line.startswith((say("expected") + " ", say("yours") + " "))
+    return _MONO if compared or re.match(r"(?:For )?\S+ = ", line) or "\n" in line else ""
 
 
 def _marked(line: str) -> str:

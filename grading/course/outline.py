@@ -46,12 +46,22 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Language:
+    """A language of the course. name: such as ja; title: its own word for itself; finished: whether
+    everything is translated, so that a text without a translation is an error."""
+
+    name: str
+    title: str
+    finished: bool
+
+
+@dataclass(frozen=True)
 class Outline:
-    """The course as it is listed, labs that are to come included."""
+    """The course as it is listed, labs that are to come included. languages: the original first."""
 
     title: str
     promise: str
-    languages: tuple[str, ...]
+    languages: tuple[Language, ...]
     parts: tuple[Part, ...]
 
     def __iter__(self) -> Iterator[Lab]:
@@ -95,7 +105,17 @@ def _outline(file: Section) -> Outline:
         _keys(part, title=str, labs=list)
         labs = tuple(_lab(lab, seen) for lab in _sections(part, "labs"))
         parts.append(Part(number, part["title"], labs))
-    return Outline(file["title"], file["promise"], tuple(file["languages"]), tuple(parts))
+    languages = tuple(map(_language, _sections(file, "languages")))
+    if not languages or not languages[0].finished:
+        raise file.error("languages", "the first is the original, which is finished.")
+    return Outline(file["title"], file["promise"], languages, tuple(parts))
+
+
+def _language(language: Section) -> Language:
+    _keys(language, name=str, title=str, finished=bool)
+    if not re.fullmatch(r"[a-z]{2,3}(_[A-Z]{2})?", language["name"]):
+        raise language.error("name", f"a language is named like ja, not {language['name']!r}.")
+    return Language(**language)
 
 
 def _lab(lab: Section, seen: list[str]) -> Lab:
@@ -140,8 +160,14 @@ def _keys(section: Section, **kinds: type) -> None:
         if key not in section:
             raise section.error(key, "it is missing.")
         value: Any = section[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            names = {str: "a text", int: "a whole number", list: "a list", dict: "keys and values"}
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+            names = {
+                str: "a text",
+                int: "a whole number",
+                bool: "true or false",
+                list: "a list",
+                dict: "keys and values",
+            }
             raise section.error(key, f"it should be {names[kind]}, not {value!r}.")
 
 

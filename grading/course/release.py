@@ -1,7 +1,8 @@
 """solutions/NN_name.py -> labs/NN_name.ipynb, and an nbgrader course in course/.
 
 nbgrader's own GenerateAssignment makes the learner's version, so that an instructor's
-`nbgrader generate_assignment` in the course gives the same.
+`nbgrader generate_assignment` in the course gives the same. What locale/ja has translated of it
+goes into labs/ja/NN_name.ipynb, and with LAB_LANG=ja into the course's release.
 """
 
 import io
@@ -11,6 +12,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -18,13 +20,15 @@ from nbformat import NotebookNode
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import SaveCells
+from nbgrader.preprocessors import ComputeChecksums, SaveCells
 from traitlets.config import Config
 
 from grading.answer import exercise
 from grading.course import nbgrader_config
 from grading.course.files import labs_in, plain_path, select, write_atomically
-from grading.course.source import ReleaseError, read
+from grading.course.languages import prose
+from grading.course.languages.entries import entries, languages
+from grading.course.source import ReleaseError, identify, read
 
 PointsOf = Callable[[str], Mapping[str, float]]
 
@@ -78,21 +82,25 @@ def check_release(root: Path, points_of: PointsOf = points_of) -> list[str]:
     with tempfile.TemporaryDirectory() as course:
         generated = _generate(root, known, Path(course), points_of, record=False)
     stale = [
-        f"labs/{file.name} is not what solutions/{file.stem}.py gives: "
+        f"{file.relative_to(root)} is not what solutions/{file.stem}.py gives: "
         "make the change in the source, then run `make release`."
         for file, content in generated.items()
         if _differs(file, content)
     ]
     return stale + [
-        f"labs/{file.name} has no source solutions/{file.stem}.py: run `make release`."
+        f"{file.relative_to(root)} has no source solutions/{file.stem}.py: run `make release`."
         for file in _orphans(root)
     ]
 
 
 def _orphans(root: Path) -> list[Path]:
     known = labs_in(root / "solutions", ".py")
-    labs = root / "labs"
-    return [labs / f"{lab}.ipynb" for lab in labs_in(labs, ".ipynb") if lab not in known]
+    return [
+        folder / f"{lab}.ipynb"
+        for folder in (root / "labs", *(root / "labs" / one for one in languages(root)))
+        for lab in labs_in(folder, ".ipynb")
+        if lab not in known
+    ]
 
 
 def _differs(file: Path, content: bytes) -> bool:
@@ -117,9 +125,29 @@ def _generate(
         for lab, nb in sources.items():
             write_atomically(course / "source" / lab / f"{lab}.ipynb", _dump(nb))
             _generate_assignment(course, lab, record)
-            released = nbformat.read(course / "release" / lab / f"{lab}.ipynb", as_version=4)
+            file = course / "release" / lab / f"{lab}.ipynb"
+            released = nbformat.read(file, as_version=4)
             generated[root / "labs" / f"{lab}.ipynb"] = _dump(released)
+            for language in languages(root):
+                said = entries(root, language, lab)
+                if not any(said.values()):
+                    continue  # nobody has begun to translate it
+                translated = _dump(_translated(released, language, said))
+                generated[root / "labs" / language / f"{lab}.ipynb"] = translated
+                if record and os.environ.get("LAB_LANG") == language:
+                    write_atomically(file, translated)
     return generated
+
+
+def _translated(nb: NotebookNode, language: str, said: Mapping[str, str]) -> NotebookNode:
+    """A released notebook in another language, with ids and checksums of its own texts."""
+    nb = deepcopy(nb)
+    prose.translate(nb, lambda text: said.get(text) or text)
+    identify(nb.cells)
+    nb, _ = ComputeChecksums().preprocess(nb, {})
+    nb.metadata.lab.language = language
+    nb.metadata.lab.release = nbgrader_config.fingerprint(nb)
+    return nb
 
 
 def _read_all(root: Path, labs: Sequence[str], points_of: PointsOf) -> dict[str, NotebookNode]:

@@ -9,7 +9,7 @@ import io
 import re
 import tokenize
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,19 @@ def content_id(cell: NotebookNode) -> str:
     return grade_id or f"{cell.cell_type}-{sha256(cell.source.encode()).hexdigest()[:12]}"
 
 
-def _complete(cells: list[NotebookNode]) -> NotebookNode:
+def identify(cells: Iterable[NotebookNode]) -> None:
+    """Give each cell its id; of cells with equal texts, the further ones have a number."""
     used: dict[str, int] = {}
     for cell in cells:
-        cell.metadata = _cell_metadata(cell)
         name = content_id(cell)
         used[name] = used.get(name, 0) + 1
         cell.id = name if used[name] == 1 else f"{name}-{used[name]}"
+
+
+def _complete(cells: list[NotebookNode]) -> NotebookNode:
+    for cell in cells:
+        cell.metadata = _cell_metadata(cell)
+    identify(cells)
     nb = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(_NOTEBOOK_METADATA))
     nbformat.validate(nb)
     return nb

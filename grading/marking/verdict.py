@@ -7,6 +7,7 @@ from typing import Any
 
 from grading.answer.exercise import Exercise, Result
 from grading.answer.fault import UNWRITTEN
+from grading.answer.say import say
 
 SCHEMA = 2
 _TIME_LIMIT = re.compile(r"(took longer than|stopped after) [\d.]+ second|limit on the time of")
@@ -66,7 +67,7 @@ class Verdict:
 
 
 def of_result(result: Result) -> ExerciseVerdict:
-    """A result as the student's feedback has it."""
+    """A result as the student's feedback has it, in their language; its faults are in English."""
     faults, lines = [], []
     for part in result.parts:
         if part.fault is None:
@@ -77,9 +78,9 @@ def of_result(result: Result) -> ExerciseVerdict:
             "message": plain(part.fault.message),
             "diagnosis": plain(part.fault.diagnosis),
         }
-        why = " ".join(map(plain, part.fault.lines(practice=False)))
+        why = " ".join(map(plain, part.fault.lines(practice=False, say=say)))
         if all(why not in line for line in lines):
-            lines.append(f"{part.title}: {why}" if part.title else why)
+            lines.append(f"{say(part.title)}: {why}" if part.title else why)
         faults.append(fault)
     seconds = round(result.seconds, 3)
     message = "\n".join(lines)
@@ -91,8 +92,9 @@ def of_result(result: Result) -> ExerciseVerdict:
 def with_lent(row: ExerciseVerdict, lent: Sequence[str]) -> ExerciseVerdict:
     """A verdict that right answers of other exercises helped to, which says so."""
     names = " and ".join(f"`{name}`" for name in lent)
-    said = f"Judged with the course's own {names}, in the place of yours.\n{row.message}".strip()
-    return replace(row, message=said, lent=list(lent)) if lent else row
+    said = say(f"Judged with the course's own {names}, in the place of yours.")
+    message = f"{said}\n{row.message}".strip()
+    return replace(row, message=message, lent=list(lent)) if lent else row
 
 
 def unreadable(reason: str, exercises: Iterable[Exercise], isolation: str) -> Verdict:

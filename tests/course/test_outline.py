@@ -37,9 +37,11 @@ def test_the_tiny_list_is_read(tmp_path: Path) -> None:
         ("02_later", "00_later", "line 8, name: 00_later comes after 01_tiny"),
         ("02_later", "later", "line 8, name: a lab is named like 05_convolution"),
         ("title: Beginnings", "title: [a]", "line 5, title: it should be a text"),
-        ("languages: [en]", "languages: en", "line 3, languages: it should be a list"),
         ("level: 1,", "level: 1, ask: [],", "line 7, ask: it should be keys and values"),
         ("level: 1,", "level: 1, ask: {a: So.},", "line 7, a: it should be a question"),
+        ("languages: [{", "languages: en # [{", "line 3, languages: it should be a list"),
+        ("finished: true", "finished: false", "line 3, languages: the first is the original"),
+        ("name: en", "name: English", "line 3, name: a language is named like ja"),
         ("title: A tiny course", "title: {", "course.yml, line"),
     ],
 )

@@ -1,0 +1,118 @@
+"""Messages in another language: they are made in English, with their values, and said translated.
+
+    say = Speech(entries)            # English with {places} -> the same in the other language
+    say("`w` is not right yet.")     # fits "`{name}` is not right yet."
+
+A message that no entry fits is said by its sentences, each in the language or else in English.
+What stands in a place is a value and stays, unless it is an entry itself ("the result").
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from grading.answer.say import Say
+from grading.course.languages.entries import COURSE, entries
+from grading.course.languages.words import PLACE
+
+_SENTENCE = re.compile(r"\S.*?(?:[.?:)…](?= [^a-z\s])|$)", re.MULTILINE)
+_JOINED = re.compile(r"(, | and | or )")
+# A space that stood between an English word and a place, and is between two Japanese words now.
+_INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
+
+
+# `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
+_GIVEN = re.compile(r"(^|, |^For )([A-Za-z][^=,\[\]]*?)(?= = )")
+
+
+def language(root: Path) -> str:
+    """The language of this process: LAB_LANG, or else the folder it works in (`my_labs/ja`); the
+    name of a folder of `locale/`, or "" for the original."""
+    wanted = os.environ.get("LAB_LANG") or Path.cwd().name
+    return wanted if (root / "locale" / wanted).is_dir() else ""
+
+
+@cache
+def speech(root: Path, language: str, lab: str = "") -> Say:
+    """What says messages in a language: those of a lab, and those of the course."""
+    if not language:
+        return str
+    return Speech(
+        {**entries(root, language, COURSE), **(entries(root, language, lab) if lab else {})}
+    )
+
+
+@dataclass(frozen=True)
+class _Template:
+    """A message with places: what stands around them, their names, and the translation."""
+
+    around: tuple[str, ...]
+    names: tuple[str, ...]
+    said: str
+
+    def values(self, text: str) -> dict[str, str] | None:
+        """What stands in the places, if the text fits."""
+        first, *between, last = self.around
+        end = len(text) - len(last)
+        if not (text.startswith(first) and text.endswith(last) and len(first) <= end):
+            return None
+        at, found = len(first), list[str]()
+        for piece in between:
+            next_at = text.find(piece, at, end)
+            if next_at < 0:
+                return None
+            found.append(text[at:next_at])
+            at = next_at + len(piece)
+        return dict(zip(self.names, [*found, text[at:end]], strict=True))
+
+
+class Speech:
+    """Says messages in a language. entries: translations by their English; "": there is none."""
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        self._entries = entries
+        templates = [
+            _Template(tuple(PLACE.split(text)[::2]), tuple(PLACE.findall(text)), said)
+            for text, said in entries.items()
+            if PLACE.search(text)
+        ]
+        # What says more comes first: "{what} is wrong" would fit most of what goes on so.
+        self._templates = sorted(templates, key=lambda one: -sum(map(len, one.around)))
+
+    def __call__(self, text: str) -> str:
+        said = self._whole(text)
+        if said is None:
+            by_sentence = lambda found: self._whole(found[0]) or found[0]  # noqa: E731
+            said = _INNER_SPACE.sub("", self._named(_SENTENCE.sub(by_sentence, text)))
+        return said
+
+    def _whole(self, text: str) -> str | None:
+        """The text by one entry; None where there is none."""
+        if text in self._entries:
+            return self._entries[text] or None
+        for template in self._templates:
+            values = template.values(text)
+            if values is not None:
+                return self._filled(template, values) if template.said else None
+        return None
+
+    def _filled(self, template: _Template, values: Mapping[str, str]) -> str:
+        filled = PLACE.sub(lambda place: self._value(values[place[1]]), template.said)
+        return _INNER_SPACE.sub("", filled)
+
+    def _value(self, text: str) -> str:
+        """What stands in a place: a phrase, some names, values with their names, or a value."""
+        whole = self._whole(text) or self._whole(text[:1].lower() + text[1:])
+        if whole is not None:
+            return whole
+        pieces = _JOINED.split(text)
+        if len(pieces) > 1 and not _GIVEN.search(text):
+            return "".join(self._entries.get(piece) or piece for piece in pieces)
+        return self._named(text)
+
+    def _named(self, text: str) -> str:
+        """Values, with those of their names that are phrases ("the bound = 3") translated."""
+        return _GIVEN.sub(lambda name: name[1] + (self._entries.get(name[2]) or name[2]), text)
