@@ -1,5 +1,6 @@
 """A learner at work: the course as `make lab` serves it, in JupyterLab, in headless Chromium."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -98,6 +99,14 @@ def chromium(profile: Path) -> Iterator[WebDriver]:
         yield driver
     finally:
         driver.quit()
+
+
+def axe() -> str:
+    """axe, which finds what keeps a page from being used by everybody, as JavaScript."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
 class JupyterLab:

@@ -9,6 +9,7 @@ import time
 from copy import deepcopy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from grading.course.source import read
 TIME_LIMITS = {"smoke": 300.0, "cpu": 1800.0, "gpu": 1800.0, "multi": 3600.0}
 _KIT = Path(__file__).parents[2]  # whose `utils` and `grading` a lab imports
 _ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
+_LIBRARIES = ("matplotlib", "numpy", "scikit-learn", "torch")
 _OF_LABS = {"figures", "checks", "answers"}  # folders that have a module for each lab
 
 
@@ -170,7 +172,8 @@ def executed(
 
 
 def _digest(source: Path, scale: str) -> str:
-    """Of all that a lab's outputs come from: its source, `utils`, its checks, the lock, the scale.
+    """Of all that a lab's outputs come from: its source, the scale, `utils`, its checks, and the
+    libraries that compute and draw.
 
     What belongs to another lab alone (its figures, its checks) is left out.
     """
@@ -182,8 +185,8 @@ def _digest(source: Path, scale: str) -> str:
         for file in sorted(folder.rglob("*.py"))
         if file.stem not in others - {lab, lab[3:]} or file.parent.name not in _OF_LABS
     ]
-    digest = hashlib.sha256(scale.encode())
-    for file in (source, kit / "check.py", _KIT / "requirements.txt", *modules):
+    digest = hashlib.sha256(repr([scale, *map(version, _LIBRARIES)]).encode())
+    for file in (source, kit / "check.py", *modules):
         digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()
 

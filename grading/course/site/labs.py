@@ -7,7 +7,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from grading.course.outline import Lab
 from grading.course.source import BEGIN, END
 
 _DRAWN = re.compile(r'<img alt="([^"]*)" width="(\d+)" src="data:image/png;base64,([^"]+)">')
+_MARK = re.compile(f"{BEGIN}|{END}")
 _SOLVED = (
     "You see this lab solved: its cells show what they print and draw once the exercises are done."
     " The answers are not on the page. Where it says `your code here`, you write."
@@ -64,15 +65,18 @@ def page(lab: Lab, released: NotebookNode, executed: NotebookNode, built: Collec
     points = sum(check.points for check in checks)
     facts = _facts(lab, points, len(checks), built)
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(facts, id="facts"))
-    pictures, answers = _put_aside(notebook, lab.name), _lines(executed) - _lines(released)
+    pictures, answers = _put_aside(notebook, lab.name), _answers(released, executed)
     return Page(lab, notebook, pictures, answers, points, len(checks))
 
 
-def _lines(notebook: NotebookNode) -> frozenset[str]:
-    """The lines of its exercises' cells, but for the marks around a solution."""
-    cells = (one for one in notebook.cells if one.metadata.get("nbgrader"))
-    lines = (line.strip() for cell in cells for line in cell.source.splitlines())
-    return frozenset(line for line in lines if BEGIN not in line and END not in line)
+def _answers(released: NotebookNode, executed: NotebookNode) -> frozenset[str]:
+    """The lines of the solution that learners are not given, there or in another cell."""
+    solved = _lines(cell for cell in executed.cells if cell.metadata.get("nbgrader"))
+    return frozenset(line for line in solved - _lines(released.cells) if not _MARK.search(line))
+
+
+def _lines(cells: Iterable[NotebookNode]) -> set[str]:
+    return {line.strip() for cell in cells for line in cell.source.splitlines()}
 
 
 def _is_check(cell: NotebookNode) -> bool:

@@ -61,6 +61,7 @@ def pages(
         address,
         guides=[*_READERS, *map(_name, GUIDES)],
         contributors=[_name(one) for one in CONTRIBUTORS],
+        reference=[_name(name) for name in found if name.startswith("reference/")],
         measurements=[_name(m) for m in measurements if m not in (*GUIDES, *CONTRIBUTORS)],
     )
     return found
@@ -81,7 +82,10 @@ def _for_readers(readme: str) -> Iterator[tuple[str, str]]:
 
 
 def _reference(root: Path) -> Iterator[tuple[str, str]]:
-    """A page for each room of `utils`, one for what stands beside the rooms, and the checks' door."""
+    """A page for each room of `utils`, one for what stands beside the rooms, and the checks' door.
+
+    `utils.figures`, of which each module draws for one lab, is left out.
+    """
     rooms, hidden = dict[str, list[str]](), set[str]()
     for file in sorted((root / "utils").rglob("*.py")):
         room = ".".join(file.relative_to(root).parent.parts)
@@ -93,21 +97,6 @@ def _reference(root: Path) -> Iterator[tuple[str, str]]:
     rooms["grading.check"] = ["grading.check"]
     for room, modules in rooms.items():
         yield f"reference/{room}.md", _described(room, modules, room in hidden)
-    yield "reference/index.md", _REFERENCE.format("\n".join(sorted(rooms)))
-
-
-_REFERENCE = """\
-# Reference
-
-What the labs import: the package `utils`, room by room, and `grading.check`. The pictures that only
-one lab draws, in `utils.figures`, are left out.
-
-```{{toctree}}
-:maxdepth: 2
-
-{}
-```
-"""
 
 
 _AUTOMODULE = """\

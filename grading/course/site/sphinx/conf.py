@@ -1,6 +1,8 @@
 """Sphinx's settings for the site. `python -m grading site` writes the source and calls Sphinx."""
 
 import os
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -11,6 +13,12 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 from grading.course.site.docstrings import as_rest
+
+# Browsers draw MathML with a font for mathematics, which not every system has.
+ziamath = find_spec("ziamath")
+assert ziamath is not None
+assert ziamath.origin is not None
+FONT = Path(ziamath.origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
 
 logger = logging.getLogger(__name__)
 # What docutils has by another name only.
@@ -36,18 +44,20 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 88
 toc_object_entries = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
-html_static_path = ["_static"]
+html_static_path = ["_static", str(FONT)]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_use_index = False
+html_domain_indices = False
 html_show_sphinx = False
 html_show_copyright = False
 html_math_renderer = "mathml"
 html_theme_options: dict[str, Any] = {
+    "navbar_persistent": [],  # the search is in the side bar
     "show_navbar_depth": 1,
     "use_download_button": False,
     "use_fullscreen_button": False,
