@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 SAME_FORMULA = {r"\dots": r"\ldots", "…": r"\ldots{}", r"\Big(": r"\Bigl(", r"\Big)": r"\Bigr)"}
 
 project = "Perceptron to Pipeline"
-author = "the authors of Perceptron to Pipeline"
 project_copyright = "Code: Apache-2.0. Text and figures: CC BY 4.0."
 language = "en"
 
@@ -42,6 +41,7 @@ default_role = "code"
 autodoc_default_options = {"exclude-members": "ReduceOp"}  # torch's, with torch's docstring
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 toc_object_entries = False
@@ -61,6 +61,7 @@ html_theme_options: dict[str, Any] = {
     "show_navbar_depth": 1,
     "use_download_button": False,
     "use_fullscreen_button": False,
+    "footer_content_items": ["extra-footer.html"],
     "extra_footer": f"<p>{project_copyright}</p>",
 }
 # The links to open a lab elsewhere, where the repository has a public address.
