@@ -31,7 +31,7 @@ from tests.needs import needs
 from tests.tiny_course import LAB, SOURCE, points_of, write_source
 
 ADDRESS = "https://github.com/someone/course"
-DRAWS = '''
+DRAWS = """
 # %% [markdown]
 # A formula, $\\lVert w \\rVert \\ge 0$, and one with cases:
 #
@@ -46,7 +46,7 @@ from utils.pipeline import pictures, schedules
 fig, ax = plt.subplots()
 plots.show(fig, alt="Empty axes, to a <reader>.")
 pictures.step_through(schedules.simulate(schedules.parse("F0 B0")), alt="One rank, two actions.")
-'''
+"""
 PAGES = ["index.html", f"labs/{LAB}.html", "docs/workshop.html", "reference/grading.check.html"]
 
 
@@ -81,7 +81,13 @@ def test_the_site_has_no_fault(site: Path) -> None:
 
 def test_a_lab_is_shown_as_it_ran_and_without_its_answers(site: Path) -> None:
     shown = text_of(site / f"labs/{LAB}.html")
-    for there in ('"""Twice x."""', "your code here", "double passed", "guess passed", "scale smoke"):
+    for there in (
+        '"""Twice x."""',
+        "your code here",
+        "double passed",
+        "guess passed",
+        "scale smoke",
+    ):
         assert there in shown
     for answer in ("return x + x", 'guess = "yes"', "Because addition doubles"):
         assert answer in SOURCE
@@ -219,7 +225,9 @@ def test_a_page_is_accessible_and_asks_no_other_host(
     driver.get(f"{served}/{page}")
     driver.execute_script("document.documentElement.dataset.theme = arguments[0]", mode)
     assert violations(driver) == []
-    loaded = driver.execute_script("return performance.getEntriesByType('resource').map(r => r.name)")
+    loaded = driver.execute_script(
+        "return performance.getEntriesByType('resource').map(r => r.name)"
+    )
     assert loaded
     assert [name for name in loaded if not name.startswith((served, "data:"))] == []
 

@@ -68,7 +68,9 @@ def given_away(site: Path, answers: Mapping[str, Set[str]]) -> list[str]:
             # Another lab may need a line of everyday code in what it gives.
             if file.parent.name != "labs" or file.stem == lab:
                 at = file.relative_to(site)
-                found += (f"{at}: an answer of {lab} is there: {it}" for it in sorted(shown & lines))
+                found += (
+                    f"{at}: an answer of {lab} is there: {it}" for it in sorted(shown & lines)
+                )
     return found
 
 
@@ -77,14 +79,16 @@ def _faults_of(
 ) -> Iterator[str]:
     """loaded: whether a browser fetches it by itself, without being asked to."""
     parts = urlsplit(address.strip())
-    if parts.scheme in ("data", "mailto") or address.startswith("#") and loaded:
+    if parts.scheme in ("data", "mailto") or (address.startswith("#") and loaded):
         return
     if parts.scheme or parts.netloc:
         if loaded:
             yield f"it loads from another host: {address}"
         return
     path = unquote(parts.path)
-    target = file if not path else (site if path.startswith("/") else file.parent) / path.lstrip("/")
+    target = (
+        file if not path else (site if path.startswith("/") else file.parent) / path.lstrip("/")
+    )
     target = target.resolve() if target == file or not target.is_dir() else target / "index.html"
     if not target.exists():
         yield f"there is nothing at {address}"

@@ -6,14 +6,14 @@ parts become a page for each reader.
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from grading.answer import exercise, render
-from grading.answer.runner import Runner
+from grading.check import Notebook
 from grading.course.files import CourseError
 from grading.course.outline import Outline
 from grading.course.site.labs import Page
@@ -45,9 +45,9 @@ def pages(
     root: Path, course: Outline, labs: Sequence[Page], address: str | None
 ) -> dict[str, str | bytes]:
     """The source's files by path, but for the labs'. address: of the public repository, if any."""
-    documents = [file for file in sorted((root / "docs").glob("*.md"))]
     found: dict[str, str | bytes] = {
-        f"docs/{file.name}": file.read_text(encoding="utf-8") for file in documents
+        f"docs/{file.name}": file.read_text(encoding="utf-8")
+        for file in sorted((root / "docs").glob("*.md"))
     }
     for image in sorted((root / "docs" / "images").glob("*")):
         found[f"docs/images/{image.name}"] = image.read_bytes()
@@ -121,7 +121,10 @@ def _start(
 ) -> str:
     there = {page.lab.name: page for page in labs}
     environment = Environment(
-        loader=FileSystemLoader(SPHINX), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(SPHINX),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("start.md.j2").render(
         course=course,
@@ -151,4 +154,4 @@ def _what_a_check_says(lab: str, name: str, mistake: str) -> str:
     (row,) = (row for row in table if (row.exercise, row.name) == (name, mistake))
     names = dict(vars(table.right))
     exec(row.code, names)
-    return render.html(exercise.run(found, Runner(names), np.random.default_rng(0)))
+    return render.html(exercise.run(found, Notebook(names), np.random.default_rng(0)))
