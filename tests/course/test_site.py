@@ -47,7 +47,7 @@ fig, ax = plt.subplots()
 plots.show(fig, alt="Empty axes, to a <reader>.")
 pictures.step_through(schedules.simulate(schedules.parse("F0 B0")), alt="One rank, two actions.")
 """
-PAGES = ["index.html", f"labs/{LAB}.html", "docs/workshop.html", "reference/grading.check.html"]
+PAGES = ["index.html", f"labs/{LAB}.html", "docs/grading.html", "reference/grading.check.html"]
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,12 @@ def test_a_page_is_accessible_and_asks_no_other_host(
     driver: WebDriver, served: str, page: str, mode: str
 ) -> None:
     driver.get(f"{served}/{page}")
-    driver.execute_script("document.documentElement.dataset.theme = arguments[0]", mode)
+    # Colours on their way from one theme to the other are nobody's.
+    driver.execute_script(
+        "document.head.insertAdjacentHTML('beforeend', '<style>*{transition:none!important}</style>');"
+        "document.documentElement.dataset.theme = arguments[0]",
+        mode,
+    )
     assert violations(driver) == []
     loaded = driver.execute_script(
         "return performance.getEntriesByType('resource').map(r => r.name)"
@@ -251,6 +256,10 @@ def test_the_stepper_steps_in_the_page(driver: WebDriver, served: str) -> None:
     before = says.text
     driver.find_element(By.CSS_SELECTOR, ".stepper input").send_keys(Keys.ARROW_LEFT)
     assert says.text != before
+    # What lies over the picture is placed by its edges: no theme may put a frame around it.
+    driver.execute_script("document.documentElement.dataset.theme = 'dark'")
+    picture = driver.find_element(By.CSS_SELECTOR, ".stepper img")
+    assert picture.value_of_css_property("padding") == "0px"
 
 
 @needs("chromium")

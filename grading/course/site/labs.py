@@ -7,7 +7,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -70,13 +70,11 @@ def page(lab: Lab, released: NotebookNode, executed: NotebookNode, built: Collec
 
 
 def _answers(released: NotebookNode, executed: NotebookNode) -> frozenset[str]:
-    """The lines of the solution that learners are not given, there or in another cell."""
-    solved = _lines(cell for cell in executed.cells if cell.metadata.get("nbgrader"))
-    return frozenset(line for line in solved - _lines(released.cells) if not _MARK.search(line))
-
-
-def _lines(cells: Iterable[NotebookNode]) -> set[str]:
-    return {line.strip() for cell in cells for line in cell.source.splitlines()}
+    """The lines of the solution that learners are given nowhere in the lab."""
+    given = "\n".join(cell.source for cell in released.cells)
+    solved = (cell.source for cell in executed.cells if cell.metadata.get("nbgrader"))
+    lines = (line.strip() for source in solved for line in source.splitlines())
+    return frozenset(line for line in lines if line not in given and not _MARK.search(line))
 
 
 def _is_check(cell: NotebookNode) -> bool:
