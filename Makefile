@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help install lab test execute gpu bare release update progress workshop hub data lint lock clean distclean
+.PHONY: help install lab test execute gpu bare site release update progress workshop hub data lint lock clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ gpu: install ## try all that this machine's GPUs allow, in 6 minutes (ARGS="--mi
 bare: install ## build/bare: Python 3.12 with what tests/bare.txt lists alone, for a test of `make gpu` (6 GB)
 	@.venv/bin/uv venv -q --allow-existing --python 3.12 build/bare
 	@.venv/bin/uv pip install -q --python build/bare/bin/python -r tests/bare.txt
+
+site: install ## build the course's site in build/site, from the labs as they run (LAB=02 for one)
+	@$(RUN) -m grading site $(LAB) $(ARGS)
 
 release: install ## make labs/ and the nbgrader course in course/ from solutions/
 	@$(RUN) -m grading release $(ARGS)

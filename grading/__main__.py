@@ -71,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     after.add_argument("--ledger", action="store_true", help="run nothing: write docs/gpu.md")
     gpu.set_defaults(run=_gpu)
 
+    site = commands.add_parser("site", help="build the course's site from the labs as they run")
+    site.add_argument("lab", nargs="?", help="such as 02, to show it alone; default: every lab")
+    site.set_defaults(run=_site)
+
     _add_grading(commands)
     _add_workshop(commands)
 
@@ -285,6 +289,12 @@ def _gpu(options: argparse.Namespace) -> int:
     return runner.run(
         ROOT, options.minutes, scale=options.scale, only=options.only, out=options.out
     )
+
+
+def _site(options: argparse.Namespace) -> int:
+    from grading.course.site import build
+
+    return build.build(ROOT, options.lab)
 
 
 def _autograde(options: argparse.Namespace) -> int:

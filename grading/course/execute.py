@@ -1,5 +1,6 @@
 """Every lab through papermill: solutions for full marks, untouched notebooks for "not done"."""
 
+import hashlib
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,10 @@ from grading.sandbox.sockets import own_sockets
 
 # Seconds that one notebook may take; at smoke scale one should take under 60 on two idle cores.
 TIME_LIMITS = {"smoke": 300.0, "cpu": 1800.0, "gpu": 1800.0, "multi": 3600.0}
+_KIT = Path(__file__).parents[2]  # whose `utils` and `grading` a lab imports
 _ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
+_LIBRARIES = ("matplotlib", "numpy", "scikit-learn", "torch")
+_OF_LABS = {"figures", "checks", "answers"}  # folders that have a module for each lab
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,56 @@ def execute_all(
     return 1 if problems else 0
 
 
+def executed(
+    root: Path, lab: str, points_of: PointsOf = points_of, scale: str = "smoke"
+) -> NotebookNode:
+    """A lab's solution as it ran: as build/executed has it, where nothing that its outputs come
+    from has changed since, or else run now.
+
+    Raises CourseError if a cell fails or a check gives less than full marks.
+    """
+    output = root / "build" / "executed" / f"{lab}.ipynb"
+    source = root / "solutions" / f"{lab}.py"
+    digest = _digest(source, scale)
+    if not _has_run(output, digest):
+        done = _execute_aside(read(source, points_of(lab)), output, scale)
+        problems = [f"{source.name}: {problem}" for problem in _problems(done, "passed")]
+        if problems:
+            raise CourseError("\n".join(problems))
+        _note(output, digest)
+    return nbformat.read(output, as_version=4)
+
+
+def _digest(source: Path, scale: str) -> str:
+    """Of all that a lab's outputs come from: its source, the scale, `utils`, its checks, and the
+    libraries that compute and draw.
+
+    What belongs to another lab alone (its figures, its checks) is left out.
+    """
+    kit, lab = _KIT / "grading", source.stem
+    others = {name for one in labs_in(kit / "checks", ".py") for name in (one, one[3:])}
+    modules = [
+        file
+        for folder in (_KIT / "utils", kit / "answer", kit / "checks")
+        for file in sorted(folder.rglob("*.py"))
+        if file.stem not in others - {lab, lab[3:]} or file.parent.name not in _OF_LABS
+    ]
+    digest = hashlib.sha256(repr([scale, *map(version, _LIBRARIES)]).encode())
+    for file in (source, kit / "check.py", *modules):
+        digest.update(file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _has_run(output: Path, digest: str) -> bool:
+    record = output.with_suffix(".digest")
+    return output.exists() and record.exists() and record.read_text("utf-8") == digest
+
+
+def _note(output: Path, digest: str) -> None:
+    """Record from what an executed notebook came, all having gone well."""
+    output.with_suffix(".digest").write_text(digest, "utf-8")
+
+
 def _execute_lab(
     root: Path, lab: str, scale: str, again: bool, points_of: PointsOf
 ) -> Iterator[str]:
@@ -159,6 +214,7 @@ def _execute_lab(
     except CourseError as error:
         yield str(error)
         return
+    digest = _digest(source, scale)
     for notebook in notebooks if again else ():
         notebook.cells += list(sections_again(notebook))
     solution, untouched = (
@@ -171,6 +227,8 @@ def _execute_lab(
         f"{not_done:>9} of {len(untouched.results)} not done{untouched.seconds:>8.1f} s"
     )
     print("".join(f"    {line}\n" for line in solution.headlines), end="", flush=True)
+    if not again and not any(_problems(solution, "passed")):
+        _note(root / "build" / "executed" / f"{lab}.ipynb", digest)
     for name, execution, wanted in (
         (f"solutions/{lab}.py", solution, "passed"),
         (f"labs/{lab}.ipynb", untouched, "not done"),
@@ -197,8 +255,9 @@ def sections_again(notebook: NotebookNode) -> Iterator[NotebookNode]:
 
 def _execute_aside(notebook: NotebookNode, output: Path, scale: str) -> Execution:
     """In an empty folder, and without a trace in the learner's standing."""
-    progress = output.parent / "progress.jsonl"
+    progress = output.with_suffix(".progress.jsonl")
     progress.unlink(missing_ok=True)
+    output.with_suffix(".digest").unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         return execute(
             notebook,

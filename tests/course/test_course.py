@@ -18,8 +18,9 @@ from tests.labs import LABS, ROOT
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A course of its own with this one's sources and notebooks, to write into."""
-    for folder in ("solutions", "labs"):
+    """A course with this one's sources and notebooks. What it executes is kept for `make site`."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    for folder in ("solutions", "labs", "build"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     return tmp_path
 

@@ -7,7 +7,8 @@ import nbformat
 import pytest
 
 from grading.course import execute as executing
-from grading.course.execute import Execution, execute, execute_all
+from grading.course.execute import Execution, execute, execute_all, executed
+from grading.course.files import CourseError
 from grading.course.release import release
 from grading.course.source import read
 from tests.tiny_course import LAB, SOURCE, points_of, write_source
@@ -199,3 +200,25 @@ def test_executing_nothing_is_a_failure(tmp_path: Path, capsys: Say) -> None:
 
 def test_every_scale_has_a_limit() -> None:
     assert set(executing.TIME_LIMITS) == {"smoke", "cpu", "gpu", "multi"}
+
+
+def test_what_has_run_is_run_again_only_after_a_change(course: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    counted = SOURCE.replace("knob = 3", f"print('x', file=open({str(runs)!r}, 'a'))")
+    write_source(course, counted)
+    for source, times in ((counted, 1), (counted, 1), (f"{counted}# changed\n", 2)):
+        write_source(course, source)
+        cells = executed(course, LAB, points_of).cells
+        assert any(cell.get("outputs") for cell in cells)
+        assert len(runs.read_text().split()) == times
+    release(course, None, points_of)
+    assert execute_all(course, points_of=points_of) == 0  # the solution and the untouched lab
+    executed(course, LAB, points_of)
+    assert len(runs.read_text().split()) == 4
+
+
+def test_a_lab_that_fails_is_not_taken_for_one_that_has_run(course: Path) -> None:
+    write_source(course, SOURCE.replace("return x + x", "return x + 1"))
+    for _ in range(2):
+        with pytest.raises(CourseError, match=r"01_tiny\.py: the check of double says failed"):
+            executed(course, LAB, points_of)

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from grading.marking.handed_in import handed_in
-from tests.browser import JupyterLab, barriers, chromium, served
+from tests.browser import JupyterLab, barriers, chromium, in_colours, served
 from tests.needs import needs
 from tests.workshop.classroom import Board, Learner, opened, wait
 
@@ -110,18 +110,19 @@ def test_the_page_is_live_harmless_and_comes_back_by_itself(
 def test_no_page_has_a_barrier(board: Board, driver: WebDriver, scheme: str) -> None:
     learners = a_class(board)
     learners[3].send({"kind": "hand", "text": "I don't see why"})
+    in_colours(driver, scheme)
     driver.get(board.page)
     wait(lambda: "2 × k - 1" in text(driver, "why"), "no misconception is shown")
-    assert barriers(driver, scheme) == []
+    assert barriers(driver) == []
     driver.save_screenshot(str(board.folder / f"{scheme}.png"))
     driver.find_element(By.ID, "view").send_keys(Keys.ENTER)
     wait(lambda: "30 in this lab" in text(driver, "summary"), "the projector view does not come")
     driver.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
-    assert barriers(driver, scheme) == []
+    assert barriers(driver) == []
     driver.get(board.address)
-    assert barriers(driver, scheme) == []
+    assert barriers(driver) == []
     driver.set_window_size(500, 900)
-    assert barriers(driver, scheme) == []
+    assert barriers(driver) == []
 
 
 def test_without_its_key_the_page_shows_nothing(board: Board, driver: WebDriver) -> None:
@@ -143,7 +144,7 @@ def test_a_learner_joins_by_the_form_of_the_start_page(
             field.send_keys(said)
         lab.find(By.XPATH, "//button[.='Join']").click()
         wait(lambda: "none of your code, values or output" in driver.page_source, "nothing is said")
-        assert barriers(driver, "light") == []
+        assert barriers(driver) == []
         assert lab.console_errors() == []
     wait(lambda: "Anna" in [one["name"] for one in board.picture()["learners"]], "nobody joined")
 
