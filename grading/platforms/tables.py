@@ -69,7 +69,7 @@ class Table:
 
     def _parsed(self) -> tuple[list[list[_Cell]], list[int]]:
         text, at = self._text, len(_BOM) if self._text.startswith(_BOM) else 0
-        header = re.sub(r'"[^"]*"', "", text[at:]).partition("\n")[0]  # a cell may hold a line's end
+        header = re.sub(r'"[^"]*"', "", text[at:]).partition("\n")[0]  # cells have line ends
         separator = max(_SEPARATORS, key=header.count)
         field = re.compile(
             rf'(?:"((?:[^"]|"")*+)"|([^"{separator}\r\n][^{separator}\r\n]*+)?)'
