@@ -180,6 +180,8 @@ ENTRIES = {
     "{names} are missing.": "{names}がありません。",
     " and ": "と",
     "{what} is wrong {where}.": "",
+    "{score} of {of}": "{of}点中{score}点",
+    "Yours: {got}.": "あなたの値：{got}。",
 }
 
 
@@ -199,6 +201,9 @@ ENTRIES = {
         ("Everything is zero. Is it?", "すべて0です。 Is it?"),
         ("The result is wrong in some places.", "The result is wrong in some places."),
         ("Nothing of the kind", "Nothing of the kind"),
+        ("1.5 of 2", "2点中1.5点"),
+        ("x of shape = (2, 3), labels = [1, 2]", "x of shape = (2, 3), labels = [1, 2]"),
+        ("Yours: 3. Everything is zero.", "あなたの値：3。すべて0です。"),
     ],
 )
 def test_a_message_is_said_by_its_entry_with_its_values(text: str, translated: str) -> None:

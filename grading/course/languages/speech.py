@@ -18,8 +18,11 @@ from grading.answer.say import Say
 from grading.course.languages.entries import COURSE, entries
 from grading.course.languages.words import PLACE
 
-_SENTENCE = re.compile(r"\S.*?(?:[.?:)…](?= [^a-z\s])|$)", re.MULTILINE)
+_SENTENCE = re.compile(r"\S.*?(?:[.?)…](?= [^a-z\s])|$)", re.MULTILINE)
+_CLAUSE = re.compile(r"\S.*?(?::(?= [^a-z\s])|$)", re.MULTILINE)
+_MORE = re.compile(r"[.?] +[A-Z`]")  # a sentence, and another one
 _JOINED = re.compile(r"(, | and | or )")
+FEW = 5  # letters
 # A space that stood between an English word and a place, and is between two Japanese words now.
 _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 
@@ -47,7 +50,10 @@ def speech(root: Path, language: str, lab: str = "") -> Say:
 
 @dataclass(frozen=True)
 class _Template:
-    """A message with places: what stands around them, their names, and the translation."""
+    """A message with places: what stands around them, their names, and the translation.
+
+    One with few letters of its own, such as "{score} of {of}", fits single words alone.
+    """
 
     around: tuple[str, ...]
     names: tuple[str, ...]
@@ -66,7 +72,12 @@ class _Template:
                 return None
             found.append(text[at:next_at])
             at = next_at + len(piece)
-        return dict(zip(self.names, [*found, text[at:end]], strict=True))
+        found.append(text[at:end])
+        if any(_MORE.search(value) for value in found):
+            return None  # the next sentence has an entry of its own
+        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(" " in one for one in found):
+            return None
+        return dict(zip(self.names, found, strict=True))
 
 
 class Speech:
@@ -85,9 +96,13 @@ class Speech:
     def __call__(self, text: str) -> str:
         said = self._whole(text)
         if said is None:
-            by_sentence = lambda found: self._whole(found[0]) or found[0]  # noqa: E731
-            said = _INNER_SPACE.sub("", self._named(_SENTENCE.sub(by_sentence, text)))
+            by_sentence = _SENTENCE.sub(lambda found: self._sentence(found[0]), text)
+            said = _INNER_SPACE.sub("", self._named(by_sentence))
         return said
+
+    def _sentence(self, text: str) -> str:
+        by_clause = lambda found: self._whole(found[0]) or found[0]  # noqa: E731
+        return self._whole(text) or _CLAUSE.sub(by_clause, text)
 
     def _whole(self, text: str) -> str | None:
         """The text by one entry; None where there is none."""
