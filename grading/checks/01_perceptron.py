@@ -590,7 +590,7 @@ def crossed(rng):
             "first mistake",
             "never shown",
             "rate falls",
-            "the step: a",
+            "asked",
         )
         known = MISTAKES.call("perceptron_train", X, y, 0.5, EPOCHS, says=elsewhere)
         if not any(np.allclose([*one[0], one[1]], [w0, w1, b]) for _, one in known):
