@@ -350,7 +350,7 @@ def test_where_no_cpu_build_can_be_had_the_whole_is_installed_next(course: Cours
         (NO_NETWORK, "The package index cannot be reached: connect to the network"),
         (DISK_FULL, "The disk has too little room"),
         (NO_BUILD, "The course's packages are not built for this machine"),
-        ("error: Hash mismatch for `numpy==2.4.6`", "A downloaded package is not the one"),
+        ("error: Hash mismatch for `numpy==2.4.6`", "A package is not the one"),
         ("invalid peer certificate: UnknownIssuer", "The package index's certificate is not"),
     ],
 )
