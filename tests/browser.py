@@ -107,14 +107,18 @@ def in_colours(driver: WebDriver, scheme: str) -> None:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def barriers(driver: WebDriver) -> list[str]:
-    """What axe calls serious or critical on the page, each with the first place of it."""
+def barriers(driver: WebDriver, within: str = "body") -> list[str]:
+    """What axe calls serious or critical on the page, each with the first place of it.
+
+    within: a selector, to leave out what is not ours.
+    """
     package = importlib.util.find_spec("axe_playwright_python")
     assert package is not None
     assert package.origin is not None
     axe = Path(package.origin).with_name("axe.min.js").read_text(encoding="utf-8")
     driver.execute_script(axe)
-    found = driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    run = "axe.run(arguments[0]).then(arguments[arguments.length - 1])"
+    found = driver.execute_async_script(run, within)
     return [
         f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:200]}"
         for one in found["violations"]

@@ -17,7 +17,7 @@ LAB = "01_perceptron"
 COURSE = """\
 title: A course
 promise: A course.
-languages: [en]
+languages: [{name: en, title: English, finished: true}]
 parts:
   - title: A part
     labs:

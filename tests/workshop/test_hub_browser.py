@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,10 +70,14 @@ def test_two_learners_sign_in_answer_hand_in_and_get_their_marks(tmp_path: Path)
             lab.write("progress()", "hand_in()")
             assert "Handed in: 01_perceptron.ipynb, saved just now" in lab.run("hand_in()")
             assert lab.console_errors() == []
-        submissions = hub.folder / "submissions"
-        grading("autograde", "01", submissions, "--results", tmp_path / "results")
-        database = f"sqlite:///{tmp_path / 'gradebook.db'}"
-        grading("record", "01", submissions, "--results", tmp_path / "results", "--db", database)
+        course = tmp_path / "course"
+        for folder in ("solutions", "grading/checks"):
+            (course / folder).mkdir(parents=True)
+            shutil.copy(ROOT / folder / f"{LAB}.py", course / folder)
+        place = [hub.folder / "submissions", "--results", tmp_path / "results"]
+        grading("release", "--course", course)
+        grading("autograde", "01", *place, "--course", course)
+        grading("record", "01", *place, "--course", course)
     marks = {
         name: json.loads((tmp_path / "results" / name / f"{LAB}.json").read_bytes())["score"]
         for name in labs

@@ -25,8 +25,6 @@ _JOINED = re.compile(r"(, | and | or )")
 FEW = 5  # letters
 # A space that stood between an English word and a place, and is between two Japanese words now.
 _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
-
-
 # `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
 _GIVEN = re.compile(r"(^|, |^For )([A-Za-z][^=,\[\]]*?)(?= = )")
 
@@ -34,8 +32,15 @@ _GIVEN = re.compile(r"(^|, |^For )([A-Za-z][^=,\[\]]*?)(?= = )")
 def language(root: Path) -> str:
     """The language of this process: LAB_LANG, or else the folder it works in (`my_labs/ja`); the
     name of a folder of `locale/`, or "" for the original."""
-    wanted = os.environ.get("LAB_LANG") or Path.cwd().name
+    wanted = os.environ.get("LAB_LANG") or _folder()
     return wanted if (root / "locale" / wanted).is_dir() else ""
+
+
+def _folder() -> str:
+    try:
+        return Path.cwd().name
+    except FileNotFoundError:  # it was deleted under this process
+        return ""
 
 
 @cache
@@ -75,7 +80,7 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(" " in one for one in found):
+        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(" " in one.strip() for one in found):
             return None
         return dict(zip(self.names, found, strict=True))
 
