@@ -12,7 +12,8 @@ from nbformat import NotebookNode
 from nbformat.corpus.words import generate_corpus_id
 from nbgrader.utils import compute_checksum, is_grade, is_solution
 
-from grading.course.source import content_id, names_defined
+from grading.course.cells import names_defined
+from grading.course.source import content_id
 
 _RELEASED_ID = re.compile(r"(code|markdown|raw)-[0-9a-f]{12}(-\d+)?")
 

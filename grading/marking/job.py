@@ -12,7 +12,7 @@ import platform
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,7 +25,7 @@ from grading.course.files import CourseError, lab_of
 from grading.marking import judge, kernels, slicing, submission, verdict
 from grading.marking.digest import checks_digest
 from grading.marking.judge import TimeLimits
-from grading.marking.submission import Unreadable
+from grading.marking.submission import Submission, Unreadable
 
 OVERLOAD = 1.25  # of the processors: what waits beside that many takes others' time
 _PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch")
@@ -52,6 +52,23 @@ class Setting:
     gpu: bool = False
     limits: TimeLimits = field(default_factory=TimeLimits)
     all_cells: bool = False
+
+    @property
+    def checks_file(self) -> Path:
+        return Path(self.checks, f"{self.lab}.py")
+
+    def read(self, notebook: bytes, exercises: Sequence[str]) -> Submission:
+        """What of a notebook is run, and where each exercise is judged. Raises Unreadable."""
+        work = submission.read(notebook, self.released, exercises)
+        if self.all_cells:
+            return work
+        asked = slicing.asked_by(self.checks_file)
+        return slicing.sliced(work, json.loads(self.released), exercises, asked)
+
+    def usual_code(self) -> str:
+        """About what a submission runs: right answers, and what the release has around them."""
+        released = self.read(self.released, list(self.answers))
+        return "\n".join([*self.answers.values(), released.code])
 
     @property
     def lacks(self) -> str:
@@ -137,17 +154,13 @@ def grade(job: Job) -> dict[str, Any]:
     given, start = job.setting, time.perf_counter()
     exercises = exercise.load(given.lab, Path(given.checks))
     try:
-        work = submission.read(job.notebook, given.released, list(exercises))
+        work = given.read(job.notebook, list(exercises))
     except Unreadable as reason:
         status, digest = "unreadable", ""
         found = verdict.unreadable(str(reason), exercises.values(), given.isolation)
     else:
         status, digest = "graded", work.digest
-        if not given.all_cells:
-            asked = slicing.asked_by(Path(given.checks, f"{given.lab}.py"))
-            work = slicing.sliced(work, json.loads(given.released), list(exercises), asked)
-        code = "\n".join(step.source for step in work.running())
-        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu, code)
+        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu, work.code)
         found = judge.judge_submission(
             work, exercises, kernel, given.secret, given.limits, given.answers
         )

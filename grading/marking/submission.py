@@ -86,10 +86,11 @@ class Submission:
     digest: str
     left_out: LeftOut = LeftOut()
 
-    def running(self) -> list[Run]:
-        """The cells that are run, in order."""
+    @property
+    def code(self) -> str:
+        """Of the cells that are run, in order."""
         cells = [step for step in self.steps if isinstance(step, Run)]
-        return [cell for cell in cells if cell.index not in self.left_out.cells]
+        return "\n".join(cell.source for cell in cells if cell.index not in self.left_out.cells)
 
 
 def read(content: bytes, released: bytes, exercises: Sequence[str]) -> Submission:
