@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 
 from grading.answer.say import Say
-from grading.course.languages.entries import COURSE, entries
 from grading.course.languages.words import PLACE
 
 _SENTENCE = re.compile(r"\S.*?(?:[.?)…](?= [^a-z\s])|$)", re.MULTILINE)
@@ -48,6 +47,9 @@ def speech(root: Path, language: str, lab: str = "") -> Say:
     """What says messages in a language: those of a lab, and those of the course."""
     if not language:
         return str
+    # Not at the top: where everything is said in English, nothing that reads catalogues is needed.
+    from grading.course.languages.entries import COURSE, entries
+
     return Speech(
         {**entries(root, language, COURSE), **(entries(root, language, lab) if lab else {})}
     )
