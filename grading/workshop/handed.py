@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from grading.answer.say import say
 from grading.course.files import CourseError, write_atomically
 from grading.workshop.store import HandedIn, Learner, Store
 
@@ -89,10 +90,13 @@ class Handed:
             if names[one.learner] == said["name"] and one.lab == said["lab"]
         ]
         newest = bool(versions) and versions[-1].digest == said["digest"]
+        name, lab, size, at = said["name"], said["lab"], f"{said['bytes']:,}", said["at"]
         which = "It is the newest version" if newest else "A newer version came since"
-        return (
-            f"{said['name']} handed in {said['lab']} ({said['bytes']:,} bytes) at {said['at']}."
-            f" {which}; {len(versions)} in all."
+        return " ".join(
+            [
+                say(f"{name} handed in {lab} ({size} bytes) at {at}."),
+                say(f"{which}; {len(versions)} in all."),
+            ]
         )
 
     def _put(self, learner: Learner, version: HandedIn, content: bytes) -> None:
@@ -136,7 +140,7 @@ def receipt(folder: Path, file: Path, notebook: Path | None) -> int:
     if content is not None and hashlib.sha256(content).hexdigest() != said["digest"]:
         raise CourseError(f"{notebook} is not the notebook that was handed in.")
     if content is not None:
-        print(f"{notebook} is that notebook, byte for byte.")
+        print(say(f"{notebook} is that notebook, byte for byte."))
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode, v4
 
+from grading.answer.width import columns, wrapped
 from grading.course import source
 from grading.course.files import CourseError, labs_in
 from grading.course.languages import catalogue, prose, rules, spoken
@@ -107,12 +108,12 @@ def test_the_words_of_code_are_docstrings_and_comments_outside_solutions() -> No
 
 def test_a_translation_is_wrapped_and_no_line_begins_with_punctuation() -> None:
     text = "xは`np.array`で、形状は(N, D)です。" * 9
-    lines = prose.wrapped(text, column=7, margin="    ").split("\n")
+    lines = wrapped(text, column=7, margin="    ").split("\n")
     assert "".join(line.removeprefix("    ") for line in lines).replace(" ", "") == text.replace(
         " ", ""
     )
     assert len(lines) > 2
-    assert all(prose.columns(line) <= 100 for line in lines)
+    assert all(columns(line) <= 100 for line in lines)
     assert not [line for line in lines[1:] if line[4] in " 、。」）"]
 
 

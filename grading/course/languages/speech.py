@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from grading.answer.say import Say
+from grading.answer.say import Say, speak
 from grading.course.languages.entries import COURSE, entries
 from grading.course.languages.words import PLACE
 
@@ -23,6 +23,7 @@ _CLAUSE = re.compile(r"\S.*?(?::(?= [^a-z\s])|$)", re.MULTILINE)
 _MORE = re.compile(r"[.?] +[A-Z`]")  # a sentence, and another one
 _JOINED = re.compile(r"(, | and | or )")
 FEW = 5  # letters
+_HERE = Path(__file__).parents[3]
 # A space that stood between an English word and a place, and is between two Japanese words now.
 _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 # `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
@@ -43,14 +44,23 @@ def _folder() -> str:
         return ""
 
 
+def speak_here(root: Path, lab: str = "") -> None:
+    """From now on, in the language of this process. lab: whose messages it has, beside the
+    course's."""
+    speak(speech(root, language(root), lab))
+
+
 @cache
 def speech(root: Path, language: str, lab: str = "") -> Say:
     """What says messages in a language: those of a lab, and those of the course."""
-    if not language:
-        return str
-    return Speech(
-        {**entries(root, language, COURSE), **(entries(root, language, lab) if lab else {})}
-    )
+    return Speech(said(root, language, lab)) if language else str
+
+
+def said(root: Path, language: str, lab: str = "") -> Mapping[str, str]:
+    """Translations by their English: of what this installation says, the course and the lab."""
+    found = [entries(one, language, COURSE) for one in dict.fromkeys((_HERE, root))]
+    found += [entries(root, language, lab)] if lab else []
+    return {text: said for each in found for text, said in each.items()}
 
 
 @dataclass(frozen=True)
