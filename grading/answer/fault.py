@@ -55,6 +55,10 @@ class Fault(Exception):
         ours, theirs = say("expected"), say("yours")
         expected, got = say(self.expected), say(self.got)
         if len(expected) + len(got) > 64 or "\n" in expected + got:
-            return [f"{padded(ours, 8)}  {expected}", f"{padded(theirs, 8)}  {got}"] if expected else []
+            return (
+                [f"{padded(ours, 8)}  {expected}", f"{padded(theirs, 8)}  {got}"]
+                if expected
+                else []
+            )
         pairs = [(ours, expected), (theirs, got)]
         return ["   ".join(f"{whose} {value}" for whose, value in pairs if value)]

@@ -69,8 +69,9 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> CarriedOver:
             _carry_own(cell, None if copied else name, places, added[anchor], result)
         anchor = name if name in places else anchor
     if not known:
-        lost_ids = "any cell outside the exercises (the notebook has lost its cell ids)"
-        result.left.append(say(lost_ids))
+        result.left.append(
+            say("any cell outside the exercises (the notebook has lost its cell ids)")
+        )
     new.cells = [*added[None], *(each for cell in new.cells for each in [cell, *added[cell.id]])]
     return result
 

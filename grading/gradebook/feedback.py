@@ -33,11 +33,11 @@ class FeedbackPage(HTMLExporter):
         with speaking(speech(_HERE, known)):
             said = {
                 "points": points,
-                "exercise": say("exercise"),
-                "score": say("points"),
-                "of": say("of"),
-                "written": say("written"),
-                "comment": say("comment"),
-                "late": say("late submission"),
+                "exercise": say("Exercise"),
+                "score": say("Points"),
+                "of": say("Of how many"),
+                "written": say(", written"),
+                "comment": say("Comment"),
+                "late": say("Late submission"),
             }
             return super().from_notebook_node(nb, {**(resources or {}), "said": said}, **more)

@@ -7,6 +7,7 @@ from IPython.display import display
 
 from grading.answer.say import say
 
+
 def show(join: Callable[[str, str, str], None]) -> None:
     """Show the form; its button calls `join` with what stands in it, and shows what that prints."""
     examples = {

@@ -226,7 +226,7 @@ class _Grader:
             if isinstance(step, Run) and exercise_of(step.grade_id or "", self.exercises) == name:
                 outcome = self.verdict.cells.get(step.index)
                 if outcome is not None and outcome.status != "ok":
-                    return outcome.message or "it did not end well"
+                    return outcome.message or "the cell did not end well"
         return ""
 
     def _attempt(self, one: Exercise) -> tuple[ExerciseVerdict, list[dict[str, str]]]:

@@ -39,10 +39,12 @@ class Handed:
     def keep(self, learner: Learner, lab: str, content: bytes, now: float) -> HandedIn:
         """Keep a version; the newest one is what will be graded. Raises ValueError."""
         if sum(self._versions.get(learner.id, {}).values()) + len(content) > MOST_OF_ONE:
-            raise ValueError(
-                f"you have handed in {MOST_OF_ONE // 2**20} MB by now, which is all that the board"
-                " keeps of one learner: tell your instructor."
+            most = MOST_OF_ONE // 2**20
+            enough = (
+                f"you have handed in {most} MB by now, which is all that the board keeps of one"
+                " learner: tell your instructor."
             )
+            raise ValueError(enough)
         version = HandedIn(learner.id, lab, hashlib.sha256(content).hexdigest(), len(content), now)
         # The version first: what the board says it has, it has, whenever it is killed.
         write_atomically(self._version(learner, version), content, private=True)

@@ -95,7 +95,9 @@ class SignIn(Authenticator):
         try:
             return accounts.sign_in(*given, place=handler.request.remote_ip or "").user
         except NotSignedIn as error:
-            raise HTTPError(403, say(str(error))) from None  # JupyterHub says it on its sign-in page
+            raise HTTPError(
+                403, say(str(error))
+            ) from None  # JupyterHub says it on its sign-in page
 
 
 class SignInToSystem(SignIn, LocalAuthenticator):

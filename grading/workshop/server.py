@@ -79,7 +79,8 @@ class Board:
     def take(self, learner: Learner, events: list[Event]) -> None:
         """Keep events. Raises ValueError where one learner sends too many."""
         if self.counts.get(learner.id, 0) + len(events) > MOST_EVENTS:
-            raise ValueError("The board has had more from you than a class can send: it is enough.")
+            enough = "The board has had more from you than a class can send: it is enough."
+            raise ValueError(enough)
         for event in self.store.add(events):
             self._take(event)
         self.changed()
@@ -202,7 +203,9 @@ class Page(RequestHandler):
 
     def get(self) -> None:
         policy = {
-            **dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'"),
+            **dict.fromkeys(
+                ("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'"
+            ),
             "connect-src": "'self'",
             "img-src": "data:",
             "script-src": _digests(self.content, b"script"),

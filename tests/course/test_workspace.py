@@ -381,7 +381,7 @@ def test_a_lab_that_is_not_translated_comes_in_the_original_and_the_page_says_so
 ) -> None:
     english = japanese / "labs" / "02_later.ipynb"
     assert (japanese / "my_labs" / "ja" / "02_later.ipynb").read_bytes() == english.read_bytes()
-    assert "英語のまま：02_later" in page(japanese, "ja")
+    assert "（英語のまま）：02_later" in page(japanese, "ja")
     assert "translated" not in page(japanese)
 
 
@@ -403,7 +403,9 @@ def test_update_carries_answers_over_in_each_language(japanese: Path, capsys: Sa
     said = capsys.readouterr().out
     assert "the old notebook is my_labs/ja/old/01_tiny." in said
     assert update(japanese) == 0
-    assert f"In my_labs/ja you have the newest version of {LAB}, 02_later." in capsys.readouterr().out
+    assert (
+        f"In my_labs/ja you have the newest version of {LAB}, 02_later." in capsys.readouterr().out
+    )
 
 
 def test_an_unfinished_language_is_there_for_who_asks_for_it(

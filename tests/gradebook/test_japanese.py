@@ -1,4 +1,4 @@
-"""A class of which some work in Japanese: the same marks, and messages in the notebook's language."""
+"""A class that works partly in Japanese: the same marks, messages in the notebook's language."""
 
 import json
 import os

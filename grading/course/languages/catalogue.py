@@ -23,6 +23,7 @@ from grading.course.languages.entries import COURSE, entries, file_of, read
 from grading.course.languages.glossary import glossary
 from grading.course.languages.words import Words
 from grading.course.outline import Language, outline
+from grading.sandbox.inside import limits
 
 _HEADER = """\
 msgid ""
@@ -54,6 +55,7 @@ _SPEAK = (
     "grading/workshop/accounts.py",
     "grading/marking/judge.py",
     "grading/marking/session.py",
+    "grading/sandbox/inside/limits.py",
 )
 # Pages, in the words that they pass to `say`.
 _PAGES = ("grading/workshop/join.html", "grading/workshop/pages/login.html")
@@ -144,6 +146,7 @@ def words(root: Path, name: str) -> Iterator[Words]:
     yield from _of_the_list(root)
     yield from (Words(one, "joins names") for one in (" and ", " or "))
     yield from (Words(one, "the state of an exercise") for one in render.STATES.values())
+    yield from (Words(one, "a limit of the sandbox") for one in limits.NAMED.values())
     for file in (root / one for one in _SAY):
         yield from spoken.words(file, by_form=False)
     yield from prose.words(nbformat.read(workspace.JOIN, as_version=4))
