@@ -183,6 +183,9 @@ ENTRIES = {
     "{what} is wrong {where}.": "",
     "{score} of {of}": "{of}点中{score}点",
     "Yours: {got}.": "あなたの値：{got}。",
+    "For {given}.": "{given}の場合です。",
+    "For a list.": "リストの場合です。",
+    "the bound": "上界",
 }
 
 
@@ -204,6 +207,9 @@ ENTRIES = {
         ("Nothing of the kind", "Nothing of the kind"),
         ("1.5 of 2", "2点中1.5点"),
         ("x of shape = (2, 3), labels = [1, 2]", "x of shape = (2, 3), labels = [1, 2]"),
+        ("For w = [1, 2], the bound = 3.5.", "w = [1, 2], 上界 = 3.5の場合です。"),
+        ("For a list.", "リストの場合です。"),
+        ("For everything that is new.", "For everything that is new."),
         ("Yours: 3. Everything is zero.", "あなたの値：3。すべて0です。"),
     ],
 )

@@ -145,6 +145,7 @@ def words(root: Path, name: str) -> Iterator[Words]:
         return
     yield from _of_the_list(root)
     yield from (Words(one, "joins names") for one in (" and ", " or "))
+    yield Words("For {given}.", "the inputs that a check shows: w = [1, 2], b = 3")
     yield from (Words(one, "the state of an exercise") for one in render.STATES.values())
     yield from (Words(one, "a limit of the sandbox") for one in limits.NAMED.values())
     for file in (root / one for one in _SAY):

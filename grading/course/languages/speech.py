@@ -67,7 +67,8 @@ def said(root: Path, language: str, lab: str = "") -> Mapping[str, str]:
 class _Template:
     """A message with places: what stands around them, their names, and the translation.
 
-    One with few letters of its own, such as "{score} of {of}", fits single words alone.
+    One with few letters of its own, such as "{score} of {of}" or "For {given}.", fits single words
+    alone, and one place a list of values with their names.
     """
 
     around: tuple[str, ...]
@@ -90,9 +91,9 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(
-            " " in one.strip() for one in found
-        ):
+        few = len(re.findall(r"\w", "".join(self.around))) < FEW
+        given = len(found) == 1 and _GIVEN.match(found[0])
+        if few and not given and any(" " in one.strip() for one in found):
             return None
         return dict(zip(self.names, found, strict=True))
 
