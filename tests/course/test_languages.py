@@ -186,6 +186,8 @@ ENTRIES = {
     "For {given}.": "{given}の場合です。",
     "For a list.": "リストの場合です。",
     "the bound": "上界",
+    "the slope in {name}": "{name}の傾き",
+    "{detail} It was {before} before.": "{detail}前は{before}でした。",
 }
 
 
@@ -208,6 +210,11 @@ ENTRIES = {
         ("1.5 of 2", "2点中1.5点"),
         ("x of shape = (2, 3), labels = [1, 2]", "x of shape = (2, 3), labels = [1, 2]"),
         ("For w = [1, 2], the bound = 3.5.", "w = [1, 2], 上界 = 3.5の場合です。"),
+        (
+            "the slope in a = [0.5, 1], the slope in b = 2",
+            "aの傾き = [0.5, 1], bの傾き = 2",
+        ),
+        ("It was 3 before.", "前は3でした。"),
         ("For a list.", "リストの場合です。"),
         ("For everything that is new.", "For everything that is new."),
         ("Yours: 3. Everything is zero.", "あなたの値：3。すべて0です。"),

@@ -28,6 +28,8 @@ _HERE = Path(__file__).parents[3]
 _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 # `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
 _GIVEN = re.compile(r"(^|, |^For )([A-Za-z][^=,\[\]]*?)(?= = )")
+_VALUES = re.compile(r"[A-Za-z][^=,.\[\]]*? = .*[^.]\Z", re.DOTALL)  # such values, no sentence
+_FIRST = re.compile(r"^\{\w+\} ?(?=[A-Z\u3000-\u9fff].*[.。]$)")  # a place, and a sentence
 
 
 def language(root: Path) -> str:
@@ -75,6 +77,10 @@ class _Template:
     names: tuple[str, ...]
     said: str
 
+    @property
+    def few(self) -> bool:
+        return len(re.findall(r"\w", "".join(self.around))) < FEW
+
     def values(self, text: str) -> dict[str, str] | None:
         """What stands in the places, if the text fits."""
         first, *between, last = self.around
@@ -91,9 +97,8 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        few = len(re.findall(r"\w", "".join(self.around))) < FEW
         given = len(found) == 1 and _GIVEN.match(found[0])
-        if few and not given and any(" " in one.strip() for one in found):
+        if self.few and not given and any(" " in one.strip() for one in found):
             return None
         return dict(zip(self.names, found, strict=True))
 
@@ -102,6 +107,9 @@ class Speech:
     """Says messages in a language. entries: translations by their English; "": there is none."""
 
     def __init__(self, entries: Mapping[str, str]) -> None:
+        # Pieces that a check puts together have spaces between them, and some may be left out.
+        rest = {_FIRST.sub("", text): _FIRST.sub("", said) for text, said in entries.items()}
+        entries = {**{text.strip(): said.strip() for text, said in rest.items()}, **entries}
         self._entries = entries
         templates = [
             _Template(tuple(PLACE.split(text)[::2]), tuple(PLACE.findall(text)), said)
@@ -112,6 +120,8 @@ class Speech:
         self._templates = sorted(templates, key=lambda one: -sum(map(len, one.around)))
 
     def __call__(self, text: str) -> str:
+        if _VALUES.match(text) and text not in self._entries:
+            return _INNER_SPACE.sub("", self._named(text))
         said = self._whole(text)
         if said is None:
             by_sentence = _SENTENCE.sub(lambda found: self._sentence(found[0]), text)
@@ -122,11 +132,11 @@ class Speech:
         by_clause = lambda found: self._whole(found[0]) or found[0]  # noqa: E731
         return self._whole(text) or _CLAUSE.sub(by_clause, text)
 
-    def _whole(self, text: str) -> str | None:
-        """The text by one entry; None where there is none."""
+    def _whole(self, text: str, few: bool = True) -> str | None:
+        """The text by one entry; None where there is none. few: also by those of few letters."""
         if text in self._entries:
             return self._entries[text] or None
-        for template in self._templates:
+        for template in (one for one in self._templates if few or not one.few):
             values = template.values(text)
             if values is not None:
                 return self._filled(template, values) if template.said else None
@@ -148,4 +158,8 @@ class Speech:
 
     def _named(self, text: str) -> str:
         """Values, with those of their names that are phrases ("the bound = 3") translated."""
-        return _GIVEN.sub(lambda name: name[1] + (self._entries.get(name[2]) or name[2]), text)
+        return _GIVEN.sub(lambda name: name[1] + self._name(name[2]), text)
+
+    def _name(self, text: str) -> str:
+        """A phrase, by its entry; a single word by one of its own, as it may be a name in code."""
+        return (self._whole(text, few=False) if " " in text else self._entries.get(text)) or text
