@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer import progress
+from grading.answer.say import say
 from grading.course.files import CourseError
 
 ROOT = Path(__file__).parents[1]
+# These speak LAB_LANG, to learners: also those whose pages a class sees.
+_SPEAKING = ("lab", "update", "progress", "receipt", "workshop", "hub")
 _COURSE: Any = {
     "type": Path,
     "default": ROOT,
@@ -83,12 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     try:
+        if options.command in _SPEAKING:
+            from grading.course.languages.speech import speak_here
+
+            speak_here(ROOT)
         return options.run(options)
     except CourseError as error:
-        print(error, file=sys.stderr)
+        print(say(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. What was done is kept: the same command goes on there.", file=sys.stderr)
+        stopped = "Stopped. What was done is kept: the same command goes on there."
+        print(f"\n{say(stopped)}", file=sys.stderr)
         return 130
 
 

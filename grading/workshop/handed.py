@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from grading.answer.say import say
 from grading.course.files import CourseError, write_atomically
 from grading.workshop.store import HandedIn, Learner, Store
 
@@ -38,10 +39,12 @@ class Handed:
     def keep(self, learner: Learner, lab: str, content: bytes, now: float) -> HandedIn:
         """Keep a version; the newest one is what will be graded. Raises ValueError."""
         if sum(self._versions.get(learner.id, {}).values()) + len(content) > MOST_OF_ONE:
-            raise ValueError(
-                f"you have handed in {MOST_OF_ONE // 2**20} MB by now, which is all that the board"
-                " keeps of one learner: tell your instructor."
+            most = MOST_OF_ONE // 2**20
+            enough = (
+                f"you have handed in {most} MB by now, which is all that the board keeps of one"
+                " learner: tell your instructor."
             )
+            raise ValueError(enough)
         version = HandedIn(learner.id, lab, hashlib.sha256(content).hexdigest(), len(content), now)
         # The version first: what the board says it has, it has, whenever it is killed.
         write_atomically(self._version(learner, version), content, private=True)
@@ -89,10 +92,13 @@ class Handed:
             if names[one.learner] == said["name"] and one.lab == said["lab"]
         ]
         newest = bool(versions) and versions[-1].digest == said["digest"]
+        name, lab, size, at = said["name"], said["lab"], f"{said['bytes']:,}", said["at"]
         which = "It is the newest version" if newest else "A newer version came since"
-        return (
-            f"{said['name']} handed in {said['lab']} ({said['bytes']:,} bytes) at {said['at']}."
-            f" {which}; {len(versions)} in all."
+        return " ".join(
+            [
+                say(f"{name} handed in {lab} ({size} bytes) at {at}."),
+                say(f"{which}; {len(versions)} in all."),
+            ]
         )
 
     def _put(self, learner: Learner, version: HandedIn, content: bytes) -> None:
@@ -136,7 +142,7 @@ def receipt(folder: Path, file: Path, notebook: Path | None) -> int:
     if content is not None and hashlib.sha256(content).hexdigest() != said["digest"]:
         raise CourseError(f"{notebook} is not the notebook that was handed in.")
     if content is not None:
-        print(f"{notebook} is that notebook, byte for byte.")
+        print(say(f"{notebook} is that notebook, byte for byte."))
     return 0
 
 

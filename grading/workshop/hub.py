@@ -22,9 +22,11 @@ from jupyterhub.spawner import LocalProcessSpawner, SimpleLocalProcessSpawner
 from tornado.web import HTTPError, RequestHandler
 from traitlets.config import Config
 
+from grading.answer.say import say
+from grading.course import workspace
 from grading.course.files import CourseError
+from grading.course.languages.speech import language
 from grading.course.outline import outline
-from grading.course.workspace import START_PAGE
 from grading.learner import member
 from grading.workshop import seat, serve
 from grading.workshop.accounts import SHORTEST, Accounts, NotSignedIn
@@ -93,7 +95,9 @@ class SignIn(Authenticator):
         try:
             return accounts.sign_in(*given, place=handler.request.remote_ip or "").user
         except NotSignedIn as error:
-            raise HTTPError(403, str(error)) from None  # JupyterHub says it on its sign-in page
+            raise HTTPError(
+                403, say(str(error))
+            ) from None  # JupyterHub says it on its sign-in page
 
 
 class SignInToSystem(SignIn, LocalAuthenticator):
@@ -111,6 +115,8 @@ class Seat(LocalProcessSpawner):
             member.VARIABLE: f"{hub.board_url()} {code} {account.name}",
             member.TOKEN: account.token,
         }
+        if "LAB_LANG" in os.environ:
+            given["LAB_LANG"] = os.environ["LAB_LANG"]
         if "LAB_DATA" in os.environ:
             given["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])
         return given
@@ -173,7 +179,12 @@ def _config(place: Place) -> Config:
         cookie_secret_file=str(kept / "cookie_secret"),
         log_level="ERROR",
         template_paths=[str(Path(__file__).parent / "pages")],
-        template_vars={"course": outline(place.course).title, "shortest": SHORTEST},
+        template_vars={
+            "course": say(outline(place.course).title),
+            "language": language(place.course) or "en",
+            "say": say,
+            "shortest": SHORTEST,
+        },
     )
     found.OwnProxy.scheme = urlsplit(place.address).scheme
     found.Authenticator.allow_all = True
@@ -188,7 +199,7 @@ def _config(place: Place) -> Config:
     found.Spawner.update(
         cmd=[sys.executable, "-m", seat.__name__],
         args=_ended_when_idle(place.idle),
-        default_url=f"/lab/tree/{START_PAGE}",
+        default_url=f"/lab/tree/{workspace.start(place.course)}",
         start_timeout=_SLOWEST,
         http_timeout=_SLOWEST,
         post_stop_hook=lambda spawner: place.bounds.leave(spawner.user.name),

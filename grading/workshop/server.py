@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tornado.iostream import StreamClosedError
+from tornado.template import Template
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
+from grading.answer.say import say
+from grading.course.languages.speech import language
 from grading.learner.notebook import MOST_BYTES
 from grading.marking.handed_in import NAME, fault_of_name
 from grading.workshop import export
@@ -76,7 +79,8 @@ class Board:
     def take(self, learner: Learner, events: list[Event]) -> None:
         """Keep events. Raises ValueError where one learner sends too many."""
         if self.counts.get(learner.id, 0) + len(events) > MOST_EVENTS:
-            raise ValueError("The board has had more from you than a class can send: it is enough.")
+            enough = "The board has had more from you than a class can send: it is enough."
+            raise ValueError(enough)
         for event in self.store.add(events):
             self._take(event)
         self.changed()
@@ -198,14 +202,24 @@ class Page(RequestHandler):
         self.set_header("Server", "board")
 
     def get(self) -> None:
-        policy = (
-            f"default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none';"
-            f" form-action 'none'; frame-ancestors 'none';"
-            f" script-src {_digests(self.content, b'script')};"
-            f" style-src {_digests(self.content, b'style')}"
-        )
-        self.set_header("Content-Security-Policy", policy)
+        policy = {
+            **dict.fromkeys(
+                ("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'"
+            ),
+            "connect-src": "'self'",
+            "img-src": "data:",
+            "script-src": _digests(self.content, b"script"),
+            "style-src": _digests(self.content, b"style"),
+        }
+        rules = "; ".join(f"{what} {where}" for what, where in policy.items())
+        self.set_header("Content-Security-Policy", rules)
         self.finish(self.content)
+
+
+def page(name: str) -> bytes:
+    """A page in the language that is spoken."""
+    text = Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    return text.generate(say=say, language=language(Path(__file__).parents[2]) or "en")
 
 
 class Join(Asked):
@@ -351,10 +365,7 @@ class Nothing(Asked):
 
 def application(board: Board, under: str = "") -> Application:
     """What answers for a board. under: the beginning of each path, such as `/services/board`."""
-    pages = [
-        (under + path, Page, {"content": (Path(__file__).parent / name).read_bytes()})
-        for path, name in _PAGES.items()
-    ]
+    pages = [(under + path, Page, {"content": page(name)}) for path, name in _PAGES.items()]
     handlers: list[tuple[str, type[Asked]]] = [
         ("/api/join", Join),
         ("/api/events", Events),

@@ -145,3 +145,20 @@ def test_an_endless_loop_leaves_the_kernel_usable(progress_file: Path) -> None:
     _, stopped, _, right = run(loop, CHECK, RIGHT, CHECK)
     assert "stopped after 1 second," in shown(stopped).data["text/plain"]
     assert shown(right).metadata["grading"]["status"] == "passed"
+
+
+def test_a_notebook_speaks_as_its_folder_is_called_and_the_points_are_the_same_ones(
+    progress_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "ja"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    board, _, right, (table,) = run(
+        "from grading.check import hand; hand()", RIGHT, CHECK, "progress()"
+    )
+    assert "まだボードに参加していません" in board[0].text
+    assert "2点中2点" in words(shown(right))
+    assert "2点中 2点" in words(table)
+    monkeypatch.chdir(tmp_path)
+    ((table,),) = run("progress()")
+    assert "00_tiny 2 of 2 points" in words(table)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode, v4
 
+from grading.answer.width import columns, wrapped
 from grading.course import source
 from grading.course.files import CourseError, labs_in
 from grading.course.languages import catalogue, prose, rules, spoken
@@ -107,12 +108,12 @@ def test_the_words_of_code_are_docstrings_and_comments_outside_solutions() -> No
 
 def test_a_translation_is_wrapped_and_no_line_begins_with_punctuation() -> None:
     text = "xは`np.array`で、形状は(N, D)です。" * 9
-    lines = prose.wrapped(text, column=7, margin="    ").split("\n")
+    lines = wrapped(text, column=7, margin="    ").split("\n")
     assert "".join(line.removeprefix("    ") for line in lines).replace(" ", "") == text.replace(
         " ", ""
     )
     assert len(lines) > 2
-    assert all(prose.columns(line) <= 100 for line in lines)
+    assert all(columns(line) <= 100 for line in lines)
     assert not [line for line in lines[1:] if line[4] in " 、。」）"]
 
 
@@ -182,6 +183,11 @@ ENTRIES = {
     "{what} is wrong {where}.": "",
     "{score} of {of}": "{of}点中{score}点",
     "Yours: {got}.": "あなたの値：{got}。",
+    "For {given}.": "{given}の場合です。",
+    "For a list.": "リストの場合です。",
+    "the bound": "上界",
+    "the slope in {name}": "{name}の傾き",
+    "{detail} It was {before} before.": "{detail}前は{before}でした。",
 }
 
 
@@ -203,6 +209,14 @@ ENTRIES = {
         ("Nothing of the kind", "Nothing of the kind"),
         ("1.5 of 2", "2点中1.5点"),
         ("x of shape = (2, 3), labels = [1, 2]", "x of shape = (2, 3), labels = [1, 2]"),
+        ("For w = [1, 2], the bound = 3.5.", "w = [1, 2], 上界 = 3.5の場合です。"),
+        (
+            "the slope in a = [0.5, 1], the slope in b = 2",
+            "aの傾き = [0.5, 1], bの傾き = 2",
+        ),
+        ("It was 3 before.", "前は3でした。"),
+        ("For a list.", "リストの場合です。"),
+        ("For everything that is new.", "For everything that is new."),
         ("Yours: 3. Everything is zero.", "あなたの値：3。すべて0です。"),
     ],
 )

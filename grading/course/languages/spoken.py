@@ -19,7 +19,12 @@ _SENTENCE = re.compile(r"[.?:…}][)”\"']*$")
 _PHRASE = re.compile(r"(?:the|a|an|item|your) \S")
 _AUTHORS_ERRORS = {"ValueError", "RuntimeError", "TypeError", "LookupError", "AssertionError"}
 # By the function called, which of its arguments are said; -1: none of them.
-_SAID = {"part": 0, "say": 0, "Known": 3, "Mistake": -1, "compile": -1, "search": -1, "match": -1}
+_SAID = {
+    "part": 0,
+    "say": 0,
+    "Known": 3,
+    **dict.fromkeys(("Mistake", "compile", "search", "match", "execute", "executemany"), -1),
+}
 _SAID_BY_KEYWORD = {"what", "message", "diagnosis", "given", "detail"}
 
 
@@ -62,7 +67,8 @@ def _texts(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
         yield from _choices(node)
         yield from _all((node.body, node.orelse), said)
     elif isinstance(node, ast.Dict):
-        yield from (text for key in node.keys if key is not None for text in _phrase(key))
+        for key in (one for one in node.keys if one is not None):
+            yield from _phrase(key) if _is_text(key) else _texts(key, said)
         yield from _all(node.values, said)
     elif isinstance(node, ast.Raise) and _called(node.exc) in _AUTHORS_ERRORS:
         return
