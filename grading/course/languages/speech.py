@@ -80,7 +80,9 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(" " in one.strip() for one in found):
+        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(
+            " " in one.strip() for one in found
+        ):
             return None
         return dict(zip(self.names, found, strict=True))
 
