@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.event import listens_for
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from grading.course.files import CourseError
@@ -281,7 +282,7 @@ class Store:
                 " installs it, and so does `pip install 'psycopg[binary]'`."
             ) from None
 
-        @sa.event.listens_for(engine, "connect")
+        @listens_for(engine, "connect")
         def begin(connection: Any, _: object) -> None:
             for statement in _BEGIN[kind]:
                 connection.execute(statement)
