@@ -74,6 +74,12 @@ def test_two_learners_sign_in_answer_hand_in_and_get_their_marks(tmp_path: Path)
             driver.get(f"{hub.home}/hub/home")
             assert driver.find_element(By.TAG_NAME, "h1").text == "Your seat"
             assert barriers(driver) == []
+        first.get(hub.page)
+        first.find_element(By.ID, "view").send_keys(Keys.ENTER)
+        shown = first.find_element(By.ID, "seats")
+        wait(shown.is_displayed, "the projector view does not say where to sign in")
+        assert f"Open {hub.home} in a browser" in shown.text
+        assert hub.code in shown.text
         course = tmp_path / "course"
         for folder in ("solutions", "grading/checks"):
             (course / folder).mkdir(parents=True)
