@@ -200,6 +200,11 @@ def _add_workshop(commands: Any) -> None:
         default=Path("workshop"),
         help="where it keeps all; default: workshop",
     )
+    db: dict[str, Any] = {
+        "metavar": "URL",
+        "help": "a PostgreSQL database for all but notebooks, like postgresql://user@host/monday",
+    }
+    folder.add_argument("--db", **db)
     workshop = commands.add_parser("workshop", parents=[folder], help="open the board for a class")
     workshop.add_argument(
         "--port", type=int, default=8300, help="default: 8300; 0: any that is free"
@@ -212,6 +217,7 @@ def _add_workshop(commands: Any) -> None:
     notes = commands.add_parser("notes", help="a lab's page for its teacher, as Markdown")
     notes.add_argument("lab", help="such as 02")
     notes.add_argument("--folder", type=Path, help="of a board, for what its class was told")
+    notes.add_argument("--db", **db)
     notes.add_argument("--course", **_COURSE)
     notes.set_defaults(run=_notes)
 
@@ -372,13 +378,14 @@ def _gradescope(options: argparse.Namespace) -> int:
 def _workshop(options: argparse.Namespace) -> int:
     from grading.workshop import serve
 
-    return serve.run(options.course, options.folder, options.host, options.port, options.address)
+    place = (options.course, options.folder, options.db)
+    return serve.run(*place, options.host, options.port, options.address)
 
 
 def _notes(options: argparse.Namespace) -> int:
     from grading.workshop import notes
 
-    return notes.run(options.course, options.lab, options.folder)
+    return notes.run(options.course, options.lab, options.folder, options.db)
 
 
 def _hub(options: argparse.Namespace) -> int:
@@ -399,14 +406,23 @@ def _hub(options: argparse.Namespace) -> int:
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     bounds = Bounds(int(options.memory * 2**30), options.processes, own_user=root)
     address = options.address or f"http://{options.host or serve.own_address()}:{options.port}"
-    place = (options.course.resolve(), options.folder.resolve(), options.host, options.port)
-    return hub.run(hub.Place(*place, address.rstrip("/"), bounds, int(options.idle * 60)))
+    place = hub.Place(
+        options.course.resolve(),
+        options.folder.resolve(),
+        options.db,
+        options.host,
+        options.port,
+        address.rstrip("/"),
+        bounds,
+        int(options.idle * 60),
+    )
+    return hub.run(place)
 
 
 def _receipt(options: argparse.Namespace) -> int:
     from grading.workshop import handed
 
-    return handed.receipt(options.folder, options.receipt, options.notebook)
+    return handed.receipt(options.folder, options.db, options.receipt, options.notebook)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import hmac
 import json
 import math
 import re
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ from grading.workshop.handed import Handed, time_of
 from grading.workshop.lessons import Lesson
 from grading.workshop.limits import Limit
 from grading.workshop.room import Room, without_names
-from grading.workshop.store import Event, HandedIn, Learner, NameTaken, Store
+from grading.workshop.store import Event, HandedIn, Learner, NameTaken, Store, Unavailable
 
 MOST_LEARNERS = 500
 MOST_EVENTS = 20_000  # of one learner
@@ -51,16 +52,22 @@ class Board:
         self.store, self.handed = store, handed
         self.room = Room(lessons)
         self.address = ""  # as learners reach it
+        self.seats = ""  # as they reach a hub, where there is one
         self.closed = False
         self.pages = set[asyncio.Event]()
         self.counts: dict[int, int] = {}  # events of each learner
-        self.wrong_codes, self.sent = Limit(30, 0.5), Limit(300, 5.0)
+        self.wrong_codes, self.sent, self.told = Limit(30, 0.5), Limit(300, 5.0), Limit(1, 0.1)
         for learner in store.learners():
             self.room.enter(learner)
         for event in store.events():
             self._take(event)
         for version in store.notebooks():
             self.room.take_notebook(version)
+
+    @property
+    def code(self) -> str:
+        """The class's code as it is shown: QK7-M2P."""
+        return f"{self.store.code[:3]}-{self.store.code[3:]}"
 
     def is_code(self, said: str) -> bool:
         """Whether somebody typed the class's code, however it was spaced."""
@@ -159,7 +166,10 @@ class Asked(RequestHandler):
         self.finish({"error": error.sentence if isinstance(error, Refusal) else said})
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, HTTPError):
+        if isinstance(value, Unavailable):  # notebooks send again, so it happens again
+            if self.board.told.allows("database", time.monotonic()):
+                print(value, file=sys.stderr)
+        elif not isinstance(value, HTTPError):
             super().log_exception(typ, value, tb)
 
     def json(self) -> dict[str, Any]:
@@ -294,8 +304,9 @@ class Notebook(Asked):
 class Course(Asked):
     def get(self) -> None:
         self.instructor()
-        place = {"address": self.board.address, "code": self.board.store.code}
-        self.finish({**place, "labs": self.board.room.course()})
+        board = self.board
+        place = {"address": board.address, "seats": board.seats, "code": board.code}
+        self.finish({**place, "labs": board.room.course()})
 
 
 class Live(Asked):
