@@ -1,10 +1,13 @@
 """The course in other languages: words found and put back, catalogues kept, translations held."""
 
 import ast
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from nbformat import NotebookNode, v4
 
 from grading.course import source
@@ -388,3 +391,50 @@ def test_the_translations_are_right_and_those_of_a_finished_language_complete(na
         found = [*state.faults, *([*state.fuzzy, *state.missing] if one.finished else [])]
         command = f"`python -m grading translate {name[:2] if name != catalogue.COURSE else name}`"
         assert found == [], f"{command} lists what is wrong; `--update` takes up new English"
+
+
+# Pages that stand beside the labs.
+
+PAGES = {
+    "README.md": "README.ja.md",
+    "docs/grading.md": "docs/ja/grading.md",
+    "docs/workshop.md": "docs/ja/workshop.md",
+}
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """What a page consists of, in order: the kind and the text of its code and of its words. Links
+    are to pages of the original, from the repository's folder; each of them must be there."""
+
+    def from_the_root(link: re.Match[str]) -> str:
+        target = os.path.normpath(os.path.join(os.path.dirname(page), link[1]))
+        assert (ROOT / target).exists(), f"{page} has a link to {link[1]}, which is not there"
+        return f"]({originals.get(target, target)}"
+
+    originals = {translated: original for original, translated in PAGES.items()}
+    text = re.sub(r"\]\((?!https?:)([^)#]+)", from_the_root, (ROOT / page).read_text("utf-8"))
+    tokens = MarkdownIt().enable("table").parse(text)
+    return [(one.type, one.content) for one in tokens if one.content]
+
+
+@pytest.mark.parametrize("original", PAGES)
+def test_a_page_in_japanese_says_what_the_original_says(original: str) -> None:
+    terms, page = glossary(JAPANESE / "glossary.yml"), PAGES[original]
+    ours, theirs = blocks(original), blocks(page)
+    code = [[text for kind, text in one if kind != "inline"] for one in (ours, theirs)]
+    assert code[0] == code[1], f"{page} has other code than {original}"
+    assert [kind for kind, _ in ours] == [kind for kind, _ in theirs]
+    for (kind, english), (_, said) in zip(ours, theirs, strict=True):
+        entry = Words(" ".join(english.split("\n")), "paragraph")
+        faults = list(rules.faults(entry, said, terms)) if kind == "inline" else []
+        assert faults == [], f"{page}: “{said}” {'; '.join(faults)}"
+
+
+def test_the_table_of_the_course_in_japanese_has_the_words_of_the_catalogue() -> None:
+    said, readme = catalogue.entries(ROOT, "ja", catalogue.COURSE), (ROOT / PAGES["README.md"])
+    rows = readme.read_text(encoding="utf-8").splitlines()
+    for lab in outline(ROOT):
+        (row,) = (row for row in rows if row.startswith(f"| {lab.number} |"))
+        title, promise = said[lab.title], said[lab.promise]
+        to_come = "" if lab.name in LABS else "*準備中：* "
+        assert row == f"| {lab.number} | {title} | {to_come}{promise} |"
