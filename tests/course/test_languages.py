@@ -412,7 +412,8 @@ def blocks(page: str) -> list[tuple[str, str]]:
         return f"]({originals.get(target, target)}"
 
     originals = {translated: original for original, translated in PAGES.items()}
-    text = re.sub(r"\]\((?!https?:)([^)#]+)", from_the_root, (ROOT / page).read_text("utf-8"))
+    text = (ROOT / page).read_text(encoding="utf-8").replace("!", "")  # of a picture, of the board
+    text = re.sub(r"\]\((?!https?:)([^)#]+)", from_the_root, text)
     tokens = MarkdownIt().enable("table").parse(text)
     return [(one.type, one.content) for one in tokens if one.content]
 
