@@ -349,8 +349,10 @@ def build_network(student, rng):
     right = answers.build_network(spec.parse(text))
     state = [drawn(rng, key, value) for key, value in right.state_dict().items()]
     x = torch.from_numpy(rng.normal(size=(3, *shape))).float()
-    why = "A layer has a name and a type, beside the keys of its type in LAYERS: the table that"
-    table = f"{why} options gets must have all of them."
+    table = (
+        "A layer has a name and a type, beside the keys of its type in LAYERS: the table that options"
+        " gets must have all of them."
+    )
     carry = (
         "Carry the shape along, from the text's `input` on: what a layer puts out is what the next"
         " one gets. It is one example's; the image of zeros is a batch of one, (1, *shape). And does"
@@ -378,7 +380,7 @@ def build_network(student, rng):
     if before:
         table = "LAYERS itself holds a name, from an earlier try: run its cell again."
         causes += (("SpecError: network.yaml", table),)
-    causes += (("SpecError: network.yaml", f"This text has no fault. {carry}"),)
+    causes += (("SpecError: network.yaml", " ".join(("This text has no fault.", carry))),)
 
     def network():
         with expect.explained(*causes):
@@ -431,7 +433,7 @@ def build_network(student, rng):
     with part("the text's sections are left as they were", points=0.1, alone=False):
         message = "LAYERS holds a name or a type."
         own = "Name and type go into a table of your own, and not into LAYERS itself."
-        own += " It did so before this call, from an earlier try:" * before
+        own += " It did so before this call, from an earlier try." * before
         own += " Run its cell again, which makes it whole."
         keys = keys_of(student, "conv")
         fine = type(keys) is list and "name" not in keys and "type" not in keys
@@ -580,7 +582,9 @@ def build_solver(student, rng):
     def judge(piece, why, wrong="", **more):
         """why, wrong: what to say where the piece is missing, and where it is wrong."""
         text = text_of(**more)
-        given = f"For the text\n{text}" + f"and {counts} steps." * (piece == "schedule")
+        given = f"For the text\n{text}"
+        if piece == "schedule":
+            given += f"It is run for {counts} steps."
         with expect.explained(*reads):
             plan, model = asked(text, 2 if piece == "rest" else 1)
         expect.that(type(plan) is dict, "The result is not a dict.", given=given, kind="type")

@@ -225,7 +225,8 @@ def split_microbatches(student, rng):
 
     def check(item, what, count, gains=(1.0,), before=0.0, times=1):
         asked = (W, V, X, y, count, list(gains), before, times)
-        given = f"For a batch of {n} in {count} micro-batches{', twice' * (times - 1)}."
+        given = f"For a batch of {n} in {count} micro-batches."
+        given += " This is done twice." * (times - 1)
         given += f" Each gradient was {before:g} before." * bool(before)
         right = _accumulated(answers, *asked)
         got = expect.items(accumulated(student, *asked), 4, what="the report", given=given)
@@ -291,7 +292,8 @@ def _shown(way):
     try:
         yield
     except Fault as fault:
-        fault.detail = f"{fault.detail} In order, with sizes: {way[:120] or 'nothing'}.".strip()
+        order = f"In order, with sizes: {way[:120]}." if way else "In order, with sizes: nothing."
+        fault.detail = " ".join(filter(None, (fault.detail, order)))
         raise
 
 

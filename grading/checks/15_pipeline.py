@@ -133,7 +133,7 @@ class _Talk:
                 "value",
                 "The rank does something else than what its turn is.",
                 why[0] if why else _out_of_turn(what, wanted),
-                detail=f"At step {at} it should do this: {_words(wanted)}. Yours: {_words(what)}.",
+                detail=f"Expected at step {at}: {_words(wanted)} Yours: {_words(what)}",
                 given=given,
             )
         if wanted[0] in self.compared:
@@ -151,7 +151,7 @@ class _Talk:
         """What is known of a step whose numbers are wrong, and that no known mistake explains."""
         if (("again",), (), 0) in self.right[:at]:
             return AGAIN
-        return f"It belongs to this step: {_words(wanted)}."
+        return f"It belongs to this step: {_words(wanted)}"
 
     def judge_returned(self, given):
         """What the student's function returned is the loss, or None."""
@@ -240,19 +240,27 @@ def _near(one, other):
 
 
 def _words(what):
+    """What a rank does in a step, as a sentence."""
     verb, *rest = what
     if verb in ("send", "recv"):
         message = f'("{rest[1]}", {rest[2]})' if len(rest) == 3 else "the message"
-        other = f"the {rest[0]} rank" if len(rest) == 3 else f"rank {rest[0]}"
-        return f"send {message} to {other}" if verb == "send" else f"wait for {message} of {other}"
+        if verb == "send":
+            to_next = f"It sends {message} to the next rank."
+            to_previous = f"It sends {message} to the previous rank."
+            to = {"next": to_next, "previous": to_previous}
+            return to.get(rest[0], f"It sends {message} to rank {rest[0]}.")
+        of_next = f"It waits for {message} of the next rank."
+        of_previous = f"It waits for {message} of the previous rank."
+        of = {"next": of_next, "previous": of_previous}
+        return of.get(rest[0], f"It waits for {message} of rank {rest[0]}.")
     return {
-        "module": "run its module",
-        "backward": "go backward through its module",
-        "loss": f"compute the loss of micro-batch {rest}",
-        "loss backward": f"begin the backward of the loss of micro-batch {rest}",
-        "end": "return",
-        "again": "return",
-    }.get(verb, "something else")
+        "module": "It runs its module.",
+        "backward": "It goes backward through its module.",
+        "loss": f"It computes the loss of micro-batch {rest}.",
+        "loss backward": f"It begins the backward of the loss of micro-batch {rest}.",
+        "end": "It returns.",
+        "again": "It returns.",
+    }.get(verb, "It does something else.")
 
 
 def _out_of_turn(what, wanted):

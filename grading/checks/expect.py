@@ -527,8 +527,8 @@ def _type_fault(what: str, wanted: str, got: Any, given: Given = "") -> Fault:
     elif _is_tensor(got):
         kind = f"a torch tensor of shape {tuple(got.shape)}"
     else:
-        kind = type(got).__name__
-        kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        name = type(got).__name__
+        kind = f"an {name}" if name[0] in "aeiou" else f"a {name}"
     return Fault("type", f"{_subject(what)} should be {wanted} and is {kind}.", given=_given(given))
 
 

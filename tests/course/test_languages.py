@@ -18,6 +18,7 @@ from grading.course.languages.speech import Speech
 from grading.course.languages.words import Words
 from grading.course.outline import outline
 from tests.labs import LABS, ROOT
+from tests.languages import english_in
 from tests.tiny_course import LAB, SOURCE, write_source
 
 JAPANESE = ROOT / "locale" / "ja"
@@ -211,6 +212,16 @@ ENTRIES = {
 )
 def test_a_message_is_said_by_its_entry_with_its_values(text: str, translated: str) -> None:
     assert Speech(ENTRIES)(text) == translated
+
+
+def test_what_is_left_in_english_is_seen() -> None:
+    """`tests/checks/test_labs.py` looks for it in what every named mistake is told."""
+    assert english_in("値が違います。 Is one cleared here? 合計は3です。") == [
+        "Is one cleared here"
+    ]
+    assert (
+        english_in('`a b c`の値はdata parallelの"one two three"で、a b cは正しい順序です。') == []
+    )
 
 
 # Catalogues.

@@ -9,7 +9,7 @@ What stands in a place is a value and stays, unless it is an entry itself ("the 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,7 +80,11 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(" " in one.strip() for one in found):
+        if not first.startswith("For ") and any(" = " in value for value in found):
+            return None  # that is a value with its name, or several
+        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(
+            " " in one.strip() for one in found
+        ):
             return None
         return dict(zip(self.names, found, strict=True))
 
@@ -101,13 +105,25 @@ class Speech:
     def __call__(self, text: str) -> str:
         said = self._whole(text)
         if said is None:
-            by_sentence = _SENTENCE.sub(lambda found: self._sentence(found[0]), text)
-            said = _INNER_SPACE.sub("", self._named(by_sentence))
+            said = _INNER_SPACE.sub("", self._named("".join(self._by_sentence(text))))
         return said
 
-    def _sentence(self, text: str) -> str:
-        by_clause = lambda found: self._whole(found[0]) or found[0]  # noqa: E731
-        return self._whole(text) or _CLAUSE.sub(by_clause, text)
+    def _by_sentence(self, text: str) -> Iterator[str]:
+        """The text in pieces: as many sentences at once as one entry has."""
+        sentences, at = list(_SENTENCE.finditer(text)), 0
+        while sentences:
+            start = sentences[0].start()
+            yield text[at:start]
+            for count in range(len(sentences), 0, -1):
+                at = sentences[count - 1].end()
+                if (said := self._whole(text[start:at])) is not None:
+                    break
+            yield said or self._by_clause(text[start:at])
+            sentences = sentences[count:]
+        yield text[at:]
+
+    def _by_clause(self, text: str) -> str:
+        return _CLAUSE.sub(lambda found: self._whole(found[0]) or found[0], text)
 
     def _whole(self, text: str) -> str | None:
         """The text by one entry; None where there is none."""
@@ -130,9 +146,9 @@ class Speech:
             return whole
         pieces = _JOINED.split(text)
         if len(pieces) > 1 and not _GIVEN.search(text):
-            return "".join(self._entries.get(piece) or piece for piece in pieces)
+            return "".join(self._whole(piece) or piece for piece in pieces)
         return self._named(text)
 
     def _named(self, text: str) -> str:
         """Values, with those of their names that are phrases ("the bound = 3") translated."""
-        return _GIVEN.sub(lambda name: name[1] + (self._entries.get(name[2]) or name[2]), text)
+        return _GIVEN.sub(lambda name: name[1] + (self._whole(name[2]) or name[2]), text)
