@@ -16,7 +16,7 @@ _ENGLISH = re.compile(r"(?<![\w.])(?:[A-Za-z][a-z’-]* ){2,}[A-Za-z][a-z’-]*(
 
 @cache
 def complete(lab: str) -> list[str]:
-    """The languages in which every entry of a lab's catalogue, and of the course's, is translated."""
+    """The languages in which all entries of a lab, and those of the course, are translated."""
     return [
         one
         for one in languages(ROOT)

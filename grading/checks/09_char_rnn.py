@@ -133,7 +133,7 @@ def _check_refusal(student, text, unknown, strange):
     expect.that(right, message, given=given, diagnosis=why, detail=f"{kind}: {said}")
     message = "The error does not show the unknown character."
     why = "Put the character into the message, so that whoever reads it can find it."
-    expect.that(strange in said, message, given=given, diagnosis=why, detail=f"It says: {said}")
+    expect.that(strange in said, message, given=given, diagnosis=why, detail=f"It says: “{said}”")
 
 
 # ---------------------------------------------------------------------- rnn_step and lstm_step

@@ -325,12 +325,15 @@ def _schedule(got, stages, microbatches, given):
         got = expect.items(got, stages, what="the schedule", given=given, kind="list")
     found = schedules.problems(got, microbatches)
     if found:
-        kind = "deadlock" if "deadlock" in found[0] else found[0].partition(":")[2]
+        deadlock = found[0].startswith("deadlock, ")
+        kind = "deadlock" if deadlock else found[0].partition(":")[2]
+        if deadlock:
+            found = ["It is a deadlock.", found[0].removeprefix("deadlock, ")]
         raise Fault(
             "value",
             "The schedule cannot run.",
             next((why for sign, why in answers.UNRUNNABLE.items() if sign in kind), ""),
-            detail=" ".join(found[:2]),
+            detail="\n".join(found[:2]),
             given=given,
         )
     return [list(actions) for actions in got]

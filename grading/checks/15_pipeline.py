@@ -491,7 +491,7 @@ def stash(learner, steps, weight):
 
 @exercise("measured_stash", points=1.5)
 def measured_stash(student, rng):
-    def check(*steps, says, dtype=torch.float32):
+    def check(*steps, what, dtype=torch.float32):
         sizes = rng.choice(range(6, 40), size=2 * len(steps) + 1, replace=False).tolist()
         d = sizes[-1]
         steps = [
@@ -501,7 +501,7 @@ def measured_stash(student, rng):
         weight = torch.rand(d, d, dtype=dtype)
         right = answers.most_saved(steps, weight.element_size())
         listed = ", ".join(f"{step[2]} × {d}" for step in steps if len(step) > 2)
-        given = f"For a run that saves {says} ({listed}, {str(dtype).removeprefix('torch.')})."
+        given = f"For a run that saves {what} ({listed}, {str(dtype).removeprefix('torch.')})."
         own_weight = parameter_of(weight)
         run = saved_by(steps, own_weight)
         known = MISTAKES.values(
@@ -518,28 +518,28 @@ def measured_stash(student, rng):
         )
 
     with part("what one operation saves", points=0.3):
-        check(("tanh", 0), says="one tensor")
-        check(says="nothing")
-        check(("tanh", 0), ("backward", 0), says="one tensor", dtype=torch.float64)
+        check(("tanh", 0), what="one tensor")
+        check(what="nothing at all")
+        check(("tanh", 0), ("backward", 0), what="one tensor", dtype=torch.float64)
     with part("the most at any time, not all that ever was", points=0.5):
         two = (("tanh", 0), ("tanh", 1))
-        check(*two, ("backward", 0), ("backward", 1), says="two tensors before a backward")
+        check(*two, ("backward", 0), ("backward", 1), what="two tensors before a backward")
         check(
             ("tanh", 0),
             ("backward", 0),
             ("tanh", 1),
             ("backward", 1),
-            says="two, one after another",
+            what="two, one after another",
         )
-        check(*two, ("backward", 1), ("tanh", 2), says="two, frees one, and saves one more")
-        check(("tanh", 0), ("again", 0), ("tanh", 1), says="one, goes back and keeps it, one more")
-        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), says="two, drops both, and saves one")
+        check(*two, ("backward", 1), ("tanh", 2), what="two, frees one, and saves one more")
+        check(("tanh", 0), ("again", 0), ("tanh", 1), what="one, goes back and keeps it, one more")
+        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), what="two, drops both, and saves one")
     with part("weights left out", points=0.3):
-        check(("linear", 0), says="a linear layer's input and a tanh's output")
-        check(("part", 0), says="the same, with a slice of the layer's weight")
+        check(("linear", 0), what="a linear layer's input and a tanh's output")
+        check(("part", 0), what="the same, with a slice of the layer's weight")
     with part("a tensor that is saved twice is held once", points=0.4):
-        check(("square", 0), ("tanh", 1), says="one tensor for two operations, and another")
-        check(("tanh", 0), ("slices", 1), says="a tensor, and two slices of another")
+        check(("square", 0), ("tanh", 1), what="one tensor for two operations, and another")
+        check(("tanh", 0), ("slices", 1), what="a tensor, and two slices of another")
 
 
 @exercise("speed_up", points=1)

@@ -540,12 +540,15 @@ def _shape_fault(what: str, wanted: str, shape: tuple[int, ...], given: Given = 
     return fault
 
 
+_PHRASES = "the ", "item ", "what "  # how a phrase begins that names a value; else it is code
+
+
 def _item(key: object, of: str) -> str:
-    return f"item {key!r} of {of}" if of.startswith(("the ", "item ")) else f"{of}[{key!r}]"
+    return f"item {key!r} of {of}" if of.startswith(_PHRASES) else f"{of}[{key!r}]"
 
 
 def _subject(what: str) -> str:
-    return what[0].upper() + what[1:] if what.startswith(("the ", "item ")) else what
+    return what[0].upper() + what[1:] if what.startswith(_PHRASES) else what
 
 
 def _named(what: What, value: Any) -> str:
@@ -558,7 +561,8 @@ def _named(what: What, value: Any) -> str:
 def _given(given: Given) -> str:
     if isinstance(given, str):
         return given
-    return "For " + ", ".join(f"{name} = {show(value)}" for name, value in given.items()) + "."
+    listed = ", ".join(f"{name} = {show(value)}" for name, value in given.items())
+    return f"For {listed}."
 
 
 def _is_number(value: Any) -> bool:

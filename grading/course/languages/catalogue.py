@@ -34,6 +34,7 @@ msgstr ""
 """
 # Of all labs: what their checks share, and what stands on the student's side.
 _SHARED = ("calls", "carrier", "expect", "limits", "mistakes", "pattern", "programs")
+_VALIDATORS = ("utils/pipeline/schedules.py",)  # whose words a check passes on
 # What talks to learners, in the words that it passes to `say`.
 _SAY = (
     "grading/course/start_page.py",
@@ -125,11 +126,13 @@ def words(root: Path, name: str) -> Iterator[Words]:
         return
     yield from _of_the_list(root)
     yield from (Words(one, "joins names") for one in (" and ", " or "))
+    yield Words("For {given}.", "the inputs of a call, by their names")
     yield from (Words(one, "the state of an exercise") for one in render.STATES.values())
     for file in (root / one for one in _SAY):
         yield from spoken.words(file, by_form=False)
     answer = sorted((root / "grading" / "answer").glob("*.py"))
-    for file in [*(checks / f"{one}.py" for one in _SHARED), *answer]:
+    validators = [root / one for one in _VALIDATORS]
+    for file in [*(checks / f"{one}.py" for one in _SHARED), *answer, *validators]:
         if file.exists():
             yield from spoken.words(file)
 

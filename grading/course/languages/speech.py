@@ -20,13 +20,14 @@ from grading.course.languages.words import PLACE
 
 _SENTENCE = re.compile(r"\S.*?(?:[.?)…](?= [^a-z\s])|$)", re.MULTILINE)
 _CLAUSE = re.compile(r"\S.*?(?::(?= [^a-z\s])|$)", re.MULTILINE)
-_MORE = re.compile(r"[.?] +[A-Z`]")  # a sentence, and another one
-_JOINED = re.compile(r"(, | and | or )")
+_MORE = re.compile(r"[.?] +[A-Z`]|\n[A-Za-z]")  # a sentence, and another one
+_JOINED = re.compile(r"(, |; | and | or )")
+_SEVERAL = re.compile(r" = |; ")
 FEW = 5  # letters
 # A space that stood between an English word and a place, and is between two Japanese words now.
 _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 # `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
-_GIVEN = re.compile(r"(^|, |^For )([A-Za-z][^=,\[\]]*?)(?= = )")
+_GIVEN = re.compile(r"(^For |^|, )([A-Za-z][^=,\[\]]*?)(?= = )")
 
 
 def language(root: Path) -> str:
@@ -57,7 +58,8 @@ def speech(root: Path, language: str, lab: str = "") -> Say:
 class _Template:
     """A message with places: what stands around them, their names, and the translation.
 
-    One with few letters of its own, such as "{score} of {of}", fits single words alone.
+    One with few letters of its own, such as "{score} of {of}", fits single words alone, and values
+    with their names ("For {listed}.").
     """
 
     around: tuple[str, ...]
@@ -80,11 +82,10 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        if not first.startswith("For ") and any(" = " in value for value in found):
-            return None  # that is a value with its name, or several
-        if len(re.findall(r"\w", "".join(self.around))) < FEW and any(
-            " " in one.strip() for one in found
-        ):
+        if not last.endswith((".", "?", ":")) and any(_SEVERAL.search(one) for one in found):
+            return None  # a phrase says one thing, or names one value
+        few = len(re.findall(r"\w", "".join(self.around))) < FEW
+        if few and any(" " in one.strip() and " = " not in one for one in found):
             return None
         return dict(zip(self.names, found, strict=True))
 
@@ -151,4 +152,8 @@ class Speech:
 
     def _named(self, text: str) -> str:
         """Values, with those of their names that are phrases ("the bound = 3") translated."""
-        return _GIVEN.sub(lambda name: name[1] + (self._whole(name[2]) or name[2]), text)
+        return _GIVEN.sub(lambda found: found[1] + self._name(found[2]), text)
+
+    def _name(self, text: str) -> str:
+        whole = self._whole(text) if text.startswith(("the ", "item ")) else self._entries.get(text)
+        return whole or text

@@ -16,7 +16,7 @@ from grading.course.languages.words import Words, has_words
 _TWO_WORDS = re.compile(r"[A-Za-z’']+[,;:]? (?:[A-Za-z(“`{±−×·]|\d)")
 _PROSE = re.compile(r"(?:[^\W\d]+|[}`])[,;:]? [a-z]{2,}(?![\w(\[=]|\.\w)")
 _SENTENCE = re.compile(r"[.?:…}][)”\"']*$")
-_PHRASE = re.compile(r"(?:the|a|an|item|your|what) \S")
+_PHRASE = re.compile(r"(?:the|a|an|item|your|what|before a|after a) \S")
 _AUTHORS_ERRORS = {"ValueError", "RuntimeError", "TypeError", "LookupError", "AssertionError"}
 # By the function called, which of its arguments are said; -1: none of them.
 _SAID = {"part": 0, "say": 0, "Known": 3, "Mistake": -1, "compile": -1, "search": -1, "match": -1}
