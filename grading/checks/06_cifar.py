@@ -33,6 +33,10 @@ NORMALISATIONS = [
 there: Callable[[Callable[..., Any]], Callable[..., Any]] = cache(probe)
 
 
+def _for(text):
+    return "\n".join(("For this text:", text))
+
+
 def same(student, report, name, *args, key=None, **how) -> None:
     """A report on the student's names is the report on the right ones.
 
@@ -70,14 +74,14 @@ def refused(ask, text, line, key, silent) -> None:
 
     silent: what to say where nothing is raised.
     """
-    given = f"For the text\n{text}"
+    given = _for(text)
     try:
         got = ask()
     except Fault as fault:
         if fault.kind != "exception":
             raise
         kind, _, said = fault.detail.partition(": ")
-        detail = f"expected line {line}. The error was {fault.detail}"
+        detail = f"expected line {line}. The error was “{fault.detail}”."
     else:
         got = got[0] if type(got) is list and len(got) == 1 else got
         returned = type(got) is Student and got._type_name == "SpecError"
@@ -172,7 +176,7 @@ def options(student, rng):
 
     def filled():
         for one in texts:
-            how = {"what": "the list of results", "given": f"For the text\n{one}"}
+            how = {"what": "the list of results", "given": _for(one)}
             with expect.explained(("SpecError: network.yaml", NO_FAULT)):
                 [got] = values([one], [known], [(0, 0)])
             entry = any(type(value) is Student for value in got.values())
@@ -345,7 +349,7 @@ def network_text(layers, shape, block=3, remarks=0) -> str:
 def build_network(student, rng):
     layers, shape = random_layers(rng)
     text = network_text(layers, shape)
-    given = f"For the text\n{text}"
+    given = _for(text)
     right = answers.build_network(spec.parse(text))
     state = [drawn(rng, key, value) for key, value in right.state_dict().items()]
     x = torch.from_numpy(rng.normal(size=(3, *shape))).float()
@@ -427,8 +431,10 @@ def build_network(student, rng):
         with expect.otherwise(why):
             expect.close(y, wanted, what="the output in evaluation mode", given=given, **NEAR)
 
-    fresh = "nothing has run through it yet: in training mode, its statistics new"
-    with part(fresh, points=0.15), at_last(all_there):
+    with (
+        part("nothing has run through it yet: in training mode, its statistics new", points=0.15),
+        at_last(all_there),
+    ):
         untouched()
     with part("the text's sections are left as they were", points=0.1, alone=False):
         message = "LAYERS holds a name or a type."
@@ -582,7 +588,7 @@ def build_solver(student, rng):
     def judge(piece, why, wrong="", **more):
         """why, wrong: what to say where the piece is missing, and where it is wrong."""
         text = text_of(**more)
-        given = f"For the text\n{text}"
+        given = _for(text)
         if piece == "schedule":
             given += f"It is run for {counts} steps."
         with expect.explained(*reads):

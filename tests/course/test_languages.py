@@ -156,6 +156,7 @@ def double(student, rng):
     """Says it."""
     with part("every entry is doubled", points=1):
         how = "everywhere" if rng else "in some places"
+        why += " It goes on with the next one."
         close(got, what="the result", given={"x": x, "the factor": 2})
         that(got, f"`{name}` should be {'a' if n else 'an'} {kind[0]} of {len(got)}.")
         raise ValueError("The author is wrong here.")
@@ -168,6 +169,7 @@ def double(student, rng):
         "every entry is doubled",
         "everywhere",
         "in some places",
+        "It goes on with the next one.",
         "the result",
         "the factor",
         "`{name}` should be {article} {kind} of {got}.",
@@ -186,6 +188,9 @@ ENTRIES = {
     "{what} is wrong {where}.": "",
     "{score} of {of}": "{of}点中{score}点",
     "Yours: {got}.": "あなたの値：{got}。",
+    "For {given}.": "{given}の場合です。",
+    "the gradient in {name}": "{name}の勾配",
+    "It is kept. So it stays.": "残してあります。だからそのままです。",
 }
 
 
@@ -208,6 +213,12 @@ ENTRIES = {
         ("1.5 of 2", "2点中1.5点"),
         ("x of shape = (2, 3), labels = [1, 2]", "x of shape = (2, 3), labels = [1, 2]"),
         ("Yours: 3. Everything is zero.", "あなたの値：3。すべて0です。"),
+        ("For w = [1], x = 3.", "w = [1], x = 3の場合です。"),
+        ("the gradient in a = [1], the gradient in b = 2", "aの勾配 = [1], bの勾配 = 2"),
+        (
+            "Everything is zero. It is kept. So it stays.",
+            "すべて0です。残してあります。だからそのままです。",
+        ),
     ],
 )
 def test_a_message_is_said_by_its_entry_with_its_values(text: str, translated: str) -> None:

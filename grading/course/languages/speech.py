@@ -66,6 +66,9 @@ class _Template:
     names: tuple[str, ...]
     said: str
 
+    def _sentence(self) -> bool:
+        return any(re.search(r"[.?:](?: |$)", piece) for piece in self.around)
+
     def values(self, text: str) -> dict[str, str] | None:
         """What stands in the places, if the text fits."""
         first, *between, last = self.around
@@ -82,7 +85,7 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        if not last.endswith((".", "?", ":")) and any(_SEVERAL.search(one) for one in found):
+        if not self._sentence() and any(_SEVERAL.search(one) for one in found):
             return None  # a phrase says one thing, or names one value
         few = len(re.findall(r"\w", "".join(self.around))) < FEW
         if few and any(" " in one.strip() and " = " not in one for one in found):
@@ -111,16 +114,14 @@ class Speech:
 
     def _by_sentence(self, text: str) -> Iterator[str]:
         """The text in pieces: as many sentences at once as one entry has."""
-        sentences, at = list(_SENTENCE.finditer(text)), 0
+        sentences, at = [found.span() for found in _SENTENCE.finditer(text)], 0
         while sentences:
-            start = sentences[0].start()
+            start = sentences[0][0]
             yield text[at:start]
-            for count in range(len(sentences), 0, -1):
-                at = sentences[count - 1].end()
-                if (said := self._whole(text[start:at])) is not None:
-                    break
+            runs = ((end, self._whole(text[start:end])) for _, end in reversed(sentences))
+            at, said = next((run for run in runs if run[1] is not None), (sentences[0][1], None))
             yield said or self._by_clause(text[start:at])
-            sentences = sentences[count:]
+            sentences = [one for one in sentences if one[0] >= at]
         yield text[at:]
 
     def _by_clause(self, text: str) -> str:
