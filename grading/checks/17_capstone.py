@@ -427,7 +427,7 @@ class _Disk:
 
     def expect(self, steps, why, *, files=None, given="", ranks=None):
         """Every rank finds one of these steps, its own state in it."""
-        given = f"{self.given} {given}"
+        given = " ".join(filter(None, (self.given, given)))
         ranks = range(self.ranks) if ranks is None else ranks
         with expect.otherwise(exception=why):
             found = self.resume(ranks, files)
