@@ -507,7 +507,9 @@ def parallel_block(student, rng):
         setting = weights, _draw(rng, 3, d), _draw(rng, 3, d), list(steps)
         given = f"The sizes are d = {d} and h = {h}."
         case = Case(rng, "parallel_block", block_steps, p, setting, given)
-        keys = [f"{what} {step}" for step in steps for what in ("the output", "the gradient of x")]
+        keys = [
+            key for step in steps for key in (f"the output {step}", f"the gradient of x {step}")
+        ]
         case.judged(student, keys, raised=right.BLOCK)
 
     with part("output and gradient, one all-reduce forward and one backward", points=0.4):

@@ -34,7 +34,12 @@ msgstr ""
 """
 # Of all labs: what their checks share, and what stands on the student's side.
 _SHARED = ("calls", "carrier", "expect", "limits", "mistakes", "pattern", "programs")
-_VALIDATORS = ("utils/pipeline/schedules.py",)  # whose words a check passes on
+# Whose words a check passes on.
+_VALIDATORS = (
+    "utils/kernels/machine.py",
+    "utils/kernels/source.py",
+    "utils/pipeline/schedules.py",
+)
 # What talks to learners, in the words that it passes to `say`.
 _SAY = (
     "grading/course/start_page.py",
