@@ -350,7 +350,7 @@ def _changed(names: Sequence[str]) -> str:
 def show(value: Any) -> str:
     """A value as short text: small arrays whole, large ones by shape and their first numbers."""
     if type(value) is Student:
-        return f"an object of type {value._type_name}"
+        return f"<{value._type_name} object>"
     if _is_tensor(value):
         return f"tensor {show(_as_array(value))}"
     if type(value) is np.ndarray:
