@@ -33,6 +33,10 @@ NORMALISATIONS = [
 there: Callable[[Callable[..., Any]], Callable[..., Any]] = cache(probe)
 
 
+def _for(text):
+    return "\n".join(("For this text:", text))
+
+
 def same(student, report, name, *args, key=None, **how) -> None:
     """A report on the student's names is the report on the right ones.
 
@@ -70,14 +74,14 @@ def refused(ask, text, line, key, silent) -> None:
 
     silent: what to say where nothing is raised.
     """
-    given = f"For the text\n{text}"
+    given = _for(text)
     try:
         got = ask()
     except Fault as fault:
         if fault.kind != "exception":
             raise
         kind, _, said = fault.detail.partition(": ")
-        detail = f"expected line {line}. The error was {fault.detail}"
+        detail = f"expected line {line}. The error was “{fault.detail}”."
     else:
         got = got[0] if type(got) is list and len(got) == 1 else got
         returned = type(got) is Student and got._type_name == "SpecError"
@@ -172,7 +176,7 @@ def options(student, rng):
 
     def filled():
         for one in texts:
-            how = {"what": "the list of results", "given": f"For the text\n{one}"}
+            how = {"what": "the list of results", "given": _for(one)}
             with expect.explained(("SpecError: network.yaml", NO_FAULT)):
                 [got] = values([one], [known], [(0, 0)])
             entry = any(type(value) is Student for value in got.values())
@@ -345,12 +349,14 @@ def network_text(layers, shape, block=3, remarks=0) -> str:
 def build_network(student, rng):
     layers, shape = random_layers(rng)
     text = network_text(layers, shape)
-    given = f"For the text\n{text}"
+    given = _for(text)
     right = answers.build_network(spec.parse(text))
     state = [drawn(rng, key, value) for key, value in right.state_dict().items()]
     x = torch.from_numpy(rng.normal(size=(3, *shape))).float()
-    why = "A layer has a name and a type, beside the keys of its type in LAYERS: the table that"
-    table = f"{why} options gets must have all of them."
+    table = (
+        "A layer has a name and a type, beside the keys of its type in LAYERS: the table that options"
+        " gets must have all of them."
+    )
     carry = (
         "Carry the shape along, from the text's `input` on: what a layer puts out is what the next"
         " one gets. It is one example's; the image of zeros is a batch of one, (1, *shape). And does"
@@ -378,7 +384,7 @@ def build_network(student, rng):
     if before:
         table = "LAYERS itself holds a name, from an earlier try: run its cell again."
         causes += (("SpecError: network.yaml", table),)
-    causes += (("SpecError: network.yaml", f"This text has no fault. {carry}"),)
+    causes += (("SpecError: network.yaml", " ".join(("This text has no fault.", carry))),)
 
     def network():
         with expect.explained(*causes):
@@ -425,13 +431,15 @@ def build_network(student, rng):
         with expect.otherwise(why):
             expect.close(y, wanted, what="the output in evaluation mode", given=given, **NEAR)
 
-    fresh = "nothing has run through it yet: in training mode, its statistics new"
-    with part(fresh, points=0.15), at_last(all_there):
+    with (
+        part("nothing has run through it yet: in training mode, its statistics new", points=0.15),
+        at_last(all_there),
+    ):
         untouched()
     with part("the text's sections are left as they were", points=0.1, alone=False):
         message = "LAYERS holds a name or a type."
         own = "Name and type go into a table of your own, and not into LAYERS itself."
-        own += " It did so before this call, from an earlier try:" * before
+        own += " It did so before this call, from an earlier try." * before
         own += " Run its cell again, which makes it whole."
         keys = keys_of(student, "conv")
         fine = type(keys) is list and "name" not in keys and "type" not in keys
@@ -580,7 +588,9 @@ def build_solver(student, rng):
     def judge(piece, why, wrong="", **more):
         """why, wrong: what to say where the piece is missing, and where it is wrong."""
         text = text_of(**more)
-        given = f"For the text\n{text}" + f"and {counts} steps." * (piece == "schedule")
+        given = _for(text)
+        if piece == "schedule":
+            given += f"It is run for {counts} steps."
         with expect.explained(*reads):
             plan, model = asked(text, 2 if piece == "rest" else 1)
         expect.that(type(plan) is dict, "The result is not a dict.", given=given, kind="type")

@@ -36,6 +36,12 @@ msgstr ""
 """
 # Of all labs: what their checks share, and what stands on the student's side.
 _SHARED = ("calls", "carrier", "expect", "limits", "mistakes", "pattern", "programs")
+# Whose words a check passes on.
+_VALIDATORS = (
+    "utils/kernels/machine.py",
+    "utils/kernels/source.py",
+    "utils/pipeline/schedules.py",
+)
 # What talks to learners, in the words that it passes to `say`.
 _SAY = (
     "grading/course/start_page.py",
@@ -151,7 +157,8 @@ def words(root: Path, name: str) -> Iterator[Words]:
     for file in (root / one for one in _SAY):
         yield from spoken.words(file, by_form=False)
     yield from prose.words(nbformat.read(workspace.JOIN, as_version=4))
-    speak = [*(f"grading/checks/{one}.py" for one in _SHARED), "grading/answer/*.py", *_SPEAK]
+    shared = [f"grading/checks/{one}.py" for one in _SHARED]
+    speak = [*shared, "grading/answer/*.py", *_SPEAK, *_VALIDATORS]
     for file in (file for one in speak for file in sorted(root.glob(one))):
         yield from spoken.words(file)
     for file in (root / one for one in _PAGES):

@@ -9,7 +9,7 @@ What stands in a place is a value and stays, unless it is an entry itself ("the 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,14 +19,15 @@ from grading.course.languages.words import PLACE
 
 _SENTENCE = re.compile(r"\S.*?(?:[.?)…](?= [^a-z\s])|$)", re.MULTILINE)
 _CLAUSE = re.compile(r"\S.*?(?::(?= [^a-z\s])|$)", re.MULTILINE)
-_MORE = re.compile(r"[.?] +[A-Z`]")  # a sentence, and another one
-_JOINED = re.compile(r"(, | and | or )")
+_MORE = re.compile(r"[.?] +[A-Z`]|\n[A-Za-z]")  # a sentence, and another one
+_JOINED = re.compile(r"(, |; | and | or )")
+_SEVERAL = re.compile(r" = |; ")
 FEW = 5  # letters
 _HERE = Path(__file__).parents[3]
 # A space that stood between an English word and a place, and is between two Japanese words now.
 _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\uff00-\uffef])")
 # `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
-_GIVEN = re.compile(r"(^|, |^For )([A-Za-z][^=,\[\]]*?)(?= = )")
+_GIVEN = re.compile(r"(^For |^|, )([A-Za-z][^=,\[\]]*?)(?= = )")
 _VALUES = re.compile(r"[A-Za-z][^=,.\[\]]*? = .*[^.]\Z", re.DOTALL)  # such values, no sentence
 _FIRST = re.compile(r"^\{\w+\} ?(?=[A-Z\u3000-\u9fff].*[.。]$)")  # a place, and a sentence
 
@@ -71,8 +72,8 @@ def said(root: Path, language: str, lab: str = "") -> Mapping[str, str]:
 class _Template:
     """A message with places: what stands around them, their names, and the translation.
 
-    One with few letters of its own, such as "{score} of {of}" or "For {given}.", fits single words
-    alone, and one place a list of values with their names.
+    One with few letters of its own, such as "{score} of {of}", fits single words alone, and values
+    with their names ("For {given}.").
     """
 
     around: tuple[str, ...]
@@ -82,6 +83,10 @@ class _Template:
     @property
     def few(self) -> bool:
         return len(re.findall(r"\w", "".join(self.around))) < FEW
+
+    @property
+    def sentence(self) -> bool:
+        return any(re.search(r"[.?:](?: |$)", piece) for piece in self.around)
 
     def values(self, text: str) -> dict[str, str] | None:
         """What stands in the places, if the text fits."""
@@ -99,8 +104,9 @@ class _Template:
         found.append(text[at:end])
         if any(_MORE.search(value) for value in found):
             return None  # the next sentence has an entry of its own
-        given = len(found) == 1 and _GIVEN.match(found[0])
-        if self.few and not given and any(" " in one.strip() for one in found):
+        if not self.sentence and any(_SEVERAL.search(one) for one in found):
+            return None  # a phrase says one thing, or names one value
+        if self.few and any(" " in one.strip() and " = " not in one for one in found):
             return None
         return dict(zip(self.names, found, strict=True))
 
@@ -126,13 +132,23 @@ class Speech:
             return _INNER_SPACE.sub("", self._named(text))
         said = self._whole(text)
         if said is None:
-            by_sentence = _SENTENCE.sub(lambda found: self._sentence(found[0]), text)
-            said = _INNER_SPACE.sub("", self._named(by_sentence))
+            said = _INNER_SPACE.sub("", self._named("".join(self._by_sentence(text))))
         return said
 
-    def _sentence(self, text: str) -> str:
-        by_clause = lambda found: self._whole(found[0]) or found[0]  # noqa: E731
-        return self._whole(text) or _CLAUSE.sub(by_clause, text)
+    def _by_sentence(self, text: str) -> Iterator[str]:
+        """The text in pieces: as many sentences at once as one entry has."""
+        sentences, at = [found.span() for found in _SENTENCE.finditer(text)], 0
+        while sentences:
+            start = sentences[0][0]
+            yield text[at:start]
+            runs = ((end, self._whole(text[start:end])) for _, end in reversed(sentences))
+            at, said = next((run for run in runs if run[1] is not None), (sentences[0][1], None))
+            yield said or self._by_clause(text[start:at])
+            sentences = [one for one in sentences if one[0] >= at]
+        yield text[at:]
+
+    def _by_clause(self, text: str) -> str:
+        return _CLAUSE.sub(lambda found: self._whole(found[0]) or found[0], text)
 
     def _whole(self, text: str, few: bool = True) -> str | None:
         """The text by one entry; None where there is none. few: also by those of few letters."""
@@ -155,7 +171,7 @@ class Speech:
             return whole
         pieces = _JOINED.split(text)
         if len(pieces) > 1 and not _GIVEN.search(text):
-            return "".join(self._entries.get(piece) or piece for piece in pieces)
+            return "".join(self._whole(piece) or piece for piece in pieces)
         return self._named(text)
 
     def _named(self, text: str) -> str:

@@ -16,7 +16,7 @@ from grading.course.languages.words import Words, has_words
 _TWO_WORDS = re.compile(r"[A-Za-z’']+[,;:]? (?:[A-Za-z(“`{±−×·]|\d)")
 _PROSE = re.compile(r"(?:[^\W\d]+|[}`])[,;:]? [a-z]{2,}(?![\w(\[=]|\.\w)")
 _SENTENCE = re.compile(r"[.?:…}][)”\"']*$")
-_PHRASE = re.compile(r"(?:the|a|an|item|your) \S")
+_PHRASE = re.compile(r"(?:the|a|an|item|your|what|before a|after a) \S")
 _AUTHORS_ERRORS = {"ValueError", "RuntimeError", "TypeError", "LookupError", "AssertionError"}
 # By the function called, which of its arguments are said; -1: none of them.
 _SAID = {
@@ -40,7 +40,8 @@ def words(file: Path, by_form: bool = True) -> Iterator[Words]:
     for statement in _without_docstring(tree):
         name = getattr(statement, "name", "")
         kind = f"said in `{name}`" if name else "said"
-        yield from (Words(text, kind) for text in _texts(statement, said) if has_words(text))
+        texts = (one for one in _texts(statement, said) if has_words(one) or _PHRASE.match(one))
+        yield from (Words(text, kind) for text in texts)
 
 
 def _makers(tree: ast.Module) -> dict[str, int]:
@@ -58,8 +59,8 @@ def _makers(tree: ast.Module) -> dict[str, int]:
 def _texts(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
     if _is_text(node):
         text = _template(node, {})
-        if _is_message(text):
-            yield text
+        if _is_message(text.strip()):
+            yield _alone(text)
         yield from _in_fields(node, said)
     elif isinstance(node, ast.Call):
         yield from _of_call(node, said)
@@ -121,7 +122,7 @@ def _choices(node: ast.IfExp) -> Iterator[str]:
     """What is chosen between, where one of the two is a phrase."""
     texts = [_template(one, {}) for one in (node.body, node.orelse) if _is_text(one)]
     if any(_TWO_WORDS.search(text) for text in texts):
-        yield from (text for text in texts if "\n" not in text and not text.startswith("<"))
+        yield from (_alone(text) for text in texts if "\n" not in text and text[:1] != "<")
 
 
 def _in_fields(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
@@ -143,6 +144,11 @@ def _is_message(text: str) -> bool:
     if not _TWO_WORDS.search(text) or _is_code(text):
         return False
     return is_sentence(text) or _PHRASE.match(text) is not None
+
+
+def _alone(text: str) -> str:
+    """A sentence without the space that was between it and the one before."""
+    return text.strip() if text.rstrip().endswith((".", "?", ":", "…")) else text
 
 
 def is_sentence(text: str) -> bool:
