@@ -39,7 +39,10 @@ _SAY = (
     "grading/course/start_page.py",
     "grading/check.py",
     "grading/marking/verdict.py",
+    "grading/course/site/build.py",
+    "grading/course/site/labs.py",
 )
+_PAGES = ("grading/course/site/sphinx/start.md.j2",)
 _OTHER_SENSE = re.compile(
     r"another sense: *(.+)"
 )  # a translator's comment: `# another sense: rank`
@@ -128,6 +131,8 @@ def words(root: Path, name: str) -> Iterator[Words]:
     yield from (Words(one, "the state of an exercise") for one in render.STATES.values())
     for file in (root / one for one in _SAY):
         yield from spoken.words(file, by_form=False)
+    for file in (root / one for one in _PAGES):
+        yield from spoken.words_of_page(file)
     answer = sorted((root / "grading" / "answer").glob("*.py"))
     for file in [*(checks / f"{one}.py" for one in _SHARED), *answer]:
         if file.exists():

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jinja2 import Environment, nodes
+
 from grading.course.languages.words import Words, has_words
 
 _TWO_WORDS = re.compile(r"[A-Za-z’']+[,;:]? (?:[A-Za-z(“`{±−×·]|\d)")
@@ -36,6 +38,14 @@ def words(file: Path, by_form: bool = True) -> Iterator[Words]:
         name = getattr(statement, "name", "")
         kind = f"said in `{name}`" if name else "said"
         yield from (Words(text, kind) for text in _texts(statement, said) if has_words(text))
+
+
+def words_of_page(template: Path) -> Iterator[Words]:
+    """What a template of Jinja passes to `say`."""
+    tree = Environment().parse(template.read_text(encoding="utf-8"))
+    for call in tree.find_all(nodes.Call):
+        if getattr(call.node, "name", "") == "say" and isinstance(call.args[0], nodes.Const):
+            yield Words(call.args[0].value, f"said in {template.name}")
 
 
 def _makers(tree: ast.Module) -> dict[str, int]:
