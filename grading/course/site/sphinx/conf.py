@@ -59,6 +59,7 @@ html_title = project
 templates_path = ["_templates"]
 html_static_path = ["_static", str(FONT)]
 html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}  # else a first visit is an error in the console
 html_copy_source = False
 html_use_index = False
 html_domain_indices = False
