@@ -240,6 +240,10 @@ def _metadata(result: Result) -> dict[str, Any]:
             "score": result.score,
             "points": result.points,
             "status": result.status,
+            "parts": [
+                {"title": part.title, "points": part.points, "passed": part.fault is None}
+                for part in result.parts
+            ],
         }
     }
 

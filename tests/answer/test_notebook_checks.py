@@ -75,6 +75,7 @@ def test_a_result_is_displayed_in_both_forms_with_its_points(progress_file: Path
         about = output.metadata["grading"]
         assert (about["lab"], about["exercise"]) == ("00_tiny", "double")
         assert (about["score"], about["points"]) == (score, 2)
+        assert sum(one["points"] for one in about["parts"] if one["passed"]) == score
     assert "That is the square." in shown(wrong).data["text/plain"]
     assert "Did you mean 'double'?" in missing[0].data["text/plain"]
 

@@ -49,6 +49,8 @@ _SAY = (
     "grading/marking/verdict.py",
     "grading/gradebook/execute.py",
     "grading/gradebook/feedback.py",
+    "grading/course/site/build.py",
+    "grading/course/site/labs.py",
 )
 # What does, in all that it says.
 _SPEAK = (
@@ -64,8 +66,11 @@ _SPEAK = (
     "grading/sandbox/inside/limits.py",
 )
 # Pages, in the words that they pass to `say`.
-_PAGES = ("grading/workshop/join.html", "grading/workshop/pages/login.html")
-_SAID_IN_PAGE = re.compile(r'\bsay\("([^"]+)"\)')
+_PAGES = (
+    "grading/course/site/sphinx/start.md.j2",
+    "grading/workshop/join.html",
+    "grading/workshop/pages/login.html",
+)
 _OTHER_SENSE = re.compile(
     r"another sense: *(.+)"
 )  # a translator's comment: `# another sense: rank`
@@ -162,8 +167,7 @@ def words(root: Path, name: str) -> Iterator[Words]:
     for file in (file for one in speak for file in sorted(root.glob(one))):
         yield from spoken.words(file)
     for file in (root / one for one in _PAGES):
-        said = _SAID_IN_PAGE.findall(file.read_text(encoding="utf-8"))
-        yield from (Words(text, f"said in {file.name}") for text in said)
+        yield from spoken.words_of_page(file)
 
 
 def _of_the_list(root: Path) -> Iterator[Words]:

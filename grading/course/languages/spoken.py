@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jinja2 import Environment, nodes
+
 from grading.course.languages.words import Words, has_words
 
 _TWO_WORDS = re.compile(r"[A-Za-z’']+[,;:]? (?:[A-Za-z(“`{±−×·]|\d)")
@@ -42,6 +44,14 @@ def words(file: Path, by_form: bool = True) -> Iterator[Words]:
         kind = f"said in `{name}`" if name else "said"
         texts = (one for one in _texts(statement, said) if has_words(one) or _PHRASE.match(one))
         yield from (Words(text, kind) for text in texts)
+
+
+def words_of_page(template: Path) -> Iterator[Words]:
+    """What a template of Jinja passes to `say`."""
+    tree = Environment().parse(template.read_text(encoding="utf-8"))
+    for call in tree.find_all(nodes.Call):
+        if getattr(call.node, "name", "") == "say" and isinstance(call.args[0], nodes.Const):
+            yield Words(call.args[0].value, f"said in {template.name}")
 
 
 def _makers(tree: ast.Module) -> dict[str, int]:
