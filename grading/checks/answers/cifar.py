@@ -1387,7 +1387,7 @@ _RIM = "The padding repeats or mirrors the image: pad with zeros."
 _AUGMENT = [
     _augment_otherwise("one image", 0, "inside the loop", last="return out[:1]"),
     _augment_otherwise("doubles", 0, "It keeps x's dtype", last="out = out.double()"),
-    _augment_otherwise("floats for doubles", 0, "It keeps x's dtype", last="out = out.float()"),
+    _augment_otherwise("floats for doubles", 1.1, "It keeps x's dtype", last="out = out.float()"),
     _augment_otherwise("bytes", 0, "It keeps x's dtype", last="out = out.byte()"),
     _augment_otherwise("one image alone", 0, "inside the loop", last="return out[0]"),
     _augment_otherwise("run together", 0, "torch.stack keeps", last="return out.flatten(0, 1)"),
