@@ -86,7 +86,7 @@ def refused(ask, text, line, key, silent) -> None:
         got = got[0] if type(got) is list and len(got) == 1 else got
         returned = type(got) is Student and got._type_name == "SpecError"
         why = "section.error makes the error: raise what it returns." if returned else silent
-        expect.that(False, "No error was raised.", given=given, diagnosis=why)
+        expect.that(False, _SILENT, given=given, diagnosis=why)
     named, found = _ERROR.match(said), (_ERROR.match(said) or [0, 0, ""])
     builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
     where, own = int(found[1]), _CATCH if builtin else _OWN
@@ -111,6 +111,7 @@ def refused(ask, text, line, key, silent) -> None:
         expect.that(right, message, given=given, detail=detail, diagnosis=why)
 
 
+_SILENT = "No error was raised: section.error only makes one, and `raise` raises it."
 _ERROR = re.compile(r"network\.yaml, line (\d+), ([^:]+)")
 _ANOTHER = "The error names another line than the one at fault."
 _OWN = "Raise section.error(key, …) of the section that holds the key."
@@ -853,6 +854,11 @@ def augment(student, rng):
     def as_it_was():
         return type(reply[-1]) is torch.Tensor and torch.equal(reply[-1], x)
 
+    def keeps_dtype(out, x):
+        message = f"The result has dtype {out.dtype}, and x has {x.dtype}."
+        why = "It keeps x's dtype, or the network cannot take it."
+        expect.that(out.dtype == x.dtype, message, given=given, diagnosis=why, kind="dtype")
+
     def places(number, out):
         if number in seen:
             return seen[number]
@@ -860,9 +866,7 @@ def augment(student, rng):
         why = "torch.stack makes one tensor of a list of tensors." if type(out) is list else ""
         with expect.otherwise(why, shape=shape):
             expect.form(out, x, given=given)
-        message = f"The result has dtype {out.dtype}, and x has {x.dtype}."
-        why = "It keeps x's dtype, or the network cannot take it."
-        expect.that(out.dtype == x.dtype, message, given=given, diagnosis=why, kind="dtype")
+        keeps_dtype(out, x)
         found = which(out, ways.values())
         message = "Some images are no window of the padded image, flipped or not."
         detail = f"{int((found < 0).sum())} of {n} are not."
@@ -875,6 +879,11 @@ def augment(student, rng):
     with part("each image is a window of itself, padded with zeros, flipped or not", points=0.4):
         images(0, 5)
         expect.that(as_it_was(), "x is not what it was.", given=given, diagnosis=CHANGES_X)
+        doubles = x[:8].double()
+        made = expect.items(
+            there(augmented)(student, doubles, [padding], seeds[:1]), 4, kind="list"
+        )
+        keeps_dtype(expect.form(made[0], doubles, given=given), doubles)
 
     def all_cropped():
         tops_and_lefts, flipped = images(0, len(seeds))[:, :2], images(0, len(seeds))[:, 2] == 1
@@ -1105,6 +1114,9 @@ def ways_back(student, exercise, args, given):
         expect.close(got[key], right[key], knows=MISTAKES.values(exercise, of), **how)
 
 
+BESIDE = "Both expansions see what the squeeze puts out, side by side."
+
+
 @exercise("Fire", points=1.25, forbids={"Fire": ["torchvision"]})
 def fire(student, rng):
     alike = (int(rng.integers(5, 9)), 5, 4, 4)
@@ -1114,7 +1126,10 @@ def fire(student, rng):
         x = numbers(rng, 2, plan[0], 5, 5)
         why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
         names = "squeeze, expand1x1 and expand3x3 are the names to use, each an nn.Conv2d."
-        causes = (("must match except in dimension 1", why),)
+        causes = (
+            ("must match except in dimension 1", why),
+            ("to have 5 channels, but got 4 channels", BESIDE),
+        )
         try:
             return module(student, rng, "Fire", "Fire", plan, x, "", names, causes)
         except Fault as fault:
