@@ -25,7 +25,9 @@ from utils.pipeline.engine import Engine
 from utils.pipeline.schedules import Action, Span
 
 check = checks("18_schedule_puzzles")
-sizes = settings.choose(scale, smoke={"delay": 0.04, "repeats": 1}, cpu={"delay": 0.06, "repeats": 3})
+sizes = settings.choose(
+    scale, smoke={"delay": 0.04, "repeats": 1}, cpu={"delay": 0.06, "repeats": 3}
+)
 
 # %%
 board = {level: make() for level, make in puzzles.LEVELS.items()}
@@ -181,7 +183,7 @@ level_3 = None  # text, or a function of the numbers of ranks and micro-batches
 ### BEGIN SOLUTION
 
 
-def level_3(ranks: int, microbatches: int) -> list[list[Action]]:
+def one_forward_one_backward(ranks: int, microbatches: int) -> list[list[Action]]:
     schedule = []
     for rank in range(ranks):
         ahead = ranks - rank
@@ -194,6 +196,7 @@ def level_3(ranks: int, microbatches: int) -> list[list[Action]]:
     return schedule
 
 
+level_3 = one_forward_one_backward
 ### END SOLUTION
 
 # %%
@@ -350,6 +353,9 @@ with check.needs("split_backward"):
     words = {-1: "shorter", 0: "as long", 1: "longer"}
     check.measured("The split makes a rank's work", words[(work > 9) - (work < 9)])
 
+# %% nbgrader={"grade_id": "split_backward", "grade": true, "points": 0.75}
+check("split_backward")
+
 # %% [markdown]
 # The work is what it was; only its order is freer. The work that is put off is held meanwhile, though. How
 # much of the gain is left in the memory that 1F1B has?
@@ -371,7 +377,7 @@ level_7 = None  # text, or a function of the numbers of ranks and micro-batches
 ### BEGIN SOLUTION
 
 
-def level_7(ranks: int, microbatches: int) -> list[list[Action]]:
+def zero_bubble(ranks: int, microbatches: int) -> list[list[Action]]:
     schedule = []
     for rank in range(ranks):
         ahead = ranks - rank
@@ -386,6 +392,7 @@ def level_7(ranks: int, microbatches: int) -> list[list[Action]]:
     return schedule
 
 
+level_7 = zero_bubble
 ### END SOLUTION
 
 # %%
@@ -503,6 +510,7 @@ check("both_ways")
 # For each board everything was tried: is there a schedule that takes one less, and is there one in par's time
 # that holds one fewer on any one rank?
 
+
 # %%
 def fewer(puzzle: puzzles.Puzzle) -> list[puzzles.Puzzle]:
     """The same board with one fewer held on rank 0, on rank 1 and so on."""
@@ -587,14 +595,15 @@ with check.needs("within_memory"):
 # %%
 def stages_and_data() -> tuple[list[nn.Module], Tensor, Tensor]:
     torch.manual_seed(0)
-    stages = [nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(3)]
+    stages: list[nn.Module] = [nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(3)]
     return stages, torch.randn(20, 8), torch.randn(20, 8)
 
 
 def trained(schedule: list[list[Action]]) -> tuple[float | None, list[Tensor]]:
     stages, X, y = stages_and_data()
     engine = Engine(schedule, stages, X[:4], nn.functional.mse_loss)
-    return engine.step(X, y), [p.grad for p in engine.module.parameters()]
+    loss = engine.step(X, y)
+    return loss, [p.grad for p in engine.module.parameters() if p.grad is not None]
 
 
 # %%
@@ -602,12 +611,14 @@ with check.needs("within_memory", "no_gap"):
     stages, X, y = stages_and_data()
     loss = nn.functional.mse_loss(nn.Sequential(*stages)(X), y)
     loss.backward()
-    alone = [p.grad for stage in stages for p in stage.parameters()]
+    alone = [p.grad for stage in stages for p in stage.parameters() if p.grad is not None]
     for level, answer in ((7, level_7), (8, level_8)):
         parts = ranks.run(trained, 3, board[level].schedule(answer), device="cpu")
         mine = [gradient for _, part in parts for gradient in part]
-        gap = max((a - b).abs().max().item() for a, b in zip(mine, alone, strict=True))
-        print(f"level {level}: loss {parts[-1][0]:.6f} ({loss.item():.6f}), gradients {gap:.0e} apart")
+        gaps = [(a - b).abs().max().item() for a, b in zip(mine, alone, strict=True)]
+        print(
+            f"level {level}: loss {parts[-1][0]:.6f} ({loss.item():.6f}), gradients {max(gaps):.0e} apart"
+        )
 
 # %% [markdown]
 # Equal up to rounding: a schedule decides when, not what.

@@ -91,14 +91,20 @@ class _Level:
             kind = "None (is a return missing?)" if got is None else type(got).__name__
             kind = "an object" if type(got) is Student else kind
             raise Fault(
-                "type", f"{what[0].upper()}{what[1:]} should be {wanted}, and is {kind}.", given=given
+                "type",
+                f"{what[0].upper()}{what[1:]} should be {wanted}, and is {kind}.",
+                given=given,
             )
         expect.that(len(got) > 0, "The schedule is empty.", given=given)
         try:
             return puzzle.schedule(got)
         except ScheduleError as error:
             raise Fault(
-                "value", "It cannot be read.", _unreadable(str(error)), detail=str(error), given=given
+                "value",
+                "It cannot be read.",
+                _unreadable(str(error)),
+                detail=str(error),
+                given=given,
             ) from None
 
 

@@ -112,7 +112,7 @@ def test_what_goes_up_enters_on_the_last_rank() -> None:
     up = schedules.simulate(schedules.parse("F0 B0\nF0 B0\nF0 B0"), upward={0})
     assert [span.rank for span in up.work] == [2, 1, 0, 0, 1, 2]
     assert up.end == 9
-    down = schedules.parse("F0 F1 B0 B1\nF1 F0 B1 B0")
+    down = schedules.parse("F0 F1 B1 B0\nF1 F0 B0 B1")
     assert schedules.problems(down, upward={1}) == []
     stuck = schedules.problems(schedules.parse("F1 F0 B0 B1\nF0 F1 B0 B1"), upward={1})
     assert "rank 0 waits at step 0 (F1) for F1 of rank 1" in stuck[0]
@@ -190,7 +190,10 @@ def button(widget: Any, name: str) -> Any:
 
 
 def descendants(widget: Any) -> list[Any]:
-    return [widget, *(one for child in getattr(widget, "children", ()) for one in descendants(child))]
+    return [
+        widget,
+        *(one for child in getattr(widget, "children", ()) for one in descendants(child)),
+    ]
 
 
 def test_a_click_places_a_tile_and_a_wrong_one_is_refused_with_the_reason() -> None:
@@ -202,7 +205,9 @@ def test_a_click_places_a_tile_and_a_wrong_one_is_refused_with_the_reason() -> N
     button(widget, "Place F0 on rank 1").click()
     assert text.value == "F0\nF0\n"
     assert "22 to place" in says.value
-    assert not [one for one in descendants(widget) if getattr(one, "tooltip", 0) == "Place F0 on rank 0"]
+    assert not [
+        one for one in descendants(widget) if getattr(one, "tooltip", 0) == "Place F0 on rank 0"
+    ]
     button(widget, "Undo the last move").click()
     assert text.value == "F0\n\n"
 

@@ -64,7 +64,7 @@ def _alt(puzzle: Puzzle, schedule: Schedule) -> str:
 def pars(puzzles: Mapping[int, Puzzle]) -> Figure:
     """The share of idle time at par, a bar for each level."""
     fig, ax = plt.subplots(figsize=(7, 3.4))
-    for row, (level, puzzle) in enumerate(puzzles.items()):
+    for row, puzzle in enumerate(puzzles.values()):
         idle = idle_at_par(puzzle)
         ax.barh(row, idle, color=plots.SKY, edgecolor=plots.INK)
         ax.text(idle, row, f"  {idle:.0%}", va="center")
@@ -113,9 +113,10 @@ def _widget(tiles: Tiles) -> Any:
 
     picture, says = ipywidgets.HTML(), ipywidgets.HTML()
     trays = [ipywidgets.HBox(layout={"flex_flow": "row wrap"}) for _ in tiles.rows]
+    names = [ipywidgets.Label(f"rank {rank}") for rank in range(len(trays))]
     back = ipywidgets.Button(description="take back", tooltip="Undo the last move")
     text = ipywidgets.Textarea(
-        description="as text", disabled=True, rows=len(tiles.rows), layout={"width": "95%"}
+        description="as text", disabled=True, rows=len(trays), layout={"width": "95%"}
     )
 
     def tile(rank: int, action: Action) -> Any:
@@ -127,16 +128,18 @@ def _widget(tiles: Tiles) -> Any:
         button.on_click(lambda _: update(tiles.place(rank, action)))
         return button
 
+    every = [
+        {action: tile(rank, action) for action in actions}
+        for rank, actions in enumerate(tiles.puzzle.actions)
+    ]
+
     def update(refused: str = "") -> None:
-        said = html.escape(refused and f"Not now: {refused}" or tiles.said())
+        said = html.escape(f"Not now: {refused}" if refused else tiles.said())
         says.value = f'<div role="status">{said}</div>'
         if refused:
             return
-        for rank, tray in enumerate(trays):
-            tray.children = [
-                ipywidgets.Label(f"rank {rank}"),
-                *(tile(rank, action) for action in tiles.left(rank)),
-            ]
+        for rank, (tray, name, mine) in enumerate(zip(trays, names, every, strict=True)):
+            tray.children = [name, *(mine[action] for action in tiles.left(rank))]
         picture.value = _html(tiles.puzzle, tiles.rows)
         text.value = tiles.text
 

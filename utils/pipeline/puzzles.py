@@ -108,8 +108,8 @@ class Puzzle:
                 if _is_action(action) and action[0] not in kinds:
                     listed = ", ".join(sorted(kinds))
                     found.append(
-                        f"rank {rank}, step {step}: {_word(action)} is no action of this rank, which"
-                        f" has {listed}."
+                        f"rank {rank}, step {step}: {_word(action)} is no action of this rank,"
+                        f" which has {listed}."
                     )
         return found
 
@@ -153,8 +153,8 @@ class Puzzle:
             needed = (f"{source[0] if number else ''}{source[1]}", m)
             if needed not in rows[holder]:
                 return (
-                    f"{word} of rank {rank} waits for {_word(needed)} of rank {holder}, which is not"
-                    " placed yet."
+                    f"{word} of rank {rank} waits for {_word(needed)} of rank {holder}, which is"
+                    " not placed yet."
                 )
         if letter == "F" and held(rows[rank]) >= self.limits[rank]:
             return (

@@ -154,7 +154,9 @@ def _slots(puzzle: Puzzle) -> list[_Slot]:
     slots: list[_Slot] = []
     for ranks, count in ways:
         begin, last = len(slots), stages - 1
-        each = [_times(puzzle, stage if puzzle.chunks > 1 else ranks[stage]) for stage in range(stages)]
+        each = [
+            _times(puzzle, stage if puzzle.chunks > 1 else ranks[stage]) for stage in range(stages)
+        ]
         for stage, rank in enumerate(ranks):
             up = sum(times[_I] for times in each[:stage])
             slots.append(
@@ -164,7 +166,8 @@ def _slots(puzzle: Puzzle) -> list[_Slot]:
                     begin + stage + 1 if stage < last else None,
                     count,
                     each[stage],
-                    sum(times[_F] for times in each[stage + 1 :]) + sum(times[_I] for times in each),
+                    sum(times[_F] for times in each[stage + 1 :])
+                    + sum(times[_I] for times in each),
                     up,
                 )
             )

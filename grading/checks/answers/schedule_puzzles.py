@@ -145,14 +145,14 @@ UNEXPLAINED = (
 )
 
 # Why a rank holds more than it may.
-ALL_FORWARDS = (
-    "All forwards come before the first backward, as in GPipe: so every micro-batch is held at once."
-)
+ALL_FORWARDS = "All forwards come before the first backward, as in GPipe: so every micro-batch is held at once."
 W_PUT_OFF = (
     "A micro-batch is held up to the end of its W, and W's are put off too far here: one of them has"
     " to come before the next forward."
 )
-TOO_FAR_AHEAD = "A rank is too far ahead: one more of its backwards has to come before that forward."
+TOO_FAR_AHEAD = (
+    "A rank is too far ahead: one more of its backwards has to come before that forward."
+)
 
 _ONE_BY_ONE_3 = "F0 B0 F1 B1 F2 B2 F3 B3\n" * 3
 
@@ -171,7 +171,9 @@ def _without(rows, *words):
 _GPIPE_5 = "F0 F1 F2 F3 F4 B0 B1 B2 B3 B4\n" * 4
 
 _FILL = [
-    Mistake("fill_and_cut", "one at a time", 0.9, "Only one rank works", _text("level_1", _ONE_BY_ONE_3)),
+    Mistake(
+        "fill_and_cut", "one at a time", 0.9, "Only one rank works", _text("level_1", _ONE_BY_ONE_3)
+    ),
     Mistake(
         "fill_and_cut",
         "one at a time within two",
@@ -192,13 +194,17 @@ _FILL = [
     ),
     Mistake(
         "fill_and_cut",
-        "1F1B's middle rank", 0.75, "that backward comes too late",
+        "1F1B's middle rank",
+        0.75,
+        "that backward comes too late",
         _text(
             "level_2",
             "F0 F1 B0 F2 B1 F3 B2 B3\nF0 F1 B0 F2 B1 F3 B2 B3\nF0 B0 F1 B1 F2 B2 F3 B3",
         ),
     ),
-    Mistake("fill_and_cut", "backward first", 0.65, "first F, then B", _text("level_1", "B0 F0\n" * 3)),
+    Mistake(
+        "fill_and_cut", "backward first", 0.65, "first F, then B", _text("level_1", "B0 F0\n" * 3)
+    ),
     Mistake(
         "fill_and_cut",
         "two ranks",
@@ -213,7 +219,9 @@ _FILL = [
         "stands a space",
         _text("level_1", level_1.replace(" ", ", ")),
     ),
-    Mistake("fill_and_cut", "small letters", 0.65, "are capitals", _text("level_1", level_1.lower())),
+    Mistake(
+        "fill_and_cut", "small letters", 0.65, "are capitals", _text("level_1", level_1.lower())
+    ),
     Mistake(
         "fill_and_cut",
         "ranks named",
@@ -279,7 +287,9 @@ def level_3(ranks, microbatches):
     ),
     Mistake(
         "turn_round",
-        "one forward too many", 0.25, "too far ahead",
+        "one forward too many",
+        0.25,
+        "too far ahead",
         """
 def level_3(ranks, microbatches):
     return [_row(ranks - rank + (rank > 0), microbatches) for rank in range(ranks)]
@@ -347,11 +357,17 @@ _UNEVEN = [
     ),
     Mistake("uneven_stages", "GPipe", 0.6, "as in GPipe", _text("level_4", level_1)),
     Mistake(
-        "uneven_stages", "one at a time", 0.6, "Only one rank works", _text("level_4", _ONE_BY_ONE_3)
+        "uneven_stages",
+        "one at a time",
+        0.6,
+        "Only one rank works",
+        _text("level_4", _ONE_BY_ONE_3),
     ),
     Mistake(
         "uneven_stages",
-        "last rank ahead", 0.6, "too far ahead",
+        "last rank ahead",
+        0.6,
+        "too far ahead",
         _text(
             "level_4",
             "F0 F1 F2 B0 F3 B1 B2 B3\nF0 F1 F2 B0 B1 F3 B2 B3\nF0 F1 B0 B1 F2 B2 F3 B3",
@@ -406,7 +422,9 @@ _UNEVEN = [
 _CHUNKS = [
     Mistake(
         "two_chunks",
-        "all forwards first", 0.75, "as in GPipe",
+        "all forwards first",
+        0.75,
+        "as in GPipe",
         _text(
             "level_5",
             """
@@ -415,17 +433,13 @@ _CHUNKS = [
 """,
         ),
     ),
-    Mistake(
-        "two_chunks", "no stages", 0, "begins with its stage", _text("level_5", level_1[:48])
-    ),
+    Mistake("two_chunks", "no stages", 0, "begins with its stage", _text("level_5", level_1[:48])),
     Mistake(
         "two_chunks",
         "neighbours on one rank",
         0,
         "the stages r and r + p",
-        _text(
-            "level_5", level_5.replace("2", "x").replace("1", "2").replace("x", "1")
-        ),
+        _text("level_5", level_5.replace("2", "x").replace("1", "2").replace("x", "1")),
     ),
     Mistake(
         "two_chunks",
@@ -443,7 +457,9 @@ def level_5(ranks, microbatches):
     ),
     Mistake(
         "two_chunks",
-        "a pair at a time", 0.3, "that forward comes too late",
+        "a pair at a time",
+        0.3,
+        "that forward comes too late",
         _text(
             "level_5",
             """
@@ -468,7 +484,9 @@ def level_5(ranks, microbatches):
 ]
 
 _SPLIT = [
-    Mistake("split_backward", "whole", 0, "has two parts", _text("level_6", "F0 F1 F2 B0 B1 B2\n" * 2)),
+    Mistake(
+        "split_backward", "whole", 0, "has two parts", _text("level_6", "F0 F1 F2 B0 B1 B2\n" * 2)
+    ),
     Mistake(
         "split_backward",
         "W at once",
@@ -502,7 +520,9 @@ def level_6(ranks, microbatches):
     ),
     Mistake(
         "split_backward",
-        "all forwards first", 0.25, "here the backward comes first",
+        "all forwards first",
+        0.25,
+        "here the backward comes first",
         _text("level_6", "F0 F1 F2 I0 W0 I1 W1 I2 W2\nF0 F1 F2 I0 I1 I2 W0 W1 W2"),
     ),
 ]
@@ -510,7 +530,9 @@ def level_6(ranks, microbatches):
 _WITHIN = [
     Mistake(
         "within_memory",
-        "every W at the end", 0.25, "W's are put off too far",
+        "every W at the end",
+        0.25,
+        "W's are put off too far",
         """
 def level_7(ranks, microbatches):
     return [_row(ranks - rank, microbatches, put_off=microbatches) for rank in range(ranks)]
@@ -548,7 +570,9 @@ def level_7(ranks, microbatches):
     ),
     Mistake(
         "within_memory",
-        "all forwards first", 0.25, "as in GPipe",
+        "all forwards first",
+        0.25,
+        "as in GPipe",
         """
 def level_7(ranks, microbatches):
     return [_row(microbatches, microbatches, put_off=rank) for rank in range(ranks)]
@@ -576,7 +600,9 @@ def level_7(ranks, microbatches):
 _NO_GAP = [
     Mistake(
         "no_gap",
-        "level 7's", 0.6, "that forward comes too late",
+        "level 7's",
+        0.6,
+        "that forward comes too late",
         """
 def level_8(ranks, microbatches):
     return level_7(ranks, microbatches)
@@ -584,7 +610,9 @@ def level_8(ranks, microbatches):
     ),
     Mistake(
         "no_gap",
-        "W's put off as in level 7", 0.6, "could fill the gap",
+        "W's put off as in level 7",
+        0.6,
+        "could fill the gap",
         """
 def level_8(ranks, microbatches):
     ahead = [2 * (ranks - rank) - 1 for rank in range(ranks)]
@@ -593,7 +621,9 @@ def level_8(ranks, microbatches):
     ),
     Mistake(
         "no_gap",
-        "all forwards first", 0.6, "as in GPipe",
+        "all forwards first",
+        0.6,
+        "as in GPipe",
         """
 def level_8(ranks, microbatches):
     return [_row(microbatches, microbatches, put_off=2 * rank) for rank in range(ranks)]
@@ -601,7 +631,9 @@ def level_8(ranks, microbatches):
     ),
     Mistake(
         "no_gap",
-        "W's all at the end", 0.6, "W's are put off too far",
+        "W's all at the end",
+        0.6,
+        "W's are put off too far",
         """
 def level_8(ranks, microbatches):
     ahead = [2 * (ranks - rank) - 1 for rank in range(ranks)]
@@ -661,12 +693,16 @@ def level_8(ranks, microbatches):
 _BOTH = [
     Mistake(
         "both_ways",
-        "all go down", 0.5, "half of the micro-batches enter on it",
+        "all go down",
+        0.5,
+        "half of the micro-batches enter on it",
         _text("level_9", "F0 F1 F2 F3 B0 B1 B2 B3\n" * 4),
     ),
     Mistake(
         "both_ways",
-        "one way after the other", 0.5, "half of the micro-batches enter on it",
+        "one way after the other",
+        0.5,
+        "half of the micro-batches enter on it",
         _text(
             "level_9",
             """
@@ -679,7 +715,9 @@ F0 B0 F1 B1 F2 F3 B2 B3
     ),
     Mistake(
         "both_ways",
-        "all forwards first", 0.5, "as in GPipe",
+        "all forwards first",
+        0.5,
+        "as in GPipe",
         _text(
             "level_9",
             """
@@ -692,7 +730,9 @@ F2 F3 F0 F1 B0 B1 B2 B3
     ),
     Mistake(
         "both_ways",
-        "the near ones first", 0.5, "that forward comes too late",
+        "the near ones first",
+        0.5,
+        "that forward comes too late",
         _text(
             "level_9",
             """
@@ -703,12 +743,14 @@ F2 F3 F0 B0 F1 B1 B2 B3
 """,
         ),
     ),
-    Mistake(
-        "both_ways", "1F1B", 1.0, "as all but one of these do", 'too_large = "1f1b"'
-    ),
+    Mistake("both_ways", "1F1B", 1.0, "as all but one of these do", 'too_large = "1f1b"'),
     Mistake("both_ways", "chunks", 1.0, "two of them are one stage", 'too_large = "two chunks"'),
     Mistake(
-        "both_ways", "ZB-H2", 1.0, "no more weights than one stage", 'too_large = "rows without a gap"'
+        "both_ways",
+        "ZB-H2",
+        1.0,
+        "no more weights than one stage",
+        'too_large = "rows without a gap"',
     ),
     Mistake("both_ways", "another word", 1.0, "should be one of", 'too_large = "gpipe"'),
 ]
