@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from utils import plots
 from utils.pipeline import pictures
@@ -35,6 +36,7 @@ def board(puzzle: Puzzle, schedule: Schedule) -> Figure:
     fig, ax = plt.subplots(figsize=(9, 0.42 * puzzle.ranks + 1.1))
     until = max(timeline.end, puzzle.par) * 1.01
     pictures.draw(ax, timeline, until=until, legend=bool(timeline.work))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if not puzzle.rows:
         ax.axvline(puzzle.par, color=plots.INK, linestyle=(0, (4, 3)), linewidth=1.5, zorder=4)
         ax.set_title("dashed: par", fontsize=10)
