@@ -114,6 +114,8 @@ def _unreadable(said):
     word = said.partition(" is no action")[0]
     if re.search(r"[0-9]*[fbiw][0-9]+'", word):
         return answers.LOWER
+    if re.search(r"[0-9][FBIW]", word.lstrip("'0123456789")):
+        return answers.TOGETHER
     near = [why for piece, why in answers.UNREADABLE if piece in word]
     if not near and re.search(r"'[0-9]*[FBIW]'", word):
         return answers.NUMBERLESS
@@ -127,6 +129,8 @@ def _legal(puzzle, schedule, given):
         said = found[0]
         if "is no action of this rank" in said:
             said = _foreign(puzzle, said)
+        elif "the backward of" in said and puzzle.kinds == "FIW":
+            said = "a part is missing"
         raise Fault(
             "value",
             "The schedule cannot run.",
@@ -162,9 +166,15 @@ def _slow(puzzle, schedule, timeline):
         elif gain > (0, 0):
             found.append((gain[0], why == answers.W_FIRST, fills + gain[1] / 1e6, why, rank, start))
     if not found:
-        return answers.UNEXPLAINED, ""
+        mixed = not puzzle.upward and puzzle.chunks == 1 and _orders(schedule) > 1
+        return answers.OTHER_ORDERS if mixed else answers.UNEXPLAINED, ""
     *_, why, rank, start = max(found)
     return why, f"Look at rank {rank}, at time {start:g}."
+
+
+def _orders(schedule):
+    """In how many orders micro-batches go back on the ranks."""
+    return len({tuple(m for kind, m in actions if kind in "BI") for actions in schedule})
 
 
 class _Ready:

@@ -70,6 +70,7 @@ UNREADABLE = (
     ("'.", "A wait is not written down: a rank waits by itself."),
     ("'|", "Between actions stands a space, and nothing else."),
 )
+TOGETHER = "Between actions stands a space."
 LOWER = "The letters are capitals: F, B, I, W."
 NUMBERLESS = "An action is a letter and the number of its micro-batch, such as F0."
 
@@ -95,13 +96,22 @@ UNRUNNABLE = (
         " order on all ranks that they pass, and no backward before its forwards further on.",
     ),
     ("for a second time", "Every micro-batch goes forward once and back once on each rank."),
-    ("there is no micro-batch", "Micro-batches count from 0 to m − 1."),
+    (
+        "there is no micro-batch",
+        "Micro-batches count from 0 to m − 1: does a row go forward once more than there are, or"
+        " begin with more forwards than there are?",
+    ),
     ("is no action;", 'In a list an action is a tuple of a kind and a number, such as ("F", 0).'),
     ("should be a list", "A schedule has a list of actions for each rank."),
     ("the forward of", "Every rank does all micro-batches: a forward is left out here."),
     (
+        "a part is missing",
+        "What went forward has to come back on every rank, in both parts: is an I or a W forgotten?",
+    ),
+    (
         "the backward of",
-        "What went forward has to come back on every rank, whole or both parts: is a W forgotten?",
+        "What went forward has to come back on every rank: once there are no forwards left, the"
+        " backwards that are left close the row.",
     ),
 )
 
@@ -138,6 +148,10 @@ ANOTHER_FIRST = (
 FROM_ONE_END = (
     "The last rank begins with a wait, though half of the micro-batches enter on it: it is their"
     " first rank."
+)
+OTHER_ORDERS = (
+    "Micro-batches go through the ranks in different orders, so that each rank waits for another one"
+    " first: take them in the same order everywhere."
 )
 UNEXPLAINED = (
     "In the picture, look for the rank that may wait least, the last or the slowest one, and for its"
@@ -266,6 +280,20 @@ _FILL = [
     ),
     Mistake(
         "fill_and_cut",
+        "no spaces",
+        0.65,
+        "stands a space",
+        _text("level_1", level_1.replace(" ", "")),
+    ),
+    Mistake(
+        "fill_and_cut",
+        "another order on one rank",
+        0.9,
+        "in the same order everywhere",
+        _text("level_1", "F0 F1 F2 F3 B3 B2 B1 B0\n" + "F0 F1 F2 F3 B0 B1 B2 B3\n" * 2),
+    ),
+    Mistake(
+        "fill_and_cut",
         "waits written down",
         0.65,
         "a rank waits by itself",
@@ -323,6 +351,38 @@ def level_3(ranks, microbatches):
         """
 def level_3(ranks, microbatches):
     return [_row(4 - rank, microbatches) for rank in range(4)]
+""",
+    ),
+    Mistake(
+        "turn_round",
+        "no drain",
+        0,
+        "close the row",
+        """
+def level_3(ranks, microbatches):
+    rows = []
+    for ahead in range(ranks, 0, -1):
+        row = [("F", m) for m in range(ahead)]
+        for m in range(ahead, microbatches):
+            row += [("B", m - ahead), ("F", m)]
+        rows.append(row)
+    return rows
+""",
+    ),
+    Mistake(
+        "turn_round",
+        "forwards without end",
+        0,
+        "go forward once more than there are",
+        """
+def level_3(ranks, microbatches):
+    rows = []
+    for ahead in range(ranks, 0, -1):
+        row = [("F", m) for m in range(ahead)]
+        for m in range(microbatches):
+            row += [("B", m), ("F", m + ahead)]
+        rows.append(row)
+    return rows
 """,
     ),
     Mistake(
@@ -508,7 +568,7 @@ def level_6(ranks, microbatches):
         "split_backward",
         "no W",
         0,
-        "is a W forgotten",
+        "is an I or a W forgotten",
         _text("level_6", _without(level_6, "W0", "W1", "W2")),
     ),
     Mistake(
