@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from utils import plots
 from utils.pipeline import pictures
 from utils.pipeline.puzzles import Puzzle, Tiles
-from utils.pipeline.schedules import Action, Schedule
+from utils.pipeline.schedules import Action, Schedule, ScheduleError
 
 __all__ = ["board", "idle_at_par", "pars", "play", "show"]
 
@@ -21,7 +21,11 @@ def show(puzzle: Puzzle, answer: object) -> None:
 
     answer: as `Puzzle.schedule` takes it; None raises NotImplementedError.
     """
-    schedule = puzzle.schedule(answer)
+    try:
+        schedule = puzzle.schedule(answer)
+    except ScheduleError as error:
+        print(f"{puzzle.title}: {error}")
+        return
     wrong = puzzle.problems(schedule)
     timeline = puzzle.timeline(schedule)
     for problem in wrong[:2]:

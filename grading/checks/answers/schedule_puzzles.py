@@ -1,5 +1,6 @@
 """The answers of lab 18, by the lab's own names, and the mistakes that are known."""
 
+import inspect
 import sys
 
 from grading.checks.mistakes import Known, Mistake, Table
@@ -60,6 +61,8 @@ def _row(ahead, microbatches, put_off=None):
     left = range(max(0, microbatches - (put_off or 0)), microbatches)
     return row + [("W", m) for m in left]
 
+
+_ROW = inspect.getsource(_row)  # for the mistakes, whose code stands alone
 
 # What is wrong with what was written, by a piece of what the reader of schedules says.
 UNREADABLE = (
@@ -318,7 +321,8 @@ def level_3(ranks, microbatches):
         "one forward too many",
         0.25,
         "too far ahead",
-        """
+        _ROW
+        + """
 def level_3(ranks, microbatches):
     return [_row(ranks - rank + (rank > 0), microbatches) for rank in range(ranks)]
 """,
@@ -328,7 +332,8 @@ def level_3(ranks, microbatches):
         "one forward too few",
         0.25,
         "comes too late in its row",
-        """
+        _ROW
+        + """
 def level_3(ranks, microbatches):
     return [_row(max(1, ranks - rank - 1), microbatches) for rank in range(ranks)]
 """,
@@ -338,7 +343,8 @@ def level_3(ranks, microbatches):
         "reversed ranks",
         0,
         "waits for another one to go on first",
-        """
+        _ROW
+        + """
 def level_3(ranks, microbatches):
     return [_row(rank + 1, microbatches) for rank in range(ranks)]
 """,
@@ -348,7 +354,8 @@ def level_3(ranks, microbatches):
         "for four ranks only",
         0,
         "a line of its own",
-        """
+        _ROW
+        + """
 def level_3(ranks, microbatches):
     return [_row(4 - rank, microbatches) for rank in range(4)]
 """,
@@ -390,14 +397,16 @@ def level_3(ranks, microbatches):
         "no return",
         0,
         "is a return missing",
-        "def level_3(ranks, microbatches): [_row(ranks - r, microbatches) for r in range(ranks)]",
+        _ROW
+        + "def level_3(ranks, microbatches): [_row(ranks - r, microbatches) for r in range(ranks)]",
     ),
     Mistake(
         "turn_round",
         "arguments exchanged",
         0,
         "a line of its own",
-        """
+        _ROW
+        + """
 def level_3(microbatches, ranks):
     return [_row(ranks - rank, microbatches) for rank in range(ranks)]
 """,
@@ -552,7 +561,8 @@ _SPLIT = [
         "W at once",
         0.25,
         "A W goes first",
-        """
+        _ROW
+        + """
 def level_6(ranks, microbatches):
     return [_row(ranks - rank, microbatches, put_off=0) for rank in range(ranks)]
 """,
@@ -593,7 +603,8 @@ _WITHIN = [
         "every W at the end",
         0.25,
         "W's are put off too far",
-        """
+        _ROW
+        + """
 def level_7(ranks, microbatches):
     return [_row(ranks - rank, microbatches, put_off=microbatches) for rank in range(ranks)]
 """,
@@ -603,7 +614,8 @@ def level_7(ranks, microbatches):
         "W at once",
         0.25,
         "A W goes first",
-        """
+        _ROW
+        + """
 def level_7(ranks, microbatches):
     return [_row(ranks - rank, microbatches, put_off=0) for rank in range(ranks)]
 """,
@@ -613,7 +625,8 @@ def level_7(ranks, microbatches):
         "whole",
         0,
         "has two parts",
-        """
+        _ROW
+        + """
 def level_7(ranks, microbatches):
     return [_row(ranks - rank, microbatches) for rank in range(ranks)]
 """,
@@ -623,7 +636,8 @@ def level_7(ranks, microbatches):
         "too many forwards",
         0.65,
         "too far ahead",
-        """
+        _ROW
+        + """
 def level_7(ranks, microbatches):
     return [_row(ranks - rank + 1, microbatches, put_off=rank) for rank in range(ranks)]
 """,
@@ -633,7 +647,8 @@ def level_7(ranks, microbatches):
         "all forwards first",
         0.25,
         "as in GPipe",
-        """
+        _ROW
+        + """
 def level_7(ranks, microbatches):
     return [_row(microbatches, microbatches, put_off=rank) for rank in range(ranks)]
 """,
@@ -643,7 +658,8 @@ def level_7(ranks, microbatches):
         "one W too soon",
         0.25,
         "A W goes first",
-        """
+        _ROW
+        + """
 def level_7(ranks, microbatches):
     return [_row(ranks - rank, microbatches, put_off=max(0, rank - 1)) for rank in range(ranks)]
 """,
@@ -673,7 +689,8 @@ def level_8(ranks, microbatches):
         "W's put off as in level 7",
         0.6,
         "could fill the gap",
-        """
+        _ROW
+        + """
 def level_8(ranks, microbatches):
     ahead = [2 * (ranks - rank) - 1 for rank in range(ranks)]
     return [_row(ahead[rank], microbatches, put_off=rank) for rank in range(ranks)]
@@ -684,7 +701,8 @@ def level_8(ranks, microbatches):
         "all forwards first",
         0.6,
         "as in GPipe",
-        """
+        _ROW
+        + """
 def level_8(ranks, microbatches):
     return [_row(microbatches, microbatches, put_off=2 * rank) for rank in range(ranks)]
 """,
@@ -694,7 +712,8 @@ def level_8(ranks, microbatches):
         "W's all at the end",
         0.6,
         "W's are put off too far",
-        """
+        _ROW
+        + """
 def level_8(ranks, microbatches):
     ahead = [2 * (ranks - rank) - 1 for rank in range(ranks)]
     return [_row(ahead[rank], microbatches, put_off=microbatches) for rank in range(ranks)]
@@ -705,7 +724,8 @@ def level_8(ranks, microbatches):
         "whole",
         0.35,
         "has two parts",
-        """
+        _ROW
+        + """
 def level_8(ranks, microbatches):
     return [_row(2 * (ranks - rank) - 1, microbatches) for rank in range(ranks)]
 """,
