@@ -467,15 +467,15 @@ check.predict("Both ways, of one way's idle time remains", "", "all", "less than
 # ### Exercise 8 · Both ways — 1.25 points, 25 minutes, ●●●
 # **Level 9**, `level_9`: 4 ranks, 4 micro-batches, two each way, at most 3, 4, 4, 3 held.
 #
-# **And decide:** the weights of *one* stage fill two thirds of a rank's memory. Which of these cannot run there
-# at all: `"1f1b"`, `"two chunks"` (each half a stage), `"rows without a gap"`, `"both ways"`? Put the word into
+# **And decide:** the weights of *one* stage fill two thirds of a rank's memory. Which of these cannot run
+# there: `"1f1b"`, `"two chunks"` (each half a stage), `"rows without a gap"`, `"both ways"`? Put the word into
 # `too_large`.
 #
 # <details><summary>Hint 1</summary>Find the rows of ranks 0 and 1. Those of 3 and 2 are the same, with 0 and 2
 # exchanged, and 1 and 3.</details>
 #
 # <details><summary>Hint 2</summary>Rank 0 starts with its own two forwards. F2 reaches it at 3; turn it round at
-# once. Rank 1 meets both directions: four forwards in turn.</details>
+# once. Rank 1 does four forwards first.</details>
 
 # %% nbgrader={"grade_id": "both_ways_level_9", "solution": true}
 level_9 = None  # text
