@@ -969,7 +969,8 @@ shutil.rmtree(work, ignore_errors=True)
 # - Zheng and others (2022), *Alpa*, OSDI, [arXiv:2201.12023](https://arxiv.org/abs/2201.12023): a planner that
 #   searches for layouts, inside of operators and between them.
 #
-# **Next:** the best way to find out what you know: lab 01, from an empty file.
+# **Next:** the electives begin with lab 18, where schedules are puzzles. Or find out what you know: lab 01,
+# from an empty file.
 
 # %%
 progress()

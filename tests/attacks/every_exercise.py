@@ -55,7 +55,9 @@ _FOOT = """
 
 An exercise that asks for one word or one number can be guessed, and a learner's own check says at
 once whether the guess is right. These points can be had without understanding; docs/grading.md says
-what an instructor of a graded class does about it.
+what an instructor of a graded class does about it. So it is with lab 18's boards, which are the
+same for everybody: a schedule that was copied is as good as one that was found. A program that
+makes schedules (levels 1, 3 and 5 to 8) is asked for numbers that are drawn.
 
 Ranks that are simulated in one process share its memory, and what a process says of its own way
 (how many activations it held, what it freed) cannot be checked from outside. Known to be left, in

@@ -20,7 +20,7 @@ from utils import plots
 from utils.pipeline.schedules import COMPUTE, KINDS, Span, Timeline
 
 # How an action looks: its fill, the colour of its number, and a hatching for print in grey.
-_LOOKS = {
+LOOKS = {
     "F": ("#cfe8f7", plots.INK, ""),
     "B": (plots.VERMILLION, "white", ""),
     "I": (plots.ORANGE, plots.INK, ""),
@@ -51,7 +51,7 @@ def draw(
         ax.barh(rank, end - start, left=0, height=0.8, zorder=1, **_IDLE)
     inches = ax.figure.get_window_extent().width / ax.figure.dpi * 0.85 / max(until, 1e-12)
     for span in timeline.work:
-        fill, ink, hatch = _LOOKS[span.kind]
+        fill, ink, hatch = LOOKS[span.kind]
         width = span.end - span.start
         ax.barh(
             span.rank,
@@ -97,7 +97,7 @@ def _patches(timelines: Iterable[Timeline]) -> list[Patch]:
     """One for each kind of action that occurs, and one for idle time."""
     found = {span.kind for timeline in timelines for span in timeline.work}
     patches = [
-        Patch(facecolor=_LOOKS[kind][0], edgecolor=plots.INK, label=f"{kind}: {KINDS[kind]}")
+        Patch(facecolor=LOOKS[kind][0], edgecolor=plots.INK, label=f"{kind}: {KINDS[kind]}")
         for kind in COMPUTE
         if kind in found
     ]

@@ -11,13 +11,15 @@ A schedule has one list of actions for each rank, in the rank's own order. An ac
 
 Where ranks hold several stages each, the kind begins with the stage's number: ("5F", 2) is the
 forward of micro-batch 2 on stage 5. The letters, and "5F2" for that action, are those of
-`torch.distributed.pipelining`. Whatever ran, simulated or real, is a
-`Timeline` of spans, so theory and measurement are drawn as the same picture (`pictures`).
+`torch.distributed.pipelining`. Micro-batches may also go up, from the last rank to the first, if
+each rank holds a stage for either direction (`upward`; Li and Hoefler 2021, Chimera,
+arXiv:2107.06925). Whatever ran, simulated or real, is a `Timeline` of spans, so theory and
+measurement are drawn as the same picture (`pictures`).
 """
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,11 +141,13 @@ def text(schedule: Schedule) -> str:
 # What is wrong with a schedule
 
 
-def problems(schedule: Schedule, microbatches: int | None = None) -> list[str]:
+def problems(
+    schedule: Schedule, microbatches: int | None = None, upward: Collection[int] = ()
+) -> list[str]:
     """What keeps a schedule from training a batch, a sentence each; empty if it is valid.
 
     Steps count from 0: step 3 of rank 1 is schedule[1][3]. microbatches: how many there are;
-    default: as many as the schedule names.
+    default: as many as the schedule names. upward: those that go up, see `simulate`.
     """
     malformed = list(_malformed(schedule))
     if malformed or not len(schedule):
@@ -156,7 +160,7 @@ def problems(schedule: Schedule, microbatches: int | None = None) -> list[str]:
         for rank, actions in enumerate(schedule)
         for problem in _rank_problems(rank, actions, wanted, placed[rank])
     ]
-    return found or _deadlock(schedule)
+    return found or _deadlock(schedule, upward)
 
 
 def placement(schedule: Schedule) -> list[list[int]]:
@@ -236,9 +240,9 @@ def _rank_problems(
             yield f"rank {rank}: the backward of micro-batch {m}{where} is missing."
 
 
-def _deadlock(schedule: Schedule) -> list[str]:
+def _deadlock(schedule: Schedule, upward: Collection[int]) -> list[str]:
     """Why no rank can go on, if it comes to that."""
-    needs, stages = _needs(schedule), sum(map(len, placement(schedule)))
+    needs, stages = needs_of(schedule, upward), sum(map(len, placement(schedule)))
     _, stuck = run(schedule, [1.0] * stages, [2.0] * stages, needs)
     return [f"deadlock, {waiting(schedule, stuck, needs)}"] if stuck else []
 
@@ -258,9 +262,9 @@ def waiting(schedule: Schedule, stuck: Mapping[int, int], needs: Needs) -> str:
     return "no rank can go on: " + "; ".join(waits) + "."
 
 
-def _needs(schedule: Schedule) -> Needs:
+def needs_of(schedule: Schedule, upward: Collection[int] = ()) -> Needs:
     """What an action of this schedule waits for: the forward of the stage before, and the backward
-    of the next, whole or that of its input."""
+    of the next, whole or that of its input. upward: as for `simulate`."""
     last = max((stage for stages in placement(schedule) for stage in stages), default=0)
     in_parts = {
         (stage_of(rank, kind), m)
@@ -270,11 +274,12 @@ def _needs(schedule: Schedule) -> Needs:
     }
 
     def needs(stage: int, letter: str, m: int) -> tuple[int, str] | None:
+        first, end, step = (last, 0, -1) if m in upward else (0, last, 1)
         if letter == "F":
-            return (stage - 1, "F") if stage else None
-        if letter == "W" or stage == last:
+            return (stage - step, "F") if stage != first else None
+        if letter == "W" or stage == end:
             return None
-        return stage + 1, "I" if (stage + 1, m) in in_parts else "B"
+        return stage + step, "I" if (stage + step, m) in in_parts else "B"
 
     return needs
 
@@ -289,14 +294,17 @@ def simulate(
     *,
     transfer: float = 0.0,
     unit: str = "",
+    upward: Collection[int] = (),
 ) -> Timeline:
     """Run a schedule in thought: each action starts as soon as its rank and its input are ready.
 
     forward, backward: the time of one action, one number for all stages or one for each; the parts
     "I" and "W" of a backward take half of it each. transfer: the time of a message; it keeps no
-    rank busy. Raises ScheduleError if the schedule is not valid.
+    rank busy. upward: the micro-batches that enter on the last rank and leave on the first, where
+    ranks hold one stage for each direction; times are then those of the ranks. Raises ScheduleError
+    if the schedule is not valid.
     """
-    wrong = problems(schedule)
+    wrong = problems(schedule, upward=upward)
     if wrong:
         raise ScheduleError("\n".join(wrong))
     stages = sum(map(len, placement(schedule)))
@@ -304,7 +312,7 @@ def simulate(
         [float(time)] * stages if isinstance(time, int | float) else list(time)
         for time in (forward, backward)
     ]
-    spans, _ = run(schedule, each[0], each[1], _needs(schedule), transfer)
+    spans, _ = run(schedule, each[0], each[1], needs_of(schedule, upward), transfer)
     return Timeline(tuple(spans), len(schedule), unit)
 
 
