@@ -81,7 +81,7 @@ def refused(ask, text, line, key, silent) -> None:
         if fault.kind != "exception":
             raise
         kind, _, said = fault.detail.partition(": ")
-        detail = f"expected line {line}. The error was “{fault.detail}”."
+        detail = "\n".join((f"expected line {line}. The error was:", f"“{fault.detail}”"))
     else:
         got = got[0] if type(got) is list and len(got) == 1 else got
         returned = type(got) is Student and got._type_name == "SpecError"

@@ -361,11 +361,11 @@ def days_ahead(student, rng):
             raise
 
     for title, points, some in (
-        ("features that look ahead, and one that does not", 0.4, ahead_or_not),
-        ("features that move in one direction alone", 0.35, one_way),
-        ("features that look ahead on one day alone", 0.25, one_day),
-        ("features with NaN on some days", 0.15, no_number),
-        ("features of the past, and of nothing", 0.1, never),
+        ("the features that look ahead, and one that does not", 0.4, ahead_or_not),
+        ("the features that move in one direction alone", 0.35, one_way),
+        ("the features that look ahead on one day alone", 0.25, one_day),
+        ("the features with NaN on some days", 0.15, no_number),
+        ("the features of the past, and of nothing", 0.1, never),
     ):
         with part(title, points=points):
             for one in some:
