@@ -98,9 +98,8 @@ class SignIn(Authenticator):
         try:
             return accounts.sign_in(*given, place=handler.request.remote_ip or "").user
         except NotSignedIn as error:
-            raise HTTPError(
-                403, say(str(error))
-            ) from None  # JupyterHub says it on its sign-in page
+            # JupyterHub says it on its sign-in page.
+            raise HTTPError(403, say(str(error))) from None
 
 
 class SignInToSystem(SignIn, LocalAuthenticator):
@@ -190,7 +189,7 @@ def _config(place: Place) -> Config:
         template_vars={
             "course": say(outline(place.course).title),
             "language": language(place.course) or "en",
-            "say": say,
+            "say": lambda _user: say,  # JupyterHub calls what it can, for a value
             "shortest": SHORTEST,
         },
     )
