@@ -4,6 +4,7 @@ import ast
 import os
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -437,18 +438,30 @@ PAGES = {
 }
 
 
+def headings(page: str) -> list[str]:
+    """As links name them, in order."""
+    tokens = MarkdownIt().parse((ROOT / page).read_text(encoding="utf-8"))
+    found = (after.content for one, after in pairwise(tokens) if one.type == "heading_open")
+    return [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in found]
+
+
 def blocks(page: str) -> list[tuple[str, str]]:
     """What a page consists of, in order: the kind and the text of its code and of its words. Links
     are to pages of the original, from the repository's folder; each of them must be there."""
 
     def from_the_root(link: re.Match[str]) -> str:
-        target = os.path.normpath(os.path.join(os.path.dirname(page), link[1]))
-        assert (ROOT / target).exists(), f"{page} has a link to {link[1]}, which is not there"
-        return f"]({originals.get(target, target)}"
+        file, place = link.groups()
+        target = os.path.normpath(os.path.join(os.path.dirname(page), file)) if file else page
+        assert (ROOT / target).exists(), f"{page} has a link to {file}, which is not there"
+        original = originals.get(target, target)
+        if place:
+            assert place in headings(target), f"{target} has no heading for #{place} in {page}"
+            place = headings(original)[headings(target).index(place)]
+        return f"]({original if file else ''}{'#' if place else ''}{place or ''}"
 
     originals = {translated: original for original, translated in PAGES.items()}
     text = (ROOT / page).read_text(encoding="utf-8").replace("!", "")  # of a picture, of the board
-    text = re.sub(r"\]\((?!https?:)([^)#]+)", from_the_root, text)
+    text = re.sub(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?", from_the_root, text)
     tokens = MarkdownIt().enable("table").parse(text)
     return [(one.type, one.content) for one in tokens if one.content]
 

@@ -84,8 +84,12 @@ def _guide(root: Path, file: str, language: str) -> str:
     translated = _translation(root, file, language)
     if translated is not None:
         return translated
-    original = (root / file).read_text(encoding="utf-8")
-    return _marked(_PLACE_IN_A_PAGE.sub("", original) if language else original, language)
+    return _marked(_original(root, file, language), language)
+
+
+def _original(root: Path, file: str, language: str) -> str:
+    text = (root / file).read_text(encoding="utf-8")
+    return _PLACE_IN_A_PAGE.sub("", text) if language else text
 
 
 def _marked(text: str, language: str) -> str:
@@ -109,7 +113,7 @@ def _translation(root: Path, file: str, language: str) -> str | None:
 
 
 def _for_readers(root: Path, language: str) -> Iterator[tuple[str, str]]:
-    readme = (root / "README.md").read_text(encoding="utf-8")
+    readme = _original(root, "README.md", language)
     translated = _translation(root, "README.md", language)
     titles = [title for title, _ in _parts(readme)]
     parts = _parts(readme if translated is None else translated)
