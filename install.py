@@ -289,8 +289,10 @@ def get_uv(wheels: "Path | None") -> None:
     if (answer([str(UV), "--version"]) or "").split()[1:2] == [version]:
         return
     if wheels:
-        unpack_uv(next(wheels.glob(f"uv-{version}-*.whl")).read_bytes(), hashes)
-        return
+        for wheel in wheels.glob(f"uv-{version}-*.whl"):
+            unpack_uv(wheel.read_bytes(), hashes)
+            return
+        raise diagnosis("not found in the provided package locations")
     if answer(["uv", "--version"]):
         command = ["uv", "pip", "install", "--python", str(PYTHON)]
     elif importlib.util.find_spec("ensurepip"):

@@ -28,9 +28,9 @@ import nbformat
 from autograde import JOBS, Way, ours, stock, table
 from measured import control_group
 
+from grading.course.cells import names_defined
 from grading.course.files import lab_of
 from grading.course.release import release, scripts_on_path
-from grading.course.source import names_defined
 from tests import mistakes
 from tests.labs import ROOT
 from utils import device

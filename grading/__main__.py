@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer import progress
+from grading.answer.say import say
 from grading.course.files import CourseError
 
 ROOT = Path(__file__).parents[1]
+# These speak LAB_LANG, to learners: also those whose pages a class sees.
+_SPEAKING = ("lab", "update", "progress", "receipt", "workshop", "hub")
 _COURSE: Any = {
     "type": Path,
     "default": ROOT,
@@ -83,12 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     try:
+        if options.command in _SPEAKING:
+            from grading.course.languages.speech import speak_here
+
+            speak_here(ROOT)
         return options.run(options)
     except CourseError as error:
-        print(error, file=sys.stderr)
+        print(say(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. What was done is kept: the same command goes on there.", file=sys.stderr)
+        stopped = "Stopped. What was done is kept: the same command goes on there."
+        print(f"\n{say(stopped)}", file=sys.stderr)
         return 130
 
 
@@ -192,6 +200,11 @@ def _add_workshop(commands: Any) -> None:
         default=Path("workshop"),
         help="where it keeps all; default: workshop",
     )
+    db: dict[str, Any] = {
+        "metavar": "URL",
+        "help": "a PostgreSQL database for all but notebooks, like postgresql://user@host/monday",
+    }
+    folder.add_argument("--db", **db)
     workshop = commands.add_parser("workshop", parents=[folder], help="open the board for a class")
     workshop.add_argument(
         "--port", type=int, default=8300, help="default: 8300; 0: any that is free"
@@ -204,6 +217,7 @@ def _add_workshop(commands: Any) -> None:
     notes = commands.add_parser("notes", help="a lab's page for its teacher, as Markdown")
     notes.add_argument("lab", help="such as 02")
     notes.add_argument("--folder", type=Path, help="of a board, for what its class was told")
+    notes.add_argument("--db", **db)
     notes.add_argument("--course", **_COURSE)
     notes.set_defaults(run=_notes)
 
@@ -364,13 +378,14 @@ def _gradescope(options: argparse.Namespace) -> int:
 def _workshop(options: argparse.Namespace) -> int:
     from grading.workshop import serve
 
-    return serve.run(options.course, options.folder, options.host, options.port, options.address)
+    place = (options.course, options.folder, options.db)
+    return serve.run(*place, options.host, options.port, options.address)
 
 
 def _notes(options: argparse.Namespace) -> int:
     from grading.workshop import notes
 
-    return notes.run(options.course, options.lab, options.folder)
+    return notes.run(options.course, options.lab, options.folder, options.db)
 
 
 def _hub(options: argparse.Namespace) -> int:
@@ -391,14 +406,23 @@ def _hub(options: argparse.Namespace) -> int:
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     bounds = Bounds(int(options.memory * 2**30), options.processes, own_user=root)
     address = options.address or f"http://{options.host or serve.own_address()}:{options.port}"
-    place = (options.course.resolve(), options.folder.resolve(), options.host, options.port)
-    return hub.run(hub.Place(*place, address.rstrip("/"), bounds, int(options.idle * 60)))
+    place = hub.Place(
+        options.course.resolve(),
+        options.folder.resolve(),
+        options.db,
+        options.host,
+        options.port,
+        address.rstrip("/"),
+        bounds,
+        int(options.idle * 60),
+    )
+    return hub.run(place)
 
 
 def _receipt(options: argparse.Namespace) -> int:
     from grading.workshop import handed
 
-    return handed.receipt(options.folder, options.receipt, options.notebook)
+    return handed.receipt(options.folder, options.db, options.receipt, options.notebook)
 
 
 if __name__ == "__main__":

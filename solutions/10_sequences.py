@@ -272,9 +272,9 @@ with check.needs("greedy_decode"):
 # It is a good one once a trained network is sure of nearly every frame.
 #
 # A second of speech has 50 frames, and with 11 labels 11⁵⁰ paths. Again dynamic programming goes
-# through them, frame by frame. Write the target with blanks around and between its labels: 3 8 becomes
-# - 3 - 8 -. A path that says the target goes through these **places** from left to right. It begins at
-# the first blank or the first label and ends at the last label or the last blank.
+# through them, frame by frame. Write the target with blanks around and between its labels: 3 8
+# becomes `- 3 - 8 -`. A path that says the target goes through these **places** from left to right.
+# It begins at the first blank or the first label and ends at the last label or the last blank.
 
 # %% [markdown]
 # From one frame to the next it stays where it is, or goes on by one place, or by two, over a blank, where

@@ -53,11 +53,12 @@ def wait(until: Callable[[], T], what: str) -> T:
 @contextmanager
 def served(root: Path) -> Iterator[str]:
     """Serve a copy of the course, made in the folder `root`, as `make lab` does; its address."""
-    for folder in ("grading", "labs", "utils"):
+    for folder in ("grading", "labs", "locale", "utils"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "course.yml", root)
     # The copy keeps its own progress; PYTHONPATH, or the kernels would import the original.
-    mine = {k: v for k, v in os.environ.items() if k not in ("LAB_DATA", "LAB_PROGRESS")}
+    others = ("LAB_DATA", "LAB_LANG", "LAB_PROGRESS")
+    mine = {k: v for k, v in os.environ.items() if k not in others}
     mine |= {"PYTHONPATH": str(root), "LAB_SCALE": "smoke"}
     command = [sys.executable, "-m", "grading", "lab", "--no-browser", "--ServerApp.port=0"]
     log = root / "server.log"

@@ -124,8 +124,8 @@ def make_course(root: Path) -> Path:
     return root
 
 
-def released(root: Path) -> dict[str, Any]:
-    return json.loads((root / "labs" / f"{LAB}.ipynb").read_bytes())
+def released(root: Path, language: str = "") -> dict[str, Any]:
+    return json.loads((root / "labs" / language / f"{LAB}.ipynb").read_bytes())
 
 
 def answered(notebook: dict[str, Any], answers: Mapping[str, str]) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def answered(notebook: dict[str, Any], answers: Mapping[str, str]) -> dict[str, 
     return notebook
 
 
-def hand_in(root: Path, student: str, answers: Mapping[str, str]) -> Path:
+def hand_in(root: Path, student: str, answers: Mapping[str, str], language: str = "") -> Path:
     """Put a student's notebook into root/handed_in."""
-    notebook = nbformat.from_dict(answered(released(root), answers))
+    notebook = nbformat.from_dict(answered(released(root, language), answers))
     return write(root / "handed_in" / student / f"{LAB}.ipynb", nbformat.writes(notebook))
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 
 import jupytext
 
-from grading.course.source import names_defined
+from grading.course.cells import names_defined
 from grading.marking import slicing
 
 ROOT = Path(__file__).parents[1]

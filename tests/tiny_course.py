@@ -92,3 +92,16 @@ def write_source(root: Path, source: str = SOURCE, lab: str = LAB) -> Path:
 def points_of(lab: str) -> dict[str, float]:
     """In place of `grading.course.release.points_of`: what the tiny lab's exercises are worth."""
     return POINTS
+
+
+def in_japanese(root: Path, finished: bool = True) -> None:
+    """List Japanese in the course at `root`, and translate one sentence of its lab."""
+    listed = (root / "course.yml").read_text(encoding="utf-8")
+    japanese = f"{{name: ja, title: 日本語, finished: {str(finished).lower()}}}"
+    assert "}]" in listed
+    listed = listed.replace("}]", f"}}, {japanese}]", 1)
+    (root / "course.yml").write_text(listed, encoding="utf-8")
+    file = root / "locale" / "ja" / f"{LAB}.po"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = 'msgid "You double a number."\nmsgstr "数を倍にします。"\n'
+    file.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from grading.answer.say import Say
+from grading.answer.width import padded
 
 # The kinds that end an exercise at once: trying the next part would only say the same again.
 # (A value that is not filled in is no such thing: the next one may be.)
@@ -54,6 +55,10 @@ class Fault(Exception):
         ours, theirs = say("expected"), say("yours")
         expected, got = say(self.expected), say(self.got)
         if len(expected) + len(got) > 64 or "\n" in expected + got:
-            return [f"{ours:<8}  {expected}", f"{theirs:<8}  {got}"] if expected else []
+            return (
+                [f"{padded(ours, 8)}  {expected}", f"{padded(theirs, 8)}  {got}"]
+                if expected
+                else []
+            )
         pairs = [(ours, expected), (theirs, got)]
         return ["   ".join(f"{whose} {value}" for whose, value in pairs if value)]

@@ -15,6 +15,7 @@ from pathlib import Path
 from grading.answer import exercise
 from grading.answer.exercise import Result
 from grading.answer.say import say
+from grading.answer.width import padded
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,13 @@ def table(standings: list[Standing], titles: Mapping[str, str] | None = None) ->
         own = [one for one in standings if one.lab == lab]
         title = titles.get(lab, lab)
         if not own:
-            lines.append(f"{title:<36} {say('to come')}")
+            lines.append(f"{padded(title, 36)} {say('to come')}")
             continue
-        lines.append(f"{title:<36} {_total(own)}{_last(own)}")
+        lines.append(f"{padded(title, 36)} {_total(own)}{_last(own)}")
         begun = any(one.score is not None for one in own)
         if begun and any(one.score != one.points for one in own):
             lines += [f"    {one.exercise:<32} {_score(one)}" for one in own]
-    lines.append(f"{say('the course so far'):<36} {_total(standings)}")
+    lines.append(f"{padded(say('the course so far'), 36)} {_total(standings)}")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from html import escape
 from grading.answer.exercise import Part, Result
 from grading.answer.fault import UNDONE
 from grading.answer.say import say
+from grading.answer.width import padded
 
 STATES = {
     "passed": "passed",
@@ -33,7 +34,7 @@ def text(result: Result) -> str:
     lines = [f"{result.exercise}   {score}   {state}"]
     lines += [f"           {_lent(result)}"] if result.lent else []
     for part, fault_lines in _parts(result):
-        lines.append(f"  {_word(part):<8} {say(part.title)}".rstrip())
+        lines.append(f"  {padded(_word(part), 8)} {say(part.title)}".rstrip())
         for line in fault_lines:
             lines += [f"           {piece}" for piece in line.splitlines()]
     return "\n".join(lines)

@@ -142,7 +142,8 @@ class Runner:
         run = lambda: inside[asked["name"]](learner, *asked["args"])  # noqa: E731
         named = [one for one in asked["args"] if type(one) is str and one in self.namespace]
         used = dict.fromkeys([*re.findall(r"\blearner\.(\w+)", asked["source"]), *named])
-        using = f"Using {' and '.join(f'`{one}`' for one in used) or 'your code'}"
+        listed = " and ".join(f"`{one}`" for one in used)
+        using = f"Using {listed}" if listed else "Using your code"
         called = lambda frames: f"`{frames[0][0]}`" if frames else using  # noqa: E731
         return {"value": self._guarded(run, called, asked["limit"]), "mutated": []}
 

@@ -287,7 +287,7 @@ class Graph:
         told(order, ORDER, self.given)
         expect.that(type(order) is list, ORDER["type"][0], kind="type", given=self.given)
         seen = [self.place.get(one, -1) if type(one) is int else -2 for one in order]
-        detail = f"Your order: {letters(seen) or 'empty'}." if len(seen) < 20 else ""
+        detail = f"Your order: {letters(seen) or '(empty)'}." if len(seen) < 20 else ""
         mine = [place for place in seen if place >= 0]
         absent = sorted(set(range(len(self.parents))) - set(mine))
         message = "A second call for the same graph gives another order."
@@ -299,11 +299,14 @@ class Graph:
         expect.that(-2 not in seen, message, diagnosis=why, given=self.given)
         expect.that(-1 not in seen, message, diagnosis=KEPT, given=self.given)
         message = "A tensor comes more than once."
-        why = "Several paths lead to it, or it is appended once for each parent."
-        why += " Remember which tensors were visited, and pass a visited one by."
+        why = (
+            "Several paths lead to it, or it is appended once for each parent. Remember which tensors"
+            " were visited, and pass a visited one by."
+        )
         once = len(set(mine)) == len(mine)
         expect.that(once, message, diagnosis=why, given=self.given, detail=detail)
-        detail = f"{detail} Missing: {letters(absent[:4])}."
+        lacks = letters(absent[:4])
+        detail = f"{detail} Missing: {lacks}." if detail else f"Missing: {lacks}."
         why = self.missing(set(absent))
         expect.that(
             not absent, "Tensors are missing.", diagnosis=why, given=self.given, detail=detail
@@ -531,7 +534,7 @@ def backward(student, rng):
                 "Make a new one.",
             )
             expect.that(intact is True, message, diagnosis=why, given=given)
-            names = tuple(f"{name}, each halved in place," for name in names)
+            names = tuple(f"the gradient, halved in place, in {letters([i])}" for i in range(count))
             expect.close(halved, of(answers)[1], what=names, given=given, knows=knows(1))
 
     telling = graph([[], [], [0, 1], [2, 0], [3, 2, 0, 3], [4, 3, 1]])
@@ -591,9 +594,10 @@ def present(grads, known, count, given):
             if absent[0] == 0
             else "Is one cleared when it has been passed on? It stays, as the pictures show."
         )
+        why = why.strip()
         why = next((says for says, those in known if places(those) == absent), why)
-        detail = f"Without: {letters(absent)}."
-        raise Fault("value", "Some tensors have no gradient.", why, detail=detail, given=given)
+        message, lack = "Some tensors have no gradient.", f"Without one: {letters(absent)}."
+        raise Fault("value", message, why, detail=lack, given=given)
 
 
 def described(parents, weights, shared):
@@ -604,9 +608,10 @@ def described(parents, weights, shared):
     for i, (before, ws) in enumerate(zip(parents, weights, strict=True)):
         terms = [f"{w:g}·{letters([p])}" for p, w in zip(before, ws, strict=True)]
         sums += [f"{letters([i])} = {' + '.join(terms)}"] * bool(terms)
-    text = f"For {'; '.join(sums)}; the loss is {letters([len(parents) - 1])}".replace("+ -", "− ")
-    again = f", and once more for a new graph from the same {letters(range(shared))}" * bool(shared)
-    return f"{text}{again}."
+    graph, loss = "; ".join(sums).replace("+ -", "− "), letters([len(parents) - 1])
+    text = f"For {graph}; the loss is {loss}."
+    again = f"Once more for a new graph from the same {letters(range(shared))}."
+    return f"{text} {again}" if shared else text
 
 
 def cut_off(learner, array, weight, shares):

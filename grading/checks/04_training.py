@@ -595,7 +595,7 @@ def sweep(student, rng):
         expect.that(result == "interrupted", message, diagnosis=answers.INTERRUPT)
         three = answers.scored(calls[:3], drawn, 0.5)
         with expect.otherwise(answers.wrong_table(table)):
-            expect.close(table, three, what="the table, after three runs", given=given)
+            expect.close(table, three, what="the table after three runs", given=given)
     with part("started again, it makes the missing runs only", points=0.3):
         report(grid, [], least=len(runs))
         calls, table = makes(runs[3:], rows[:3])

@@ -548,7 +548,9 @@ def learnt(gradients, right):
     message = "The scores hang on no parameter: nothing can be learnt."
     expect.that(gradients != [], message, given=GIVEN, diagnosis=cut)
     layers = ("conv1", "conv2", "linear1", "linear2", "linear3")
-    names = [f"{layer}'s {kind}" for layer in layers for kind in ("weights", "biases")]
+    names = [
+        name for layer in layers for name in (f"the weights of {layer}", f"the biases of {layer}")
+    ]
     expect.items(gradients, len(names), what="the list of gradients")
     for got, gradient, name in zip(gradients, right, names, strict=True):
         none = {"No gradient gets here. " + cut: 0 * gradient}

@@ -33,6 +33,10 @@ NORMALISATIONS = [
 there: Callable[[Callable[..., Any]], Callable[..., Any]] = cache(probe)
 
 
+def _for(text):
+    return "\n".join(("For this text:", text))
+
+
 def same(student, report, name, *args, key=None, **how) -> None:
     """A report on the student's names is the report on the right ones.
 
@@ -70,19 +74,19 @@ def refused(ask, text, line, key, silent) -> None:
 
     silent: what to say where nothing is raised.
     """
-    given = f"For the text\n{text}"
+    given = _for(text)
     try:
         got = ask()
     except Fault as fault:
         if fault.kind != "exception":
             raise
         kind, _, said = fault.detail.partition(": ")
-        detail = f"expected line {line}. The error was {fault.detail}"
+        detail = f"expected line {line}. The error was “{fault.detail}”."
     else:
         got = got[0] if type(got) is list and len(got) == 1 else got
         returned = type(got) is Student and got._type_name == "SpecError"
         why = "section.error makes the error: raise what it returns." if returned else silent
-        expect.that(False, "No error was raised.", given=given, diagnosis=why)
+        expect.that(False, _SILENT, given=given, diagnosis=why)
     named, found = _ERROR.match(said), (_ERROR.match(said) or [0, 0, ""])
     builtin = kind in ("KeyError", "TypeError", "AttributeError", "ValueError", "RuntimeError")
     where, own = int(found[1]), _CATCH if builtin else _OWN
@@ -107,6 +111,7 @@ def refused(ask, text, line, key, silent) -> None:
         expect.that(right, message, given=given, detail=detail, diagnosis=why)
 
 
+_SILENT = "No error was raised: section.error only makes one, and `raise` raises it."
 _ERROR = re.compile(r"network\.yaml, line (\d+), ([^:]+)")
 _ANOTHER = "The error names another line than the one at fault."
 _OWN = "Raise section.error(key, …) of the section that holds the key."
@@ -172,7 +177,7 @@ def options(student, rng):
 
     def filled():
         for one in texts:
-            how = {"what": "the list of results", "given": f"For the text\n{one}"}
+            how = {"what": "the list of results", "given": _for(one)}
             with expect.explained(("SpecError: network.yaml", NO_FAULT)):
                 [got] = values([one], [known], [(0, 0)])
             entry = any(type(value) is Student for value in got.values())
@@ -345,12 +350,14 @@ def network_text(layers, shape, block=3, remarks=0) -> str:
 def build_network(student, rng):
     layers, shape = random_layers(rng)
     text = network_text(layers, shape)
-    given = f"For the text\n{text}"
+    given = _for(text)
     right = answers.build_network(spec.parse(text))
     state = [drawn(rng, key, value) for key, value in right.state_dict().items()]
     x = torch.from_numpy(rng.normal(size=(3, *shape))).float()
-    why = "A layer has a name and a type, beside the keys of its type in LAYERS: the table that"
-    table = f"{why} options gets must have all of them."
+    table = (
+        "A layer has a name and a type, beside the keys of its type in LAYERS: the table that options"
+        " gets must have all of them."
+    )
     carry = (
         "Carry the shape along, from the text's `input` on: what a layer puts out is what the next"
         " one gets. It is one example's; the image of zeros is a batch of one, (1, *shape). And does"
@@ -378,7 +385,7 @@ def build_network(student, rng):
     if before:
         table = "LAYERS itself holds a name, from an earlier try: run its cell again."
         causes += (("SpecError: network.yaml", table),)
-    causes += (("SpecError: network.yaml", f"This text has no fault. {carry}"),)
+    causes += (("SpecError: network.yaml", " ".join(("This text has no fault.", carry))),)
 
     def network():
         with expect.explained(*causes):
@@ -425,13 +432,15 @@ def build_network(student, rng):
         with expect.otherwise(why):
             expect.close(y, wanted, what="the output in evaluation mode", given=given, **NEAR)
 
-    fresh = "nothing has run through it yet: in training mode, its statistics new"
-    with part(fresh, points=0.15), at_last(all_there):
+    with (
+        part("nothing has run through it yet: in training mode, its statistics new", points=0.15),
+        at_last(all_there),
+    ):
         untouched()
     with part("the text's sections are left as they were", points=0.1, alone=False):
         message = "LAYERS holds a name or a type."
         own = "Name and type go into a table of your own, and not into LAYERS itself."
-        own += " It did so before this call, from an earlier try:" * before
+        own += " It did so before this call, from an earlier try." * before
         own += " Run its cell again, which makes it whole."
         keys = keys_of(student, "conv")
         fine = type(keys) is list and "name" not in keys and "type" not in keys
@@ -580,7 +589,9 @@ def build_solver(student, rng):
     def judge(piece, why, wrong="", **more):
         """why, wrong: what to say where the piece is missing, and where it is wrong."""
         text = text_of(**more)
-        given = f"For the text\n{text}" + f"and {counts} steps." * (piece == "schedule")
+        given = _for(text)
+        if piece == "schedule":
+            given += f"It is run for {counts} steps."
         with expect.explained(*reads):
             plan, model = asked(text, 2 if piece == "rest" else 1)
         expect.that(type(plan) is dict, "The result is not a dict.", given=given, kind="type")
@@ -843,6 +854,11 @@ def augment(student, rng):
     def as_it_was():
         return type(reply[-1]) is torch.Tensor and torch.equal(reply[-1], x)
 
+    def keeps_dtype(out, x):
+        message = f"The result has dtype {out.dtype}, and x has {x.dtype}."
+        why = "It keeps x's dtype, or the network cannot take it."
+        expect.that(out.dtype == x.dtype, message, given=given, diagnosis=why, kind="dtype")
+
     def places(number, out):
         if number in seen:
             return seen[number]
@@ -850,9 +866,7 @@ def augment(student, rng):
         why = "torch.stack makes one tensor of a list of tensors." if type(out) is list else ""
         with expect.otherwise(why, shape=shape):
             expect.form(out, x, given=given)
-        message = f"The result has dtype {out.dtype}, and x has {x.dtype}."
-        why = "It keeps x's dtype, or the network cannot take it."
-        expect.that(out.dtype == x.dtype, message, given=given, diagnosis=why, kind="dtype")
+        keeps_dtype(out, x)
         found = which(out, ways.values())
         message = "Some images are no window of the padded image, flipped or not."
         detail = f"{int((found < 0).sum())} of {n} are not."
@@ -865,6 +879,11 @@ def augment(student, rng):
     with part("each image is a window of itself, padded with zeros, flipped or not", points=0.4):
         images(0, 5)
         expect.that(as_it_was(), "x is not what it was.", given=given, diagnosis=CHANGES_X)
+        doubles = x[:8].double()
+        made = expect.items(
+            there(augmented)(student, doubles, [padding], seeds[:1]), 4, kind="list"
+        )
+        keeps_dtype(expect.form(made[0], doubles, given=given), doubles)
 
     def all_cropped():
         tops_and_lefts, flipped = images(0, len(seeds))[:, :2], images(0, len(seeds))[:, 2] == 1
@@ -1095,6 +1114,9 @@ def ways_back(student, exercise, args, given):
         expect.close(got[key], right[key], knows=MISTAKES.values(exercise, of), **how)
 
 
+BESIDE = "Both expansions see what the squeeze puts out, side by side."
+
+
 @exercise("Fire", points=1.25, forbids={"Fire": ["torchvision"]})
 def fire(student, rng):
     alike = (int(rng.integers(5, 9)), 5, 4, 4)
@@ -1104,7 +1126,10 @@ def fire(student, rng):
         x = numbers(rng, 2, plan[0], 5, 5)
         why = "Height and width stay: a 3×3 convolution needs padding for that, a 1×1 none."
         names = "squeeze, expand1x1 and expand3x3 are the names to use, each an nn.Conv2d."
-        causes = (("must match except in dimension 1", why),)
+        causes = (
+            ("must match except in dimension 1", why),
+            ("to have 5 channels, but got 4 channels", BESIDE),
+        )
         try:
             return module(student, rng, "Fire", "Fire", plan, x, "", names, causes)
         except Fault as fault:

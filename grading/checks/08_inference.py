@@ -411,7 +411,7 @@ def _check_words(student, counts):
     missing = any(count and not word for count, word in pairs)
     alone = sum(count > 0 for count in counts) == 1
     why = "Its word has one bit: of no bits nobody could tell how often it came." if alone else ""
-    message = f"{'The one symbol alone' if alone else 'A symbol that comes'} has no word."
+    message = "The one symbol alone has no word." if alone else "A symbol that comes has no word."
     expect.that(not missing, message, given=given, diagnosis=why, detail=detail)
     words = sorted(word for word in got if word)
     begins = any(two.startswith(one) for one, two in pairwise(words))
@@ -488,8 +488,11 @@ def compressed_bits(student, rng):
         with expect.otherwise(why) if why else told, expect.explained(*answers.IN_SIZE):
             for layers, gap_bits in cases:
                 shapes = [one[0].shape for one in layers]
-                given = f"For layers of the shapes {shapes}, codebooks of {[len(one[1]) for one in layers]}"
-                given += f" numbers, gaps of {gap_bits} bits."
+                codebooks = [len(one[1]) for one in layers]
+                given = (
+                    f"For layers of the shapes {shapes}, codebooks of {codebooks} numbers, gaps of"
+                    f" {gap_bits} bits."
+                )
                 got = student.compressed_bits(copy.deepcopy(layers), gap_bits)
                 right = answers.compressed_bits(layers, gap_bits)
                 expect.close(got, right, what="the size in bits", given=given, **EXACT)

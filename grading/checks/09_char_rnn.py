@@ -133,7 +133,7 @@ def _check_refusal(student, text, unknown, strange):
     expect.that(right, message, given=given, diagnosis=why, detail=f"{kind}: {said}")
     message = "The error does not show the unknown character."
     why = "Put the character into the message, so that whoever reads it can find it."
-    expect.that(strange in said, message, given=given, diagnosis=why, detail=f"It says: {said}")
+    expect.that(strange in said, message, given=given, diagnosis=why, detail=f"It says: “{said}”")
 
 
 # ---------------------------------------------------------------------- rnn_step and lstm_step
@@ -208,9 +208,12 @@ def _check_sequence(student, rng, name, states, gates):
     given = _inputs(rng, B, D, H, states, gates)
     before, weights = [given[one] for one in states], [given[one] for one in "WUb"]
     args = name, _numbers(rng, T, B, D), before, weights, [_numbers(rng, B, H) for _ in states]
-    about = f"For {T} characters, one after another; the gradients are those of a sum of the last"
-    about += f" {' and '.join(states)}, for x, {', '.join(states)}, W, U and b."
-    only = f"A step returns what the next step takes: {' and '.join(states)}, no more and no less."
+    last = " and ".join(states)
+    about = (
+        f"For {T} characters, one after another; the gradients are those of a sum of the last {last},"
+        f" for x, {', '.join(states)}, W, U and b."
+    )
+    only = f"A step returns what the next step takes: {last}, no more and no less."
     with expect.otherwise(shape=only), expect.explained(*_STEP):
         what = "the sequence"
         how = {"what": what, "given": about, "name": name, "rtol": 1e-4, "atol": 1e-5}
@@ -345,8 +348,11 @@ def _check_batches(student, at, ids, B, T):
         expect.that(known_ones and steps <= {1}, message, given=given)
         for n in range(2 if at is not None else 0):
             mine, theirs = ([pair[at] for pair in one[n]] for one in (right, got))
-            name = f"the {'xy'[at]} of the batches" + " of the second pass" * n
-            message = f"{name[0].upper()}{name[1:]} have other characters than they should."
+            message = f"The {'xy'[at]} of the batches have other characters than they should."
+            if n:
+                message = (
+                    f"In the second pass the {'xy'[at]} have other characters than they should."
+                )
             expect.that(expect.alike(theirs, mine, rtol=0, atol=0), message, given=given)
     except Fault as fault:
         known = [(why, one) for why, one in known if not expect.alike(one, right, dtype="int64")]
@@ -389,8 +395,10 @@ def sample(student, rng):
             _check_draws(student, rng, [(2.0,), (0.4,)])
         with expect.explained(("probability tensor", _TOO_LARGE)):
             _check_draws(student, rng, [(0.01,)])
-    nobody = "In some rows nobody may take part: compare each row with its own k-th best score,"
-    nobody += " which takes part itself: only what is below it, <, is left out."
+    nobody = (
+        "In some rows nobody may take part: compare each row with its own k-th best score, which takes"
+        " part itself: only what is below it, <, is left out."
+    )
     best = part("top_k: only the k best take part, and nothing is changed in place", points=0.45)
     with best:
         with expect.explained(("probability tensor", _NO_P)):
@@ -567,8 +575,8 @@ def bptt_step(student, rng):
     chunks = [(ids[:, k : k + T].clone(), ids[:, k + 1 : k + T + 1].clone()) for k in (0, T, 2 * T)]
 
     def check(names, count, lr, clip):
-        about = f"For a small LSTM and {count} chunks of shape ({B}, {T}), SGD with rate {lr},"
-        about += f" clip {'as it is' if clip is None else f'{clip:g}'}."
+        about = f"For a small LSTM and {count} chunks of shape ({B}, {T}), SGD with rate {lr}."
+        about += "" if clip is None else f" Gradients are clipped to {clip:g}."
         _check_training(student, names, about, (weights, chunks[:count], lr, clip))
 
     with part("the loss: mean cross-entropy in nats, as a number", points=0.4):
@@ -644,8 +652,11 @@ def bits_per_character(student, rng):
         )
         check(scores, y)
         scores[torch.arange(3), (y + 1) % 4] += torch.tensor([300.0, 900.0, 40.0])
-        hidden = "A probability that rounds to 0 has the logarithm −∞, and a clipped one hides how"
-        with expect.otherwise(f"{hidden} wrong the model was: take log_softmax, or cross_entropy."):
+        hidden = (
+            "A probability that rounds to 0 has the logarithm −∞, and a clipped one hides how wrong"
+            " the model was: take log_softmax, or cross_entropy."
+        )
+        with expect.otherwise(hidden):
             check(scores, y)
     with part("entropy_at_half", points=0.25):
         how = "Square the three probabilities, scale them to sum 1, then H = −Σ p log₂ p."

@@ -480,7 +480,7 @@ class _Kernel:
         """Of each array the places in use are touched once, and no others."""
         for name, wanted in used.items():
             kind, other = ("store", "load") if name == "out_ptr" else ("load", "store")
-            done = {"store": "stored", "load": "loaded"}[kind]
+            stored = kind == "store"
             counts = memory.counts(kind, name)
             most = int(counts.max(initial=0))
             expect.that(
@@ -488,13 +488,13 @@ class _Kernel:
                 "Some numbers pass through the memory more often than needed.",
                 given=given,
                 detail=f"In all {memory.bytes} bytes are moved; {sum(w.sum() * 4 for w in used.values())} are needed."
-                f" `{name}`: a number is {done} up to {most} times.",
+                f" A number of `{name}` is {'stored' if stored else 'loaded'} up to {most} times.",
                 diagnosis=answers._ONCE_ONLY,
             )
             why = "Loading what is not needed costs bandwidth, too: the mask keeps it away."
             expect.that(
                 (counts == wanted).all(),
-                f"Not the right numbers of `{name}` are {done}.",
+                f"Not the right numbers of `{name}` are {'stored' if stored else 'loaded'}.",
                 given=given,
                 diagnosis=why,
             )

@@ -82,8 +82,10 @@ def _carried(student, rng, name, p, n, calls=1):
     sums = Sums(x, rng, name, given)
     with expect.explained(*RAISED[name]):
         sums.run(reducing(student, name, x, calls))
-    diagnosis = "That is the library's answer to this exercise. Here numbers travel by dist.send,"
-    diagnosis += " dist.isend and dist.recv."
+    diagnosis = (
+        "That is the library's answer to this exercise. Here numbers travel by dist.send, dist.isend"
+        " and dist.recv."
+    )
     expect.that(
         not sums.reductions, f"`{name}` calls dist.all_reduce.", given=given, diagnosis=diagnosis
     )
@@ -114,9 +116,9 @@ def _sum(sums):
         wrong = [r for r, of in enumerate(counts) if of is None or (of != 1).any()]
         if wrong:
             first = next((r for r in wrong if counts[r] is None), wrong[0])
-            of, detail = counts[first], f"On rank {first}. "
+            of, detail = counts[first], f"On rank {first}."
             if of is not None:
-                detail += f"Its first number has each rank's x {of[0].tolist()} times."
+                detail += f" Its first number has each rank's x {of[0].tolist()} times."
             message = "The result of some rank is not the sum over all ranks."
             if call:
                 message = "Called again with the very same x, it returns something else."
@@ -211,7 +213,7 @@ def _whose_numbers(sums, counts):
             " take the place of what is there."
         )
     if _changed(sums):
-        return f"{_IN_PLACE} Return the sum, too."
+        return " ".join((_IN_PLACE, "Return the sum, too."))
     return (
         "Some ranks' numbers are missing from the sum: does a rank send on what it has added up,"
         " and not only its own? Is each part added to all that was added before?"
@@ -459,7 +461,7 @@ def communication_cost(student, rng):
     with part("the ring", points=0.4):
         check("ring", 6, 2, 5, 64, 1)
     with part("an unknown algorithm is a ValueError", points=0.15, alone=False):
-        found = "no exception"
+        found = 'For algorithm = "star" nothing is raised.'
         try:
             student.communication_cost("star", 4, 100.0, 0.1, 0.01)
         except Fault as fault:
@@ -469,7 +471,7 @@ def communication_cost(student, rng):
         expect.that(
             found.startswith("ValueError"),
             "An algorithm that does not exist is not refused with ValueError.",
-            detail=f'For algorithm = "star": {found}.',
+            detail=found,
             diagnosis="An answer to a misspelt name is worse than none: raise ValueError(…).",
         )
 
@@ -550,10 +552,9 @@ class Averages(Network):
 
     def __init__(self, rng, uses, name, *extra):
         d, h, n, p = 7, 4, 6, len(uses)
-        given = (
-            f"an embedding tied to the output layer, a frozen layer, and a layer `side`, p = {p}"
-        )
-        super().__init__(p, name, f"For {given}{f', bucket_bytes = {extra[0]}' if extra else ''}.")
+        given = f"For an embedding tied to the output layer, a frozen layer, and a layer `side`; p = {p}."
+        given += f" bucket_bytes = {extra[0]}." if extra else ""
+        super().__init__(p, name, given)
         shapes = {"words.weight": (d, h)}
         for layer in ("side", "fixed", "mix"):  # a rank may lack a gradient amid the others
             shapes |= {f"{layer}.weight": (h, h), f"{layer}.bias": (h,)}
@@ -735,8 +736,10 @@ class Averages(Network):
                 why += " What it was given is another tensor: is it .grad, and not the parameter?"
             knows.insert(0, (why, own))
         if having < p:
-            users = "That is the mean over the ranks that had a gradient: divide by the number of"
-            knows.insert(0, (f"{users} all.", p / having * mean))
+            users = (
+                "That is the mean over the ranks that had a gradient: divide by the number of all."
+            )
+            knows.insert(0, (users, p / having * mean))
         message = "A parameter's gradient is not the mean of what the ranks gave to all_reduce."
         try:
             expect.close(got, mean, what="it", given=self.given, knows=knows, rtol=1e-9, atol=1e-12)
@@ -899,8 +902,8 @@ def _bucket_sizes(means, size):
     if in_turn != means.trained and sorted(map(sorted, sent)) == sorted(map(sorted, groups)):
         known.insert(0, ("The buckets are right; they are to be sent as they get full.", got))
     elif got == expected:
-        whose = "So many numbers are right, whose they are is not: from the last parameter to the"
-        known.insert(0, (f"{whose} first.", got))
+        whose = "So many numbers are right, whose they are is not: from the last parameter to the first."
+        known.insert(0, (whose, got))
     how = (
         "Add gradients while they fit; then send, and begin a new bucket with the one that did not."
     )
@@ -908,7 +911,7 @@ def _bucket_sizes(means, size):
         "value",
         "The all_reduces are not those of the buckets.",
         next((why for why, sizes in known if sizes == got), how),
-        given=f"{means.given} Gradients of float64, last first, have {last} numbers.",
+        given=" ".join((means.given, f"Gradients of float64, last first, have {last} numbers.")),
         detail=f"Numbers in each all_reduce: expected {expected}, yours {got}.",
     )
 

@@ -24,7 +24,7 @@ from utils.ranks.collectives import KINDS, combine
 
 WORDS = {
     "sum": "all_reduce",
-    "max": "all_reduce with MAX",
+    "max": "all_reduce(MAX)",
     "scatter": "reduce_scatter_tensor",
     "gather": "all_gather_into_tensor",
 }
@@ -72,7 +72,7 @@ class Collected(Network):
         if len(parts) < self.p:
             return
         parts.sort(key=lambda one: one[0].rank)
-        forms = [f"{WORDS[k]} of {tuple(one.values.shape)}" for one, k in parts]
+        forms = [f"{WORDS[k]} {tuple(one.values.shape)}" for one, k in parts]
         dtypes = {one.values.dtype for one, _ in parts}
         if len(set(forms)) > 1 or len(dtypes) > 1:
             raise self.deadlock("By rank: " + "; ".join(forms) + ".")
@@ -124,7 +124,8 @@ class Case:
     def __init__(self, rng, name, begin, p, setting, given, length=None):
         self.name, self.begin, self.p, self.setting = name, begin, p, setting
         self.length = length
-        self.seed, self.given = int(rng.integers(2**31)), f"For p = {p} ranks{given}."
+        self.seed = int(rng.integers(2**31))
+        self.given = " ".join(filter(None, (f"For p = {p} ranks.", given)))
 
     def run(self, who):
         network = Collected(self.p, self.name, self.given, self.seed, self.length)
@@ -206,7 +207,7 @@ class Case:
                 )
 
     def _results(self, mine, wanted, rank, keys):
-        got, given = mine.ended[rank], f"{self.given} On rank {rank}."
+        got, given = mine.ended[rank], " ".join((self.given, f"On rank {rank}."))
         expect.that(
             type(got) is dict and list(got) == list(wanted), "There is no report.", kind="type"
         )
@@ -256,8 +257,8 @@ def _near(one, other):
 
 
 def _listed(signature):
-    steps = [f"{phase}: {WORDS[kind]} of {n} numbers" for phase, kind, n in signature]
-    return ", ".join(steps) or "nothing"
+    steps = [f"the {phase}'s {WORDS[kind]} of {n} numbers" for phase, kind, n in signature]
+    return ", ".join(steps) if steps else "no collective at all"
 
 
 def _gives(name, kind, later):
@@ -339,6 +340,13 @@ def input_after(learner, p, name, x):
     return ranks, ranks.report
 
 
+FORMS = {
+    "plain": "Its gradients are plain.",
+    "transposed": "Its gradients are transposed.",
+    "expanded": "Its gradients are expanded.",
+}
+
+
 @exercise("copy_and_reduce", points=1.25)
 def copy_and_reduce(student, rng):
     keys = "the output", "the gradient of x"
@@ -349,7 +357,7 @@ def copy_and_reduce(student, rng):
         if name == "copy_to_ranks":
             x = x[:1] * p
         c, u = ([_draw(rng, *shape) for _ in range(p)] for _ in range(2))
-        given = f", x of shape {shape}, {form} gradients"
+        given = " ".join((f"The shape of x is {shape}.", FORMS[form]))
         Case(rng, name, through, p, (name, x, c, u, form), given).judged(student, [*keys, *more])
 
     with part("copy_to_ranks: x goes on as it is, the gradients are summed", points=0.4):
@@ -426,7 +434,7 @@ def parallel_linear(student, rng):
         else:
             xs, targets = list(x.tensor_split(p, dim=2)), [target] * p
         setting = name, weight, bias, xs, targets, steps
-        given = f", 3 examples, {inputs} inputs and {outputs} outputs, {steps} steps of SGD"
+        given = f"3 examples, {inputs} inputs and {outputs} outputs; {steps} steps of SGD."
         case = Case(rng, name, layer_steps, p, setting, given)
         case.judged(student, keys or ("the output", "the gradient of x"), raised=right.LAYERS)
 
@@ -497,8 +505,11 @@ def parallel_block(student, rng):
         shapes |= {"first.bias": (h,), "second.weight": (d, h), "second.bias": (d,)}
         weights = {name: _draw(rng, *shape) for name, shape in shapes.items()}
         setting = weights, _draw(rng, 3, d), _draw(rng, 3, d), list(steps)
-        case = Case(rng, "parallel_block", block_steps, p, setting, f", d = {d} and h = {h}")
-        keys = [f"{what} {step}" for step in steps for what in ("the output", "the gradient of x")]
+        given = f"The sizes are d = {d} and h = {h}."
+        case = Case(rng, "parallel_block", block_steps, p, setting, given)
+        keys = [
+            key for step in steps for key in (f"the output {step}", f"the gradient of x {step}")
+        ]
         case.judged(student, keys, raised=right.BLOCK)
 
     with part("output and gradient, one all-reduce forward and one backward", points=0.4):
@@ -552,7 +563,7 @@ def parallel_embedding(student, rng):
         tokens = torch.tensor([*ends, *more])[torch.tensor(rng.permutation(count))]
         tokens = tokens[:count].reshape(shape)
         setting = tokens, weights, firsts, _draw(rng, *shape, 2)
-        given = f", {vocabulary} words and tokens of shape {shape}"
+        given = f"{vocabulary} words, and tokens of shape {shape}."
         case = Case(rng, "parallel_embedding", looked_up, p, setting, given)
         keys = "the rows", "the gradient of the weight", "tokens afterwards"
         case.judged(student, keys, raised=right.INDEX)
@@ -601,7 +612,7 @@ class Entropy(Case):
         self.targets = torch.tensor([*ends, *more][:n])
         self.scale = float(rng.uniform(0.5, 2))
         setting = self.logits, self.targets, self.firsts, self.scale
-        given = f", {n} examples and {vocabulary} words, logits {around:g} ± {size:g}"
+        given = f"{n} examples and {vocabulary} words; logits are {around:g} ± {size:g}."
         super().__init__(rng, "parallel_cross_entropy", entropy, p, setting, given)
         self.n = n
 
@@ -623,11 +634,14 @@ class Entropy(Case):
         self._that(not late, mine, "There is a collective in backward: none is needed.")
         kinds = [kind for _, kind, _ in mine.calls]
         sent = sum(given[0].numel() for _, _, given in mine.calls)
-        least = "N numbers for each of three: the highest logit, the sum of exponentials, the"
-        self._that(sent <= 3 * self.n, mine, f"That is more than needed. {least} target's logit.")
+        least = (
+            "N numbers for each of three: the highest logit, the sum of exponentials, the target's"
+            " logit."
+        )
+        self._that(sent <= 3 * self.n, mine, f"That is more than needed. {least}")
         self._that(kinds.count("max") == 1, mine, "The highest logit is found by one MAX.")
         self._that(set(kinds) <= {"max", "sum"}, mine, "Nothing is gathered: sums are enough.")
-        self._that(sent == 3 * self.n, mine, f"{least} target's logit.")
+        self._that(sent == 3 * self.n, mine, least)
         found = {}
         for (_, kind, given), got in zip(mine.calls, mine.got, strict=True):
             found |= self._pieces(kind, given, got, found)
@@ -789,11 +803,11 @@ def shard_optimizer(student, rng):
         settings = [float(rng.uniform(0.05, 0.2)), betas, float(rng.uniform(0.01, 0.1))]
         if usual:  # betas and eps as they are where nothing is said
             settings = settings[:1]
-        given = f", parameters of shapes {', '.join(map(str, shapes))}, {steps} steps"
+        given = f"{steps} steps for parameters of shapes {', '.join(map(str, shapes))}."
         length = sum(one.numel() for i, one in enumerate(weights) if i not in frozen)
         # What is in self.m and self.v is the state if the next step goes on from what is put there.
         put = moments(p, length) if "self.m" in keys else []
-        given += "; after the first one self.m and self.v get other numbers" * bool(put)
+        given += " After the first step self.m and self.v get other numbers." * bool(put)
         setting = "ShardedAdam", weights, list(frozen), gradients, settings, put
         case = Case(rng, "ShardedAdam", adam_steps, p, setting, given, length)
         also = [{"ShardedAdam": right.DividedFirst}]

@@ -225,7 +225,8 @@ def split_microbatches(student, rng):
 
     def check(item, what, count, gains=(1.0,), before=0.0, times=1):
         asked = (W, V, X, y, count, list(gains), before, times)
-        given = f"For a batch of {n} in {count} micro-batches{', twice' * (times - 1)}."
+        given = f"For a batch of {n} in {count} micro-batches."
+        given += " This is done twice." * (times - 1)
         given += f" Each gradient was {before:g} before." * bool(before)
         right = _accumulated(answers, *asked)
         got = expect.items(accumulated(student, *asked), 4, what="the report", given=given)
@@ -291,7 +292,8 @@ def _shown(way):
     try:
         yield
     except Fault as fault:
-        fault.detail = f"{fault.detail} In order, with sizes: {way[:120] or 'nothing'}.".strip()
+        order = f"In order, with sizes: {way[:120]}." if way else "In order, with sizes: nothing."
+        fault.detail = " ".join(filter(None, (fault.detail, order)))
         raise
 
 
@@ -323,12 +325,15 @@ def _schedule(got, stages, microbatches, given):
         got = expect.items(got, stages, what="the schedule", given=given, kind="list")
     found = schedules.problems(got, microbatches)
     if found:
-        kind = "deadlock" if "deadlock" in found[0] else found[0].partition(":")[2]
+        deadlock = found[0].startswith("deadlock, ")
+        kind = "deadlock" if deadlock else found[0].partition(":")[2]
+        if deadlock:
+            found = ["It is a deadlock.", found[0].removeprefix("deadlock, ")]
         raise Fault(
             "value",
             "The schedule cannot run.",
             next((why for sign, why in answers.UNRUNNABLE.items() if sign in kind), ""),
-            detail=" ".join(found[:2]),
+            detail="\n".join(found[:2]),
             given=given,
         )
     return [list(actions) for actions in got]

@@ -133,7 +133,7 @@ class _Talk:
                 "value",
                 "The rank does something else than what its turn is.",
                 why[0] if why else _out_of_turn(what, wanted),
-                detail=f"At step {at} it should do this: {_words(wanted)}. Yours: {_words(what)}.",
+                detail=f"Expected at step {at}: {_words(wanted)} Yours: {_words(what)}",
                 given=given,
             )
         if wanted[0] in self.compared:
@@ -151,7 +151,7 @@ class _Talk:
         """What is known of a step whose numbers are wrong, and that no known mistake explains."""
         if (("again",), (), 0) in self.right[:at]:
             return AGAIN
-        return f"It belongs to this step: {_words(wanted)}."
+        return f"It belongs to this step: {_words(wanted)}"
 
     def judge_returned(self, given):
         """What the student's function returned is the loss, or None."""
@@ -240,19 +240,27 @@ def _near(one, other):
 
 
 def _words(what):
+    """What a rank does in a step, as a sentence."""
     verb, *rest = what
     if verb in ("send", "recv"):
         message = f'("{rest[1]}", {rest[2]})' if len(rest) == 3 else "the message"
-        other = f"the {rest[0]} rank" if len(rest) == 3 else f"rank {rest[0]}"
-        return f"send {message} to {other}" if verb == "send" else f"wait for {message} of {other}"
+        if verb == "send":
+            to_next = f"It sends {message} to the next rank."
+            to_previous = f"It sends {message} to the previous rank."
+            to = {"next": to_next, "previous": to_previous}
+            return to.get(rest[0], f"It sends {message} to rank {rest[0]}.")
+        of_next = f"It waits for {message} of the next rank."
+        of_previous = f"It waits for {message} of the previous rank."
+        of = {"next": of_next, "previous": of_previous}
+        return of.get(rest[0], f"It waits for {message} of rank {rest[0]}.")
     return {
-        "module": "run its module",
-        "backward": "go backward through its module",
-        "loss": f"compute the loss of micro-batch {rest}",
-        "loss backward": f"begin the backward of the loss of micro-batch {rest}",
-        "end": "return",
-        "again": "return",
-    }.get(verb, "something else")
+        "module": "It runs its module.",
+        "backward": "It goes backward through its module.",
+        "loss": f"It computes the loss of micro-batch {rest}.",
+        "loss backward": f"It begins the backward of the loss of micro-batch {rest}.",
+        "end": "It returns.",
+        "again": "It returns.",
+    }.get(verb, "It does something else.")
 
 
 def _out_of_turn(what, wanted):
@@ -483,7 +491,7 @@ def stash(learner, steps, weight):
 
 @exercise("measured_stash", points=1.5)
 def measured_stash(student, rng):
-    def check(*steps, says, dtype=torch.float32):
+    def check(*steps, what, dtype=torch.float32):
         sizes = rng.choice(range(6, 40), size=2 * len(steps) + 1, replace=False).tolist()
         d = sizes[-1]
         steps = [
@@ -493,7 +501,7 @@ def measured_stash(student, rng):
         weight = torch.rand(d, d, dtype=dtype)
         right = answers.most_saved(steps, weight.element_size())
         listed = ", ".join(f"{step[2]} × {d}" for step in steps if len(step) > 2)
-        given = f"For a run that saves {says} ({listed}, {str(dtype).removeprefix('torch.')})."
+        given = f"For a run that saves {what} ({listed}, {str(dtype).removeprefix('torch.')})."
         own_weight = parameter_of(weight)
         run = saved_by(steps, own_weight)
         known = MISTAKES.values(
@@ -510,28 +518,28 @@ def measured_stash(student, rng):
         )
 
     with part("what one operation saves", points=0.3):
-        check(("tanh", 0), says="one tensor")
-        check(says="nothing")
-        check(("tanh", 0), ("backward", 0), says="one tensor", dtype=torch.float64)
+        check(("tanh", 0), what="one tensor")
+        check(what="nothing at all")
+        check(("tanh", 0), ("backward", 0), what="one tensor", dtype=torch.float64)
     with part("the most at any time, not all that ever was", points=0.5):
         two = (("tanh", 0), ("tanh", 1))
-        check(*two, ("backward", 0), ("backward", 1), says="two tensors before a backward")
+        check(*two, ("backward", 0), ("backward", 1), what="two tensors before a backward")
         check(
             ("tanh", 0),
             ("backward", 0),
             ("tanh", 1),
             ("backward", 1),
-            says="two, one after another",
+            what="two, one after another",
         )
-        check(*two, ("backward", 1), ("tanh", 2), says="two, frees one, and saves one more")
-        check(("tanh", 0), ("again", 0), ("tanh", 1), says="one, goes back and keeps it, one more")
-        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), says="two, drops both, and saves one")
+        check(*two, ("backward", 1), ("tanh", 2), what="two, frees one, and saves one more")
+        check(("tanh", 0), ("again", 0), ("tanh", 1), what="one, goes back and keeps it, one more")
+        check(*two, ("drop", 0), ("drop", 1), ("tanh", 2), what="two, drops both, and saves one")
     with part("weights left out", points=0.3):
-        check(("linear", 0), says="a linear layer's input and a tanh's output")
-        check(("part", 0), says="the same, with a slice of the layer's weight")
+        check(("linear", 0), what="a linear layer's input and a tanh's output")
+        check(("part", 0), what="the same, with a slice of the layer's weight")
     with part("a tensor that is saved twice is held once", points=0.4):
-        check(("square", 0), ("tanh", 1), says="one tensor for two operations, and another")
-        check(("tanh", 0), ("slices", 1), says="a tensor, and two slices of another")
+        check(("square", 0), ("tanh", 1), what="one tensor for two operations, and another")
+        check(("tanh", 0), ("slices", 1), what="a tensor, and two slices of another")
 
 
 @exercise("speed_up", points=1)

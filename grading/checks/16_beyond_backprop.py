@@ -28,8 +28,8 @@ def feedback_alignment_backward(student, rng):
         inputs += [(0.0 if zero else 0.9) * draw(examples, n).tanh() for n in units[1:-1]]
         feedback = [draw(units[-1], n) for n in units[1:-1]]
         asked = (inputs, draw(examples, units[-1]), feedback)
-        given = f"For {examples} examples and {units[0]} inputs, layers of {units[1:]} units"
-        given += ", where all hidden outputs are 0." if zero else "."
+        given = f"For {examples} examples and {units[0]} inputs, layers of {units[1:]} units."
+        given += " All hidden outputs are 0." if zero else ""
         of = lambda own: _pairs(getattr(own, name)(*asked), len(inputs), which, given)  # noqa: E731
         right = of(answers)
         with expect.explained(*answers.IN_FEEDBACK):
@@ -192,8 +192,8 @@ def synthetic_gradient(student, rng):
         asked = (draw(outputs, inputs), draw(outputs), draw(outputs, outputs))
         asked += (draw(examples, inputs), torch.tensor(rng.integers(1, 9, examples)))
         asked += (before,)
-        given = f"For {examples} examples, a stage from {inputs} to {outputs} units"
-        given += f", whose gradients were {before:g} before." if before else "."
+        given = f"For {examples} examples, a stage from {inputs} to {outputs} units."
+        given += f" Its gradients were {before:g} before." if before else ""
         _report(student, guessed, _guessed, asked, items, given, "guessed_backward")
 
     def learnt(items, examples=5):
@@ -305,8 +305,8 @@ def local_loss(student, rng):
         examples, classes = 7, 4
         asked = (draw(5, 3), draw(5), draw(classes, 5), draw(examples, 3))
         asked += (labels(examples, classes), share, before)
-        given = f"For {examples} examples, a stage from 3 to 5 units, {classes} classes, share {share:g}"
-        given += f", gradients that were {before:g} before." if before else "."
+        given = f"For {examples} examples, a stage from 3 to 5 units, {classes} classes, share {share:g}."
+        given += f" Its gradients were {before:g} before." if before else ""
         _report(student, stepped, _stepped, asked, items, given, "local_step")
 
     with part("similarity: cosines of centred rows", points=0.5):

@@ -427,16 +427,17 @@ class _Disk:
 
     def expect(self, steps, why, *, files=None, given="", ranks=None):
         """Every rank finds one of these steps, its own state in it."""
-        given = f"{self.given} {given}"
+        given = " ".join(filter(None, (self.given, given)))
         ranks = range(self.ranks) if ranks is None else ranks
         with expect.otherwise(exception=why):
             found = self.resume(ranks, files)
         for rank, said in zip(ranks, found, strict=True):
             if said[0] != "found":
-                words = (
-                    "finds no checkpoint" if said[0] == "nothing" else "refuses with a ValueError"
+                message = (
+                    "`resume` finds no checkpoint where there is a complete one."
+                    if said[0] == "nothing"
+                    else "`resume` refuses with a ValueError where there is a complete checkpoint."
                 )
-                message = f"`resume` {words} where there is a complete one."
                 why = ONE_NAME if self.shared and said[0] == "nothing" else why
                 detail = str(said[1]) if said[1:] else ""
                 raise Fault("value", message, why, detail=detail[:200], given=given)
@@ -446,7 +447,11 @@ class _Disk:
             _, step, state = said
             if step not in steps:
                 known = sorted({s for s, _ in self.states})
-                message = f"`resume` returns {'another checkpoint' if step in known else 'a number that is not the step of a checkpoint'}."
+                message = (
+                    "`resume` returns another checkpoint."
+                    if step in known
+                    else "`resume` returns a number that is not the step of a checkpoint."
+                )
                 more = why if step in known else "The step that `save` was given is asked for."
                 detail = (
                     f"On rank {rank}: expected step {' or '.join(map(str, steps))}, yours {step}."
@@ -546,7 +551,7 @@ def checkpoint(student, rng):
                 " an error, and the checkpoint before it used. A checksum beside the data tells:"
                 " torch.load alone does not notice changed numbers.",
                 files=torn_files,
-                given=f"Of step {steps[1]} one file {name}.",
+                given=name,
                 ranks=(0, 3),
             )
     with part("killed at any moment of a save, one of the two is whole", points=0.3):
@@ -575,22 +580,28 @@ def _torn(disk, step, rng):
     """How a file was torn, and the disk with it: every way in which disks do."""
     with expect.explained(*CHECKPOINT_ERRORS):
         names = disk.save(step, only=[*range(disk.ranks)])
-    for way in ("ends too early", "has one byte changed", "is empty", "has more at its end"):
-        for _ in range(2 if way == "has one byte changed" else 1):
+    ways = {
+        "short": f"Of step {step} one file ends too early.",
+        "changed": f"Of step {step} one file has one byte changed.",
+        "empty": f"Of step {step} one file is empty.",
+        "long": f"Of step {step} one file has more at its end.",
+    }
+    for way, said in ways.items():
+        for _ in range(2 if way == "changed" else 1):
             large = [name for name in names if name in disk.files and len(disk.files[name]) > 200]
             expect.that(large, "The files of a checkpoint are shorter than what they should hold.")
             name = str(rng.choice(large))
             content = bytearray(disk.files[name])
-            if way == "ends too early":
+            if way == "short":
                 content = content[: int(rng.integers(1, len(content)))]
-            elif way == "has one byte changed":
+            elif way == "changed":
                 at = _number_in(content, disk.states, rng)
                 content[at] ^= int(rng.integers(1, 256))
-            elif way == "is empty":
+            elif way == "empty":
                 content = bytearray()
             else:
                 content += bytes(40)
-            yield way, (disk, {**disk.files, name: bytes(content)})
+            yield said, (disk, {**disk.files, name: bytes(content)})
 
 
 def _number_in(content, states, rng):
@@ -889,7 +900,7 @@ def _resumed(program, student, most):
     expect.that(
         mine >= begun - 0.5,
         "It begins from the start again, or from an older checkpoint than the newest.",
-        given=f"{program.given} Ended during step {most // each}, counted from 0.",
+        given=" ".join((program.given, f"It ended during step {most // each}, counted from 0.")),
         detail=f"Steps that need not be made again: {begun}; not made again: {mine:.2g}.",
         diagnosis="It begins with resume(folder, rank, mesh), and saves after every `every` steps, each"
         " rank its own part.",

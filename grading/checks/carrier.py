@@ -220,8 +220,10 @@ class Network:
                 if form == (received.shape, received.dtype):
                     self._complete(received, end, values=self.arrives(sent, target))
                 else:
-                    misfit = f"Rank {target} receives into {received.shape} {received.dtype} what"
-                    misfit += f" rank {source} sends as {form[0]} {form[1]}."
+                    misfit = (
+                        f"Rank {target} receives into {received.shape} {received.dtype} what rank"
+                        f" {source} sends as {form[0]} {form[1]}."
+                    )
                     self._complete(received, end, misfit)
 
     def _begin(self, pair: tuple[int, int]) -> float | None:

@@ -350,7 +350,7 @@ def _changed(names: Sequence[str]) -> str:
 def show(value: Any) -> str:
     """A value as short text: small arrays whole, large ones by shape and their first numbers."""
     if type(value) is Student:
-        return f"an object of type {value._type_name}"
+        return f"<{value._type_name} object>"
     if _is_tensor(value):
         return f"tensor {show(_as_array(value))}"
     if type(value) is np.ndarray:
@@ -527,8 +527,8 @@ def _type_fault(what: str, wanted: str, got: Any, given: Given = "") -> Fault:
     elif _is_tensor(got):
         kind = f"a torch tensor of shape {tuple(got.shape)}"
     else:
-        kind = type(got).__name__
-        kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        name = type(got).__name__
+        kind = f"an {name}" if name[0] in "aeiou" else f"a {name}"
     return Fault("type", f"{_subject(what)} should be {wanted} and is {kind}.", given=_given(given))
 
 
@@ -540,12 +540,15 @@ def _shape_fault(what: str, wanted: str, shape: tuple[int, ...], given: Given = 
     return fault
 
 
+_PHRASES = "the ", "item ", "what "  # how a phrase begins that names a value; else it is code
+
+
 def _item(key: object, of: str) -> str:
-    return f"item {key!r} of {of}" if of.startswith(("the ", "item ")) else f"{of}[{key!r}]"
+    return f"item {key!r} of {of}" if of.startswith(_PHRASES) else f"{of}[{key!r}]"
 
 
 def _subject(what: str) -> str:
-    return what[0].upper() + what[1:] if what.startswith(("the ", "item ")) else what
+    return what[0].upper() + what[1:] if what.startswith(_PHRASES) else what
 
 
 def _named(what: What, value: Any) -> str:
@@ -558,7 +561,8 @@ def _named(what: What, value: Any) -> str:
 def _given(given: Given) -> str:
     if isinstance(given, str):
         return given
-    return "For " + ", ".join(f"{name} = {show(value)}" for name, value in given.items()) + "."
+    listed = ", ".join(f"{name} = {show(value)}" for name, value in given.items())
+    return f"For {listed}."
 
 
 def _is_number(value: Any) -> bool:

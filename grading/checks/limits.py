@@ -38,4 +38,5 @@ def _right(student: Student, name: str, args: tuple[Any, ...], right: Any) -> bo
 
 def _told(name: str, args: tuple[Any, ...], right: Any, why: str) -> str:
     call = f"{name}({', '.join(map(expect.show, args))})"
-    return f"In a simple case, too: {call} is {expect.show(right)}. {why}"
+    case = f"In a simple case, too: {call} is {expect.show(right)}."
+    return " ".join((case, why))

@@ -12,7 +12,9 @@ from nbformat import NotebookNode
 from nbformat.corpus.words import generate_corpus_id
 from nbgrader.utils import compute_checksum, is_grade, is_solution
 
-from grading.course.source import content_id, names_defined
+from grading.answer.say import say
+from grading.course.cells import names_defined
+from grading.course.source import content_id
 
 _RELEASED_ID = re.compile(r"(code|markdown|raw)-[0-9a-f]{12}(-\d+)?")
 
@@ -28,17 +30,23 @@ class CarriedOver:
     left: list[str] = field(default_factory=list)  # what the new version has no place for
 
     def sentences(self) -> list[str]:
-        own = {0: [], 1: ["a cell of your own"]}.get(
-            self.own_cells, [f"{self.own_cells} own cells"]
+        own = {0: [], 1: [say("a cell of your own")]}.get(
+            self.own_cells, [say(f"{self.own_cells} own cells")]
         )
-        carried = [*(f"`{name}`" for name in self.answers), *own]
-        nothing = "nothing" if self.left else "nothing, as nothing was written yet"
-        said = [f"Carried over: {', '.join(carried) or nothing}."]
+        carried = ", ".join([*(f"`{name}`" for name in self.answers), *own])
+        if carried:
+            said = [say(f"Carried over: {carried}.")]
+        elif self.left:
+            said = [say("Carried over: nothing.")]
+        else:
+            said = [say("Carried over: nothing, as nothing was written yet.")]
         if self.changed:
             listed = ", ".join(f"`{name}`" for name in self.changed)
-            said.append(f"The task has changed too: compare your {listed} with the one in labs/.")
+            changed = f"The task has changed too: compare your {listed} with the one in labs/."
+            said.append(say(changed))
         if self.left:
-            said.append(f"No place any more, kept in the old notebook: {', '.join(self.left)}.")
+            left = ", ".join(self.left)
+            said.append(say(f"No place any more, kept in the old notebook: {left}."))
         return said
 
 
@@ -48,7 +56,7 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> CarriedOver:
     places = {cell.id: index for index, cell in enumerate(new.cells)}
     # Of copies of an answer the last one counts, as in nbgrader's grading.
     lost = _recognise(old, new)
-    result.left += [f"`{name}` (the notebook has lost nbgrader's metadata)" for name in lost]
+    result.left += [say(f"`{name}` (the notebook has lost nbgrader's metadata)") for name in lost]
     answers = {_name(cell): cell for cell in old.cells if is_solution(cell)}
     # A front end that drops the ids leaves no way to tell the learner's cells from the lab's.
     known = any(_RELEASED_ID.fullmatch(cell.get("id", "")) for cell in old.cells)
@@ -62,7 +70,9 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> CarriedOver:
             _carry_own(cell, None if copied else name, places, added[anchor], result)
         anchor = name if name in places else anchor
     if not known:
-        result.left.append("any cell outside the exercises (the notebook has lost its cell ids)")
+        result.left.append(
+            say("any cell outside the exercises (the notebook has lost its cell ids)")
+        )
     new.cells = [*added[None], *(each for cell in new.cells for each in [cell, *added[cell.id]])]
     return result
 
@@ -113,7 +123,7 @@ def _carry_own(
     place = None if name is None else places.get(name)
     gone = place is None and _RELEASED_ID.fullmatch(name or "")
     if gone or (place is not None and "nbgrader" in result.notebook.cells[place].metadata):
-        result.left.append(f"the cell that begins {_first_line(cell)}")
+        result.left.append(say(f"the cell that begins {_first_line(cell)}"))
         return
     for key in ("nbgrader", "deletable", "editable"):
         cell.metadata.pop(key, None)

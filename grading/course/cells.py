@@ -53,6 +53,18 @@ def _metadata(text: str) -> Iterator[tuple[str, Any]]:
         yield key[1], value
 
 
+def names_defined(code: str) -> list[str]:
+    """The functions, classes and values that a cell defines."""
+    names = list[str]()
+    for statement in ast.parse(code).body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.append(statement.name)
+        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+            stored = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            names += [node.id for node in stored if isinstance(node.ctx, ast.Store)]
+    return names
+
+
 def answers(file: Path) -> dict[str, str]:
     """The code of each exercise's answer, as the course's solution has it; "" for none."""
     cells = [(one.source, one.metadata.get("nbgrader", {})) for one in code_cells(file)]

@@ -5,12 +5,14 @@ and a teacher's question for each exercise.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grading.answer.say import say
 from grading.course.files import LAB_NAME, CourseError
 from utils.spec import Section, SpecError, read
 
@@ -81,9 +83,20 @@ def outline(root: Path) -> Outline:
         raise CourseError(f"{root / FILE} cannot be read ({error.strerror}).") from None
 
 
+def asked_language(course: Outline) -> Language:
+    """The language that LAB_LANG names; the original where it names none. Raises CourseError."""
+    original, *_ = course.languages
+    name = os.environ.get("LAB_LANG") or original.name
+    found = next((one for one in course.languages if one.name == name), None)
+    if found is None:
+        known = ", ".join(one.name for one in course.languages)
+        raise CourseError(f"LAB_LANG is {name!r}, and the course has {known}: set it to one.")
+    return found
+
+
 def titles_of(root: Path) -> dict[str, str]:
-    """`05 · Convolution`, of every lab by its name. Raises CourseError."""
-    return {lab.name: f"{lab.number} · {lab.title}" for lab in outline(root)}
+    """`05 · Convolution`, of every lab by its name, as it is said. Raises CourseError."""
+    return {lab.name: f"{lab.number} · {say(lab.title)}" for lab in outline(root)}
 
 
 def table(course: Outline, there: Iterable[str]) -> str:

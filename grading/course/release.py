@@ -28,6 +28,7 @@ from grading.course import nbgrader_config
 from grading.course.files import labs_in, plain_path, select, write_atomically
 from grading.course.languages import prose
 from grading.course.languages.entries import entries, languages
+from grading.course.outline import asked_language, outline
 from grading.course.source import ReleaseError, identify, read
 
 PointsOf = Callable[[str], Mapping[str, float]]
@@ -62,9 +63,12 @@ def release(
     """Generate labs/*.ipynb and the nbgrader course in course/; returns the notebooks' paths.
 
     names: labs by number or name; None for all, which also removes a notebook without a source.
-    Raises ReleaseError (a source is malformed) or CourseError (no such lab), labs/ untouched.
+    Raises ReleaseError (a source is malformed) or CourseError (no such lab or language), labs/
+    untouched.
     """
     known = labs_in(plain_path(root) / "solutions", ".py")
+    if os.environ.get("LAB_LANG", "") not in ("", *languages(root)):
+        asked_language(outline(root))
     chosen = known if names is None else [lab for name in names for lab in select(known, name)]
     generated = _generate(root, chosen, root / "course", points_of)
     for file, content in generated.items():

@@ -60,18 +60,6 @@ def read(source: Path, points: Mapping[str, float] | None = None) -> NotebookNod
     return _complete(cells)
 
 
-def names_defined(code: str) -> list[str]:
-    """The functions, classes and values that a cell defines."""
-    names = list[str]()
-    for statement in ast.parse(code).body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            names.append(statement.name)
-        elif not isinstance(statement, ast.Import | ast.ImportFrom):
-            stored = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
-            names += [node.id for node in stored if isinstance(node.ctx, ast.Store)]
-    return names
-
-
 def content_id(cell: NotebookNode) -> str:
     """The id release gives a cell: its grade id, else a digest of its text, which edits change."""
     grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")

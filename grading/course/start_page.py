@@ -1,6 +1,6 @@
 """The page on which JupyterLab opens: the next lab one click away, and the map of the course."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from grading.answer.progress import Standing
@@ -11,11 +11,19 @@ _LEVELS = {1: "●○○", 2: "●●○", 3: "●●●"}
 
 
 def start_page(
-    course: Outline, labs: Path, newer: Sequence[str], standings: Iterable[Standing]
+    course: Outline,
+    labs: Path,
+    newer: Sequence[str],
+    standings: Iterable[Standing],
+    *,
+    elsewhere: Mapping[str, str] | None = None,
+    original: Sequence[str] = (),
 ) -> str:
     """The page as Markdown, in the language that is spoken (`answer.say`).
 
-    labs: the folder of notebooks; newer: names of labs that `make update` would renew.
+    labs: the folder of notebooks; newer: names of labs that `make update` would renew; elsewhere:
+    the page in other languages, by their names for themselves; original: names of labs that are not
+    translated yet.
     """
     there = [lab for lab in course if (labs / f"{lab.name}.ipynb").exists()]
     points = {lab.name: (0.0, 0.0) for lab in there}
@@ -23,7 +31,10 @@ def start_page(
         if one.lab in points:
             score, of = points[one.lab]
             points[one.lab] = score + (one.score or 0.0), of + one.points
-    blocks = [f"# {say(course.title)}", say(course.promise)]
+    blocks = [f"# {say(course.title)}"]
+    if elsewhere:
+        blocks.append(" · ".join(f"[{title}]({page})" for title, page in elsewhere.items()))
+    blocks.append(say(course.promise))
     blocks += [_next(there, points)] if there else [say("There are no labs here yet.")]
     if newer:
         blocks.append(
@@ -32,6 +43,8 @@ def start_page(
                 " carries your answers over."
             )
         )
+    if original:
+        blocks.append(say(f"Not translated yet, and here in English: {', '.join(original)}."))
     blocks += [f"## {say('The course')}", *_map(course, points), _help()]
     return "\n\n".join(blocks)
 

@@ -1,7 +1,8 @@
 """The learner's working copy, my_labs/: filled from labs/, never overwritten, carried over by name.
 
 `make lab` fills it and opens it in JupyterLab; `make update` brings a lab's new version with the
-learner's answers in it and keeps the old file.
+learner's answers in it and keeps the old file. my_labs/ja/ is the same in Japanese: a notebook's
+messages are in the language that its folder is called by, and the points are the same ones.
 """
 
 import json
@@ -16,13 +17,16 @@ from typing import Any
 
 from grading.answer import progress
 from grading.answer.progress import Standing
+from grading.answer.say import say, speaking
 from grading.course.files import CourseError, labs_in, select, write_atomically
-from grading.course.outline import outline
+from grading.course.languages.speech import speech
+from grading.course.outline import Language, asked_language, outline
 from grading.course.start_page import start_page
 
 START_PAGE = "start.md"
 JOIN_PAGE = "join.ipynb"
 _JUPYTERLAB = Path(__file__).parent / "jupyterlab"
+JOIN = _JUPYTERLAB / JOIN_PAGE  # in English
 # For instructors; in a learner's JupyterLab they only fail, in the browser's console.
 _SERVER_EXTENSIONS_OFF = (
     "jupyterlab_jupytext",
@@ -33,27 +37,69 @@ _SERVER_EXTENSIONS_OFF = (
 )
 
 
+@dataclass(frozen=True)
+class Copy:
+    """The working copy in one language. name: of its folder in my_labs, "" for the original's,
+    which is my_labs itself; and of that in labs/."""
+
+    root: Path
+    language: Language
+    name: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return _working_copy(self.root) / self.name
+
+    @property
+    def shown(self) -> str:
+        """The folder, as a learner is told it."""
+        return f"my_labs/{self.name}".rstrip("/")
+
+    def mine(self, lab: str) -> Path:
+        return self.folder / f"{lab}.ipynb"
+
+    def theirs(self, lab: str) -> Path:
+        """The lab as it was released; in the original where it is not translated yet."""
+        file = self.root / "labs" / self.name / f"{lab}.ipynb"
+        return file if file.exists() else self.root / "labs" / file.name
+
+
+def copies(root: Path) -> list[Copy]:
+    """The working copy in the original and in each language that is finished, asked for with
+    LAB_LANG, or there already. Raises CourseError."""
+    course = outline(root)
+    (original, *others), asked = course.languages, asked_language(course)
+    found = [Copy(root, original), *(Copy(root, one, one.name) for one in others)]
+    return [
+        one
+        for one in found
+        if one.language.finished or one.language == asked or one.folder.is_dir()
+    ]
+
+
 @dataclass
 class Filled:
-    """What filling the working copy found."""
+    """What filling the working copy in one language found."""
 
+    folder: str  # as a learner is told it
     new: list[str] = field(default_factory=list)  # labs copied now
     newer: list[str] = field(default_factory=list)  # labs that have another version in labs/
     faults: list[str] = field(default_factory=list)  # a sentence for each unreadable notebook
 
     def sentences(self) -> list[str]:
-        said = [f"New in my_labs: {', '.join(self.new)}."] if self.new else []
+        said = [say(f"New in {self.folder}: {', '.join(self.new)}.")] if self.new else []
         if self.newer:
             listed = ", ".join(self.newer)
-            said.append(f"A newer version of {listed} is there: run `make update` for it.")
+            newer = f"In {self.folder} a newer version of {listed} is there: run `make update`."
+            said.append(say(newer))
         return said + self.faults
 
 
-def fill(root: Path) -> Filled:
+def fill(copy: Copy) -> Filled:
     """Copy into my_labs/ the labs that are not there yet; what is there stays as it is."""
-    filled = Filled()
-    for lab in labs_in(root / "labs", ".ipynb"):
-        theirs, mine = _files(root, lab)
+    filled = Filled(copy.shown)
+    for lab in labs_in(copy.root / "labs", ".ipynb"):
+        theirs, mine = copy.theirs(lab), copy.mine(lab)
         if not mine.exists():
             write_atomically(mine, theirs.read_bytes())
             filled.new.append(lab)
@@ -73,16 +119,24 @@ def update(root: Path, lab: str | None = None) -> int:
     """
     try:
         labs = select(labs_in(root / "labs", ".ipynb"), lab)
+        every = copies(root)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 1
     code = 0
-    for name in labs:
-        try:
-            print(_update(root, name))
-        except CourseError as error:
-            print(error, file=sys.stderr)
-            code = 1
+    for copy in every:
+        newest = []
+        for name in labs:
+            try:
+                if said := _update(copy, name):
+                    print(said)
+                else:
+                    newest.append(name)
+            except CourseError as error:
+                print(error, file=sys.stderr)
+                code = 1
+        if newest:
+            print(say(f"In {copy.shown} you have the newest version of {', '.join(newest)}."))
     return code
 
 
@@ -96,27 +150,51 @@ def serve(
     arguments: passed on to JupyterLab, such as --no-browser --port 8899.
     """
     prepare(root, standing())
-    print("JupyterLab opens the course; Ctrl-C here stops it.", flush=True)
+    given = [*options(root, arguments), *arguments]
+    os.environ.pop("LAB_LANG", None)  # a notebook speaks as its folder says
+    print(say("JupyterLab opens the course; Ctrl-C here stops it."), flush=True)
     if os.environ.get("LAB_DATA"):
         # The kernels run in my_labs: a relative path would mean another place there.
         os.environ["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance(argv=[*options(root, arguments), *arguments])
+    LabApp.launch_instance(argv=given)
     return 0
 
 
 def prepare(root: Path, standing: Iterable[Standing]) -> None:
-    """Fill the working copy, say so, and write its start page."""
-    filled = fill(root)
-    for sentence in filled.sentences():
-        print(sentence, flush=True)
-    page, folder = (
-        start_page(outline(root), root / "labs", filled.newer, standing),
-        _working_copy(root),
-    )
-    write_atomically(folder / START_PAGE, page.encode())
-    write_atomically(folder / JOIN_PAGE, (_JUPYTERLAB / JOIN_PAGE).read_bytes())
+    """Fill the working copy in each language, say so, and write its start page. CourseError."""
+    course, every, standings = outline(root), copies(root), list(standing)
+    for copy in every:
+        filled = fill(copy)
+        for sentence in filled.sentences():
+            print(sentence, flush=True)
+        others = {one.language.title: _page_of(one, copy) for one in every if one is not copy}
+        untranslated = [
+            lab
+            for lab in labs_in(root / "labs", ".ipynb")
+            if copy.name and copy.theirs(lab).parent.name != copy.name
+        ]
+        with speaking(speech(root, copy.name)):
+            page = start_page(
+                course,
+                root / "labs",
+                filled.newer,
+                standings,
+                elsewhere=others,
+                original=untranslated,
+            )
+            join = _join_page()
+        write_atomically(copy.folder / START_PAGE, page.encode())
+        write_atomically(copy.folder / JOIN_PAGE, join)
+
+
+def start(root: Path) -> str:
+    """The page on which JupyterLab opens, from my_labs: that of the language which LAB_LANG names.
+    Raises CourseError."""
+    asked = asked_language(outline(root))
+    name = next(one.name for one in copies(root) if one.language == asked)
+    return (Path(name) / START_PAGE).as_posix()
 
 
 def options(root: Path, arguments: Sequence[str]) -> list[str]:
@@ -129,7 +207,7 @@ def options(root: Path, arguments: Sequence[str]) -> list[str]:
         "KernelManager.transport_encryption": "auto" if zmq.has("curve") else "disabled",
         "LabApp.app_settings_dir": _JUPYTERLAB,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-        "LabApp.default_url": f"/lab/tree/{START_PAGE}",
+        "LabApp.default_url": f"/lab/tree/{start(root)}",
         "LabApp.expose_app_in_browser": True,  # a notebook that hands itself in asks it to save
         "LabApp.extension_manager": "readonly",
         "LabApp.news_url": "None",
@@ -146,18 +224,34 @@ def options(root: Path, arguments: Sequence[str]) -> list[str]:
     return [*ours, *off, *as_root]
 
 
-def _update(root: Path, lab: str) -> str:
-    """Bring one lab up to date; says what was done."""
+def _page_of(copy: Copy, seen_from: Copy) -> str:
+    """The start page of a copy, as a link on that of another."""
+    return (Path(".." if seen_from.name else "") / copy.name / START_PAGE).as_posix()
+
+
+def _join_page() -> bytes:
+    """The notebook by which one joins a workshop, in the language that is spoken."""
+    import nbformat
+
+    from grading.course.languages import prose
+
+    notebook = nbformat.read(JOIN, as_version=4)
+    prose.translate(notebook, say)
+    return (nbformat.writes(notebook) + "\n").encode()
+
+
+def _update(copy: Copy, lab: str) -> str:
+    """Bring one lab up to date; says what was done, nothing where it was the newest already."""
     import nbformat
 
     from grading.course.carry_over import carry_over
 
-    theirs, mine = _files(root, lab)
+    theirs, mine = copy.theirs(lab), copy.mine(lab)
     if not mine.exists():
-        return f"{lab}: not in my_labs yet; `make lab` puts it there."
+        return say(f"{lab}: not in {copy.shown} yet; `make lab` puts it there.")
     before, notebook = mine.read_bytes(), _read(mine)
     if _release(notebook) == _release(_read(theirs)):
-        return f"{lab}: you have the newest version."
+        return ""
     try:
         nbformat.validate(notebook)
         carried = carry_over(*(nbformat.read(file, as_version=4) for file in (mine, theirs)))
@@ -167,9 +261,9 @@ def _update(root: Path, lab: str) -> str:
     write_atomically(kept, before)
     write_atomically(mine, (nbformat.writes(carried.notebook).rstrip("\n") + "\n").encode())
     lines = [
-        f"{lab}: updated; the old notebook is my_labs/old/{kept.name}.",
+        say(f"{lab}: updated; the old notebook is {copy.shown}/old/{kept.name}."),
         *carried.sentences(),
-        "If it is open in JupyterLab: File > Reload Notebook from Disk.",
+        say("If it is open in JupyterLab: File > Reload Notebook from Disk."),
     ]
     return "\n    ".join(lines)
 
@@ -180,10 +274,6 @@ def _new_name(folder: Path, lab: str) -> Path:
         folder / f"{lab}.{time}{more}.ipynb" for more in ["", *(f"_{i}" for i in range(2, 99))]
     )
     return next(name for name in names if not name.exists())
-
-
-def _files(root: Path, lab: str) -> tuple[Path, Path]:
-    return root / "labs" / f"{lab}.ipynb", _working_copy(root) / f"{lab}.ipynb"
 
 
 def _working_copy(root: Path) -> Path:
@@ -215,6 +305,8 @@ def _unreadable(file: Path, why: object) -> CourseError:
     name = f"{file.parent.name}/{file.name}"
     reason = re.sub(r"\s+", " ", str(why))[:120].rstrip(".")
     return CourseError(
-        f"{name} cannot be read as a notebook ({reason}) and was left as it is:"
-        " mend it, or move it away and run `make lab` for a fresh copy."
+        say(
+            f"{name} cannot be read as a notebook ({reason}) and was left as it is:"
+            " mend it, or move it away and run `make lab` for a fresh copy."
+        )
     )

@@ -17,7 +17,11 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Bool, Unicode
 
+from grading.answer.render import points
+from grading.answer.say import say, speaking
 from grading.course.files import CourseError
+from grading.course.languages.entries import translated
+from grading.course.languages.speech import speech
 from grading.gradebook import safe
 from grading.gradebook.apart import Renderer
 from grading.marking import kernels, pictures
@@ -45,11 +49,13 @@ class SandboxedExecute(Execute):
         self, nb: NotebookNode, resources: Any = None, km: object = None
     ) -> tuple[NotebookNode, Any]:
         about = resources["nbgrader"]
-        result = self._result(nb, about["student"], about["notebook"])
-        released = nbformat.read(
-            Path(self.root, "labs", f"{about['notebook']}.ipynb"), as_version=4
-        )
-        fill_in(nb, result, released)
+        root, lab = Path(self.root), about["notebook"]
+        result = self._result(nb, about["student"], lab)
+        files = {"": root / "labs" / f"{lab}.ipynb", **translated(root, lab)}
+        released = {one: nbformat.read(file, as_version=4) for one, file in files.items()}
+        language = result.get("language", "")
+        with speaking(speech(root, language, lab)):
+            fill_in(nb, result, released)
         return nb, resources
 
     def _result(self, nb: NotebookNode, student: str, lab: str) -> dict[str, Any]:
@@ -69,12 +75,17 @@ class SandboxedExecute(Execute):
         return grade(Job(student, nbformat.writes(nb).encode(), setting))
 
 
-def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode) -> None:
-    """Put a result into its notebook, and make the notebook harmless in a browser."""
+def fill_in(
+    nb: NotebookNode, result: Mapping[str, Any], released: Mapping[str, NotebookNode]
+) -> None:
+    """Put a result into its notebook, and make the notebook harmless in a browser.
+
+    released: the lab as it was released, by language.
+    """
     _renderer.next_student()
     verdicts = {one["name"]: one for one in result["exercises"]}
-    own = {cell.source for cell in released.cells}
-    nb.metadata = released.metadata
+    own = {cell.source for one in released.values() for cell in one.cells}
+    nb.metadata = released.get(result.get("language", ""), released[""]).metadata
     for index, cell in enumerate(nb.cells):
         cell.id = f"cell-{index}"
         if cell.cell_type == "code":
@@ -103,7 +114,7 @@ def fill_in(nb: NotebookNode, result: Mapping[str, Any], released: NotebookNode)
 def marks(verdict: Mapping[str, Any]) -> list[NotebookNode]:
     """The outputs of a check cell from which nbgrader reads the verdict's score."""
     score, of, message = verdict["score"], verdict["max_score"], verdict["message"]
-    title = f"{verdict['name']}: {score:g} of {of:g} points"
+    title = f"{verdict['name']}: {points(score, of)}"
     text = "\n".join(filter(None, [title, message]))
     if score <= 0:
         return [new_output("error", ename="NoPoints", evalue=title, traceback=[text])]
@@ -115,7 +126,8 @@ def marks(verdict: Mapping[str, Any]) -> list[NotebookNode]:
 
 def _not_run() -> NotebookNode:
     """In the place of an output that the student's notebook had: it is the student's claim."""
-    return new_output("stream", name="stdout", text="Not run for grading: no answer stands on it.")
+    text = say("Not run for grading: no answer stands on it.")
+    return new_output("stream", name="stdout", text=text)
 
 
 def _shown(ran: Mapping[str, Any] | None) -> list[NotebookNode]:
@@ -124,6 +136,6 @@ def _shown(ran: Mapping[str, Any] | None) -> list[NotebookNode]:
         return []
     outputs: list[Any] = [nbformat.from_dict(output) for output in ran["outputs"]]
     if ran["status"] in ("interrupted", "lost") or (ran["message"] and ran["status"] == "ok"):
-        why = ran["message"]
+        why = say(ran["message"])
         outputs.append(new_output("error", ename="Stopped", evalue=why, traceback=[why]))
     return outputs

@@ -2,6 +2,8 @@
 
 DIR/<student>/NN_name.json  ->  DIR/report/NN_name.csv, NN_name.html
                                 DIR/report/NN_name/<student>/results.json   (Gradescope's form)
+
+What a student is told is in the notebook's language; what the class misunderstood, in LAB_LANG's.
 """
 
 import csv
@@ -9,12 +11,14 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from grading.answer.fault import UNDONE
+from grading.answer.say import say, speaking
 from grading.course.files import lab_of, write_atomically
+from grading.course.languages.speech import language, speech
 from grading.gradebook.report_page import page
 from grading.marking.job import course_secret
 from grading.marking.results import Results
@@ -35,13 +39,17 @@ def run(root: Path, lab: str, results: Path) -> int:
     kept = Results(results, name, course_secret(root))
     found = kept.all()
     folder = results / "report"
+    with speaking(speech(root, language(root), name)):
+        wrong = {
+            one["name"]: [
+                replace(each, said=say(each.said), part=say(each.part))
+                for each in misunderstandings(found, one["name"])
+            ]
+            for one in found[0]["exercises"]
+        }
     files = {
         folder / f"{name}.csv": table(found),
-        folder / f"{name}.html": page(
-            name,
-            found,
-            {one["name"]: misunderstandings(found, one["name"]) for one in found[0]["exercises"]},
-        ),
+        folder / f"{name}.html": page(name, found, wrong),
         **{folder / name / one["student"] / "results.json": gradescope(one) for one in found},
     }
     for file, text in files.items():

@@ -5,20 +5,21 @@ from collections.abc import Callable
 import ipywidgets
 from IPython.display import display
 
-_FIELDS = {
-    "Address": "http://192.168.1.5:8300",
-    "Code": "QK7-M2P",
-    "Your name": "Anna Muster",
-}
+from grading.answer.say import say
 
 
 def show(join: Callable[[str, str, str], None]) -> None:
     """Show the form; its button calls `join` with what stands in it, and shows what that prints."""
+    examples = {
+        say("Address"): "http://192.168.1.5:8300",
+        say("Code"): "QK7-M2P",
+        say("Your name"): "Anna Muster",
+    }
     fields = [
-        ipywidgets.Text(description=name, placeholder=f"such as {example}")
-        for name, example in _FIELDS.items()
+        ipywidgets.Text(description=name, placeholder=say(f"such as {example}"))
+        for name, example in examples.items()
     ]
-    button = ipywidgets.Button(description="Join", button_style="primary")
+    button = ipywidgets.Button(description=say("Join"), button_style="primary")
     said = ipywidgets.Output()
 
     def pressed(_: ipywidgets.Button) -> None:

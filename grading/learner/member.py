@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer.progress import progress_file
+from grading.answer.say import say
+from grading.answer.width import wrapped
 from grading.learner import notebook
 from grading.learner.outbox import Membership, Outbox
 from grading.learner.sender import Sender, admit
@@ -18,15 +20,27 @@ from grading.learner.wire import Refused, Unreachable, ask, plain
 
 VARIABLE = "P2P_BOARD"
 TOKEN = "P2P_BOARD_TOKEN"  # where a hub has joined for the learner already: the token that it drew
-SENT = """\
-Your notebook now tells the board which lab you open and, at each check: the lab, the exercise,
-your points, which attempt it was, the seconds since you opened the lab, and the name of the
-misconception if a known one was recognised. It sends none of your code, values or output.
-    hand("I don't see why …")   raises your hand, with these words; hand("") takes it down
-    hand_in()                   saves this notebook and hands it in
-    leave()                     sends nothing more; leave(delete=True) also deletes what was sent"""
-_NOT_JOINED = 'You have joined no board: join("http://…", "CODE", name="…") does.'
 _senders: dict[Path, Sender] = {}  # by the file of the outbox; one, but in tests
+
+
+def sent() -> str:
+    """What the board is told from now on, and what a learner can say."""
+    told = say(
+        "Your notebook now tells the board which lab you open and, at each check: the lab, the"
+        " exercise, your points, which attempt it was, the seconds since you opened the lab, and"
+        " the name of the misconception if a known one was recognised. It sends none of your code,"
+        " values or output."
+    )
+    calls = {
+        'hand("…")': say('raises your hand, with these words; hand("") takes it down'),
+        "hand_in()": say("saves this notebook and hands it in"),
+        "leave()": say("sends nothing more; leave(delete=True) also deletes what was sent"),
+    }
+    return "\n".join([wrapped(told), *(f"    {call:<12}{does}" for call, does in calls.items())])
+
+
+def _not_joined() -> None:
+    print(say('You have joined no board: join("http://…", "CODE", name="…") does.'))
 
 
 def join(address: str, code: str, name: str) -> None:
@@ -47,15 +61,16 @@ def _join(address: str, code: str, name: str) -> None:
         outbox = _outbox()
         member = outbox.enrol(plain(address), str(code), " ".join(str(name).split()))
         _first_answer(outbox, member)
-        print(f"You have joined the board at {member.address} as {member.name}.\n{SENT}")
+        joined = say(f"You have joined the board at {member.address} as {member.name}.")
     except Unreachable as error:
-        print(
+        joined = say(
             f"The board does not answer ({error}). Work on: your notebook goes on trying, and you"
-            f" have joined once it does.\n{SENT}"
+            " have joined once it does."
         )
     except (Refused, ValueError, OSError, sqlite3.Error) as error:
-        print(f"You have not joined the board: {error}")
+        print(say(f"You have not joined the board: {error}"))
         return
+    print(f"{joined}\n{sent()}")
     _sender().wake()
 
 
@@ -65,21 +80,23 @@ def leave(delete: bool = False) -> None:
     try:
         member = _outbox().membership() if _outbox().exists() else None
         if member is None:
-            print(_NOT_JOINED)
+            _not_joined()
             return
         _outbox().leave()
         if delete:
             told = _delete(member)
     except (Unreachable, Refused) as error:
         print(
-            f"Nothing more is sent. What was sent is not deleted yet, the board said: {error} Say"
-            " leave(delete=True) again later."
+            say(
+                f"Nothing more is sent. What was sent is not deleted yet, the board said: {error}"
+                " Say leave(delete=True) again later."
+            )
         )
         return
     except (OSError, sqlite3.Error) as error:
-        print(f"You have not left the board: {error}")
+        print(say(f"You have not left the board: {error}"))
         return
-    print(f"You have left the board: nothing more is sent.{told}")
+    print(" ".join(filter(None, [say("You have left the board: nothing more is sent."), told])))
 
 
 def hand(words: str = "") -> None:
@@ -89,9 +106,9 @@ def hand(words: str = "") -> None:
     told = _tell(event)
     if told:
         up = "Your hand is up: the instructor sees it as soon as the board answers."
-        print(up if said else "Your hand is down.")
+        print(say(up) if said else say("Your hand is down."))
     elif told is None:
-        print(_NOT_JOINED)
+        _not_joined()
 
 
 def hand_in(file: str | Path | None = None) -> None:
@@ -99,7 +116,7 @@ def hand_in(file: str | Path | None = None) -> None:
     try:
         member = _member()
         if member is None:
-            print(_NOT_JOINED)
+            _not_joined()
             return
         found = notebook.saved(Path(file) if file else None)
         if member.state == "asked":
@@ -113,15 +130,24 @@ def hand_in(file: str | Path | None = None) -> None:
             timeout=60.0,
         )
         place = notebook.keep_receipt(found, receipt)
+        size, at, digest = f"{receipt['bytes']:,}", receipt["at"], receipt["digest"]
         print(
-            f"Handed in: {found.file.name}, {found.note}, {receipt['bytes']:,} bytes, at"
-            f" {receipt['at']} by the board's clock.\nIts digest is {receipt['digest']}; the"
-            f" receipt is in {place}. Hand in again as often as you like: the newest counts."
+            say(
+                f"Handed in: {found.file.name}, {found.note}, {size} bytes, at {at} by the board's"
+                " clock."
+            ),
+            say(
+                f"Its digest is {digest}; the receipt is in {place}. Hand in again as often as you"
+                " like: the newest counts."
+            ),
+            sep="\n",
         )
     except Unreachable as error:
-        print(f"Not handed in: the board does not answer ({error}). Say hand_in() again later.")
+        print(
+            say(f"Not handed in: the board does not answer ({error}). Say hand_in() again later.")
+        )
     except (Refused, notebook.NotSaved, OSError, sqlite3.Error) as error:
-        print(f"Not handed in: {error}")
+        print(say(f"Not handed in: {error}"))
 
 
 def opened(lab: str) -> None:
@@ -129,7 +155,7 @@ def opened(lab: str) -> None:
     try:
         _from_environment()
     except (sqlite3.Error, OSError) as error:
-        print(f"{VARIABLE}: you have not joined the board ({error}).")
+        print(say(f"{VARIABLE}: you have not joined the board ({error})."))
     _tell({"kind": "open", "lab": lab})
 
 
@@ -146,7 +172,7 @@ def _tell(event: dict[str, Any]) -> bool | None:
             return None
         _outbox().add(event)
     except (sqlite3.Error, OSError) as error:
-        print(f"The board was not told ({error}); everything else works as before.")
+        print(say(f"The board was not told ({error}); everything else works as before."))
         return False
     _sender().wake()
     return True
@@ -156,11 +182,11 @@ def _delete(member: Membership) -> str:
     """Have the board delete what it was sent; says so. Raises Unreachable and Refused."""
     said = ask(member.address, "DELETE", "/api/me", token=member.token)
     if said.get("kept"):
-        return (
-            " The board has deleted what it was sent. The notebooks that you handed in stay there."
+        return say(
+            "The board has deleted what it was sent. The notebooks that you handed in stay there."
         )
     _outbox().forget()
-    return " The board has deleted what it was sent."
+    return say("The board has deleted what it was sent.")
 
 
 def _from_environment() -> None:
@@ -174,18 +200,19 @@ def _from_environment() -> None:
     try:
         place = (plain(address), name)
     except ValueError as error:
-        print(f"{VARIABLE}: {error}")
+        print(f"{VARIABLE}: {say(str(error))}")
         return
     if before and before.place == place and (before.code == code or not before.active):
         return  # joined already; and who has left, or was refused, is not asked again
     _outbox().enrol(place[0], code, name, os.environ.get(TOKEN, ""))
-    print(f"Joining the board at {place[0]} as {name}, as {VARIABLE} says.\n{SENT}")
+    joining = say(f"Joining the board at {place[0]} as {name}, as {VARIABLE} says.")
+    print(f"{joining}\n{sent()}")
 
 
 def _member() -> Membership | None:
     member = _outbox().membership() if _outbox().exists() else None
     if member and member.notice:
-        print(_outbox().notice())
+        print(say(_outbox().notice()))
     return member if member and member.active else None
 
 

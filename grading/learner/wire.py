@@ -26,7 +26,8 @@ def plain(address: str) -> str:
     whole = address.strip() if "://" in address else f"http://{address.strip()}"
     parts = urlsplit(whole.partition("#")[0].rstrip("/"))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError(f"{address!r} is no address of a board: it is like http://10.0.0.5:8300.")
+        wrong = f"{address!r} is no address of a board: it is like http://10.0.0.5:8300."
+        raise ValueError(wrong)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 

@@ -43,8 +43,10 @@ def run(
     else:
         count = jobs or len(os.sched_getaffinity(0))
         # One more for each process, so that none waits for this one.
-        lend = partial(kernels.lend, isolation, gpu)
-        make, in_flight = partial(executors.processes, min(count, len(work)), lend), 2 * count
+        lend = partial(kernels.lend, isolation, gpu, setting.usual_code())
+        imports = kernels.large_imports(setting.checks_file.read_text(encoding="utf-8"))
+        make = partial(executors.processes, min(count, len(work)), lend, imports)
+        in_flight = 2 * count
     store = Results(results, setting.lab, setting.secret)
     try:
         tally = autograde(work, setting, store, make, in_flight)

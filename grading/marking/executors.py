@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
@@ -14,22 +14,23 @@ from grading.course.files import CourseError
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
-# By the one process from which the others are forked: checks compare with torch.
-IMPORTED = ["torch", "grading.marking.job"]
 Begin = Callable[[], None]
 SECONDS = 20.0  # until a scheduler that does not answer is taken for not there
 
 
 @contextmanager
 def processes(
-    count: int, prepare: Callable[[int], Begin | None] | None = None
+    count: int,
+    prepare: Callable[[int], Begin | None] | None = None,
+    imports: Sequence[str] = (),
 ) -> Iterator[Executor]:
     """An executor of `count` processes on this machine, which end when this process does.
 
-    prepare: is called with `count`; what it returns, each process calls as it begins.
+    prepare: is called with `count`; what it returns, each process calls as it begins. imports:
+    modules that every process will want: they are imported once.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED)
+    context.set_forkserver_preload(["grading.marking.job", *imports])
     started, begin = context.Value("i", 0), prepare(count) if prepare else None
     executor = ProcessPoolExecutor(
         count, mp_context=context, initializer=_begin, initargs=(started, begin)

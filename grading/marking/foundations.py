@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from grading.answer import exercise
 from grading.answer.exercise import Exercise
-from grading.course.cells import exercise_of
-from grading.course.source import names_defined
+from grading.course.cells import exercise_of, names_defined
 from grading.marking.submission import Decide, Run, Step, Submission
 from grading.marking.verdict import Verdict, with_lent
 

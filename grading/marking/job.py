@@ -12,7 +12,7 @@ import platform
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from grading.answer import exercise
+from grading.answer.say import Say, speaking
 from grading.course import cells
 from grading.course.files import CourseError, lab_of
+from grading.course.languages.entries import translated
+from grading.course.languages.speech import Speech, said
 from grading.marking import judge, kernels, slicing, submission, verdict
 from grading.marking.digest import checks_digest
 from grading.marking.judge import TimeLimits
-from grading.marking.submission import Unreadable
+from grading.marking.submission import Submission, Unreadable
 
 OVERLOAD = 1.25  # of the processors: what waits beside that many takes others' time
 _PACKAGES = ("ipykernel", "nbgrader", "numpy", "perceptron-to-pipeline", "torch")
@@ -39,7 +42,8 @@ class Setting:
     exercise (no session has one but to judge what stands on it), {} where solutions/ has none;
     checks: the folder of the checks;
     secret: the course's; isolation: as `kernels` has it; scale: as LAB_SCALE has it; all_cells: run
-    those, too, that no answer stands on.
+    those, too, that no answer stands on; originals: as `submission.read` has them; said: for each
+    language that the lab is released in, beside the original, its messages by their English.
     """
 
     lab: str
@@ -52,6 +56,30 @@ class Setting:
     gpu: bool = False
     limits: TimeLimits = field(default_factory=TimeLimits)
     all_cells: bool = False
+    originals: Mapping[str, str] = field(default_factory=dict)
+    said: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def speech(self, language: str) -> Say:
+        """What says the messages of a notebook in this language: a name that a notebook gives
+        chooses among the course's catalogues, and nothing else."""
+        return Speech(self.said[language]) if language in self.said else str
+
+    @property
+    def checks_file(self) -> Path:
+        return Path(self.checks, f"{self.lab}.py")
+
+    def read(self, notebook: bytes, exercises: Sequence[str]) -> Submission:
+        """What of a notebook is run, and where each exercise is judged. Raises Unreadable."""
+        work = submission.read(notebook, self.released, exercises, self.originals)
+        if self.all_cells:
+            return work
+        asked = slicing.asked_by(self.checks_file)
+        return slicing.sliced(work, json.loads(self.released), exercises, asked)
+
+    def usual_code(self) -> str:
+        """About what a submission runs: right answers, and what the release has around them."""
+        released = self.read(self.released, list(self.answers))
+        return "\n".join([*self.answers.values(), released.code])
 
     @property
     def lacks(self) -> str:
@@ -81,7 +109,25 @@ def setting_of(
         os.environ.get("LAB_SCALE") or "smoke",
         gpu,
         all_cells=all_cells,
+        originals=_originals(root, name),
+        said={language: said(root, language, name) for language in translated(root, name)},
     )
+
+
+def _originals(root: Path, lab: str) -> dict[str, str]:
+    """The code cells of a lab in its other languages, each with the original's. CourseError."""
+    found, original = dict[str, str](), _code(root / "labs" / f"{lab}.ipynb")
+    for file in translated(root, lab).values():
+        cells = _code(file)
+        if len(cells) != len(original):
+            raise CourseError(f"{file} is not of the same release as labs/: run `make release`.")
+        found |= {cell: own for cell, own in zip(cells, original, strict=True) if cell != own}
+    return found
+
+
+def _code(notebook: Path) -> list[str]:
+    cells = json.loads(notebook.read_bytes())["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def course_secret(root: Path) -> bytes:
@@ -120,6 +166,7 @@ class Job:
             given.gpu,
             given.limits,
             given.all_cells,
+            dict(given.originals),
         )
         run = [repr((verdict.SCHEMA, *of_run, sorted(versions().items()))).encode(), given.secret]
         return {
@@ -137,25 +184,24 @@ def grade(job: Job) -> dict[str, Any]:
     given, start = job.setting, time.perf_counter()
     exercises = exercise.load(given.lab, Path(given.checks))
     try:
-        work = submission.read(job.notebook, given.released, list(exercises))
+        work = given.read(job.notebook, list(exercises))
     except Unreadable as reason:
-        status, digest = "unreadable", ""
+        status, digest, language = "unreadable", "", ""
         found = verdict.unreadable(str(reason), exercises.values(), given.isolation)
     else:
         status, digest = "graded", work.digest
-        if not given.all_cells:
-            asked = slicing.asked_by(Path(given.checks, f"{given.lab}.py"))
-            work = slicing.sliced(work, json.loads(given.released), list(exercises), asked)
-        code = "\n".join(step.source for step in work.running())
-        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu, code)
-        found = judge.judge_submission(
-            work, exercises, kernel, given.secret, given.limits, given.answers
-        )
+        language = work.language if work.language in given.said else ""
+        kernel = kernels.opener(given.isolation, given.limits, given.scale, given.gpu, work.code)
+        with speaking(given.speech(language)):
+            found = judge.judge_submission(
+                work, exercises, kernel, given.secret, given.limits, given.answers
+            )
     found.notes = [note for note in (job.note, *found.notes) if note]
     return {
         "student": job.student,
         "lab": given.lab,
         "status": status,
+        "language": language,
         **verdict.as_dict(found),
         "seconds": round(time.perf_counter() - start, 3),
         "starved": verdict.met_time_limit(found) and _overloaded(),

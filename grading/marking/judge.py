@@ -26,6 +26,7 @@ import numpy as np
 from grading.answer import exercise
 from grading.answer.exercise import Exercise
 from grading.answer.fault import UNDONE, Fault
+from grading.answer.say import say
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
 from grading.course.cells import exercise_of
@@ -216,7 +217,7 @@ class _Grader:
         for fault in undone:
             fault.update(kind="exception", message=why, diagnosis="")
         status = "failed" if verdict.status == "not done" else verdict.status
-        said = [fault["message"] for fault in verdict.faults]
+        said = [say(fault["message"]) for fault in verdict.faults]
         return replace(verdict, status=status, message="\n".join(dict.fromkeys(said)))
 
     def _failed_cell(self, name: str) -> str:
@@ -225,7 +226,7 @@ class _Grader:
             if isinstance(step, Run) and exercise_of(step.grade_id or "", self.exercises) == name:
                 outcome = self.verdict.cells.get(step.index)
                 if outcome is not None and outcome.status != "ok":
-                    return outcome.message or "it did not end well"
+                    return outcome.message or "the cell did not end well"
         return ""
 
     def _attempt(self, one: Exercise) -> tuple[ExerciseVerdict, list[dict[str, str]]]:
@@ -362,7 +363,7 @@ def _decide(one: Exercise, transport: Any, seed: int, seconds: float) -> Exercis
         # This is the border: whatever a value does to a check, the other exercises go on.
         why = f"The check could not judge this answer ({type(error).__name__}); a person must."
         broke = plain(_place(error))
-        return ExerciseVerdict(one.name, 0.0, one.points, "not judged", why, 0.0, broke=broke)
+        return ExerciseVerdict(one.name, 0.0, one.points, "not judged", say(why), 0.0, broke=broke)
 
 
 def _place(error: BaseException) -> str:

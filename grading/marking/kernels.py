@@ -29,12 +29,14 @@ TRUSTED = "none: the submissions were trusted"
 SECOND_USER = "a second user of this machine, without namespaces"
 _UID = 61_379  # of that user: a number in the range that Debian leaves to nobody
 # What takes a second or two to import and not every lab needs, by what the code of one that does
-# has: then it is imported once for all kernels. A first optimizer imports _dynamo.
+# has: then it is imported once for all kernels. A first optimizer imports _dynamo, and so does
+# torch.distributed.pipelining.
 _LARGE = {
-    "sklearn.datasets": r"\bsklearn\b|\bdigits\.",
-    "sklearn.model_selection": r"\bsklearn\b|\bdigits\.",
-    "torch._dynamo": r"\boptim\b|\.backward\(|\bautograd\.grad\b",
-    "torchvision": r"\btorchvision\b|\bimages\.",
+    "sklearn.datasets": r"\bsklearn\b|(?<![.\w])digits\.",
+    "sklearn.model_selection": r"\bsklearn\b|(?<![.\w])digits\.",
+    "torch": r"\btorch\b",
+    "torch._dynamo": r"\boptim\b|\bengine\b",
+    "torchvision": r"\btorchvision\b|(?<![.\w])images\.",
 }
 _SPARE = 60.0  # seconds by which the sandbox's own limits exceed ours, which spare the kernel
 
@@ -61,6 +63,11 @@ def isolation_of_one() -> str:
     return SECOND_USER
 
 
+def large_imports(code: str) -> list[str]:
+    """What code seems to import that is worth having imported before it runs: a guess."""
+    return [module for module, words in _LARGE.items() if re.search(words, code)]
+
+
 def opener(
     isolation: str, limits: TimeLimits, scale: str, gpu: bool = False, code: str = ""
 ) -> Callable[[], KernelSession]:
@@ -80,8 +87,7 @@ def opener(
     if isolation == SECOND_USER:
         return lambda: KernelSession(SecondUserKernel(environment))
     if isolation == SANDBOX:
-        imports = [module for module, words in _LARGE.items() if re.search(words, code)]
-        return lambda: _sandboxed(environment, limits, gpu, imports)
+        return lambda: _sandboxed(environment, limits, gpu, large_imports(code))
     raise ValueError(f"no isolation is called {isolation!r}")
 
 
@@ -107,13 +113,17 @@ def _sandboxed(
     return KernelSession(kernel)
 
 
-def lend(isolation: str, gpu: bool, count: int) -> Callable[[], None] | None:
+def lend(isolation: str, gpu: bool, code: str, count: int) -> Callable[[], None] | None:
     """Begin to start what the kernels of `count` other processes are forked from, if that is how
-    they are made under this isolation: what each of them is to call as it begins."""
+    they are made under this isolation: what each of them is to call as it begins.
+
+    code: such as the kernels will run, as `opener` has it.
+    """
     if isolation != SANDBOX:
         return None
     with suppress(sandbox.SandboxUnavailable):  # each says why, when it wants a kernel
-        return partial(sandbox.borrow_zygote, sandbox.lend_zygote(count, data=_data(), gpu=gpu))
+        lent = sandbox.lend_zygote(count, data=_data(), gpu=gpu, imports=large_imports(code))
+        return partial(sandbox.borrow_zygote, lent)
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from grading.answer import exercise
 from grading.answer.exercise import Exercise
+from grading.answer.say import speaking
 from grading.course.files import CourseError
 from grading.marking import judge, verdict
 from grading.marking.digest import checks_digest
@@ -68,7 +69,8 @@ def judged_again(
     if result["status"] == "unreadable":
         rows = verdict.unreadable(result["notes"][0], exercises.values(), "").exercises
     else:
-        rows = [_row(one, result, setting) for one in exercises.values()]
+        with speaking(setting.speech(result.get("language", ""))):
+            rows = [_row(one, result, setting) for one in exercises.values()]
     inputs = {**result["inputs"], "checks": checks_digest(setting.checks, setting.lab)}
     scores = verdict.scores([asdict(row) for row in rows])
     return {**result, **scores, "inputs": inputs}

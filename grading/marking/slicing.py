@@ -18,8 +18,7 @@ from typing import Any
 
 from grading.answer.time_limit import TimeLimit, time_limit
 from grading.checks import calls
-from grading.course.cells import exercise_of
-from grading.course.source import names_defined
+from grading.course.cells import exercise_of, names_defined
 from grading.marking.submission import LeftOut, Run, Submission, is_answer
 
 MOST = 300_000  # characters of code: the largest lab has a fifth of that

@@ -9,9 +9,10 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 MAX_BYTES = 150 * 2**20  # a notebook with 100 MB of outputs is still read: its code is small
@@ -78,28 +79,51 @@ class Submission:
     """What one submission asks to be run, and where its exercises are judged on the way.
 
     notes: what was odd about the notebook, a sentence each. digest: SHA-256 of all its steps, those
-    that are left out, too.
+    that are left out, too. language: the one that it says it was released in, "" for the original.
     """
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...]
     digest: str
     left_out: LeftOut = LeftOut()
+    language: str = ""
 
-    def running(self) -> list[Run]:
-        """The cells that are run, in order."""
+    @property
+    def code(self) -> str:
+        """Of the cells that are run, in order."""
         cells = [step for step in self.steps if isinstance(step, Run)]
-        return [cell for cell in cells if cell.index not in self.left_out.cells]
+        return "\n".join(cell.source for cell in cells if cell.index not in self.left_out.cells)
 
 
-def read(content: bytes, released: bytes, exercises: Sequence[str]) -> Submission:
+def read(
+    content: bytes,
+    released: bytes,
+    exercises: Sequence[str],
+    originals: Mapping[str, str] = MappingProxyType({}),
+) -> Submission:
     """Read a submitted notebook against the course's release of the lab.
 
-    exercises: the names of the lab's exercises, in order. Raises Unreadable.
+    exercises: the names of the lab's exercises, in order; originals: the release's code cells in
+    other languages, each with the original's. One that is as it was released runs as the original
+    does: so a language changes no mark. Raises Unreadable.
     """
     notes: list[str] = []
-    cells = [cell for cell in read_cells(content, notes) if cell.kind == "code"]
-    return plan(cells, json.loads(released), exercises, notes)
+    notebook = _parse(content, notes)
+    cells = [
+        replace(cell, source=originals.get(cell.source, cell.source))
+        for cell in _read_cells(notebook, notes)
+        if cell.kind == "code"
+    ]
+    work = plan(cells, json.loads(released), exercises, notes)
+    return replace(work, language=_released_in(notebook))
+
+
+def _released_in(notebook: dict[str, Any]) -> str:
+    """The language that release wrote into a notebook, if it wrote one."""
+    metadata = notebook.get("metadata")
+    lab = metadata.get("lab") if isinstance(metadata, dict) else None
+    language = lab.get("language") if isinstance(lab, dict) else None
+    return language if isinstance(language, str) else ""
 
 
 def plan(
@@ -128,7 +152,11 @@ def plan(
 
 def read_cells(content: bytes, notes: list[str]) -> list[Cell]:
     """The cells of a submitted notebook, with a note for what was odd. Raises Unreadable."""
-    cells = _parse(content, notes)["cells"]
+    return _read_cells(_parse(content, notes), notes)
+
+
+def _read_cells(notebook: dict[str, Any], notes: list[str]) -> list[Cell]:
+    cells = notebook["cells"]
     if len(cells) > MAX_CELLS:
         raise Unreadable(f"The notebook has {len(cells)} cells; the limit is {MAX_CELLS}.")
     found = list(_cells(cells, notes))

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grading.course.files import CourseError, lab_of, write_atomically
+from grading.course.languages.entries import COURSE, translated
 from grading.gradebook import report
 from grading.marking import job, kernels
 from grading.marking.handed_in import HandedIn, submission_in
@@ -79,6 +80,9 @@ def _contents(root: Path, lab: str) -> Iterator[tuple[str, bytes]]:
     yield "run_autograder", _RUN.format(lab=lab).encode()
     checks = f"grading/checks/{lab}.py"
     own = [checks, f"labs/{lab}.ipynb", f"solutions/{lab}.py", "course/secret"]
+    for language in translated(root, lab):
+        own += [f"labs/{language}/{lab}.ipynb"]
+        own += [f"locale/{language}/{name}.po" for name in (COURSE, lab)]
     for name in own:
         if (root / name).exists():
             yield f"course/{name}", (root / name).read_bytes()

@@ -169,14 +169,17 @@ def open_kernel(
     return kernel
 
 
-def lend_zygote(count: int, *, data: Path | None = None, gpu: bool = False) -> socket.socket:
+def lend_zygote(
+    count: int, *, data: Path | None = None, gpu: bool = False, imports: Collection[str] = ()
+) -> socket.socket:
     """Begin to start what kernels are forked from, for `count` other processes of this program.
 
-    Each gives what is returned, when it begins, to `borrow_zygote`. It ends with this process.
+    imports: what it has imported before the first kernel is wanted. Each process gives what is
+    returned, when it begins, to `borrow_zygote`. It ends with this process.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     supervisor = launch.supervisor()
-    supervisor.call(supervisor.lend(Allowance(Limits(), data, gpu), ours, count))
+    supervisor.call(supervisor.lend(Allowance(Limits(), data, gpu), ours, count, imports))
     return theirs
 
 

@@ -96,20 +96,22 @@ class Supervisor(threading.Thread):
             del self._zygotes[_key(allowance)]  # the next one starts another
             raise SandboxUnavailable("the zygote has ended") from None
 
-    async def _zygote(self, allowance: Allowance) -> "Zygote":
+    async def _zygote(self, allowance: Allowance, imports: Collection[str] = ()) -> "Zygote":
         key, lent, self._lent = _key(allowance), self._lent, None
         if key not in self._zygotes:
             # Each session has its own limits.
             usual = Allowance(data=allowance.data, gpu=allowance.gpu)
-            start = Zygote.start(usual) if lent is None else Zygote.borrow(lent, usual)
+            start = Zygote.start(usual, imports) if lent is None else Zygote.borrow(lent, usual)
             self._zygotes[key] = self.loop.create_task(start)
         return await asyncio.shield(self._zygotes[key])
 
-    async def lend(self, allowance: Allowance, to: socket.socket, count: int) -> None:
+    async def lend(
+        self, allowance: Allowance, to: socket.socket, count: int, imports: Collection[str]
+    ) -> None:
         """Let `count` other processes fork sessions from this one's zygote."""
         with to:
             try:
-                zygote = await self._zygote(allowance)
+                zygote = await self._zygote(allowance, imports)
             except SandboxUnavailable:
                 return  # each finds the end of `to`, tries itself, and says why there is none
             for _ in range(count):
@@ -144,11 +146,12 @@ class Zygote:
         self._control = control
 
     @classmethod
-    async def start(cls, allowance: Allowance) -> "Zygote":
+    async def start(cls, allowance: Allowance, imports: Collection[str] = ()) -> "Zygote":
         """Start one and let it fork a session for trial. Raises SandboxUnavailable."""
         control, inside = pair()
+        modules = [*PRELOADED, *imports]
         with inside:
-            process, zygote = launch("zygote", PRELOADED, inside, allowance), cls(control)
+            process, zygote = launch("zygote", modules, inside, allowance), cls(control)
         said = await _hear(control, b"ready")
         if said is None:
             trial, inside = pair()

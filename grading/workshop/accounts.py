@@ -1,7 +1,7 @@
 """Who may take a seat: a name, the class's code, and a password, chosen at the first sign-in.
 
 One SQLite file beside the board's. Who opens an account joins the board with it, so that a name is
-one person's on both; the board's token is made from the board's secret and kept nowhere.
+one person's on both; the token for it is made of the board's secret and the name, and kept nowhere.
 """
 
 import base64
@@ -17,7 +17,7 @@ from grading.course.files import CourseError
 from grading.marking.handed_in import NAME, fault_of_name
 from grading.workshop.limits import Limit
 from grading.workshop.server import Board
-from grading.workshop.store import NameTaken, folded
+from grading.workshop.store import NameTaken, Unavailable, folded
 
 SHORTEST = 8  # characters of a password
 _LONGEST = 1000
@@ -60,12 +60,7 @@ class Accounts:
         Takes a tenth of a second, as guessing passwords shall. Raises NotSignedIn.
         """
         name = " ".join(name.split())
-        limit, now = self.board.wrong_codes, time.monotonic()
-        if not limit.allows(place, now, 0):
-            raise NotSignedIn("Too many wrong codes came from your machine: wait a minute.")
-        if not self.board.is_code(code):
-            limit.allows(place, now)
-            raise NotSignedIn("That is not the class's code: read it off the wall once more.")
+        self._check_code(code, place)
         if fault_of_name(name):
             raise NotSignedIn(f"A name here has at most 100 characters: {NAME}.")
         row = self._base.execute(
@@ -73,23 +68,37 @@ class Accounts:
         ).fetchone()
         if row is None:
             return self._open(name, _digest_of_new(password))
-        if row[2] is None:  # the instructor has had it forgotten
-            self._set_password(row[0], _digest_of_new(password))
-        elif not self._wrong_passwords.allows(row[0], now, 0):
-            raise NotSignedIn("Too many wrong passwords came for this name: wait a minute.")
-        elif not _is_password(password, row[2]):
-            self._wrong_passwords.allows(row[0], now)
-            raise NotSignedIn(
-                "This name is taken, and that is not its password. If it is yours, type the"
-                " password that you chose; if not, choose another name."
-            )
-        return self._account(row[0], row[1])
+        number, name, known = row
+        if known is None:  # the instructor has had it forgotten
+            self._set_password(number, _digest_of_new(password))
+        else:
+            self._check_password(number, password, known)
+        return self._account(number, name)
 
     def of(self, user: str) -> Account:
         """The account whose seat has this name."""
         number = int(user.removeprefix(self._prefix))
         (name,) = self._base.execute("SELECT name FROM accounts WHERE id = ?", (number,)).fetchone()
         return self._account(number, name)
+
+    def _check_code(self, code: str, place: str) -> None:
+        limit, now = self.board.wrong_codes, time.monotonic()
+        if not limit.allows(place, now, 0):
+            raise NotSignedIn("Too many wrong codes came from your machine: wait a minute.")
+        if not self.board.is_code(code):
+            limit.allows(place, now)
+            raise NotSignedIn("That is not the class's code: read it off the wall once more.")
+
+    def _check_password(self, number: int, password: str, known: bytes) -> None:
+        limit, now = self._wrong_passwords, time.monotonic()
+        if not limit.allows(number, now, 0):
+            raise NotSignedIn("Too many wrong passwords came for this name: wait a minute.")
+        if not _is_password(password, known):
+            limit.allows(number, now)
+            raise NotSignedIn(
+                "This name is taken, and that is not its password. If it is yours, type the"
+                " password that you chose; if not, choose another name."
+            )
 
     def _open(self, name: str, password: bytes) -> Account:
         if self.board.is_full():
@@ -105,10 +114,12 @@ class Accounts:
                 self.board.join(name, account.token)  # or the account is not opened either
         except (NameTaken, sqlite3.IntegrityError):
             raise NotSignedIn(taken) from None
+        except Unavailable:
+            raise NotSignedIn("The board does not answer: try again in a minute.") from None
         return account
 
     def _account(self, number: int, name: str) -> Account:
-        mark = hmac.new(self.board.store.secret, f"seat {number}".encode(), hashlib.sha256)
+        mark = hmac.new(self.board.store.secret, f"seat of {folded(name)}".encode(), hashlib.sha256)
         token = base64.urlsafe_b64encode(mark.digest()).decode().rstrip("=")
         return Account(f"{self._prefix}{number}", name, token)
 

@@ -46,10 +46,11 @@ class Bounds:
     def leave(self, seat: str) -> None:
         """End what a seat has left running, and take its groups away."""
         for folder in self._folders(seat) if self.own_user else []:
-            with suppress(OSError):
+            with suppress(OSError):  # while one is still ending the group stays, and is used again
                 for pid in (folder / "cgroup.procs").read_text().split():
-                    os.kill(int(pid), signal.SIGKILL)
-                folder.rmdir()  # fails while one is still ending: it is used again
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+                folder.rmdir()
 
     def _made(self, seat: str) -> list[Path]:
         folders = self._folders(seat)

@@ -10,10 +10,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from grading.answer.say import say
 from grading.course.files import CourseError, write_atomically
 from grading.workshop.store import HandedIn, Learner, Store
 
@@ -28,8 +30,6 @@ class Handed:
         self._versions: dict[int, dict[str, int]] = {}  # of each learner: bytes by digest
         for one in store.notebooks():
             self._count(one)
-        for name in ("submissions", "versions"):
-            (folder / name).mkdir(mode=0o700, exist_ok=True)
 
     @property
     def submissions(self) -> Path:
@@ -38,10 +38,12 @@ class Handed:
     def keep(self, learner: Learner, lab: str, content: bytes, now: float) -> HandedIn:
         """Keep a version; the newest one is what will be graded. Raises ValueError."""
         if sum(self._versions.get(learner.id, {}).values()) + len(content) > MOST_OF_ONE:
-            raise ValueError(
-                f"you have handed in {MOST_OF_ONE // 2**20} MB by now, which is all that the board"
-                " keeps of one learner: tell your instructor."
+            most = MOST_OF_ONE // 2**20
+            enough = (
+                f"you have handed in {most} MB by now, which is all that the board keeps of one"
+                " learner: tell your instructor."
             )
+            raise ValueError(enough)
         version = HandedIn(learner.id, lab, hashlib.sha256(content).hexdigest(), len(content), now)
         # The version first: what the board says it has, it has, whenever it is killed.
         write_atomically(self._version(learner, version), content, private=True)
@@ -51,7 +53,10 @@ class Handed:
         return version
 
     def restore(self) -> None:
-        """Put the newest versions where they belong, should a kill have come in between."""
+        """Put the newest versions where they belong, should a kill have come in between. Raises
+        CourseError where one is missing."""
+        for name in ("submissions", "versions"):
+            (self._folder / name).mkdir(mode=0o700, exist_ok=True)
         names = {one.id: one for one in self._store.learners()}
         newest = {(one.learner, one.lab): one for one in self._store.notebooks()}
         for version in newest.values():
@@ -64,7 +69,7 @@ class Handed:
                 or not stamp.exists()
                 or stamp.read_text() != time_of(version.at)
             ):
-                self._put(learner, version, self._version(learner, version).read_bytes())
+                self._put(learner, version, self._kept(learner, version))
 
     def receipt(self, learner: Learner, version: HandedIn) -> dict[str, Any]:
         said = {
@@ -89,11 +94,24 @@ class Handed:
             if names[one.learner] == said["name"] and one.lab == said["lab"]
         ]
         newest = bool(versions) and versions[-1].digest == said["digest"]
+        name, lab, size, at = said["name"], said["lab"], f"{said['bytes']:,}", said["at"]
         which = "It is the newest version" if newest else "A newer version came since"
-        return (
-            f"{said['name']} handed in {said['lab']} ({said['bytes']:,} bytes) at {said['at']}."
-            f" {which}; {len(versions)} in all."
+        return " ".join(
+            [
+                say(f"{name} handed in {lab} ({size} bytes) at {at}."),
+                say(f"{which}; {len(versions)} in all."),
+            ]
         )
+
+    def _kept(self, learner: Learner, version: HandedIn) -> bytes:
+        file = self._version(learner, version)
+        try:
+            return file.read_bytes()
+        except FileNotFoundError:
+            raise CourseError(
+                f"{file} was handed in and is not there: name the folder of this class by --folder,"
+                " or put the file back."
+            ) from None
 
     def _put(self, learner: Learner, version: HandedIn, content: bytes) -> None:
         file = self._submission(learner, version.lab)
@@ -116,11 +134,9 @@ def time_of(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def receipt(folder: Path, file: Path, notebook: Path | None) -> int:
-    """Verify a receipt against the board in a folder, and a notebook against the receipt; the exit
-    code. Raises CourseError."""
-    if not (folder / "board.sqlite").exists():
-        raise CourseError(f"There is no board in {folder}: name its folder with --folder.")
+def receipt(folder: Path, db: str | None, file: Path, notebook: Path | None) -> int:
+    """Verify a receipt against the board in a folder, or in its database, and a notebook against
+    the receipt; the exit code. Raises CourseError."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         content = notebook.read_bytes() if notebook else None
@@ -128,15 +144,12 @@ def receipt(folder: Path, file: Path, notebook: Path | None) -> int:
         raise CourseError(f"{file} cannot be read as a receipt ({error}).") from None
     if not isinstance(said, dict):
         raise CourseError(f"{file} is no receipt.")
-    store = Store(folder)
-    try:
+    with closing(Store(folder, db, serving=False)) as store:
         print(Handed(folder, store).verify(said))
-    finally:
-        store.close()
     if content is not None and hashlib.sha256(content).hexdigest() != said["digest"]:
         raise CourseError(f"{notebook} is not the notebook that was handed in.")
     if content is not None:
-        print(f"{notebook} is that notebook, byte for byte.")
+        print(say(f"{notebook} is that notebook, byte for byte."))
     return 0
 
 

@@ -22,14 +22,17 @@ from jupyterhub.spawner import LocalProcessSpawner, SimpleLocalProcessSpawner
 from tornado.web import HTTPError, RequestHandler
 from traitlets.config import Config
 
+from grading.answer.say import say
+from grading.course import workspace
 from grading.course.files import CourseError
+from grading.course.languages.speech import language
 from grading.course.outline import outline
-from grading.course.workspace import START_PAGE
 from grading.learner import member
 from grading.workshop import seat, serve
 from grading.workshop.accounts import SHORTEST, Accounts, NotSignedIn
 from grading.workshop.bounds import Bounds
 from grading.workshop.proxy import OwnProxy
+from grading.workshop.store import url_of
 
 BOARD = "/services/board"
 _SLOWEST = 600  # seconds that a seat may take to start, when a whole class signs in at once
@@ -44,11 +47,13 @@ print(*[one for one in sys.argv[1:] if os.access(one, os.W_OK)])
 
 @dataclass(frozen=True)
 class Place:
-    """Where a class is served. course: the folder with labs/; host: "" for everywhere; address: as
-    learners reach it; idle: seconds after which an unused seat is ended, 0 for never."""
+    """Where a class is served. course: the folder with labs/; db: the URL of the board's database,
+    where that is no file of the folder; host: "" for everywhere; address: as learners reach it;
+    idle: seconds after which an unused seat is ended, 0 for never."""
 
     course: Path
     folder: Path
+    db: str | None
     host: str
     port: int
     address: str
@@ -93,7 +98,9 @@ class SignIn(Authenticator):
         try:
             return accounts.sign_in(*given, place=handler.request.remote_ip or "").user
         except NotSignedIn as error:
-            raise HTTPError(403, str(error)) from None  # JupyterHub says it on its sign-in page
+            raise HTTPError(
+                403, say(str(error))
+            ) from None  # JupyterHub says it on its sign-in page
 
 
 class SignInToSystem(SignIn, LocalAuthenticator):
@@ -105,12 +112,14 @@ class Seat(LocalProcessSpawner):
 
     def get_env(self) -> dict[str, str]:
         hub, given = Hub.instance(), super().get_env()
-        account, code = hub.accounts.of(self.user.name), hub.accounts.board.store.code
+        account, code = hub.accounts.of(self.user.name), hub.accounts.board.code
         given |= {
             seat.COURSE: str(hub.place.course),
             member.VARIABLE: f"{hub.board_url()} {code} {account.name}",
             member.TOKEN: account.token,
         }
+        if "LAB_LANG" in os.environ:
+            given["LAB_LANG"] = os.environ["LAB_LANG"]
         if "LAB_DATA" in os.environ:
             given["LAB_DATA"] = os.path.abspath(os.environ["LAB_DATA"])
         return given
@@ -128,7 +137,7 @@ class Seat(LocalProcessSpawner):
             os.umask(0o077)  # nobody else reads what the learner writes, be it in /tmp
             become()
             os.chdir(home)
-            log = os.open("seat.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            log = os.open("seat.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             for output in (1, 2):
                 os.dup2(log, output)
 
@@ -141,12 +150,17 @@ class SharedSeat(Seat, SimpleLocalProcessSpawner):
 
 def run(place: Place) -> int:
     """Serve until Ctrl-C; the exit code. Raises CourseError."""
-    with serve.opened(place.course, place.folder) as board:
+    if place.db and url_of(place.db).password:
+        raise CourseError(
+            "Whoever has a seat can read this command's line, and the password in --db with it: put"
+            " it into ~/.pgpass, or into PGPASSWORD."
+        )
+    with serve.opened(place.course, place.folder, place.db) as board:
         _check_free(place.host, place.port)
         _check_free("127.0.0.1", place.port + 1)
         if place.bounds.own_user:
             _check_system(place)
-        board.address = f"{place.address}{BOARD}"
+        board.address, board.seats = f"{place.address}{BOARD}", place.address
         hub = Hub.instance(config=_config(place))
         hub.place = place
         hub.accounts = Accounts(place.folder, board)
@@ -173,7 +187,12 @@ def _config(place: Place) -> Config:
         cookie_secret_file=str(kept / "cookie_secret"),
         log_level="ERROR",
         template_paths=[str(Path(__file__).parent / "pages")],
-        template_vars={"course": outline(place.course).title, "shortest": SHORTEST},
+        template_vars={
+            "course": say(outline(place.course).title),
+            "language": language(place.course) or "en",
+            "say": say,
+            "shortest": SHORTEST,
+        },
     )
     found.OwnProxy.scheme = urlsplit(place.address).scheme
     found.Authenticator.allow_all = True
@@ -188,7 +207,7 @@ def _config(place: Place) -> Config:
     found.Spawner.update(
         cmd=[sys.executable, "-m", seat.__name__],
         args=_ended_when_idle(place.idle),
-        default_url=f"/lab/tree/{START_PAGE}",
+        default_url=f"/lab/tree/{workspace.start(place.course)}",
         start_timeout=_SLOWEST,
         http_timeout=_SLOWEST,
         post_stop_hook=lambda spawner: place.bounds.leave(spawner.user.name),
@@ -253,13 +272,12 @@ def _check_system(place: Place) -> None:
 
 def _welcome(hub: Hub) -> str:
     place, board = hub.place, hub.accounts.board
-    code = f"{board.store.code[:3]}-{board.store.code[3:]}"
     lines = [
         "The seats are open. A learner opens in a browser",
         "",
         f"    {place.address}",
         "",
-        f"and signs in with a name, the class's code {code} and a password of their own.",
+        f"and signs in with a name, the class's code {board.code} and a password of their own.",
         "",
         f"Your page, which only you should open:  {board.address}/board#{board.store.key}",
         f"Notebooks that are handed in:           {board.handed.submissions}",

@@ -6,10 +6,11 @@ class, from what its learners were told. `python -m grading notes 05` prints it 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from grading.checks.mistakes import Known, Mistake
-from grading.course.files import CourseError, lab_of
+from grading.course.files import lab_of
 from grading.course.outline import Lab, Outline, outline
 from grading.workshop.lessons import Exercise, Lesson, lessons, mistakes
 from grading.workshop.store import Event, Store
@@ -19,10 +20,13 @@ _SHOWN = 3  # misconceptions of an exercise
 Told = Mapping[tuple[str, str], int]  # learners, by exercise and misconception
 
 
-def run(root: Path, name: str, folder: Path | None) -> int:
-    """Print a lab's page; the exit code. folder: of a class's board. Raises CourseError."""
+def run(root: Path, name: str, folder: Path | None, db: str | None) -> int:
+    """Print a lab's page; the exit code. Raises CourseError.
+
+    folder, db: of a class's board, where it keeps all.
+    """
     lab = lab_of(root, name)
-    told = _told(folder, lab) if folder is not None else None
+    told = _told(folder or Path(), db, lab) if folder or db else None
     print("\n".join(_page(outline(root), lessons(root)[lab], mistakes(lab), told)))
     return 0
 
@@ -34,14 +38,9 @@ def told_in(events: Iterable[Event], lab: str) -> Told:
     return Counter((exercise, misconception) for _, exercise, misconception in each)
 
 
-def _told(folder: Path, lab: str) -> Told:
-    if not (folder / "board.sqlite").exists():
-        raise CourseError(f"{folder} is no board's folder: name the one of your class.")
-    store = Store(folder)
-    try:
+def _told(folder: Path, db: str | None, lab: str) -> Told:
+    with closing(Store(folder, db, serving=False)) as store:
         return told_in(store.events(), lab)
-    finally:
-        store.close()
 
 
 def _page(

@@ -24,6 +24,7 @@ def main() -> None:
     from jupyterhub.singleuser import main as serve
 
     sys.argv[1:] = [*workspace.options(root, sys.argv[1:]), *sys.argv[1:]]
+    os.environ.pop("LAB_LANG", None)  # as `make lab`: a notebook speaks as its folder says
     serve()
 
 

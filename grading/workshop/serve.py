@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tornado.httpserver import HTTPServer
@@ -21,12 +21,13 @@ from grading.workshop.server import Board, application
 from grading.workshop.store import Store
 
 
-def run(root: Path, folder: Path, host: str, port: int, address: str | None) -> int:
+def run(root: Path, folder: Path, db: str | None, host: str, port: int, address: str | None) -> int:
     """Serve the board that is kept in a folder; the exit code. Raises CourseError.
 
+    db: the URL of a PostgreSQL database that keeps what is not a notebook, in the folder's place;
     host: where it listens, "" for everywhere; address: as learners reach it, where that is another.
     """
-    with opened(root, folder) as board:
+    with opened(root, folder, db) as board:
         sockets = bound(host, port)
         port = sockets[0].getsockname()[1]
         board.address = address or f"http://{host or own_address()}:{port}"
@@ -36,11 +37,11 @@ def run(root: Path, folder: Path, host: str, port: int, address: str | None) -> 
 
 
 @contextmanager
-def opened(root: Path, folder: Path) -> Iterator[Board]:
+def opened(root: Path, folder: Path, db: str | None) -> Iterator[Board]:
     """The board that is kept in a folder, for one process at a time. Raises CourseError."""
     taught = lessons(root)
-    store = Store(folder)
-    with (folder / "lock").open("w") as lock:
+    store = Store(folder, db)
+    with closing(store), (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -48,7 +49,6 @@ def opened(root: Path, folder: Path) -> Iterator[Board]:
         handed = Handed(folder, store)
         handed.restore()
         yield Board(store, handed, taught)
-        store.close()
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
@@ -105,12 +105,11 @@ async def learn(board: Board) -> None:
 
 
 def _welcome(board: Board, host: str, port: int) -> str:
-    code = f"{board.store.code[:3]}-{board.store.code[3:]}"
     return f"""\
 The board is open. In a notebook a learner runs
 
     from grading.check import join
-    join("{board.address}", "{code}", name="Your Name")
+    join("{board.address}", "{board.code}", name="Your Name")
 
 Your page, which only you should open:  http://{host}:{port}/board#{board.store.key}
 Notebooks that are handed in:           {board.handed.submissions}

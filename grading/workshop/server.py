@@ -12,14 +12,18 @@ import hmac
 import json
 import math
 import re
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tornado.iostream import StreamClosedError
+from tornado.template import Template
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
+from grading.answer.say import say
+from grading.course.languages.speech import language
 from grading.learner.notebook import MOST_BYTES
 from grading.marking.handed_in import NAME, fault_of_name
 from grading.workshop import export
@@ -27,7 +31,7 @@ from grading.workshop.handed import Handed, time_of
 from grading.workshop.lessons import Lesson
 from grading.workshop.limits import Limit
 from grading.workshop.room import Room, without_names
-from grading.workshop.store import Event, HandedIn, Learner, NameTaken, Store
+from grading.workshop.store import Event, HandedIn, Learner, NameTaken, Store, Unavailable
 
 MOST_LEARNERS = 500
 MOST_EVENTS = 20_000  # of one learner
@@ -48,16 +52,22 @@ class Board:
         self.store, self.handed = store, handed
         self.room = Room(lessons)
         self.address = ""  # as learners reach it
+        self.seats = ""  # as they reach a hub, where there is one
         self.closed = False
         self.pages = set[asyncio.Event]()
         self.counts: dict[int, int] = {}  # events of each learner
-        self.wrong_codes, self.sent = Limit(30, 0.5), Limit(300, 5.0)
+        self.wrong_codes, self.sent, self.told = Limit(30, 0.5), Limit(300, 5.0), Limit(1, 0.1)
         for learner in store.learners():
             self.room.enter(learner)
         for event in store.events():
             self._take(event)
         for version in store.notebooks():
             self.room.take_notebook(version)
+
+    @property
+    def code(self) -> str:
+        """The class's code as it is shown: QK7-M2P."""
+        return f"{self.store.code[:3]}-{self.store.code[3:]}"
 
     def is_code(self, said: str) -> bool:
         """Whether somebody typed the class's code, however it was spaced."""
@@ -76,7 +86,8 @@ class Board:
     def take(self, learner: Learner, events: list[Event]) -> None:
         """Keep events. Raises ValueError where one learner sends too many."""
         if self.counts.get(learner.id, 0) + len(events) > MOST_EVENTS:
-            raise ValueError("The board has had more from you than a class can send: it is enough.")
+            enough = "The board has had more from you than a class can send: it is enough."
+            raise ValueError(enough)
         for event in self.store.add(events):
             self._take(event)
         self.changed()
@@ -155,7 +166,10 @@ class Asked(RequestHandler):
         self.finish({"error": error.sentence if isinstance(error, Refusal) else said})
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, HTTPError):
+        if isinstance(value, Unavailable):  # notebooks send again, so it happens again
+            if self.board.told.allows("database", time.monotonic()):
+                print(value, file=sys.stderr)
+        elif not isinstance(value, HTTPError):
             super().log_exception(typ, value, tb)
 
     def json(self) -> dict[str, Any]:
@@ -198,14 +212,24 @@ class Page(RequestHandler):
         self.set_header("Server", "board")
 
     def get(self) -> None:
-        policy = (
-            f"default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none';"
-            f" form-action 'none'; frame-ancestors 'none';"
-            f" script-src {_digests(self.content, b'script')};"
-            f" style-src {_digests(self.content, b'style')}"
-        )
-        self.set_header("Content-Security-Policy", policy)
+        policy = {
+            **dict.fromkeys(
+                ("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'"
+            ),
+            "connect-src": "'self'",
+            "img-src": "data:",
+            "script-src": _digests(self.content, b"script"),
+            "style-src": _digests(self.content, b"style"),
+        }
+        rules = "; ".join(f"{what} {where}" for what, where in policy.items())
+        self.set_header("Content-Security-Policy", rules)
         self.finish(self.content)
+
+
+def page(name: str) -> bytes:
+    """A page in the language that is spoken."""
+    text = Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    return text.generate(say=say, language=language(Path(__file__).parents[2]) or "en")
 
 
 class Join(Asked):
@@ -280,8 +304,9 @@ class Notebook(Asked):
 class Course(Asked):
     def get(self) -> None:
         self.instructor()
-        place = {"address": self.board.address, "code": self.board.store.code}
-        self.finish({**place, "labs": self.board.room.course()})
+        board = self.board
+        place = {"address": board.address, "seats": board.seats, "code": board.code}
+        self.finish({**place, "labs": board.room.course()})
 
 
 class Live(Asked):
@@ -351,10 +376,7 @@ class Nothing(Asked):
 
 def application(board: Board, under: str = "") -> Application:
     """What answers for a board. under: the beginning of each path, such as `/services/board`."""
-    pages = [
-        (under + path, Page, {"content": (Path(__file__).parent / name).read_bytes()})
-        for path, name in _PAGES.items()
-    ]
+    pages = [(under + path, Page, {"content": page(name)}) for path, name in _PAGES.items()]
     handlers: list[tuple[str, type[Asked]]] = [
         ("/api/join", Join),
         ("/api/events", Events),

@@ -75,6 +75,7 @@ def test_a_result_is_displayed_in_both_forms_with_its_points(progress_file: Path
         about = output.metadata["grading"]
         assert (about["lab"], about["exercise"]) == ("00_tiny", "double")
         assert (about["score"], about["points"]) == (score, 2)
+        assert sum(one["points"] for one in about["parts"] if one["passed"]) == score
     assert "That is the square." in shown(wrong).data["text/plain"]
     assert "Did you mean 'double'?" in missing[0].data["text/plain"]
 
@@ -145,3 +146,20 @@ def test_an_endless_loop_leaves_the_kernel_usable(progress_file: Path) -> None:
     _, stopped, _, right = run(loop, CHECK, RIGHT, CHECK)
     assert "stopped after 1 second," in shown(stopped).data["text/plain"]
     assert shown(right).metadata["grading"]["status"] == "passed"
+
+
+def test_a_notebook_speaks_as_its_folder_is_called_and_the_points_are_the_same_ones(
+    progress_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "ja"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    board, _, right, (table,) = run(
+        "from grading.check import hand; hand()", RIGHT, CHECK, "progress()"
+    )
+    assert "まだボードに参加していません" in board[0].text
+    assert "2点中2点" in words(shown(right))
+    assert "2点中 2点" in words(table)
+    monkeypatch.chdir(tmp_path)
+    ((table,),) = run("progress()")
+    assert "00_tiny 2 of 2 points" in words(table)

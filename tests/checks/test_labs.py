@@ -12,6 +12,7 @@ from grading.check import Notebook
 from grading.checks.mistakes import Mistake
 from tests import mistakes, styles
 from tests.labs import LABS, SEEDS, answer_names, answered, reference
+from tests.languages import complete, partly_english
 
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
 STYLES = [
@@ -47,6 +48,9 @@ def test_a_named_mistake_loses_its_marks_and_gets_its_diagnosis(lab: str, mistak
         text = render.text(result)
         assert mistake.says in text, text
         assert result.score == mistake.points < result.points, text
+        for language in complete(lab):
+            left = list(partly_english(result, language))
+            assert left == [], "no entry fits: `python -m grading translate --update`"
 
 
 @pytest.mark.parametrize(("lab", "name", "style"), STYLES)

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator
 
+import jupytext
+import nbformat
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from grading.course.source import BEGIN, END
 from tests.browser import JupyterLab, chromium, served
+from tests.labs import ROOT
 from tests.needs import needs
 
 pytestmark = needs("chromium")
@@ -27,6 +31,8 @@ def perceptron_update(w, b, x, y, lr):
         return w, b
     return w + lr * y * x, b + lr * y"""
 LABEL_FORGOTTEN = RIGHT.replace(" * y", "")
+SENTENCE = re.compile(r"[A-Za-z]{2,},?(?: [a-z]{2,},?){2,}")  # three words of English, or more
+PROGRESS = "from grading.check import progress; progress()"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +76,51 @@ def test_lab_01_is_one_click_away_and_says_what_is_wrong_and_what_is_right(lab: 
     assert right.startswith("perceptron_update   2 of 2 points   passed")
     assert "failed" not in right
     assert re.search(r"perceptron_update +2 of 2\n", lab.run("progress()"))
+
+
+def answers(lab: str, language: str) -> Iterator[tuple[str, str, str]]:
+    """For each answer of a lab its exercise, how its released cell begins, and what to write."""
+    released = nbformat.read(ROOT / "labs" / language / f"{lab}.ipynb", as_version=4)
+    stubs = {cell.id: cell.source for cell in released.cells}
+    for cell in jupytext.read(ROOT / "solutions" / f"{lab}.py").cells:
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("solution"):
+            name, lines = about["grade_id"], cell.source.splitlines()
+            written = [line for line in lines if BEGIN not in line and END not in line]
+            start, bracket, _ = stubs[name].splitlines()[0].partition("(")
+            yield name.removesuffix("_code"), start + bracket, "\n".join(written)
+
+
+def test_lab_01_in_japanese_from_the_first_cell_to_full_marks(
+    lab: JupyterLab, browser: tuple[WebDriver, str]
+) -> None:
+    lab.find(By.PARTIAL_LINK_TEXT, "日本語").click()
+    lab.open("ラボ01")
+    assert "パーセプトロン" in lab.find(By.CSS_SELECTOR, ".jp-Notebook h1").text
+    lab.run_by_menu("Run All Cells", lab.cells())
+    assert lab.faults() == []
+    untouched = lab.results()
+    assert untouched
+    assert [one for one in untouched if "まだです" not in one] == []
+
+    lab.write(ANSWER, LABEL_FORGOTTEN)
+    lab.run(ANSWER)
+    wrong = lab.run(CHECK)
+    assert "2点中0点" in wrong
+    assert "更新の式にラベルyがありません。" in wrong
+    told = [*untouched, wrong]
+    for exercise, start, answer in answers("01_perceptron", "ja"):
+        lab.write(start, answer)
+        lab.run(start)
+        told.append(lab.run(f'check("{exercise}")'))
+        assert "合格" in told[-1]
+    assert [line for one in told for line in one.splitlines() if SENTENCE.search(line)] == []
+    assert re.search(r"パーセプトロン +10点中 +10点", lab.run("progress()"))
+
+    lab = JupyterLab(browser[0], f"{browser[1]}&reset")
+    lab.open("lab 01")
+    lab.write(PARAMETERS, PROGRESS)
+    assert re.search(r"The perceptron +10 of 10 points", lab.run(PROGRESS))
 
 
 def test_lab_02_untouched_says_so_at_each_check_and_describes_its_pictures(lab: JupyterLab) -> None:

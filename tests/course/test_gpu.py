@@ -23,7 +23,10 @@ from tests.needs import BARE, needs
 
 PATIENCE = 540.0  # seconds, of a test that waits for a busy machine
 # What a borrowed machine lacks, and must not be imported.
-LACKING = ("IPython", "jupytext", "nbformat", "nbclient", "papermill", "traitlets", "tensorboard")
+LACKING = (
+    *("IPython", "babel", "jupytext", "nbformat", "nbclient", "papermill", "tensorboard"),
+    "traitlets",
+)
 NO_JUPYTER = f"""
 import sys
 

@@ -1,12 +1,16 @@
 """The course in other languages: words found and put back, catalogues kept, translations held."""
 
 import ast
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from nbformat import NotebookNode, v4
 
+from grading.answer.width import columns, wrapped
 from grading.course import source
 from grading.course.files import CourseError, labs_in
 from grading.course.languages import catalogue, prose, rules, spoken
@@ -15,6 +19,7 @@ from grading.course.languages.speech import Speech
 from grading.course.languages.words import Words
 from grading.course.outline import outline
 from tests.labs import LABS, ROOT
+from tests.languages import english_in
 from tests.tiny_course import LAB, SOURCE, write_source
 
 JAPANESE = ROOT / "locale" / "ja"
@@ -107,12 +112,12 @@ def test_the_words_of_code_are_docstrings_and_comments_outside_solutions() -> No
 
 def test_a_translation_is_wrapped_and_no_line_begins_with_punctuation() -> None:
     text = "xは`np.array`で、形状は(N, D)です。" * 9
-    lines = prose.wrapped(text, column=7, margin="    ").split("\n")
+    lines = wrapped(text, column=7, margin="    ").split("\n")
     assert "".join(line.removeprefix("    ") for line in lines).replace(" ", "") == text.replace(
         " ", ""
     )
     assert len(lines) > 2
-    assert all(prose.columns(line) <= 100 for line in lines)
+    assert all(columns(line) <= 100 for line in lines)
     assert not [line for line in lines[1:] if line[4] in " 、。」）"]
 
 
@@ -152,6 +157,7 @@ def double(student, rng):
     """Says it."""
     with part("every entry is doubled", points=1):
         how = "everywhere" if rng else "in some places"
+        why += " It goes on with the next one."
         close(got, what="the result", given={"x": x, "the factor": 2})
         that(got, f"`{name}` should be {'a' if n else 'an'} {kind[0]} of {len(got)}.")
         raise ValueError("The author is wrong here.")
@@ -164,6 +170,7 @@ def double(student, rng):
         "every entry is doubled",
         "everywhere",
         "in some places",
+        "It goes on with the next one.",
         "the result",
         "the factor",
         "`{name}` should be {article} {kind} of {got}.",
@@ -182,6 +189,13 @@ ENTRIES = {
     "{what} is wrong {where}.": "",
     "{score} of {of}": "{of}点中{score}点",
     "Yours: {got}.": "あなたの値：{got}。",
+    "For {given}.": "{given}の場合です。",
+    "For a list.": "リストの場合です。",
+    "the bound": "上界",
+    "the slope in {name}": "{name}の傾き",
+    "{detail} It was {before} before.": "{detail}前は{before}でした。",
+    "the gradient in {name}": "{name}の勾配",
+    "It is kept. So it stays.": "残してあります。だからそのままです。",
 }
 
 
@@ -203,11 +217,35 @@ ENTRIES = {
         ("Nothing of the kind", "Nothing of the kind"),
         ("1.5 of 2", "2点中1.5点"),
         ("x of shape = (2, 3), labels = [1, 2]", "x of shape = (2, 3), labels = [1, 2]"),
+        ("For w = [1, 2], the bound = 3.5.", "w = [1, 2], 上界 = 3.5の場合です。"),
+        (
+            "the slope in a = [0.5, 1], the slope in b = 2",
+            "aの傾き = [0.5, 1], bの傾き = 2",
+        ),
+        ("It was 3 before.", "前は3でした。"),
+        ("For a list.", "リストの場合です。"),
+        ("For everything that is new.", "For everything that is new."),
         ("Yours: 3. Everything is zero.", "あなたの値：3。すべて0です。"),
+        ("For w = [1], x = 3.", "w = [1], x = 3の場合です。"),
+        ("the gradient in a = [1], the gradient in b = 2", "aの勾配 = [1], bの勾配 = 2"),
+        (
+            "Everything is zero. It is kept. So it stays.",
+            "すべて0です。残してあります。だからそのままです。",
+        ),
     ],
 )
 def test_a_message_is_said_by_its_entry_with_its_values(text: str, translated: str) -> None:
     assert Speech(ENTRIES)(text) == translated
+
+
+def test_what_is_left_in_english_is_seen() -> None:
+    """`tests/checks/test_labs.py` looks for it in what every named mistake is told."""
+    assert english_in("値が違います。 Is one cleared here? 合計は3です。") == [
+        "Is one cleared here"
+    ]
+    assert (
+        english_in('`a b c`の値はdata parallelの"one two three"で、a b cは正しい順序です。') == []
+    )
 
 
 # Catalogues.
@@ -388,3 +426,51 @@ def test_the_translations_are_right_and_those_of_a_finished_language_complete(na
         found = [*state.faults, *([*state.fuzzy, *state.missing] if one.finished else [])]
         command = f"`python -m grading translate {name[:2] if name != catalogue.COURSE else name}`"
         assert found == [], f"{command} lists what is wrong; `--update` takes up new English"
+
+
+# Pages that stand beside the labs.
+
+PAGES = {
+    "README.md": "README.ja.md",
+    "docs/grading.md": "docs/ja/grading.md",
+    "docs/workshop.md": "docs/ja/workshop.md",
+}
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """What a page consists of, in order: the kind and the text of its code and of its words. Links
+    are to pages of the original, from the repository's folder; each of them must be there."""
+
+    def from_the_root(link: re.Match[str]) -> str:
+        target = os.path.normpath(os.path.join(os.path.dirname(page), link[1]))
+        assert (ROOT / target).exists(), f"{page} has a link to {link[1]}, which is not there"
+        return f"]({originals.get(target, target)}"
+
+    originals = {translated: original for original, translated in PAGES.items()}
+    text = (ROOT / page).read_text(encoding="utf-8").replace("!", "")  # of a picture, of the board
+    text = re.sub(r"\]\((?!https?:)([^)#]+)", from_the_root, text)
+    tokens = MarkdownIt().enable("table").parse(text)
+    return [(one.type, one.content) for one in tokens if one.content]
+
+
+@pytest.mark.parametrize("original", PAGES)
+def test_a_page_in_japanese_says_what_the_original_says(original: str) -> None:
+    terms, page = glossary(JAPANESE / "glossary.yml"), PAGES[original]
+    ours, theirs = blocks(original), blocks(page)
+    code = [[text for kind, text in one if kind != "inline"] for one in (ours, theirs)]
+    assert code[0] == code[1], f"{page} has other code than {original}"
+    assert [kind for kind, _ in ours] == [kind for kind, _ in theirs]
+    for (kind, english), (_, said) in zip(ours, theirs, strict=True):
+        entry = Words(" ".join(english.split("\n")), "paragraph")
+        faults = list(rules.faults(entry, said, terms)) if kind == "inline" else []
+        assert faults == [], f"{page}: “{said}” {'; '.join(faults)}"
+
+
+def test_the_table_of_the_course_in_japanese_has_the_words_of_the_catalogue() -> None:
+    said, readme = catalogue.entries(ROOT, "ja", catalogue.COURSE), (ROOT / PAGES["README.md"])
+    rows = readme.read_text(encoding="utf-8").splitlines()
+    for lab in outline(ROOT):
+        (row,) = (row for row in rows if row.startswith(f"| {lab.number} |"))
+        title, promise = said[lab.title], said[lab.promise]
+        to_come = "" if lab.name in LABS else "*準備中：* "
+        assert row == f"| {lab.number} | {title} | {to_come}{promise} |"

@@ -1,27 +1,33 @@
-"""The site, built small: no answers, no other host, sound links, accessible, at home on a phone."""
+"""The site, built small, in two languages: no answers, no other host, sound links, accessible, at
+home on a phone."""
 
 import html
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_output
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import install
+from grading.answer.say import speaking
 from grading.course.files import CourseError
+from grading.course.languages.speech import Speech
 from grading.course.outline import outline
 from grading.course.release import release
-from grading.course.site import build
+from grading.course.site import build, outputs
 from grading.course.site.faults import faults, given_away
 from grading.course.site.labs import page
 from grading.course.site.pages import SPHINX
@@ -48,16 +54,43 @@ plots.show(fig, alt="Empty axes, to a <reader>.")
 pictures.step_through(schedules.simulate(schedules.parse("F0 B0")), alt="One rank, two actions.")
 """
 PAGES = ["index.html", f"labs/{LAB}.html", "docs/grading.html", "reference/grading.check.html"]
+JAPANESE = {
+    "Doubling": "2倍",
+    "You double a number.": "数を2倍にします。",
+    "Twice x.": "xの2倍。",
+    "download the notebook": "ノートブックを保存",
+    "A check answers at once": "すぐに答えるチェック",
+    "This page is not translated yet; it is in English.": "このページは英語です。",
+}
+WORKSHOP = """\
+# 講習会
+
+## 席
+
+[席](#席)、[採点](grading.md)、[測定](../benchmarks.md#seats)、[ラボ](../../labs/ja/01_tiny.ipynb)
+"""
+JAPANESE_PAGES = ["ja/index.html", f"ja/labs/{LAB}.html", "ja/docs/grading.html"]
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course of one lab that draws, with this one's guides; from a public repository."""
+    """A course of one lab that draws, with this one's guides; from a public repository. Half of the
+    lab, and one guide, are in Japanese."""
     root = tmp_path_factory.mktemp("course")
     write_source(root, SOURCE + DRAWS)
+    listed = (root / "course.yml").read_text("utf-8")
+    other = "{name: ja, title: 日本語, finished: false}"
+    (root / "course.yml").write_text(listed.replace("true}]", f"true}}, {other}]"), "utf-8")
+    (root / "locale" / "ja").mkdir(parents=True)
+    for catalogue in (LAB, "course"):
+        entries = "\n\n".join(f'msgid "{one}"\nmsgstr "{to}"' for one, to in JAPANESE.items())
+        (root / "locale" / "ja" / f"{catalogue}.po").write_text(entries, "utf-8")
     release(root, None, points_of)
-    for name in ("README.md", "CONTRIBUTING.md", "docs"):
+    for name in ("README.md", "CONTRIBUTING.md"):
         (root / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "docs", root / "docs", ignore=shutil.ignore_patterns("ja"))
+    (root / "docs" / "ja").mkdir()
+    (root / "docs" / "ja" / "workshop.md").write_text(WORKSHOP, "utf-8")
     subprocess.run(["git", "init", "-q", root], check=True)
     subprocess.run(["git", "-C", root, "remote", "add", "origin", f"{ADDRESS}.git"], check=True)
     return root
@@ -76,7 +109,7 @@ def text_of(page: Path) -> str:
 
 def test_the_site_has_no_fault(site: Path) -> None:
     assert faults(site) == []
-    assert all((site / page).exists() for page in PAGES)
+    assert all((site / page).exists() for page in (*PAGES, *JAPANESE_PAGES))
 
 
 def test_a_lab_is_shown_as_it_ran_and_without_its_answers(site: Path) -> None:
@@ -134,7 +167,8 @@ def test_binder_opens_the_lab_where_the_repository_is_public(site: Path) -> None
 def test_without_a_public_repository_there_are_no_such_links(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("SITE_ADDRESS", raising=False)
+    site = {"title": "", "terms": "", "language": "en", "address": None}
+    monkeypatch.setenv("SITE", json.dumps(site))
     options = runpy.run_path(str(SPHINX / "conf.py"))["html_theme_options"]
     assert not {"launch_buttons", "repository_url"} & set(options)
 
@@ -206,7 +240,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
 
 
 @needs("chromium")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *JAPANESE_PAGES])
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_a_page_is_accessible_and_asks_no_other_host(
     driver: WebDriver, served: str, page: str, mode: str
@@ -228,7 +262,7 @@ def test_a_page_is_accessible_and_asks_no_other_host(
 
 
 @needs("chromium")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *JAPANESE_PAGES])
 def test_a_page_fits_a_phone(driver: WebDriver, served: str, page: str) -> None:
     size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -253,12 +287,109 @@ def test_the_stepper_steps_in_the_page(driver: WebDriver, served: str) -> None:
 
 
 @needs("chromium")
-def test_the_search_needs_no_server(driver: WebDriver, site: Path) -> None:
-    driver.get((site / "search.html").as_uri() + "?q=workshop")
+@pytest.mark.parametrize(
+    ("folder", "words", "page"),
+    [
+        ("", "workshop", "docs/workshop.html"),
+        ("ja", "を2倍に", f"ja/labs/{LAB}.html"),
+        ("ja", "講習", "ja/docs/workshop.html"),
+        ("ja", "席", "ja/docs/workshop.html"),
+    ],
+)
+def test_the_search_needs_no_server(
+    driver: WebDriver, site: Path, folder: str, words: str, page: str
+) -> None:
+    driver.get((site / folder / "search.html").as_uri() + f"?q={quote(words)}")
     listed = browser.wait(
         lambda: driver.find_elements(By.CSS_SELECTOR, "#search-results li a"), "nothing is found"
     )
-    assert any("docs/workshop.html" in (one.get_attribute("href") or "") for one in listed)
+    assert any(f"site/{page}" in (one.get_attribute("href") or "") for one in listed)
+
+
+def test_a_lab_in_another_language_has_the_same_outputs(site: Path) -> None:
+    shown = text_of(site / f"ja/labs/{LAB}.html")
+    for there in (
+        '"""xの2倍。"""',
+        "2倍",
+        "数を2倍にします。",
+        "double passed",
+        "ノートブックを保存",
+    ):
+        assert there in shown
+    original, page = (site / f"{at}labs/{LAB}.html" for at in ("", "ja/"))
+    pictures = [
+        re.findall(r'src="([^"]*/labs/[^"]*png)"', one.read_text("utf-8"))
+        for one in (original, page)
+    ]
+    assert pictures[0]
+    assert [f"../{one}" for one in pictures[0]] == pictures[1]
+
+
+def test_a_lab_in_another_language_is_downloaded_and_opened_in_it(course: Path, site: Path) -> None:
+    downloaded = (site / f"ja/labs/{LAB}.ipynb").read_bytes()
+    assert downloaded == (course / "labs" / "ja" / f"{LAB}.ipynb").read_bytes()
+    page = (site / f"ja/labs/{LAB}.html").read_text(encoding="utf-8")
+    (link,) = set(re.findall(r'href="(https://mybinder[^"]*)"', page))
+    assert link.endswith(f"lab/tree/labs/ja/{LAB}.ipynb")
+
+
+@pytest.mark.parametrize("page", ["index", f"labs/{LAB}", "docs/grading", "search"])
+def test_every_page_leads_to_itself_in_the_other_language(site: Path, page: str) -> None:
+    for folder, other, title in (("", "ja/", "日本語"), ("ja/", "", "English")):
+        file = site / f"{folder}{page}.html"
+        link = re.search(
+            r'<a class="[^"]*language" href="([^"]*)"[^>]*>(.*?)</a>', file.read_text("utf-8")
+        )
+        assert link is not None
+        assert (file.parent / link[1]).resolve() == (site / f"{other}{page}.html").resolve()
+        assert link[2] == title
+
+
+def test_what_is_not_translated_says_so_and_what_is_does_not(site: Path) -> None:
+    said = {
+        page: "このページは英語です。" in text_of(site / "ja" / f"{page}.html")
+        for page in ("index", f"labs/{LAB}", "docs/workshop", "docs/grading", "learners")
+    }
+    assert [*said.values()] == [False, False, False, True, True]
+    assert '<div lang="en">' in (site / "ja/docs/grading.html").read_text("utf-8")
+    assert '<html lang="ja"' in (site / "ja/docs/grading.html").read_text("utf-8")
+
+
+def test_what_the_checks_displayed_is_said_in_the_language_of_the_page() -> None:
+    speech = Speech(
+        {
+            "passed": "合格",
+            "{score} of {of} point{plural}": "{of}点中{score}点",
+            "a zero": "ゼロ",
+            "the course so far": "ここまで",
+            "{score} of {standings} points": "{standings}点中{score}点",
+            '{which}? Measured: you guessed "{first}", and so it is.': "{which}？「{first}」です。",
+            "loss {n}": "損失{n}",
+        }
+    )
+    parts = [{"title": "a zero", "points": 2, "passed": True}]
+    about = {"lab": LAB, "exercise": "double", "score": 2, "points": 2, "parts": parts}
+    result = new_output("display_data", {"text/plain": ""}, metadata={"grading": about})
+    printed = 'loss 1\nwhich? Measured: you guessed "a", and so it is.\n'
+    table = "01 · Tiny        2 of 2 points\nthe course so far      2 of 10 points"
+    cells = [
+        new_code_cell(source, outputs=[output])
+        for source, output in (
+            ('check("double")', result),
+            ("f()", new_output("stream", name="stdout", text=printed)),
+            ("progress()", new_output("display_data", {"text/plain": table})),
+        )
+    ]
+    with speaking(speech):
+        for cell in cells:
+            outputs.said(cell)
+    judged, lines, standing = (cell.outputs[0] for cell in cells)
+    assert judged.data["text/plain"].split() == ["double", "2点中2点", "合格", "合格", "ゼロ"]
+    assert "2点中2点" in judged.data["text/html"]
+    assert lines.text == "loss 1\nwhich？「a」です。\n"
+    assert standing.data["text/html"] == (
+        "<pre>01 · Tiny        2点中2点\nここまで      10点中2点</pre>"
+    )
 
 
 def test_the_dev_container_installs_the_course() -> None:

@@ -11,11 +11,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from grading.answer.progress import Standing
+from grading.course import workspace
+from grading.course.files import CourseError
 from grading.course.outline import outline
 from grading.course.release import release
 from grading.course.start_page import start_page
-from grading.course.workspace import fill, update
-from tests.tiny_course import LAB, SOURCE, points_of, write_source
+from grading.course.workspace import Filled, copies, update
+from tests.tiny_course import LAB, SOURCE, in_japanese, points_of, write_source
 
 ANSWER = "def double(x: float) -> float:\n    return 2 * x"
 Say = pytest.CaptureFixture[str]
@@ -40,8 +42,13 @@ def course(pristine: Path, tmp_path: Path) -> Path:
     return root
 
 
-def mine(root: Path) -> Path:
-    return root / "my_labs" / f"{LAB}.ipynb"
+def fill(root: Path) -> Filled:
+    (copy,) = copies(root)
+    return workspace.fill(copy)
+
+
+def mine(root: Path, language: str = "") -> Path:
+    return root / "my_labs" / language / f"{LAB}.ipynb"
 
 
 def read(file: Path) -> NotebookNode:
@@ -55,11 +62,11 @@ def cell(nb: NotebookNode, name: str) -> NotebookNode:
     return next(each for each in nb.cells if each.id == name or each.source.startswith(name))
 
 
-def work(root: Path, change: Callable[[NotebookNode], None]) -> None:
+def work(root: Path, change: Callable[[NotebookNode], None], language: str = "") -> None:
     """What the learner does to the notebook."""
-    nb = read(mine(root))
+    nb = read(mine(root, language))
     change(nb)
-    nbformat.write(nb, mine(root))
+    nbformat.write(nb, mine(root, language))
 
 
 def upstream(root: Path, *replacements: tuple[str, str]) -> None:
@@ -331,3 +338,89 @@ def test_the_start_page_tells_of_newer_versions(course: Path) -> None:
     listed = outline(course)
     assert "`make update`" in start_page(listed, course / "labs", [LAB], [])
     assert "`make update`" not in start_page(listed, course / "labs", [], [])
+
+
+# Another language.
+
+
+@pytest.fixture
+def japanese(course: Path) -> Path:
+    """The course in Japanese, too, but for its second lab."""
+    in_japanese(course)
+    release(course, None, points_of)
+    shutil.copy(course / "labs" / f"{LAB}.ipynb", course / "labs" / "02_later.ipynb")
+    workspace.prepare(course, standing(1.5))
+    return course
+
+
+def page(root: Path, language: str = "") -> str:
+    text = (root / "my_labs" / language / "start.md").read_text(encoding="utf-8")
+    return text.replace("\u00a0", " ")
+
+
+def test_a_finished_language_has_its_own_folder_and_the_start_pages_link_each_other(
+    japanese: Path,
+) -> None:
+    for language in ("", "ja"):
+        released = japanese / "labs" / language / f"{LAB}.ipynb"
+        assert mine(japanese, language).read_bytes() == released.read_bytes()
+    assert "数を倍にします。" in mine(japanese, "ja").read_text(encoding="utf-8")
+    assert "[日本語](ja/start.md)" in page(japanese)
+    assert "[English](../start.md)" in page(japanese, "ja")
+    assert "[Go on with lab 01 · Tiny →](01_tiny.ipynb)" in page(japanese)
+    assert "[ラボ01 · Tinyを続ける →](01_tiny.ipynb)" in page(japanese, "ja")
+    assert "1.5 of 3" in page(japanese)
+    assert "3点中1.5点" in page(japanese, "ja")
+    join = nbformat.read(japanese / "my_labs" / "ja" / "join.ipynb", as_version=4)
+    assert join.cells[0].source.startswith("# ワークショップに参加")
+    assert join.cells[1].source.endswith("join()")
+
+
+def test_a_lab_that_is_not_translated_comes_in_the_original_and_the_page_says_so(
+    japanese: Path,
+) -> None:
+    english = japanese / "labs" / "02_later.ipynb"
+    assert (japanese / "my_labs" / "ja" / "02_later.ipynb").read_bytes() == english.read_bytes()
+    assert "（英語のまま）：02_later" in page(japanese, "ja")
+    assert "translated" not in page(japanese)
+
+
+def test_update_carries_answers_over_in_each_language(japanese: Path, capsys: Say) -> None:
+    for language in ("", "ja"):
+        work(japanese, answer, language)
+    source = SOURCE.replace("Doubling", "Twice as much")
+    write_source(japanese, source)
+    in_japanese(japanese)
+    release(japanese, [LAB], points_of)
+    workspace.prepare(japanese, [])
+    assert "`make update`" in page(japanese, "ja")
+    assert update(japanese, LAB) == 0
+    for language in ("", "ja"):
+        nb = read(mine(japanese, language))
+        assert cell(nb, "double_code").source == ANSWER
+        assert cell(nb, "## Twice as much")
+        assert len(list((mine(japanese, language).parent / "old").iterdir())) == 1
+    said = capsys.readouterr().out
+    assert "the old notebook is my_labs/ja/old/01_tiny." in said
+    assert update(japanese) == 0
+    assert (
+        f"In my_labs/ja you have the newest version of {LAB}, 02_later." in capsys.readouterr().out
+    )
+
+
+def test_an_unfinished_language_is_there_for_who_asks_for_it(
+    course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_japanese(course, finished=False)
+    assert [copy.name for copy in copies(course)] == [""]
+    assert workspace.start(course) == "start.md"
+    monkeypatch.setenv("LAB_LANG", "ja")
+    assert [copy.name for copy in copies(course)] == ["", "ja"]
+    assert workspace.start(course) == "ja/start.md"
+    monkeypatch.setenv("LAB_LANG", "en")
+    assert workspace.start(course) == "start.md"
+    monkeypatch.setenv("LAB_LANG", "fr")
+    with pytest.raises(CourseError, match=r"LAB_LANG is 'fr', and the course has en, ja"):
+        workspace.prepare(course, [])
+    with pytest.raises(CourseError, match=r"LAB_LANG is 'fr'"):
+        release(course, None, points_of)

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from selenium.webdriver.common.by import By
 
 from grading.__main__ import main
 from grading.gradebook import record
+from tests import postgres
 from tests.browser import chromium, wait
 from tests.graded_course import (
     LAB,
@@ -345,46 +345,16 @@ def test_a_gradebook_that_cannot_be_opened_is_told(
     assert said.count("\n") == 1
 
 
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of our own, on a socket in a short-named folder; its URL."""
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if user:
-        shutil.chown(folder, user)
-    subprocess.run(
-        ["initdb", "-D", folder / "data", "-A", "trust", "-U", "grader"],
-        user=user,
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-    )
-    options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
-    settings = [part for pair in options.items() for part in ("-c", "=".join(pair))]
-    with open(folder / "log", "wb") as log:
-        server = subprocess.Popen(
-            ["postgres", "-D", folder / "data", *settings], user=user, stderr=log, cwd=folder
-        )
-    try:
-        wait(lambda: (folder / ".s.PGSQL.5432").exists(), (folder / "log").read_text())
-        yield f"postgresql://grader@/postgres?host={folder}"
-    finally:
-        server.terminate()
-        server.wait()
-        shutil.rmtree(folder)
-
-
 @needs("postgres")
-def test_the_gradebook_can_be_postgresql(
-    copy: Path, postgres: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert record_in(copy, "--db", postgres) == 0
-    assert "5 recorded" in capsys.readouterr().out
-    url = postgres.replace("postgresql:", "postgresql+psycopg:")
-    with Gradebook(url, "perceptron-to-pipeline") as found:
-        assert scores_in(found) == SCORES
-    assert record_in(copy, "--db", postgres) == 0
-    assert "0 recorded, 5 were already" in capsys.readouterr().out
+def test_the_gradebook_can_be_postgresql(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with postgres.served() as server:
+        assert record_in(copy, "--db", server.url()) == 0
+        assert "5 recorded" in capsys.readouterr().out
+        url = server.url().replace("postgresql:", "postgresql+psycopg:")
+        with Gradebook(url, "perceptron-to-pipeline") as found:
+            assert scores_in(found) == SCORES
+        assert record_in(copy, "--db", server.url()) == 0
+        assert "0 recorded, 5 were already" in capsys.readouterr().out
 
 
 # What feedback and formgrader show

@@ -70,6 +70,27 @@ def test_the_cells_run_in_order_and_each_exercise_is_judged_at_its_check() -> No
     assert found.notes == ()
 
 
+def test_a_cell_as_it_was_released_in_another_language_runs_as_the_original() -> None:
+    originals = {"show()  # 表示": "show()", "def double(x): ...  # 倍": "def double(x): ..."}
+    cells = [code("show()  # 表示"), code("show()  # 私の"), *ANSWERED]
+    found = submission.read(notebook(cells), RELEASED, EXERCISES, originals)
+    assert [step.source for step in found.running()][:2] == ["show()", "show()  # 私の"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "language"),
+    [
+        ({"lab": {"language": "ja"}}, "ja"),
+        ({"lab": {"name": "01_small"}}, ""),
+        ({"lab": {"language": ["ja"]}}, ""),
+        ({"lab": "ja"}, ""),
+        ([], ""),
+    ],
+)
+def test_the_language_of_a_notebook_is_what_release_wrote(metadata: Any, language: str) -> None:
+    assert read(notebook(ANSWERED, metadata=metadata)).language == language
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

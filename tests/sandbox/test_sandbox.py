@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,20 @@ def test_one_zygote_serves_several_processes(monkeypatch: pytest.MonkeyPatch, le
         kernel.close()
     finally:
         os.sched_setaffinity(0, here)
+
+
+@pytest.mark.usefixtures("light_zygote")
+def test_a_zygote_is_lent_with_what_its_kernels_will_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lender = launch.Supervisor()
+    monkeypatch.setattr(launch, "_supervisor", lender)
+    own = lend_zygote(1, imports=["wave"])
+    monkeypatch.setattr(launch, "_supervisor", launch.Supervisor())
+    borrow_zygote(own)
+    with closing(open_kernel(fast=True)) as kernel:
+        assert "forked from a zygote" in kernel.isolation
+        assert run(kernel, "import sys; print('wave' in sys.modules)").ok() == "True"
 
 
 def test_zygote_that_cannot_fork_safely_is_not_used(

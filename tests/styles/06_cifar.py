@@ -411,7 +411,7 @@ def augment(x: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
         if torch.rand((), generator=generator) < 0.5:
             image = torch.fliplr(image.movedim(0, 2)).movedim(2, 0)
         h, w = image.shape[1:]
-        canvas = torch.zeros(image.shape[0], h + 2 * padding, w + 2 * padding)
+        canvas = image.new_zeros(image.shape[0], h + 2 * padding, w + 2 * padding)
         canvas[:, padding : padding + h, padding : padding + w] = image
         top = torch.randint(2 * padding + 1, (), generator=generator)
         left = torch.randint(2 * padding + 1, (), generator=generator)

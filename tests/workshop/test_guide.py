@@ -120,7 +120,7 @@ def test_the_files_for_kubernetes_name_what_is_there() -> None:
 
 
 def test_the_guide_tells_all_that_is_sent() -> None:
-    said = " ".join(member.SENT.split())
+    said = " ".join(member.sent().split())
     for what in ("the lab, the exercise,", "which attempt it was", "the seconds since"):
         assert what in said
         assert what in " ".join(GUIDE.split())

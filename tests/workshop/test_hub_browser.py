@@ -12,7 +12,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser import JupyterLab, chromium, wait
+from tests.browser import JupyterLab, barriers, chromium, wait
 from tests.needs import needs
 from tests.workshop.classroom import ROOT
 from tests.workshop.seats import PASSWORD, Hub, open_python, served
@@ -32,7 +32,7 @@ def signed_in(driver: WebDriver, hub: Hub, name: str) -> JupyterLab:
     lab = JupyterLab(driver, hub.home)
     lab.find(By.ID, "username").send_keys(name)
     lab.find(By.ID, "code").send_keys(hub.code)
-    driver.save_screenshot(str(hub.folder.parent / "sign-in.png"))
+    assert barriers(driver) == []
     lab.find(By.ID, "password").send_keys(PASSWORD, Keys.ENTER)
     return lab
 
@@ -70,6 +70,16 @@ def test_two_learners_sign_in_answer_hand_in_and_get_their_marks(tmp_path: Path)
             lab.write("progress()", "hand_in()")
             assert "Handed in: 01_perceptron.ipynb, saved just now" in lab.run("hand_in()")
             assert lab.console_errors() == []
+        for driver in (first, second):
+            driver.get(f"{hub.home}/hub/home")
+            assert driver.find_element(By.TAG_NAME, "h1").text == "Your seat"
+            assert barriers(driver) == []
+        first.get(hub.page)
+        first.find_element(By.ID, "view").send_keys(Keys.ENTER)
+        shown = first.find_element(By.ID, "seats")
+        wait(shown.is_displayed, "the projector view does not say where to sign in")
+        assert f"Open {hub.home} in a browser" in shown.text
+        assert hub.code in shown.text
         course = tmp_path / "course"
         for folder in ("solutions", "grading/checks"):
             (course / folder).mkdir(parents=True)

@@ -58,5 +58,5 @@ def test_a_folder_without_a_board_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["notes", "05", "--folder", str(tmp_path / "nothing")]) == 2
-    assert "is no board's folder: name the one of your class." in capsys.readouterr().err
+    assert "There is no board in" in capsys.readouterr().err
     assert not (tmp_path / "nothing").exists()

@@ -290,10 +290,13 @@ def exchange_program(there_and_back: Callable[..., Any], setting: Mapping[str, A
 
 
 class _Half(nn.Linear):
-    """A layer whose backward needs the values of its output."""
+    """A layer whose backward needs the values of its output, and of which no two runs are alike."""
+
+    runs = 0
 
     def forward(self, input: Tensor) -> Tensor:
-        return torch.tanh(super().forward(input))
+        self.runs += 1
+        return torch.tanh(self.runs * super().forward(input))
 
 
 class _TwoRanks:

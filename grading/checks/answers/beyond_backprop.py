@@ -200,7 +200,10 @@ IN_LOCAL = (
     ),
 )
 _ONE = "One rank alone waits for nobody: 1."
-_LOCKED = "Idle time is (ranks − 1) forwards *and* as many backwards"
+_EACH_BATCH = (
+    "Idle time is (ranks − 1) forwards *and* as many backwards, and it comes with each batch."
+)
+_ONCE = "Idle time is (ranks − 1) forwards *and* as many backwards, and it comes once, whatever the batches."
 UTILIZATIONS = {
     "backprop": (
         (("backprop", 1, 4, 3), 1.0, _ONE),
@@ -209,7 +212,7 @@ UTILIZATIONS = {
             0.5,
             "Two ranks and one micro-batch: one works at a time, so it is 1/2.",
         ),
-        (("backprop", 3, 4, 10), 2 / 3, f"{_LOCKED}, and it comes with each batch."),
+        (("backprop", 3, 4, 10), 2 / 3, _EACH_BATCH),
     ),
     "no flush": (
         (("no flush", 1, 4, 3), 1.0, _ONE),
@@ -218,7 +221,7 @@ UTILIZATIONS = {
             0.5,
             "Two ranks and one micro-batch: one works at a time, so it is 1/2.",
         ),
-        (("no flush", 3, 4, 10), 120 / 126, f"{_LOCKED}, and it comes once, whatever the batches."),
+        (("no flush", 3, 4, 10), 120 / 126, _ONCE),
     ),
     "direct feedback": (
         (("direct feedback", 1, 4, 3), 1.0, _ONE),

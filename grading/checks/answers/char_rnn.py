@@ -592,7 +592,12 @@ def lstm_step(x, h, c, W, U, b):
     made="c = f * c + i * g",
     result="o * torch.tanh(c), c",
 )
-_ORDER = "The gates are read in the order {}. PyTorch's is i, f, g, o."
+
+
+def _order(gates):
+    return f"The gates are read in the order {gates}. PyTorch's is i, f, g, o."
+
+
 _LSTM = [
     _other(
         "PyTorch's",
@@ -728,16 +733,16 @@ _LSTM = [
         made="old = c.clone(); c.mul_(f).add_(i * g)",
     ),
     *(
-        _known(f"order {order}", 0.3, _ORDER.format(order), gates=order)
+        _known(f"order {order}", 0.3, _order(order), gates=order)
         for order in ("i, f, o, g", "i, g, f, o", "f, i, o, g", "i, o, f, g", "g, i, f, o")
     ),
     _known(
         "order f, i, g, o",
         0.3,
-        _ORDER.format("f, i, g, o") + " (Or the two have changed places in c'.)",
+        _order("f, i, g, o") + " (Or the two have changed places in c'.)",
         gates="f, i, g, o",
     ),
-    _known("order o, f, g, i", 0.3, _ORDER.format("o, f, g, i"), gates="o, f, g, i"),
+    _known("order o, f, g, i", 0.3, _order("o, f, g, i"), gates="o, f, g, i"),
     _known(
         "interleaved",
         0.3,

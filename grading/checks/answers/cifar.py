@@ -334,6 +334,13 @@ _OPTIONS = [
         typed=_typed("(int, float) if kind in (int, float) else kind"),
     ),
     _options_otherwise(
+        "made, not raised",
+        0.6,
+        "`raise` raises it",
+        unknown="""if key not in known:
+            section.error(key, "unknown")""",
+    ),
+    _options_otherwise(
         "returned, not raised",
         0.6,
         "raise what it returns",
@@ -912,6 +919,12 @@ _NO_EPS = "ε is missing under the root."
 _OUTSIDE = "ε is added to the root: it belongs under it."
 _NORM = [
     _norm(
+        "x.std",
+        0.85,
+        "x.std is of the variance divided by n − 1, and ε belongs under the root: torch.sqrt(var + eps).",
+        y="weight * (x - mean) / (x.std(axes, keepdim=True) + eps) + bias",
+    ),
+    _norm(
         "one mean",
         0.85,
         "One mean is taken of all channels: each has its own.",
@@ -1374,6 +1387,7 @@ _RIM = "The padding repeats or mirrors the image: pad with zeros."
 _AUGMENT = [
     _augment_otherwise("one image", 0, "inside the loop", last="return out[:1]"),
     _augment_otherwise("doubles", 0, "It keeps x's dtype", last="out = out.double()"),
+    _augment_otherwise("floats for doubles", 1.1, "It keeps x's dtype", last="out = out.float()"),
     _augment_otherwise("bytes", 0, "It keeps x's dtype", last="out = out.byte()"),
     _augment_otherwise("one image alone", 0, "inside the loop", last="return out[0]"),
     _augment_otherwise("run together", 0, "torch.stack keeps", last="return out.flatten(0, 1)"),
@@ -1872,6 +1886,12 @@ class Fire(Theirs):
         "The expansions see what the squeeze puts out, not what comes into the module.",
         sees="inputs",
     ),
+    _fire_otherwise(
+        "one expansion after the other",
+        0,
+        "what the squeeze puts out, side by side",
+        forward="x = F.relu(self.squeeze(x)); a = F.relu(self.expand1x1(x)); b = self.expand3x3(a)",
+    ),
     _fire_otherwise("5×5", 0, "`expand3x3.weight` is not", k3="5, padding=2"),
     _fire_otherwise("stride", 0, "`expand3x3.stride` is not", k3="3, stride=2, padding=1"),
     Mistake(
@@ -2012,6 +2032,12 @@ _BLOCK = [
         0,
         "norm1 is used twice: norm2 follows conv2.",
         forward="out = self.norm1(self.conv2(F.relu(self.norm1(self.conv1(x)))))",
+    ),
+    _block(
+        "conv1 used twice",
+        0,
+        "conv1 is used twice: conv2 follows norm1 and ReLU.",
+        forward="out = self.norm2(self.conv1(F.relu(self.norm1(self.conv1(x)))))",
     ),
     _block(
         "norm1 of the inputs",

@@ -1645,11 +1645,19 @@ _READ = [
                 "That is the host's batch and launches. The device idles in what is left of the step when all it does is taken away.",
             ),
             *(
-                (f"without {left}", 1 - busy / 2454, f"Of what the device does, {left} is missing.")
-                for left, busy in (
-                    ("the copy, or the optimizer,", 1094),
-                    ("relu", 1120),
-                    ("all but the products", 1000),
+                (f"without {left}", 1 - busy / 2454, says)
+                for left, busy, says in (
+                    (
+                        "the copy, or the optimizer,",
+                        1094,
+                        "Of what the device does, the copy, or the optimizer, is missing.",
+                    ),
+                    ("relu", 1120, "Of what the device does, relu is missing."),
+                    (
+                        "all but the products",
+                        1000,
+                        "Of what the device does, all but the products is missing.",
+                    ),
                 )
             ),
             (

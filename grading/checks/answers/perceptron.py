@@ -310,6 +310,12 @@ _PREDICT = [
         result="np.full(len(X), 1 if (X @ w + b >= 0).all() else -1)",
     ),
     _predict(
+        "one for all, sum",
+        0.1,
+        _ONE_CLASS,
+        result="np.full(len(X), 1 if (X @ w + b).sum() >= 0 else -1)",
+    ),
+    _predict(
         "sum of everything",
         0,
         "All the products of all points are summed: sum those of each row, axis=1.",
@@ -345,6 +351,12 @@ _PREDICT = [
         0,
         "That is the class of the first row alone: does a `return` end the loop?",
         result="1 if X[0] @ w + b >= 0 else -1",
+    ),
+    _predict(
+        "first row alone, in an array",
+        0.1,
+        "That is the class of the first row alone: does a `return` end the loop?",
+        result="np.array([1 if X[0] @ w + b >= 0 else -1])",
     ),
     _predict(
         "the + side alone",
@@ -675,7 +687,7 @@ _LAST_COUNT = (
     " every epoch's count."
 )
 _TRAIN = [
-    _train_otherwise("one epoch", 0, "Its last epoch had mistakes", clean="True"),
+    _train_otherwise("one epoch", 0, "inside the loop over the epochs", clean="True"),
     _train(
         "an epoch less",
         1.5,
@@ -913,6 +925,9 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         clean="False",
     ),
     _train_otherwise(
+        "an entry for each mistake", 1.0, "mistakes[-1] += 1", count="mistakes.append(1)"
+    ),
+    _train_otherwise(
         "begun with an entry", 1.0, "an entry too many at the front", result="[1, *mistakes]"
     ),
     _train_otherwise(
@@ -932,6 +947,23 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
     ),
     _train_otherwise("bias left alone", 0, "b is still zero", step="w = w + lr * label * x"),
     _train_otherwise("the total", 0, "one whole number for each epoch", result="sum(mistakes)"),
+    Mistake(
+        "perceptron_train",
+        "other defaults",
+        1.5,
+        "stays as it was given",
+        """
+def perceptron_train(X, y, lr=1.0, max_epochs=100):
+    w, b, mistakes = np.zeros(X.shape[1]), 0.0, []
+    while len(mistakes) < max_epochs and (not mistakes or mistakes[-1]):
+        mistakes.append(0)
+        for x, label in zip(X, y):
+            if (1 if w @ x + b >= 0 else -1) != label:
+                w, b = w + lr * label * x, b + lr * label
+                mistakes[-1] += 1
+    return w, b, mistakes
+""",
+    ),
     Mistake(
         "perceptron_train",
         "scikit-learn's",
@@ -1192,6 +1224,10 @@ _BOUND = [
     ),
 ]
 
+_NEVER = (
+    "It is 0 at every corner: do the two neurons of the first layer differ, and can the last one reach"
+    " its threshold?"
+)
 _xor, _xor_otherwise = variants(
     "xor_network",
     """
@@ -1238,13 +1274,14 @@ _XOR = [
     _xor(
         "never",
         0,
-        "It is 0 at every corner, whatever the first layer says.",
+        _NEVER,
         w="[0.0, 0.0]",
     ),
+    _xor("never, of two that are alike", 0, _NEVER, b="[-0.5, -0.5]"),
     _xor(
         "always",
         0,
-        "It is 1 at every corner, whatever the first layer says.",
+        "It is 1 at every corner: can the last neuron stay below its threshold?",
         w="[0.0, 0.0]",
         threshold="1.0",
     ),
@@ -1624,6 +1661,18 @@ def multiclass_train(X, y, epochs):
             W_sum += W; b_sum += b
     return W_sum / (epochs * len(X)), b_sum / (epochs * len(X))
 """,
+    ),
+    _ten(
+        "the last epoch, by all steps",
+        1.5,
+        "Only the last epoch is in the sums: they begin at zero once, before all epochs.",
+        epoch="W_sum[:] = b_sum[:] = 0",
+    ),
+    _ten(
+        "no bias in the score",
+        1.5,
+        "The bias is missing from the score: it is W @ x + b that decides.",
+        wrong="np.where(W @ x >= 0, 1, -1) != target",
     ),
     _ten(
         "the last epoch",

@@ -559,7 +559,8 @@ def there_and_back(dist, module, x, loss=None):
         return None
     {take}
     {leaf}
-    value = loss(module(x))
+    y = module(x)
+    value = loss(y)
     {back}
     {answer}
     return {value}
@@ -576,6 +577,10 @@ def there_and_back(dist, module, x, loss=None):
 _UNREAD = "What is in the tensor is not the message yet: irecv only begins to receive, and wait() ends it."
 _GONE = "The gradients that were there before are gone: they are to be added to."
 _MOVED = "The weights have changed between two calls: they are the optimizer's to move."
+_AFRESH = (
+    "The module runs a second time for the backward: go back through the graph of the output that"
+    " there is."
+)
 _STEP = "torch.optim.SGD(module.parameters(), lr=0.1).step()"
 _BOTH = [
     _both(
@@ -641,22 +646,24 @@ _BOTH = [
         "backward from the output",
         0.65,
         "Rank 1's backward starts from the loss, not from its output.",
-        back="module(x).sum().backward()",
+        back="y.sum().backward()",
     ),
     _both(
         "the output's gradient comes back",
         0.65,
         "That is the gradient of rank 1's output; rank 0 waits for that of rank 1's input.",
-        back="y = module(x); y.retain_grad(); value = loss(y); value.backward()",
+        back="y.retain_grad(); value.backward()",
         answer="dist.isend(y.grad, 0).wait()",
     ),
+    _both("run again on rank 0", 0.6, _AFRESH, first="module(x).backward(dy)"),
+    _both("run again on rank 1", 0.65, _AFRESH, back="loss(module(x)).backward()"),
     _both_otherwise("no backward on rank 1", 0.65, "a backward from the", back="pass"),
     _both_otherwise("loss as a tensor", 0.65, "`.item()`", value="value.detach()"),
     _both_otherwise(
         "x wants a gradient",
         0.6,
         "is the caller's",
-        send="x.requires_grad_(); y = module(x); sent = dist.isend(y.detach(), 1)",
+        send="x.requires_grad_(); sent = dist.isend(y.detach(), 1)",
     ),
     _both_otherwise("x changed", 0.6, "is not as it was", first="y.backward(dy); x.mul_(2)"),
     _both_otherwise(
@@ -805,6 +812,12 @@ _RUN = [
         total="y[0].item() * microbatches",
     ),
     _run("last loss", 2.7, "That is the last micro-batch's loss.", total="y[0].item() - total"),
+    _run(
+        "last loss, undivided",
+        2.7,
+        "That is the last micro-batch's loss.",
+        total="y[0].item() * microbatches - total",
+    ),
     _run(
         "m times",
         0,

@@ -1107,15 +1107,20 @@ CURVES = {
     "curve_c": _curve(
         curve_c,
         _BELOW,
-        healthy="Nearly, but training images should never be harder than images that were not"
-        " trained on. " + _BELOW,
-        underfitting="Its validation loss is among the lowest of all six. " + _BELOW,
+        healthy=" ".join(
+            (
+                "Nearly, but training images should never be harder than images that were not"
+                " trained on.",
+                _BELOW,
+            )
+        ),
+        underfitting=" ".join(("Its validation loss is among the lowest of all six.", _BELOW)),
     ),
     "curve_d": _curve(
         curve_d,
         _JUMPS,
         overfitting="Overfitting needs a training loss that falls. Here it jumps, too.",
-        underfitting="A network that is too small levels off smoothly. " + _JUMPS,
+        underfitting=" ".join(("A network that is too small levels off smoothly.", _JUMPS)),
     ),
     "curve_e": _curve(
         curve_e,

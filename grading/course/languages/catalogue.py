@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import nbformat
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import write_po
 
 from grading.answer import render
-from grading.course import source
+from grading.course import source, workspace
 from grading.course.files import CourseError, labs_in, select, write_atomically
 from grading.course.languages import prose, rules, spoken
 from grading.course.languages.entries import COURSE, entries, file_of, read
 from grading.course.languages.glossary import glossary
 from grading.course.languages.words import Words
 from grading.course.outline import Language, outline
+from grading.sandbox.inside import limits
 
 _HEADER = """\
 msgid ""
@@ -34,11 +36,40 @@ msgstr ""
 """
 # Of all labs: what their checks share, and what stands on the student's side.
 _SHARED = ("calls", "carrier", "expect", "limits", "mistakes", "pattern", "programs")
+# Whose words a check passes on.
+_VALIDATORS = (
+    "utils/kernels/machine.py",
+    "utils/kernels/source.py",
+    "utils/pipeline/schedules.py",
+)
 # What talks to learners, in the words that it passes to `say`.
 _SAY = (
     "grading/course/start_page.py",
     "grading/check.py",
     "grading/marking/verdict.py",
+    "grading/gradebook/execute.py",
+    "grading/gradebook/feedback.py",
+    "grading/course/site/build.py",
+    "grading/course/site/labs.py",
+)
+# What does, in all that it says.
+_SPEAK = (
+    "grading/course/workspace.py",
+    "grading/course/carry_over.py",
+    "grading/course/files.py",
+    "grading/learner/*.py",
+    "grading/workshop/server.py",
+    "grading/workshop/handed.py",
+    "grading/workshop/accounts.py",
+    "grading/marking/judge.py",
+    "grading/marking/session.py",
+    "grading/sandbox/inside/limits.py",
+)
+# Pages, in the words that they pass to `say`.
+_PAGES = (
+    "grading/course/site/sphinx/start.md.j2",
+    "grading/workshop/join.html",
+    "grading/workshop/pages/login.html",
 )
 _OTHER_SENSE = re.compile(
     r"another sense: *(.+)"
@@ -125,13 +156,18 @@ def words(root: Path, name: str) -> Iterator[Words]:
         return
     yield from _of_the_list(root)
     yield from (Words(one, "joins names") for one in (" and ", " or "))
+    yield Words("For {given}.", "the inputs that a check shows: w = [1, 2], b = 3")
     yield from (Words(one, "the state of an exercise") for one in render.STATES.values())
+    yield from (Words(one, "a limit of the sandbox") for one in limits.NAMED.values())
     for file in (root / one for one in _SAY):
         yield from spoken.words(file, by_form=False)
-    answer = sorted((root / "grading" / "answer").glob("*.py"))
-    for file in [*(checks / f"{one}.py" for one in _SHARED), *answer]:
-        if file.exists():
-            yield from spoken.words(file)
+    yield from prose.words(nbformat.read(workspace.JOIN, as_version=4))
+    shared = [f"grading/checks/{one}.py" for one in _SHARED]
+    speak = [*shared, "grading/answer/*.py", *_SPEAK, *_VALIDATORS]
+    for file in (file for one in speak for file in sorted(root.glob(one))):
+        yield from spoken.words(file)
+    for file in (root / one for one in _PAGES):
+        yield from spoken.words_of_page(file)
 
 
 def _of_the_list(root: Path) -> Iterator[Words]:

@@ -17,6 +17,12 @@ def languages(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "locale").glob("*") if path.is_dir())
 
 
+def translated(root: Path, lab: str) -> dict[str, Path]:
+    """A lab's notebooks in other languages, by language."""
+    files = {one: root / "labs" / one / f"{lab}.ipynb" for one in languages(root)}
+    return {language: file for language, file in files.items() if file.exists()}
+
+
 def file_of(root: Path, language: str, name: str) -> Path:
     return root / "locale" / language / f"{name}.po"
 

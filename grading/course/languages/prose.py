@@ -9,18 +9,16 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from unicodedata import east_asian_width
 
 from nbformat import NotebookNode
 
+from grading.answer.say import Say
+from grading.answer.width import wrapped
 from grading.course.languages.words import Words, has_words
 from grading.course.source import BEGIN, END
 
-Say = Callable[[str], str]
-
-_WIDTH = 100  # columns of a lab's code
 _SOLID = re.compile(
     rf"^ *```.*?^ *```[ ]*$|^[^\n]*{BEGIN}.*?{END}[^\n]*$|<pre>.*?</pre>|</?(?:details|summary)>",
     re.MULTILINE | re.DOTALL,
@@ -35,11 +33,6 @@ _STARTS = (
 # Comments for tools, the marks of a solution and what release puts in its place.
 _NOT_PROSE = re.compile(r"###|#\s*(?:noqa|type:|pyright:|fmt:|ruff:|your (?:code|answer) here)")
 _TOOLS = re.compile(r"\s+#\s*(?:noqa|type:|pyright:|fmt:|ruff:).*$")
-# What stays together on a line: a run of Latin, or one other sign with the brackets and the
-# punctuation that may neither end nor begin a line.
-_UNIT = re.compile(
-    r"\s+|[「『（【]*(?:`[^`]*`|[^\s\u3000-\u9fff\uff00-\uffef]+|[^\s])[」』）】、。，．：；！？ー々]*"
-)
 
 
 @dataclass(frozen=True)
@@ -74,27 +67,6 @@ def _put(piece: _Piece, said: str) -> str:
     if said == piece.text:
         return piece.original
     return said if piece.margin is None else wrapped(said, piece.column, piece.margin)
-
-
-def wrapped(text: str, column: int, margin: str) -> str:
-    """Text in lines of a lab's width; Japanese breaks between any two signs, but for punctuation.
-
-    column: where the first line begins; margin: what each further line begins with.
-    """
-    lines, line, used = [], "", column
-    for unit in _UNIT.findall(text):
-        if line.strip() and not unit.isspace() and used + columns(unit) > _WIDTH:
-            lines.append(line.rstrip())
-            line, used = "", len(margin)
-        if unit.isspace() and not line and lines:
-            continue
-        line, used = line + unit, used + columns(unit)
-    return f"\n{margin}".join([*lines, line])
-
-
-def columns(text: str) -> int:
-    """The width of text in a fixed-width font: Chinese and Japanese signs are two columns wide."""
-    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def _pieces(cell: NotebookNode) -> Iterator[str | _Piece]:

@@ -14,7 +14,7 @@ from grading.course.languages.words import PLACE, Words, without_text
 
 _CODE = re.compile(r"``.+?``|`[^`]+`|<code>.*?</code>")
 _FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.DOTALL)
-_LINK = re.compile(r"https?://[^\s)>\]、。]+|doi:[^\s,;)、。]+|arXiv:[\d.]*\d|\]\([^)]*\)")
+_LINK = re.compile(r"https?://[^\s)>\]、。`]+|doi:[^\s,;)、。]+|arXiv:[\d.]*\d|\]\([^)]*\)")
 _TAG = re.compile(r"</?[a-zA-Z]+[^<>]*>")
 _ESCAPE = re.compile(r"\\[^\s`$]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -11,15 +11,22 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jinja2 import Environment, nodes
+
 from grading.course.languages.words import Words, has_words
 
 _TWO_WORDS = re.compile(r"[A-Za-z’']+[,;:]? (?:[A-Za-z(“`{±−×·]|\d)")
 _PROSE = re.compile(r"(?:[^\W\d]+|[}`])[,;:]? [a-z]{2,}(?![\w(\[=]|\.\w)")
 _SENTENCE = re.compile(r"[.?:…}][)”\"']*$")
-_PHRASE = re.compile(r"(?:the|a|an|item|your) \S")
+_PHRASE = re.compile(r"(?:the|a|an|item|your|what|before a|after a) \S")
 _AUTHORS_ERRORS = {"ValueError", "RuntimeError", "TypeError", "LookupError", "AssertionError"}
 # By the function called, which of its arguments are said; -1: none of them.
-_SAID = {"part": 0, "say": 0, "Known": 3, "Mistake": -1, "compile": -1, "search": -1, "match": -1}
+_SAID = {
+    "part": 0,
+    "say": 0,
+    "Known": 3,
+    **dict.fromkeys(("Mistake", "compile", "search", "match", "execute", "executemany"), -1),
+}
 _SAID_BY_KEYWORD = {"what", "message", "diagnosis", "given", "detail"}
 
 
@@ -35,7 +42,16 @@ def words(file: Path, by_form: bool = True) -> Iterator[Words]:
     for statement in _without_docstring(tree):
         name = getattr(statement, "name", "")
         kind = f"said in `{name}`" if name else "said"
-        yield from (Words(text, kind) for text in _texts(statement, said) if has_words(text))
+        texts = (one for one in _texts(statement, said) if has_words(one) or _PHRASE.match(one))
+        yield from (Words(text, kind) for text in texts)
+
+
+def words_of_page(template: Path) -> Iterator[Words]:
+    """What a template of Jinja passes to `say`."""
+    tree = Environment().parse(template.read_text(encoding="utf-8"))
+    for call in tree.find_all(nodes.Call):
+        if getattr(call.node, "name", "") == "say" and isinstance(call.args[0], nodes.Const):
+            yield Words(call.args[0].value, f"said in {template.name}")
 
 
 def _makers(tree: ast.Module) -> dict[str, int]:
@@ -53,8 +69,8 @@ def _makers(tree: ast.Module) -> dict[str, int]:
 def _texts(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
     if _is_text(node):
         text = _template(node, {})
-        if _is_message(text):
-            yield text
+        if _is_message(text.strip()):
+            yield _alone(text)
         yield from _in_fields(node, said)
     elif isinstance(node, ast.Call):
         yield from _of_call(node, said)
@@ -62,7 +78,8 @@ def _texts(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
         yield from _choices(node)
         yield from _all((node.body, node.orelse), said)
     elif isinstance(node, ast.Dict):
-        yield from (text for key in node.keys if key is not None for text in _phrase(key))
+        for key in (one for one in node.keys if one is not None):
+            yield from _phrase(key) if _is_text(key) else _texts(key, said)
         yield from _all(node.values, said)
     elif isinstance(node, ast.Raise) and _called(node.exc) in _AUTHORS_ERRORS:
         return
@@ -115,7 +132,7 @@ def _choices(node: ast.IfExp) -> Iterator[str]:
     """What is chosen between, where one of the two is a phrase."""
     texts = [_template(one, {}) for one in (node.body, node.orelse) if _is_text(one)]
     if any(_TWO_WORDS.search(text) for text in texts):
-        yield from (text for text in texts if "\n" not in text and not text.startswith("<"))
+        yield from (_alone(text) for text in texts if "\n" not in text and text[:1] != "<")
 
 
 def _in_fields(node: ast.AST, said: dict[str, int]) -> Iterator[str]:
@@ -137,6 +154,11 @@ def _is_message(text: str) -> bool:
     if not _TWO_WORDS.search(text) or _is_code(text):
         return False
     return is_sentence(text) or _PHRASE.match(text) is not None
+
+
+def _alone(text: str) -> str:
+    """A sentence without the space that was between it and the one before."""
+    return text.strip() if text.rstrip().endswith((".", "?", ":", "…")) else text
 
 
 def is_sentence(text: str) -> bool:

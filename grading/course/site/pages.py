@@ -1,10 +1,12 @@
 """The pages beside the labs, as MyST Markdown: start page, guides, reference.
 
 The guides are the repository's own files, at the same places, so that their links hold; README's
-parts become a page for each reader.
+parts become a page for each reader. In another language a guide is docs/<language>/ that file, and
+README.<language>.md; where there is none, the page is the original, and says `lang: en`.
 """
 
 import importlib
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +15,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from grading.answer import exercise, render
+from grading.answer.say import say, speaking
 from grading.check import Notebook
 from grading.course.files import CourseError
+from grading.course.languages.speech import speech
 from grading.course.outline import Outline
 from grading.course.site.labs import Page
 
@@ -28,43 +32,40 @@ GUIDES = (
 )
 CONTRIBUTORS = ("CONTRIBUTING.md", "docs/lab_style.md")
 
-# A page of the site: its title, and README's parts that are on it.
+# A page of the site, and README's parts that are on it; its title is the last one's.
 _READERS = {
-    "learners": ("For learners", ("Start", "For learners")),
-    "instructors": ("For instructors", ("For instructors",)),
-    "graders": ("For those who grade", ("For those who grade",)),
+    "learners": ("Start", "For learners"),
+    "instructors": ("For instructors",),
+    "graders": ("For those who grade",),
 }
-# What the start page shows: a lab, how its picture's text begins, and what to see there.
-_GALLERY = (
-    ("01_perceptron", "The line before and after", "A neuron mends its line, mistake by mistake."),
-    ("05_convolution", "A digit; eight 7×7 filters", "What eight learned filters see in a digit."),
-    ("07_inside", "Six scenes, their saliency", "Where a network found its evidence."),
-    ("09_char_rnn", "Cell ", "One memory cell of a network that writes."),
-    ("11_gpu", "Six measured layers", "Six layers, and the roof of the machine."),
-    ("15_pipeline", "Your runs repeat", "A pipeline on four processes, beside theory."),
-)
-_STEPPER = ("14_pipeline_schedules", "Your 1F1B on 4 ranks")
 _ANSWERED = ("01_perceptron", "perceptron_update", "no label")
+_LINK = re.compile(r"(?<=\]\()(?![\w+]+:|#)[^)\s#]+")
+_PLACE_IN_A_PAGE = re.compile(r"(?<=\.md)#[^)\s]*")
+_ORIGINAL = "---\nlang: en\n---\n\n"
 
 
 def pages(
-    root: Path, course: Outline, labs: Sequence[Page], address: str | None
+    root: Path, course: Outline, labs: Sequence[Page], address: str | None, language: str = ""
 ) -> dict[str, str | bytes]:
-    """The source's files by path, but for the labs'. address: of the public repository, if any."""
-    found: dict[str, str | bytes] = {
-        f"docs/{file.name}": file.read_text(encoding="utf-8")
-        for file in sorted((root / "docs").glob("*.md"))
-    }
+    """The source's files by path, but for the labs', in the language that is spoken.
+
+    address: of the public repository, if any. language: its name; "" for the original.
+    """
+    found: dict[str, str | bytes] = {}
+    for file in sorted((root / "docs").glob("*.md")):
+        found[f"docs/{file.name}"] = _guide(root, f"docs/{file.name}", language)
     for image in sorted((root / "docs" / "images").glob("*")):
         found[f"docs/images/{image.name}"] = image.read_bytes()
-    found["CONTRIBUTING.md"] = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    found |= _for_readers((root / "README.md").read_text(encoding="utf-8"))
-    found |= _reference(root)
+    found["CONTRIBUTING.md"] = _guide(root, "CONTRIBUTING.md", language)
+    found |= _for_readers(root, language)
+    found |= {name: _marked(text, language) for name, text in _reference(root)}
     measurements = [name for name in found if name.startswith("docs/") and name.endswith(".md")]
     found["index.md"] = _start(
+        root,
         course,
         labs,
         address,
+        language,
         guides=[*_READERS, *map(_name, GUIDES)],
         contributors=[_name(one) for one in CONTRIBUTORS],
         reference=[_name(name) for name in found if name.startswith("reference/")],
@@ -77,14 +78,59 @@ def _name(file: str) -> str:
     return file.removesuffix(".md")
 
 
-def _for_readers(readme: str) -> Iterator[tuple[str, str]]:
-    _, *parts = re.split(r"^## (.+)\n", readme, flags=re.MULTILINE)
-    sections = dict(zip(parts[::2], parts[1::2], strict=True))
-    for name, (title, wanted) in _READERS.items():
-        if missing := [one for one in wanted if one not in sections]:
+def _guide(root: Path, file: str, language: str) -> str:
+    """A guide in a language. Where it is not translated, the original, whose links lead to the
+    beginnings of other guides: these may have other headings."""
+    translated = _translation(root, file, language)
+    if translated is not None:
+        return translated
+    original = (root / file).read_text(encoding="utf-8")
+    return _marked(_PLACE_IN_A_PAGE.sub("", original) if language else original, language)
+
+
+def _marked(text: str, language: str) -> str:
+    """A page that is not translated; among those that are, it says so."""
+    return f"{_ORIGINAL}{text}" if language else text
+
+
+def _translation(root: Path, file: str, language: str) -> str | None:
+    """The text of docs/ja/grading.md or README.ja.md, its links as from the original's place."""
+    folder, name = posixpath.split(file)
+    path = f"{folder}/{language}/{name}" if folder else f"{_name(name)}.{language}.md"
+    if not language or not (root / path).exists():
+        return None
+
+    def original(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link[0]))
+        target = target.replace(f"/{language}/", "/").replace(f".{language}.md", ".md")
+        return posixpath.relpath(target, folder or ".")
+
+    return _LINK.sub(original, (root / path).read_text(encoding="utf-8"))
+
+
+def _for_readers(root: Path, language: str) -> Iterator[tuple[str, str]]:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    translated = _translation(root, "README.md", language)
+    titles = [title for title, _ in _parts(readme)]
+    parts = _parts(readme if translated is None else translated)
+    if len(parts) != len(titles):
+        raise CourseError(
+            f"README.{language}.md has {len(parts)} parts `## …`, and README.md {len(titles)}:"
+            " the site takes them for the same, one by one."
+        )
+    for name, wanted in _READERS.items():
+        if missing := [one for one in wanted if one not in titles]:
             raise CourseError(f"README.md has no part `## {missing[0]}`, which the site shows.")
-        body = [f"## {one}\n{sections[one]}" if one != title else sections[one] for one in wanted]
-        yield f"{name}.md", f"# {title}\n\n{''.join(body)}"
+        *before, (title, own) = [parts[titles.index(one)] for one in wanted]
+        body = "".join(f"## {other}\n{text}" for other, text in before)
+        page = f"# {title}\n\n{body}{own}"
+        yield f"{name}.md", page if translated is not None else _marked(page, language)
+
+
+def _parts(readme: str) -> list[tuple[str, str]]:
+    """The title and the text of each."""
+    _, *parts = re.split(r"^## (.+)\n", readme, flags=re.MULTILINE)
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _reference(root: Path) -> Iterator[tuple[str, str]]:
@@ -123,7 +169,12 @@ def _described(room: str, modules: Sequence[str], hidden: bool) -> str:
 
 
 def _start(
-    course: Outline, labs: Sequence[Page], address: str | None, **listed: Sequence[str]
+    root: Path,
+    course: Outline,
+    labs: Sequence[Page],
+    address: str | None,
+    language: str,
+    **listed: Sequence[str],
 ) -> str:
     there = {page.lab.name: page for page in labs}
     environment = Environment(
@@ -133,31 +184,29 @@ def _start(
         lstrip_blocks=True,
     )
     return environment.get_template("start.md.j2").render(
+        say=say,
         course=course,
         pages=there,
         address=address or "ADDRESS",
         public=address is not None,
-        gallery=[
-            (there[lab].lab, _at_the_top(there[lab], alt), caption)
-            for lab, alt, caption in _GALLERY
-            if lab in there
-        ],
-        stepper=[_at_the_top(there[lab], alt) for lab, alt in [_STEPPER] if lab in there],
-        said=_what_a_check_says(*_ANSWERED),
+        picture=_at_the_top,
+        said=_what_a_check_says(root, language, *_ANSWERED),
         **listed,
     )
 
 
 def _at_the_top(page: Page, alt: str) -> str:
-    """What a lab drew, as HTML for the start page."""
-    return page.shown(alt).replace(f'src="{page.lab.name}/', f'src="labs/{page.lab.name}/')
+    """What a lab drew, as HTML for the start page. alt: how its alternative text begins."""
+    return page.shown(alt).replace('src="../', 'src="')
 
 
-def _what_a_check_says(lab: str, name: str, mistake: str) -> str:
+def _what_a_check_says(root: Path, language: str, lab: str, name: str, mistake: str) -> str:
     """What the check of an exercise says to a named mistake, asked now, as HTML."""
     found = exercise.load(lab)[name]
     table = importlib.import_module(f"grading.checks.answers.{lab[3:]}").MISTAKES
     (row,) = (row for row in table if (row.exercise, row.name) == (name, mistake))
     names = dict(vars(table.right))
     exec(row.code, names)
-    return render.html(exercise.run(found, Notebook(names), np.random.default_rng(0)))
+    result = exercise.run(found, Notebook(names), np.random.default_rng(0))
+    with speaking(speech(root, language, lab)):
+        return render.html(result)

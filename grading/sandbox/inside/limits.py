@@ -35,23 +35,24 @@ class LimitReached:
     message: str
 
 
-_NAMED = {
-    "memory": "memory, {} for all processes together",
-    "processes": "processes and threads, {}",
-    "disk": "the files of a submission, {} in all",
-    "file_size": "the size of a file, {}",
-    "open_files": "open files, {}",
-    "output": "output, {} in all",
-    "cpu_seconds": "processor time, {} in all",
-    "cell_seconds": "the time of one cell, {}",
-    "idle_seconds": "the time that cells wait without computing, {} in all",
-    "wall_seconds": "the time of a whole notebook, {}",
+NAMED = {
+    "memory": "memory, {amount} for all processes together",
+    "processes": "processes and threads, {amount}",
+    "disk": "the files of a submission, {amount} in all",
+    "file_size": "the size of a file, {amount}",
+    "open_files": "open files, {amount}",
+    "output": "output, {amount} in all",
+    "cpu_seconds": "processor time, {amount} in all",
+    "cell_seconds": "the time of one cell, {amount}",
+    "idle_seconds": "the time that cells wait without computing, {amount} in all",
+    "wall_seconds": "the time of a whole notebook, {amount}",
 }
 
 
 def sentence(limit: str, value: float) -> str:
     """Says that the limit was reached, and what it is."""
-    return f"The sandbox's limit on {_NAMED[limit].format(_amount(limit, value))}, was reached."
+    named = NAMED[limit].format(amount=_amount(limit, value))
+    return f"The sandbox's limit on {named}, was reached."
 
 
 def with_starved(seconds: float, starved: float) -> float:

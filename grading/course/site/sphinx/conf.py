@@ -1,7 +1,12 @@
-"""Sphinx's settings for the site. `python -m grading site` writes the source and calls Sphinx."""
+"""Sphinx's settings for the site in one language. `python -m grading site` writes the source and
+calls Sphinx, with what it should know in the variable SITE."""
 
+import json
 import os
+import re
+from html import escape
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +14,7 @@ from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.search import SearchLanguage
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
@@ -21,12 +27,14 @@ assert ziamath.origin is not None
 FONT = Path(ziamath.origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
 
 logger = logging.getLogger(__name__)
+SIGNS = r"\u3005\u3040-\u30ff\u3400-\u9fff"  # of Japanese, for Python and for JavaScript
 # What docutils has by another name only.
 SAME_FORMULA = {r"\dots": r"\ldots", "…": r"\ldots{}", r"\Big(": r"\Bigl(", r"\Big)": r"\Bigr)"}
 
-project = "Perceptron to Pipeline"
-project_copyright = "Code: Apache-2.0. Text and figures: CC BY 4.0."
-language = "en"
+SITE = json.loads(os.environ["SITE"])
+
+project = SITE["title"]
+language = SITE["language"]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_design"]
 
@@ -48,8 +56,10 @@ toc_object_entries = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
+templates_path = ["_templates"]
 html_static_path = ["_static", str(FONT)]
 html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}  # else a first visit is an error in the console
 html_copy_source = False
 html_use_index = False
 html_domain_indices = False
@@ -61,13 +71,14 @@ html_theme_options: dict[str, Any] = {
     "show_navbar_depth": 1,
     "use_download_button": False,
     "use_fullscreen_button": False,
+    "article_header_end": ["languages.html", "article-header-buttons.html"],
     "footer_content_items": ["extra-footer.html"],
-    "extra_footer": f"<p>{project_copyright}</p>",
+    "extra_footer": f"<p>{SITE['terms']}</p>",
 }
 # The links to open a lab elsewhere, where the repository has a public address.
-if address := os.environ.get("SITE_ADDRESS"):
+if SITE["address"]:
     html_theme_options |= {
-        "repository_url": address,
+        "repository_url": SITE["address"],
         "repository_branch": "HEAD",
         "use_repository_button": True,
         "launch_buttons": {
@@ -99,12 +110,70 @@ def block_math(translator: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+class Bigrams(SearchLanguage):
+    """Japanese without a dictionary: a run of its signs is indexed by each sign and each two in a
+    row, and asked for by the pairs, so that a word is found wherever it stands in a run."""
+
+    lang = "ja"
+    language_name = "Japanese"
+    js_splitter_code = f"""
+var splitQuery = (query) =>
+  (query.match(/[{SIGNS}]+|(?:(?![{SIGNS}])[\\p{{L}}\\p{{N}}_])+/gu) ?? []).flatMap((run) =>
+    /^[{SIGNS}]{{2}}/u.test(run)
+      ? Array.from({{ length: run.length - 1 }}, (_, at) => run.slice(at, at + 2))
+      : [run]);
+"""
+
+    def split(self, input: str) -> list[str]:
+        found = list[str]()
+        for run in re.findall(rf"[{SIGNS}]+|(?:(?![{SIGNS}])\w)+", input):
+            if re.match(f"[{SIGNS}]", run):
+                found += [*run, *map("".join, pairwise(run))]
+            else:
+                found.append(run)
+        return found
+
+
 def plain_english(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     lines[:] = as_rest(lines)
 
 
+def in_languages(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Lead from each page to the same page in the other languages; mark what is not translated."""
+    up = "../" * (pagename.count("/") + bool(SITE["folder"]))
+    original, _ = SITE["languages"][0]
+    context["elsewhere"] = [
+        (name, title, f"{up}{'' if name == original else f'{name}/'}{pagename}.html")
+        for name, title in SITE["languages"]
+        if name != language
+    ]
+    for name, _, address in context["elsewhere"]:
+        link = f'<link rel="alternate" hreflang="{name}" href="{address}">'
+        context["metatags"] = context.get("metatags", "") + link
+    if app.env.metadata[pagename].get("lang") == original:
+        note = f'<p class="untranslated">{escape(SITE["original"])}</p>'
+        context["body"] = f'{note}<div lang="{original}">{context["body"]}</div>'
+
+
+def in_its_folder(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """A lab that is translated is elsewhere in the repository: let it be opened there."""
+    translated = pagename.replace("labs/", f"labs/{SITE['folder']}/")
+    if SITE["folder"] and "lang" not in app.env.metadata[pagename]:
+        for button in (
+            one for group in context["header_buttons"] for one in group.get("buttons", [])
+        ):
+            button["url"] = button["url"].replace(f"{pagename}.ipynb", f"{translated}.ipynb")
+
+
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.add_search_language(Bigrams)
     app.connect("autodoc-process-docstring", plain_english)
+    app.connect("html-page-context", in_languages)
+    app.connect("html-page-context", in_its_folder, priority=502)  # the theme's own is at 501
