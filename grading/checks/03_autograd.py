@@ -534,7 +534,7 @@ def backward(student, rng):
                 "Make a new one.",
             )
             expect.that(intact is True, message, diagnosis=why, given=given)
-            names = tuple(f"the gradient, halved in place, in {letters([i])}" for i in range(count))
+            names = tuple(f"the halved gradient in {letters([i])}" for i in range(count))
             expect.close(halved, of(answers)[1], what=names, given=given, knows=knows(1))
 
     telling = graph([[], [], [0, 1], [2, 0], [3, 2, 0, 3], [4, 3, 1]])

@@ -825,14 +825,16 @@ _EVALUATE = [
     _evaluate(
         "loss a mean of means",
         0.9,
-        _MEAN_OF_MEANS.replace("That is", "The loss is"),
+        "The loss is the mean of the batches' means: the last batch has fewer examples and must"
+        " weigh less.",
         loss=_MEANS["loss"],
         result="loss / count, right / len(X)",
     ),
     _evaluate(
         "accuracy a mean of means",
         0.9,
-        _MEAN_OF_MEANS.replace("That is", "The accuracy is"),
+        "The accuracy is the mean of the batches' means: the last batch has fewer examples and must"
+        " weigh less.",
         right=_MEANS["right"],
         result="loss / len(X), right / count",
     ),

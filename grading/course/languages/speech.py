@@ -29,7 +29,7 @@ _INNER_SPACE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=[\u3000-\u9fff\
 # `w = [1, 2], rows of X with the scores = […]`: the names that values are shown by.
 _GIVEN = re.compile(r"(^For |^|, )([A-Za-z][^=,\[\]]*?)(?= = )")
 _VALUES = re.compile(r"[A-Za-z][^=,.\[\]]*? = .*[^.]\Z", re.DOTALL)  # such values, no sentence
-_FIRST = re.compile(r"^\{\w+\} ?(?=[A-Z\u3000-\u9fff].*[.。]$)")  # a place, and a sentence
+_FIRST = re.compile(r"^\{\w+\} ?(?=[(（]?[A-Z\u3000-\u9fff].*[.。][)）]?$)")  # a place, a sentence
 
 
 def language(root: Path) -> str:
