@@ -65,7 +65,7 @@ class _Level:
                     "value",
                     "A rank holds more than it may.",
                     _over(puzzle, schedule[over[0]], over[0]),
-                    detail=f"Rank {over[0]}: {puzzle.said(timeline)}.",
+                    detail=f"On rank {over[0]}: {puzzle.said(timeline)}.",
                     given=given,
                 )
 
@@ -86,14 +86,14 @@ class _Level:
         name = self.name
         call = getattr(self.student, name)
         got = call(puzzle.ranks, puzzle.microbatches) if program else self.student[name]
-        what = "the result" if program else f"`{name}`"
         if type(got) not in (str, list, tuple):
-            wanted = "text, a list for each rank" + ", or a function" * (not program)
             kind = "None (is a return missing?)" if got is None else type(got).__name__
             kind = "an object" if type(got) is Student else kind
             raise Fault(
                 "type",
-                f"{what[0].upper()}{what[1:]} should be {wanted}, and is {kind}.",
+                f"A program should give text or a list for each rank, and gives {kind}."
+                if program
+                else f"`{name}` should be text, a list for each rank or a function, and is {kind}.",
                 given=given,
             )
         expect.that(len(got) > 0, "The schedule is empty.", given=given)

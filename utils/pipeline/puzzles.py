@@ -93,7 +93,7 @@ class Puzzle:
     def problems(self, schedule: Schedule) -> list[str]:
         """What breaks a rule of the game, a sentence each; the limits are none of them."""
         if len(schedule) != self.ranks:
-            lines = f"{len(schedule)} line{'s' * (len(schedule) != 1)}"
+            lines = "1 line" if len(schedule) == 1 else f"{len(schedule)} lines"
             return [f"The schedule has {lines}, and there are {self.ranks} ranks: one for each."]
         return list(self._foreign(schedule)) or schedules.problems(
             schedule, self.microbatches, self.upward
@@ -168,8 +168,8 @@ class Puzzle:
         what = "longest row" if self.rows else "time"
         listed = ", ".join(map(str, timeline.peak_stash()))
         allowed = ", ".join(map(str, self.limits))
-        limit = f", at most {allowed}" if self.limited else ""
-        return f"{what} {self.time(timeline):g} (par {self.par}), held by rank: {listed}{limit}"
+        found = f"{what} {self.time(timeline):g} (par {self.par}), held by rank: {listed}"
+        return f"{found}, at most {allowed}" if self.limited else found
 
     def _needs(self) -> schedules.Needs:
         return schedules.needs_of(self.actions, self.upward)

@@ -40,6 +40,7 @@ _SHARED = ("calls", "carrier", "expect", "limits", "mistakes", "pattern", "progr
 _VALIDATORS = (
     "utils/kernels/machine.py",
     "utils/kernels/source.py",
+    "utils/pipeline/puzzles.py",
     "utils/pipeline/schedules.py",
 )
 # What talks to learners, in the words that it passes to `say`.
