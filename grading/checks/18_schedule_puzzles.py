@@ -131,11 +131,13 @@ def _legal(puzzle, schedule, given):
             said = _foreign(puzzle, said)
         elif "the backward of" in said and puzzle.kinds == "FIW":
             said = "a part is missing"
+        if said.startswith("deadlock, "):
+            found = ["It is a deadlock.", said.removeprefix("deadlock, ")]
         raise Fault(
             "value",
             "The schedule cannot run.",
             next((why for piece, why in answers.UNRUNNABLE if piece in said), ""),
-            detail=" ".join(found[:2]),
+            detail="\n".join(found[:2]),
             given=given,
         )
 
