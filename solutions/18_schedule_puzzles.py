@@ -268,7 +268,8 @@ check("uneven_stages")
 # %% [markdown]
 # On this board an action begins with the number of its stage. Two ranks: rank 0 has the stages 0 and 2, so
 # `0F0`, `2F0`, `2B0`, `0B0`; rank 1 has 1 and 3. A micro-batch goes 0, 1, 2, 3 and back, twice past each
-# rank. A chunk's forward takes 1 and its backward 2, and each chunk counts where it is held.
+# rank. A chunk's forward takes 1 and its backward 2, and each chunk counts where it is held. In the
+# picture `0a` is micro-batch 0 in a rank's first chunk, `0b` in its second.
 
 # %%
 not_interleaved = """
