@@ -58,13 +58,25 @@ def until(true: Callable[[], bool]) -> None:
 NAMESPACE = "import os; print(os.readlink('/proc/self/ns/pid'))"
 
 
-def members(namespace: str) -> list[int]:
-    """The processes of this machine that are in a PID namespace."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
+class Namespace:
+    """A PID namespace, kept open: its number is not another sandbox's once its processes ended."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file = os.open(f"/proc/{self.members()[0]}/ns/pid", os.O_RDONLY)
+
+    def members(self) -> list[int]:
+        """The processes of this machine that are in it."""
+        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if self._has(entry)]
+
+    def _has(self, entry: Path) -> bool:
         try:
-            if os.readlink(entry / "ns/pid") == namespace:
-                found.append(int(entry.name))
+            return os.readlink(entry / "ns/pid") == self._name
         except (FileNotFoundError, PermissionError):
-            continue
-    return found
+            return False
+
+    def __enter__(self) -> "Namespace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)

@@ -19,7 +19,7 @@ from grading import sandbox
 from grading.sandbox import MB, Limits, launch
 from grading.sandbox.inside.limits import sentence
 from tests.needs import needs
-from tests.sandbox.sandboxes import NAMESPACE, PATIENCE, Open, members, run, until
+from tests.sandbox.sandboxes import NAMESPACE, PATIENCE, Namespace, Open, run, until
 
 pytest_plugins = ("tests.sandbox.fixtures",)
 pytestmark = needs("bwrap")
@@ -170,26 +170,26 @@ def test_interrupt_reaches_the_kernel_and_only_the_kernel(open_sandbox: Open) ->
 
 def test_nothing_outlives_it(open_sandbox: Open) -> None:
     kernel = open_sandbox()
-    namespace = run(kernel, NAMESPACE).ok()
     daemon = (
         "import subprocess; p = subprocess.Popen('setsid sleep 600 & setsid sleep 600', shell=True)"
     )
-    run(kernel, daemon).ok()
-    until(lambda: len(members(namespace)) >= 4)
-    kernel.close()
-    assert members(namespace) == []
+    with Namespace(run(kernel, NAMESPACE).ok()) as namespace:
+        run(kernel, daemon).ok()
+        until(lambda: len(namespace.members()) >= 4)
+        kernel.close()
+        assert namespace.members() == []
     assert not os.path.exists(os.path.dirname(kernel.client.ip))
 
 
 def test_fork_bomb(open_sandbox: Open) -> None:
     kernel = open_sandbox(Limits(processes=60, cell_seconds=2))
-    namespace = run(kernel, NAMESPACE).ok()
     bomb = "while True:\n  try: os.fork()\n  except OSError: pass"
-    run(kernel, bomb)
-    until(lambda: not kernel.alive())
-    assert kernel.stopped_by is not None
-    assert kernel.stopped_by.limit in ("cell_seconds", "processes")
-    assert members(namespace) == []
+    with Namespace(run(kernel, NAMESPACE).ok()) as namespace:
+        run(kernel, bomb)
+        until(lambda: not kernel.alive())
+        assert kernel.stopped_by is not None
+        assert kernel.stopped_by.limit in ("cell_seconds", "processes")
+        assert namespace.members() == []
 
 
 def test_processes_that_fill_the_sandbox_end_it_only_after_an_interrupt(open_sandbox: Open) -> None:
@@ -322,10 +322,9 @@ def test_launcher_killed(forked: bool) -> None:
         described = Path(f"/proc/{launcher.pid}/fdinfo/{descriptor}").read_text()
         found = re.search(r"^Pid:\s*(\d+)", described, re.MULTILINE)
         assert found is not None
-        namespace = os.readlink(f"/proc/{found[1]}/ns/pid")
-        assert members(namespace)
-        launcher.kill()
-    until(lambda: members(namespace) == [])
+        with Namespace(os.readlink(f"/proc/{found[1]}/ns/pid")) as namespace:
+            launcher.kill()
+            until(lambda: namespace.members() == [])
     assert os.path.exists(os.path.dirname(ip))
     launch.sweep()
     assert not os.path.exists(os.path.dirname(ip))
