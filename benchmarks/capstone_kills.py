@@ -38,16 +38,17 @@ def main() -> int:
         time.time(),
     )
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
         undisturbed, moments = _run(train, folder, 0, 0)
-        seconds = time.perf_counter() - start
-    died = differ = 0
-    for number in range(options.kills):
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = max(_killed_after(train, folder, 0, 3600))
+    tries = died = differ = 0
+    while died < options.kills:
+        tries += 1
         with tempfile.TemporaryDirectory() as folder:
             victim = choice.randrange(4)
             try:
-                if number % 2:
-                    _run(train, folder, victim, choice.randint(1, moments))
+                if tries % 2:
+                    _run(train, folder, victim, choice.randint(1, moments[victim]))
                 else:
                     _killed_after(train, folder, victim, choice.uniform(0, seconds))
             except ranks.RankError as error:
@@ -56,31 +57,34 @@ def main() -> int:
             again, _ = _run(train, folder, 0, 0)
             if not all(torch.equal(a, b) for a, b in zip(undisturbed, again, strict=True)):
                 differ += 1
-                print(f"kill {number}: rank {victim}, left {left}: the weights differ")
+                print(f"try {tries}: rank {victim}, left {left}: the weights differ")
     print(
-        f"{options.kills} tries, {died} kills, {differ} ended differently,"
+        f"{tries} tries, {died} kills, {differ} ended differently,"
         f" {time.time() - begun:.0f} s; torch {torch.__version__}, {platform.machine()}"
     )
     return int(differ > 0)
 
 
-def _run(train: Any, folder: str, victim: int, moment: int) -> tuple[list[Any], int]:
+def _run(train: Any, folder: str, victim: int, moment: int) -> tuple[list[Any], list[int]]:
+    """The weights that it ends with, and what each rank did with files of checkpoints."""
     found = ranks.run(program.run_until, 4, train, job(), folder, victim, moment, device="cpu")
-    return ended(found), max(count for _, count in found)
+    return ended(found), [count for _, count in found]
 
 
-def _killed_after(train: Any, folder: str, victim: int, seconds: float) -> None:
-    ranks.run(_in_time, 4, train, folder, victim, seconds, device="cpu")
+def _killed_after(train: Any, folder: str, victim: int, seconds: float) -> list[float]:
+    """For how many seconds each rank trained."""
+    return ranks.run(_in_time, 4, train, folder, victim, seconds, device="cpu")
 
 
-def _in_time(train: Any, folder: str, victim: int, seconds: float) -> None:
+def _in_time(train: Any, folder: str, victim: int, seconds: float) -> float:
     """On a rank: train, and be killed after some seconds if it is the victim."""
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+    timer, start = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)), time.time()
     timer.daemon = True
     if torch.distributed.get_rank() == victim:
         timer.start()
     train(torch.distributed, job(), folder)
     timer.cancel()  # too late: it would kill this process in a later run
+    return time.time() - start
 
 
 if __name__ == "__main__":

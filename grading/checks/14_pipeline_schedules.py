@@ -325,10 +325,8 @@ def _schedule(got, stages, microbatches, given):
         got = expect.items(got, stages, what="the schedule", given=given, kind="list")
     found = schedules.problems(got, microbatches)
     if found:
-        deadlock = found[0].startswith("deadlock, ")
-        kind = "deadlock" if deadlock else found[0].partition(":")[2]
-        if deadlock:
-            found = ["It is a deadlock.", found[0].removeprefix("deadlock, ")]
+        start, _, rest = found[0].partition(":")
+        kind = start if "deadlock" in start else rest
         raise Fault(
             "value",
             "The schedule cannot run.",

@@ -131,8 +131,6 @@ def _legal(puzzle, schedule, given):
             said = _foreign(puzzle, said)
         elif "the backward of" in said and puzzle.kinds == "FIW":
             said = "a part is missing"
-        if said.startswith("deadlock, "):
-            found = ["It is a deadlock.", said.removeprefix("deadlock, ")]
         raise Fault(
             "value",
             "The schedule cannot run.",

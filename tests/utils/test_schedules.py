@@ -76,7 +76,7 @@ def test_micro_batches_beyond_the_batch_and_missing_ones_are_told_apart() -> Non
 def test_ranks_that_wait_for_each_other_are_a_deadlock_and_it_says_who_waits_for_what() -> None:
     schedule = schedules.parse("F0 B0 F1 B1\nF0 F1 B0 B1")
     assert schedules.problems(schedule) == [
-        "deadlock, no rank can go on: rank 0 waits at step 1 (B0) for B0 of rank 1;"
+        "It is a deadlock, no rank can go on: rank 0 waits at step 1 (B0) for B0 of rank 1;"
         " rank 1 waits at step 1 (F1) for F1 of rank 0."
     ]
 
@@ -96,7 +96,7 @@ INTERLEAVED = schedules.parse("0F0 2F0 2B0 0B0\n1F0 3F0 3B0 1B0")
         ("0F0 2B0 2F0 0B0\n1F0 1B0", "rank 0, step 1: backward of micro-batch 0 on stage 2 before"),
         (
             "2F0 2B0 0F0 0B0\n1F0 1B0",
-            "deadlock, no rank can go on: rank 0 waits at step 0 (2F0) for 1F0 of rank 1;"
+            "It is a deadlock, no rank can go on: rank 0 waits at step 0 (2F0) for 1F0 of rank 1;"
             " rank 1 waits at step 0 (1F0) for 0F0 of rank 0.",
         ),
     ],

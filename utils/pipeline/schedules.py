@@ -244,7 +244,7 @@ def _deadlock(schedule: Schedule, upward: Collection[int]) -> list[str]:
     """Why no rank can go on, if it comes to that."""
     needs, stages = needs_of(schedule, upward), sum(map(len, placement(schedule)))
     _, stuck = run(schedule, [1.0] * stages, [2.0] * stages, needs)
-    return [f"deadlock, {waiting(schedule, stuck, needs)}"] if stuck else []
+    return [waiting(schedule, stuck, needs)] if stuck else []
 
 
 def waiting(schedule: Schedule, stuck: Mapping[int, int], needs: Needs) -> str:
@@ -259,7 +259,7 @@ def waiting(schedule: Schedule, stuck: Mapping[int, int], needs: Needs) -> str:
         waits.append(
             f"rank {rank} waits at step {step} ({kind}{m}) for {needed} of rank {rank_of[stage]}"
         )
-    return "no rank can go on: " + "; ".join(waits) + "."
+    return "It is a deadlock, no rank can go on: " + "; ".join(waits) + "."
 
 
 def needs_of(schedule: Schedule, upward: Collection[int] = ()) -> Needs:
