@@ -60,8 +60,12 @@ class Copy:
 
     def theirs(self, lab: str) -> Path:
         """The lab as it was released; in the original where it is not translated yet."""
-        file = self.root / "labs" / self.name / f"{lab}.ipynb"
-        return file if file.exists() else self.root / "labs" / file.name
+        folder = self.root / "labs"
+        return (folder if self.untranslated(lab) else folder / self.name) / f"{lab}.ipynb"
+
+    def untranslated(self, lab: str) -> bool:
+        """Whether the lab is to be had in the original only."""
+        return not (self.root / "labs" / self.name / f"{lab}.ipynb").exists()
 
 
 def copies(root: Path) -> list[Copy]:
@@ -170,11 +174,7 @@ def prepare(root: Path, standing: Iterable[Standing]) -> None:
         for sentence in filled.sentences():
             print(sentence, flush=True)
         others = {one.language.title: _page_of(one, copy) for one in every if one is not copy}
-        untranslated = [
-            lab
-            for lab in labs_in(root / "labs", ".ipynb")
-            if copy.name and copy.theirs(lab).parent.name != copy.name
-        ]
+        labs = labs_in(root / "labs", ".ipynb")
         with speaking(speech(root, copy.name)):
             page = start_page(
                 course,
@@ -182,7 +182,7 @@ def prepare(root: Path, standing: Iterable[Standing]) -> None:
                 filled.newer,
                 standings,
                 elsewhere=others,
-                original=untranslated,
+                original=[lab for lab in labs if copy.untranslated(lab)],
             )
             join = _join_page()
         write_atomically(copy.folder / START_PAGE, page.encode())
