@@ -394,7 +394,8 @@ def _hub(options: argparse.Namespace) -> int:
 
     if options.new_password:
         accounts.forget_password(options.folder, options.new_password)
-        print(f"The next one who signs in as {options.new_password} chooses the password.")
+        name = options.new_password
+        print(say(f"The next one who signs in as {name} chooses the password."))
         return 0
     if importlib.util.find_spec("jupyterhub") is None:
         raise CourseError(

@@ -29,11 +29,20 @@ class Bounds:
 
     def sentence(self) -> str:
         """What holds for a seat on this machine."""
-        memory, whole = f"{self.memory / 2**30:g} GB of memory", _version() if self.own_user else 0
+        memory, whole = f"{self.memory / 2**30:g} GB", _version() if self.own_user else 0
         if whole:
-            return f"A seat has at most {memory} and {self.processes} processes and threads."
-        said = f"A process in a seat has at most {memory}, but a seat may have many processes"
-        return f"{said}: up to {self.processes}." if self.own_user else f"{said}."
+            return (
+                f"A seat has at most {memory} of memory and {self.processes} processes and threads."
+            )
+        if self.own_user:
+            return (
+                f"A process in a seat has at most {memory} of memory, but a seat may have many"
+                f" processes: up to {self.processes}."
+            )
+        return (
+            f"A process in a seat has at most {memory} of memory, but a seat may have many"
+            " processes."
+        )
 
     def enter(self, seat: str) -> Callable[[], None]:
         """What a seat's first process does, still as root, so that the bounds hold for it and for

@@ -271,27 +271,33 @@ def _check_system(place: Place) -> None:
 
 def _welcome(hub: Hub) -> str:
     place, board = hub.place, hub.accounts.board
+    page = f"{board.address}/board#{board.store.key}"
     lines = [
-        "The seats are open. A learner opens in a browser",
+        say("The seats are open. A learner opens in a browser"),
         "",
         f"    {place.address}",
         "",
-        f"and signs in with a name, the class's code {board.code} and a password of their own.",
+        say(
+            f"and signs in with a name, the class's code {board.code} and a password of their own."
+        ),
         "",
-        f"Your page, which only you should open:  {board.address}/board#{board.store.key}",
-        f"Notebooks that are handed in:           {board.handed.submissions}",
-        f"What the learners write:                {place.seats}",
-        place.bounds.sentence(),
+        say(f"Your page, which only you should open: {page}"),
+        say(f"Notebooks that are handed in: {board.handed.submissions}"),
+        say(f"What the learners write: {place.seats}"),
+        say(place.bounds.sentence()),
     ]
     if not place.bounds.own_user:
         lines.append(
-            "All seats run as you: whoever has one can read and change everybody's files and yours,"
-            " the\nboard's secrets too. Let only people in whom you trust; as root, each seat has a"
-            " user of its own."
+            say(
+                "All seats run as you: whoever has one can read and change everybody's files and"
+                " yours, the board's secrets too. Let only people in whom you trust; as root, each"
+                " seat has a user of its own."
+            )
         )
     if place.idle:
-        lines.append(f"A seat that nobody uses is ended after {place.idle / 60:g} minutes.")
+        idle = f"{place.idle / 60:g}"
+        lines.append(say(f"A seat that nobody uses is ended after {idle} minutes."))
     lines.append(
-        "Ctrl-C ends all seats; the same command opens the class again, with all that it has."
+        say("Ctrl-C ends all seats; the same command opens the class again, with all that it has.")
     )
     return "\n".join(lines)

@@ -11,14 +11,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from grading.course.files import CourseError, labs_in
+from grading.course.languages.speech import language as language_here
+from grading.course.languages.speech import speech
 from grading.course.outline import titles_of
 
-_HEADING = re.compile(r"### Exercise \d+ · (.+?) — .*?(\d+) minutes?\b")
+_HERE = Path(__file__).parents[2]
+_HEADING = re.compile(r"### \D+?\d+ · (.+?) — (?:.*?(\d+) minutes?\b)?")
 
 # For each lab and exercise: the names of its misconceptions, with what a learner is told.
 Misconceptions = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -43,11 +46,14 @@ class Lesson:
     exercises: Mapping[str, Exercise] = field(default_factory=dict)
 
 
-def lessons(root: Path) -> dict[str, Lesson]:
-    """The labs of a course, read from the notebooks that learners get. Raises CourseError."""
-    titles, folder = titles_of(root), root / "labs"
+def lessons(root: Path, language: str = "") -> dict[str, Lesson]:
+    """The labs of a course, read from the notebooks that learners get. Raises CourseError.
+
+    language: of the titles, a folder of `locale/`; "" for the original.
+    """
+    titles, folder, said = titles_of(root), root / "labs", speech(root, language)
     found = {
-        name: Lesson(name, titles.get(name, name), _exercises(folder / f"{name}.ipynb"))
+        name: Lesson(name, said(titles.get(name, name)), _exercises(folder, name, language))
         for name in labs_in(folder, ".ipynb")
     }
     if not found:
@@ -56,14 +62,16 @@ def lessons(root: Path) -> dict[str, Lesson]:
 
 
 def misconceptions() -> dict[str, dict[str, dict[str, str]]]:
-    """Those of every lab that has a table; takes seconds, as the tables import what labs do."""
+    """Those of every lab that has a table, in the language of this process; takes seconds, as the
+    tables import what labs do."""
     from grading.answer import exercise
 
     found: dict[str, dict[str, dict[str, str]]] = {}
     for lab in exercise.labs():
+        said = speech(_HERE, language_here(_HERE), lab)
         for row in mistakes(lab):
             known = found.setdefault(lab, {}).setdefault(row.exercise, {})
-            known.setdefault(row.name, row.says)
+            known.setdefault(row.name, said(row.says))
     return found
 
 
@@ -79,7 +87,7 @@ async def misconceptions_apart() -> Misconceptions:
     """The same from a process of its own, whose memory is given back. Raises CourseError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", __name__),
-        cwd=Path(__file__).parents[2],
+        cwd=_HERE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -94,14 +102,23 @@ async def misconceptions_apart() -> Misconceptions:
     return json.loads(text)
 
 
-def _exercises(notebook: Path) -> dict[str, Exercise]:
-    """The graded exercises of a lab, with the heading above each."""
+def _exercises(folder: Path, lab: str, language: str) -> dict[str, Exercise]:
+    """The graded exercises of a lab, their titles in a language that it is translated into."""
+    found, translated = _graded(folder / f"{lab}.ipynb"), folder / language / f"{lab}.ipynb"
+    if not language or not translated.exists():
+        return found
+    titles = {name: one.title for name, one in _graded(translated).items()}
+    return {name: replace(one, title=titles.get(name, one.title)) for name, one in found.items()}
+
+
+def _graded(notebook: Path) -> dict[str, Exercise]:
+    """The graded exercises of a notebook, with the heading above each."""
     found: dict[str, Exercise] = {}
     title, minutes = "", 0
     for cell in _cells(notebook):
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown" and (heading := _HEADING.search(source)):
-            title, minutes = heading[1], int(heading[2])
+            title, minutes = heading[1], int(heading[2] or 0)
         about = cell["metadata"].get("nbgrader", {})
         if cell["cell_type"] == "code" and about.get("grade"):
             name = about["grade_id"]

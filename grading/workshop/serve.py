@@ -13,7 +13,9 @@ from pathlib import Path
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from grading.answer.say import say
 from grading.course.files import CourseError
+from grading.course.languages.speech import language
 from grading.learner.notebook import MOST_BYTES
 from grading.workshop.handed import Handed
 from grading.workshop.lessons import lessons, misconceptions_apart
@@ -39,7 +41,7 @@ def run(root: Path, folder: Path, db: str | None, host: str, port: int, address:
 @contextmanager
 def opened(root: Path, folder: Path, db: str | None) -> Iterator[Board]:
     """The board that is kept in a folder, for one process at a time. Raises CourseError."""
-    taught = lessons(root)
+    taught = lessons(root, language(root))
     store = Store(folder, db)
     with closing(store), (folder / "lock").open("w") as lock:
         try:
@@ -101,19 +103,25 @@ async def learn(board: Board) -> None:
         board.room.misconceptions = await misconceptions_apart()
         board.changed()
     except CourseError as error:
-        print(error, file=sys.stderr)
+        print(say(str(error)), file=sys.stderr)
 
 
 def _welcome(board: Board, host: str, port: int) -> str:
-    return f"""\
-The board is open. In a notebook a learner runs
-
-    from grading.check import join
-    join("{board.address}", "{board.code}", name="Your Name")
-
-Your page, which only you should open:  http://{host}:{port}/board#{board.store.key}
-Notebooks that are handed in:           {board.handed.submissions}
-Ctrl-C closes the board; the same command opens it again, with all that it has and the same code."""
+    page = f"http://{host}:{port}/board#{board.store.key}"
+    lines = [
+        say("The board is open. In a notebook a learner runs"),
+        "",
+        "    from grading.check import join",
+        f'    join("{board.address}", "{board.code}", name="{say("Your name")}")',
+        "",
+        say(f"Your page, which only you should open: {page}"),
+        say(f"Notebooks that are handed in: {board.handed.submissions}"),
+        say(
+            "Ctrl-C closes the board; the same command opens it again, with all that it has and the"
+            " same code."
+        ),
+    ]
+    return "\n".join(lines)
 
 
 def own_address() -> str:

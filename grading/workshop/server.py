@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader
 from tornado.iostream import StreamClosedError
-from tornado.template import Template
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from grading.answer.say import say
@@ -228,8 +228,9 @@ class Page(RequestHandler):
 
 def page(name: str) -> bytes:
     """A page in the language that is spoken."""
-    text = Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
-    return text.generate(say=say, language=language(Path(__file__).parents[2]) or "en")
+    pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    spoken = language(Path(__file__).parents[2]) or "en"
+    return pages.get_template(name).render(say=say, language=spoken).encode()
 
 
 class Join(Asked):

@@ -1,5 +1,6 @@
 """A class in a browser: a learner in JupyterLab, and the instructor's page, live."""
 
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -123,6 +124,36 @@ def test_no_page_has_a_barrier(board: Board, driver: WebDriver, scheme: str) -> 
     assert barriers(driver) == []
     driver.set_window_size(500, 900)
     assert barriers(driver) == []
+
+
+def test_the_board_speaks_the_language_that_it_is_started_in(
+    tmp_path: Path, driver: WebDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_LANG", "ja")
+    with opened(tmp_path / "workshop") as board:
+        assert "ボードが開きました。" in board.said
+        learners = a_class(board)
+        learners[3].send({"kind": "hand", "text": "?"})
+        driver.get(board.page)
+        wait(lambda: "2 × " in text(driver, "why"), "no misconception is shown")
+        assert text(driver, "summary").startswith("30人が参加 · 挙手1人 · ")
+        assert "できた" in cell(driver, "Learner 01", 1)
+        assert english(driver) == []
+        driver.save_screenshot(str(board.folder / "ja.png"))
+        driver.find_element(By.ID, "view").send_keys(Keys.ENTER)
+        wait(lambda: "30人がこのラボ" in text(driver, "summary"), "the projector view does not come")
+        assert english(driver) == []
+        assert barriers(driver) == []
+
+
+def english(driver: WebDriver) -> list[str]:
+    """What a page says in English words, but for code and names."""
+    said = driver.execute_script(
+        "const page = document.body.cloneNode(true);"
+        "for (const one of page.querySelectorAll('script, code, option, tbody th')) one.remove();"
+        "return page.textContent;"
+    )
+    return re.findall(r"[A-Za-z]{2,} [a-z]{2,}.*", said)
 
 
 def test_without_its_key_the_page_shows_nothing(board: Board, driver: WebDriver) -> None:

@@ -59,9 +59,15 @@ _SPEAK = (
     "grading/course/carry_over.py",
     "grading/course/files.py",
     "grading/learner/*.py",
-    "grading/workshop/server.py",
-    "grading/workshop/handed.py",
     "grading/workshop/accounts.py",
+    "grading/workshop/bounds.py",
+    "grading/workshop/handed.py",
+    "grading/workshop/hub.py",
+    "grading/workshop/lessons.py",
+    "grading/workshop/proxy.py",
+    "grading/workshop/serve.py",
+    "grading/workshop/server.py",
+    "grading/workshop/store.py",
     "grading/marking/judge.py",
     "grading/marking/session.py",
     "grading/sandbox/inside/limits.py",
@@ -69,6 +75,7 @@ _SPEAK = (
 # Pages, in the words that they pass to `say`.
 _PAGES = (
     "grading/course/site/sphinx/start.md.j2",
+    "grading/workshop/board.html",
     "grading/workshop/join.html",
     "grading/workshop/pages/login.html",
 )
