@@ -20,6 +20,7 @@ short of full marks is also returned, as a number.
 import difflib
 import importlib.util
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -55,12 +56,22 @@ class Notebook(Runner):
         """The forbidden names in the source of `name`: of the cells that ran, or of the script."""
         from grading.checks import calls  # here: in the sandbox there is none, and no check runs
 
+        return calls.found(self._up_to(name), name, forbidden)
+
+    def words(self, name: str) -> set[str]:
+        """The names in the cell that defines `name`."""
+        return set(re.findall(r"\w+", "".join(self._up_to(name)[-1:])))
+
+    def _up_to(self, name: str) -> Sequence[str]:
+        """The cells that ran, or the script, up to the last that defines `name`: a comparison with
+        the library, further down, is no part of the answer."""
+        from grading.checks import calls
+
         cells = self.namespace.get("In")  # where IPython keeps them
         if not isinstance(cells, list):
             script = self.namespace.get("__file__")
             cells = [Path(script).read_text(encoding="utf-8")] if script else []
-        # A comparison with the library, further down, is no part of the answer.
-        return calls.found(calls.up_to([str(cell) for cell in cells], name), name, forbidden)
+        return calls.up_to([str(cell) for cell in cells], name)
 
 
 class Checks:
@@ -131,21 +142,24 @@ class Checks:
 
     def judged(self, found: Exercise, namespace: dict[str, Any]) -> Result:
         """The result for a notebook's names; with the course's own answers beneath it, where the
-        exercise stands on others that have not passed, and gets more so."""
+        exercise, or the learner's answer to it, stands on others that have not passed, and gets
+        more so."""
         notebook = Notebook(namespace)
         seed = np.random.SeedSequence().entropy  # the same inputs for both, or luck would decide
         result = exercise.run(found, notebook, np.random.default_rng(seed))
         if result.status == "passed":
             return result
-        known = exercise.load(self.lab)
-        bases = exercise.foundations(known, found.name)
         solution = Path(__file__).parents[1] / "solutions" / f"{self.lab}.py"
-        passed = all(self._passed(base) for base in bases) and not _under_nbgrader()
-        if result.unwritten or passed or not solution.exists():
+        if result.unwritten or not solution.exists():
             return result  # an instructor may give the labs out without their solutions
         from grading.course import cells  # here: in the sandbox there is none
 
         answers = cells.answers(solution)
+        words = set[str]().union(*map(notebook.words, cells.names_defined(answers[found.name])))
+        bases = cells.beneath(exercise.load(self.lab), found.name, answers, words)
+        passed = all(self._passed(base) for base in bases) and not _under_nbgrader()
+        if not bases or passed:
+            return result
         before = notebook.lend(answers[base] for base in bases)
         try:
             again = exercise.run(found, notebook, np.random.default_rng(seed))

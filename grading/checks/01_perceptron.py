@@ -79,6 +79,8 @@ def why_no_number(got, activation):
         return f'For activation = "{activation}" nothing is returned, on this side of 0 at least.'
     if type(got) is np.ndarray and got.ndim:
         return ONE_SUM
+    if isinstance(got, bool | np.bool_):
+        return "A comparison gives True or False: the step gives the number, 1.0 or 0.0."
     return ""
 
 
@@ -92,25 +94,31 @@ def predict(student, rng):
         with expect.explained(many):
             got, right = of(student), of(answers)
         shape = "One class for each row of X: `X @ w` has shape (N,)."
+        listed = "A list of the classes becomes an array by np.array(…)."
         for i in range(len(others), len(asked)):
             X, w, b = asked[i]
             given = {"w": w, "b": b, "rows of X with the scores w·x + b": X @ w + b}
             known = MISTAKES.values("predict", of)
-            with expect.otherwise(shape=shape), recognised(got, known):
+            kind = listed if isinstance(got[i], list | tuple) else ""
+            with expect.otherwise(kind, shape=shape), recognised(got, known):
                 expect.close(got[i], right[i], given=given)
         expect.unchanged(student, right[-1])
 
     def points(count, size):
-        """X (count, size), w and b; two points differ in class by the bias alone, two are near."""
-        X, _, w, b = clouds(rng, count, size, gap=0.2)
-        for i, score in ((0, b / 2), (1, -b / 2), (2, 0.2), (3, -0.2)):
-            X[i] += w * (score - (X[i] @ w + b)) / (w @ w)
-        return rng.permutation(X), w, b
+        """X (count, size), w and b; two points differ in class by the bias alone, two are near, and
+        one by each input."""
+        while True:
+            X, _, w, b = clouds(rng, count, size, gap=0.2)
+            for i, score in ((0, b / 2), (1, -b / 2), (2, 0.2), (3, -0.2)):
+                X[i] += w * (score - (X[i] @ w + b)) / (w @ w)
+            scores = X @ w + b
+            if all(((scores - X[:, i] * w[i] >= 0) != (scores >= 0)).any() for i in range(size)):
+                return rng.permutation(X), w, b
 
     batches = [points(12, size) for size in (2, 4)]
     for (X, w, b), first in zip(batches, (1, -1), strict=True):
-        rows = answers.predict(X, w, b) == first  # one class for all is not the first row's
-        X[:] = np.vstack([X[rows], X[~rows]])
+        at = int((answers.predict(X, w, b) == first).argmax())  # one class for all is not its own
+        X[[0, at]] = X[[at, 0]]
     with part("each row of X gets the class of its side of the line", points=0.7):
         check(batches)
     with part("a point exactly on the line counts as +1", points=0.2):
@@ -140,14 +148,18 @@ def perceptron_update(student, rng):
         if unchanged:
             expect.unchanged(student, right[-1])
 
+    sizes = itertools.cycle((2, 4, 3))
+
     def aside(y, *, by_bias=False, far=False):
-        """w, b, x with w·x + b clearly on the side of −y, and w·x alone on the other or not.
+        """w, b, x with w·x + b clearly on the side of −y, and w·x alone on the other, or not and
+        the score below 1.
 
         far: so far that one step does not bring it over.
         """
-        w, x = rng.normal(size=(2, 3))
+        w, x = rng.normal(size=(2, next(sizes)))
         b = float(-y * rng.uniform(2.5, 3.5) if by_bias else y * rng.uniform(0.5, 1.0))
-        score = y * (rng.uniform(1.0, 2.0) * (x @ x + 1) if far else rng.uniform(0.5, 2.0))
+        near = rng.uniform(1.2, 2.0) if by_bias else rng.uniform(0.4, 0.8)
+        score = y * (rng.uniform(1.0, 2.0) * (x @ x + 1) if far else near)
         return w - x * (w @ x + b + score) / (x @ x), b, x
 
     both = [(y, by_bias) for by_bias in (False, True) for y in (1, -1)]
@@ -177,9 +189,10 @@ def perceptron_train(student, rng):
         """What came out, what is right, the inputs in words, the mistakes that may explain it."""
         size = X.shape[1]
         given = f"For {len(X)} points in {size} dimensions, lr = {lr:.2g}, max_epochs = {epochs}."
-        got = trained(student.perceptron_train(X, y, lr, epochs), size, given)
-        right = answers.perceptron_train(X, y, lr, epochs)
-        return got, right, given, MISTAKES.call("perceptron_train", X, y, lr, epochs)
+        ask = lambda: trained(student.perceptron_train(X, y, lr, epochs), size, given)  # noqa: E731
+        got, right = ask(), answers.perceptron_train(X, y, lr, epochs)
+        known = MISTAKES.call("perceptron_train", X, y, lr, epochs)
+        return got, right, given, itertools.chain(known, drawn(ask, got))
 
     def line(got, right, given, wrong):
         with recognised([*got], ((why, [*one]) for why, one in wrong)):
@@ -205,6 +218,7 @@ def perceptron_train(student, rng):
         X, y = slow_clouds(rng, 31, 2, lr)
         counts(*train(X, y, lr, EPOCHS))
         line(*train(X, y, lr, EPOCHS))
+        counts(*train(*with_the_origin(rng), lr, EPOCHS))
         X, y = near_points(rng)
         given = "For 2 points in 2 dimensions, without lr and max_epochs."
         right = [*answers.perceptron_train(X, y)]
@@ -224,10 +238,34 @@ def perceptron_train(student, rng):
             message = "mistakes has the wrong value."
             expect.that(not expect.alike(got[2], one[2]), message, given=given, diagnosis=why)
     with part("clouds that overlap: it stops after max_epochs", points=0.5):
+        X, y, epochs = overlapping(rng, lr)
+        counts(*train(X, y, lr, epochs), epochs)
+        line(*train(X, y, lr, epochs))
+
+
+def overlapping(rng, lr):
+    """Clouds X, y that no line separates, and epochs, the best of which is not the first or last."""
+    while True:
         X, y, _, _ = clouds(rng, 41, 2, gap=0.3)
         y[1:9] = -y[1:9]
         epochs = int(rng.integers(4, 9))
-        counts(*train(X, y, lr, epochs), epochs)
+        mistakes = answers.perceptron_train(X, y, lr, epochs)[2]
+        if 0 < mistakes.index(min(mistakes)) < epochs - 1:
+            return X, y, epochs
+
+
+def with_the_origin(rng):
+    """Clouds X, y, first of all the origin, where a mistake moves b alone."""
+    while True:
+        X, y, _, b = clouds(rng, 9, 2, gap=0.3)
+        X, y = np.vstack([np.zeros(2), X]), np.append(-1, y if b < 0 else -y)
+        by_origin, *others = (
+            one[2]
+            for says in ("at the origin", "Those are the points that are wrong")
+            for _, one in MISTAKES.call("perceptron_train", X, y, says=(says,))
+        )
+        if by_origin not in others:
+            return X, y
 
 
 def near_points(rng):
@@ -246,7 +284,9 @@ def trained(got, size, given):
         w = expect.array(w, (size,), what="w", given=given)
     b = expect.number(b, what="b", given=given)
     wanted = "`mistakes` should be a list with one whole number for each epoch."
-    expect.that(type(mistakes) is list, wanted, given=given, kind="type")
+    other = isinstance(mistakes, tuple | np.ndarray)
+    how = "A tuple or an array becomes a list by list(…)." if other else ""
+    expect.that(type(mistakes) is list, wanted, given=given, kind="type", diagnosis=how)
     counted = [expect.number(m, what="a number in mistakes", given=given) for m in mistakes]
     expect.that(all(m == int(m) for m in counted), wanted, given=given)
     return w, b, [int(m) for m in counted]
@@ -258,11 +298,15 @@ ONCE = (
 )
 
 
-ORDER = "Is the order of the points kept? Are w and b zero at first, and not again later?"
+def drawn(ask, got):
+    """For `recognised`: a result that the same arguments do not give twice."""
+    pieces = got if isinstance(got, tuple | list) else [got]
+    if not any(one is None for one in pieces) and not expect.alike(ask(), got):
+        yield "The same arguments give another result each time: the order is the data's.", got
 
 
 def why_not_counts(mistakes, right, epochs):
-    if len(mistakes) > 1 and mistakes[1:] == right[: len(mistakes) - 1]:
+    if len(mistakes) == len(right) + 1 and mistakes[1:] == right:
         return "There is an entry too many at the front: begin with an empty list."
     if set(mistakes) == {0, 1} and len(mistakes) == len(right) + sum(right) == len(right) + sum(
         mistakes
@@ -280,9 +324,10 @@ def why_not_counts(mistakes, right, epochs):
         return (
             ONCE
             if len(mistakes) == 1
-            else "It stops before max_epochs, and its last epoch had mistakes."
+            else "The list ends before max_epochs with an epoch that had mistakes: it goes on until an"
+            " epoch has none, and that one's 0 is the last entry."
         )
-    return ORDER
+    return ""
 
 
 COUNTED = ("and is not counted",)
@@ -333,6 +378,9 @@ def mistake_bound(student, rng):
             "All points are on their own sides here, so that γ, the smallest y·(w·x + b), is positive:"
             " there is a bound."
         )
+        unbounded = right[-1] == math.inf and isinstance(got[-1], float) and math.isnan(got[-1])
+        no_bound = "Where there is no bound, it is math.inf."
+        expect.that(not unbounded, "The bound is NaN.", given=given, diagnosis=no_bound)
         known = [*MISTAKES.values("mistake_bound", of)]
         known += (
             [(why, got)] if isinstance(got[-1], float) and got[-1] == math.inf != right[-1] else []
@@ -371,7 +419,7 @@ RAISED_IN_BOUND = (
 def telling_clouds(rng):
     """X, y, w, b, of whose bound no two misconceptions make the same, and none the right one."""
     while True:
-        X, y, w, b = clouds(rng, 5, 2, gap=rng.uniform(0.8, 1.2))
+        X, y, w, b = clouds(rng, 5, 3, gap=rng.uniform(0.8, 1.2))
         case = X, y, w / 2, b / 2
         right = answers.mistake_bound(*case)
         wrong = []
@@ -495,7 +543,9 @@ def multiclass_train(student, rng):
         got = student.multiclass_train(*asked.values())
         known = MISTAKES.call("multiclass_train", **asked)
         right = answers.multiclass_train(**asked)
-        with expect.otherwise(ORDER), recognised(got, known):
+        ask = lambda: student.multiclass_train(*asked.values())  # noqa: E731
+        known = itertools.chain(known, drawn(ask, got))
+        with expect.otherwise(why_not_averages(got)), recognised(got, known):
             expect.close(got, right, what=("W", "b"), given=asked)
         expect.unchanged(student, right, given=asked)
         asked["epochs"] = 30  # long after the first clean epoch
@@ -534,6 +584,13 @@ def ten(got, given):
     return W, expect.array(b, (10,), what="b", given=given)
 
 
+def why_not_averages(got):
+    b = got[1] if isinstance(got, tuple | list) and len(got) == 2 else None
+    if isinstance(b, np.ndarray) and not b.any():
+        return "b is still zero: the biases move with the rows of W."
+    return ""
+
+
 def why_not_digits(W, b, scores, y):
     if not W.any():
         return (
@@ -554,8 +611,8 @@ def why_not_digits(W, b, scores, y):
         )
     if not (b % 1).any():
         return (
-            "b holds whole numbers, as after a step; an average of many steps does not: return the"
-            " average of the weights over all steps, not the weights after the last one."
+            "b holds whole numbers, as after a step, or as a sum of steps; its average over all"
+            " N · epochs steps does not."
         )
     return ""
 

@@ -7,11 +7,13 @@ import ast
 import json
 import re
 import symtable
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any
+
+from grading.answer.exercise import Exercise, foundations
 
 _MARKER = re.compile(r"^# %%(?: (?P<kind>\[markdown\]))?(?P<metadata>.*)$", re.MULTILINE)
 _KEY = re.compile(r"\s*(\w+)=")
@@ -75,6 +77,19 @@ def answers(file: Path) -> dict[str, str]:
         if of is not None:
             found[of] += f"{source}\n\n"
     return found
+
+
+def beneath(
+    exercises: Mapping[str, Exercise], name: str, answers: Mapping[str, str], words: set[str]
+) -> list[str]:
+    """The earlier exercises that an answer stands on: those that its exercise is declared to stand
+    on, and those of whose answers it has a name. words: the names in it."""
+    declared, earlier = foundations(exercises, name), list(exercises)[: list(exercises).index(name)]
+    return [
+        base
+        for base in earlier
+        if base in declared or words.intersection(names_defined(answers.get(base, "")))
+    ]
 
 
 def exercise_of(grade_id: str, exercises: Iterable[str]) -> str | None:

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from grading.answer import exercise
 from grading.answer.exercise import Exercise
-from grading.course.cells import exercise_of, names_defined
+from grading.course.cells import beneath, exercise_of
 from grading.marking.submission import Decide, Run, Step, Submission
 from grading.marking.verdict import Verdict, with_lent
 
@@ -35,14 +34,11 @@ def second(
     """What failed on top of a wrong answer, as a submission; None where nothing did."""
     failed = {one.name: one for one in first.exercises if one.score < one.max_score}
     wrong = {name for name in failed if answers.get(name)}
-    defined = {base: set(names_defined(answers[base])) for base in wrong}
-    lent, earlier = dict[str, list[str]](), list[str]()
+    lent = dict[str, list[str]]()
     for name in (name for name in exercises if name in failed):
         words = _words(submission, name, exercises)
-        beneath = exercise.foundations(exercises, name)
-        bases = [base for base in earlier if base in beneath or defined[base] & words]
+        bases = [base for base in beneath(exercises, name, answers, words) if base in wrong]
         lent |= {name: bases} if bases and not failed[name].unwritten else {}
-        earlier += [name] if name in wrong else []
     if not lent:
         return None
     steps = tuple(_steps(submission, lent, answers, first))

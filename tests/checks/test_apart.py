@@ -10,7 +10,7 @@ import pytest
 from grading.answer import exercise, render
 from grading.check import Checks
 from grading.course import cells
-from tests.labs import LABS, ROOT, answer_names, notebook
+from tests.labs import LABS, ROOT, answer_names, answered, notebook
 
 EXERCISES = [(lab, name) for lab in LABS for name in exercise.load(lab)]
 BUILT_ON_OTHERS = [
@@ -84,6 +84,42 @@ def test_what_an_exercise_stands_on_has_an_answer_to_lend(lab: str, name: str) -
     known = exercise.load(lab)
     answers = cells.answers(ROOT / "solutions" / f"{lab}.py")
     assert all(answers[base] for base in exercise.foundations(known, name))
+
+
+STRICT = "def predict(X, w, b):\n    return np.where(X @ w + b > 0, 1, -1)\n"
+# A right answer to a later exercise, whose check does without the earlier one that it uses.
+UPDATE = """
+def perceptron_update(w, b, x, y, lr):
+    if predict(x[None], w, b)[0] != y:
+        w, b = w + lr * y * x, b + lr * y
+    return w, b
+"""
+TRAIN = """
+def perceptron_train(X, y, lr=1.0, max_epochs=1000):
+    w, b, mistakes = np.zeros(X.shape[1]), 0.0, []
+    while len(mistakes) < max_epochs and (not mistakes or mistakes[-1]):
+        mistakes.append(0)
+        for x, t in zip(X, y):
+            if predict(x[None], w, b)[0] != t:
+                w, b = perceptron_update(w, b, x, t, lr)
+                mistakes[-1] += 1
+    return w, b, mistakes
+"""
+
+
+@pytest.mark.parametrize(
+    "earlier", [STRICT, "def predict(X, w, b):\n    raise NotImplementedError\n"]
+)
+@pytest.mark.parametrize("later", [UPDATE, TRAIN])
+def test_an_answer_that_uses_an_earlier_one_is_judged_with_a_right_one(
+    later: str, earlier: str
+) -> None:
+    namespace, name = answered("01_perceptron", earlier), later.split("(")[0].removeprefix("\ndef ")
+    exec(later, namespace)
+    namespace["In"].append(later)
+    result = Checks("01_perceptron").judged(exercise.load("01_perceptron")[name], namespace)
+    assert result.score == result.points, render.text(result)
+    assert "predict" in result.lent
 
 
 def test_an_answer_belongs_to_the_exercise_of_the_longest_name() -> None:

@@ -133,7 +133,12 @@ _NEURON = [
         "It gives no more than 1, as the step does: relu gives a positive w·x + b itself.",
         relu="1.0 if z >= 0 else 0.0",
     ),
-    _neuron_otherwise("relu capped", 0.6, "gives no more than 1", relu="min(max(z, 0.0), 1.0)"),
+    _neuron(
+        "relu capped",
+        0.6,
+        "It gives no more than 1, as the step does: relu gives a positive w·x + b itself.",
+        relu="min(max(z, 0.0), 1.0)",
+    ),
     _neuron(
         "negative part", 0.6, "It is the positive part that relu lets pass.", relu="min(z, 0.0)"
     ),
@@ -667,7 +672,7 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         {end}
         if {clean}:
             break
-    return w, b, {result}
+    return (w, b, {result})
 """,
     start="np.zeros(X.shape[1]), 0.0",
     epochs="max_epochs",
@@ -884,7 +889,7 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
     ),
     _train(
         "own learning rate",
-        1.25,
+        0.75,
         "Those are the weights for lr = 1: lr is not used.",
         step="w, b = w + label * x, b + label",
     ),
@@ -946,6 +951,47 @@ def perceptron_train(X, y, lr=1.0, max_epochs=1000):
         step="pass",
     ),
     _train_otherwise("bias left alone", 0, "b is still zero", step="w = w + lr * label * x"),
+    _train(
+        "noticed by w alone",
+        1.5,
+        "A mistake counts where w stays and b alone moves, too: at the origin x is 0.",
+        count="mistakes[-1] += int(x.any())",
+    ),
+    _train(
+        "zeros after max_epochs",
+        1.5,
+        "After max_epochs w and b are those that it ended with, not zeros.",
+        result="mistakes) if mistakes[-1] == 0 else (0 * w, 0.0, mistakes",
+    ),
+    _train(
+        "the best epoch's",
+        1.5,
+        "Those are the w and b from before the epoch with the fewest mistakes: return the last ones.",
+        epoch="kept = kept + [(w, b)] if _ else [(w, b)]",
+        result="mistakes) if mistakes[-1] == 0 else (*kept[mistakes.index(min(mistakes))], mistakes",
+    ),
+    _train(
+        "before the last epoch",
+        1.5,
+        "Those are the w and b from before the last epoch: return the last ones.",
+        epoch="kept = w, b",
+        result="mistakes) if mistakes[-1] == 0 else (*kept, mistakes",
+    ),
+    _train(
+        "on the line is right",
+        0,
+        "w and b are still zero. From w = 0 every point is on the line, which `predict` calls +1, so"
+        " that a point with y = −1 is a mistake there.",
+        missed="label * (w @ x + b) < 0",
+    ),
+    _train_otherwise(
+        "shuffled",
+        0,
+        "another result each time",
+        epoch="order = np.random.default_rng().permutation(len(X))",
+        shown="X[order], y[order]",
+    ),
+    _train_otherwise("a tuple", 0, "by list(…)", result="tuple(mistakes)"),
     _train_otherwise("the total", 0, "one whole number for each epoch", result="sum(mistakes)"),
     Mistake(
         "perceptron_train",
@@ -1016,7 +1062,7 @@ _BOUND = [
     _bound(
         "not normalised",
         0,
-        "The scores are not divided by the length of (w, b).",
+        "γ is the smallest score divided by the length of (w, b); R is divided by nothing.",
         margin="z.min()",
     ),
     _bound(
@@ -1500,7 +1546,8 @@ _TEN = [
     _ten(
         "no target in the step of W",
         0,
-        "The target is missing from the step of W: a row that is wrong moves by target · x.",
+        "The target is missing from the step of W, or the step has the wrong sign: a row that is wrong"
+        " moves by + target · x.",
         step="b[missed] += target[missed]; W[missed] += np.outer(1 - target[missed], x)",
     ),
     _ten(
@@ -1648,7 +1695,8 @@ _TEN = [
         "multiclass_train",
         "no target in the step",
         0,
-        "The target is missing from the step: a row that is wrong moves by target · x.",
+        "The target is missing from the step, or the step has the wrong sign: a row that is wrong moves"
+        " by + target · x.",
         """
 def multiclass_train(X, y, epochs):
     W, b = np.zeros((10, X.shape[1])), np.zeros(10)
