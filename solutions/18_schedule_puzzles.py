@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 18 · Schedule puzzles
-# Nine boards, from a pipeline that idles most of the time to one that never idles. You place every
-# forward and every backward by hand, against par for time and for memory. Then your best schedule runs on
-# real ranks.
+# Nine boards, one of which no rank waits on once it has begun. You place every forward and backward by hand,
+# against **par**: the least time and memory that a board allows. Then your best schedule runs on real ranks.
 #
 # The picture is the way that you will go: how idle the ranks still are where a level is solved.
 
@@ -34,8 +33,8 @@ board = {level: make() for level, make in puzzles.LEVELS.items()}
 plots.show(figures.pars(board), alt="Idle time at par: above 30 % at first, none at level 8.")
 
 # %% [markdown]
-# *A bar is the share of all ranks' time that is idle at par.* The levels are not one row of steps: each
-# has another board, another limit, and a trick of its own.
+# *A bar is the share of all ranks' time that is idle at par; at level 8, of each row from its first action to its
+# last.* Each level has another board, another limit, and a trick of its own.
 #
 # **You will** place schedules on nine boards: full pipelines, pipelines short of memory, with a slow rank,
 # with several stages a rank, with a backward in two parts, and with two directions; prove that some are
@@ -69,11 +68,11 @@ F0 B0 F1 B1 F2 B2 F3 B3
 figures.show(board[1], one_by_one)
 
 # %% [markdown]
-# The dashed line is **par**, the time to reach; beside each row stands the most that its rank held. Here
+# The dashed line is par, the time to reach; beside each row stands the most that its rank held. Here
 # only one rank works at any time, and the line is passed twice over.
 #
-# What breaks a rule is named, with its rank and its place in the row (steps count from 0). What can run of
-# such a schedule is drawn all the same:
+# The first two things that break a rule are named, each with its rank and its place in the row (steps count
+# from 0). What can run of such a schedule is drawn all the same:
 
 # %%
 figures.show(board[1], "F0 F1 F2 F3 B0 B1 B2 B3\nF0 F1 B0 F2 B2 B1 F3\nB0 F0")
@@ -91,8 +90,9 @@ figures.play(board[1])
 
 # %% [markdown]
 # Where there is a rule behind a schedule, an answer may be a **program**: a function of the numbers of
-# ranks and micro-batches that returns a list of actions for each rank, or text. The check asks it for other
-# numbers, too. (Levels 2, 4 and 9 have one size alone.)
+# ranks and micro-batches that returns text, or a list for each rank. In a list an action is a tuple, such as
+# `("F", 0)`. The check asks a program for other numbers, too: more micro-batches than ranks, or fewer, unless
+# the exercise says otherwise. (Levels 2, 4 and 9 have one size alone.)
 #
 # **Guess:** at level 2 a rank may hold two micro-batches of four. How long does the shortest schedule take,
 # measured by that of level 1?
@@ -155,8 +155,8 @@ check.measured("Half of the memory takes", words[board[2].par / board[1].par])
 # %% [markdown]
 # ## 2 · Turn round at once
 # With two held, time is lost; with all held, memory. Between them lies 1F1B, whose rank r holds
-# $\min(p - r, m)$ (p ranks, m micro-batches) in the time of level 1. From there on a micro-batch less costs
-# time at once: on three ranks, par is 18 within 3, 2, 1 and 21 within 2, 2, 1.
+# $\min(p - r, m)$ (p ranks, m micro-batches) in the time of level 1. A rank that may hold one fewer than that
+# costs time: on three ranks, par is 18 within 3, 2, 1 and 21 within 2, 2, 1.
 
 # %%
 for limits in ((3, 2, 1), (2, 2, 1), (3, 1, 1)):
@@ -175,8 +175,8 @@ for limits in ((3, 2, 1), (2, 2, 1), (3, 1, 1)):
 # <details><summary>Hint 1</summary>The last rank may hold one: its row is F0 B0 F1 B1 and so on. How many
 # forwards does the rank before it begin with?</details>
 #
-# <details><summary>Hint 2</summary>As a program: rank r begins with p − r forwards, then a backward and a
-# forward take turns, as long as there are forwards.</details>
+# <details><summary>Hint 2</summary>As a program: rank r begins with p − r forwards, or all there are if they are
+# fewer; then a backward and a forward take turns, as long as there are forwards.</details>
 
 # %% nbgrader={"grade_id": "turn_round_level_3", "solution": true}
 level_3 = None  # text, or a function of the numbers of ranks and micro-batches
@@ -212,7 +212,8 @@ check("turn_round")
 # row is no quicker than its slowest rank: a perfect schedule keeps *that* rank at work from its first action
 # to its last, and all else fits round it.
 #
-# 1F1B does not. Its middle rank waits once, at the start: it goes back too early to be ahead enough.
+# 1F1B does not. Its middle rank waits once, at the start, after two forwards: a third would have filled the
+# wait.
 
 # %%
 one_f_one_b = """
@@ -228,7 +229,7 @@ figures.show(board[4], one_f_one_b)
 # 1F1B: the limits are 3, 3, 1.
 #
 # **And by hand:** with a hundred micro-batches on this board, and enough memory, when does the shortest
-# schedule end? Put the number into `hundred`.
+# schedule end? Put the number into `hundred`, in forwards of the first rank.
 #
 # <details><summary>Hint 1</summary>What can the middle rank do from 5 on, while it waits for its first
 # gradient?</details>
@@ -261,7 +262,7 @@ check("uneven_stages")
 
 # %% [markdown]
 # ## 4 · Two chunks a rank
-# Part of the bubble is the time until the last rank can begin. Cut the network into 2p stages instead of p
+# Part of the **bubble**, the time in which ranks idle, is the time until the last rank can begin. Cut the network into 2p stages instead of p
 # and give rank r the **chunks** r and r + p: the first forward is at the last rank after p − 1 *short*
 # actions. This is the interleaved schedule of Megatron-LM (Narayanan and others 2021).
 
@@ -280,11 +281,11 @@ figures.show(board[5], not_interleaved)
 
 # %% [markdown]
 # ### Exercise 4 · Two chunks a rank — 1.25 points, 25 minutes, ●●●
-# **Level 5**, `level_5`: 2 ranks, 4 micro-batches, at most 5 chunks held on a rank. A program is asked for
-# numbers of micro-batches that are a multiple of the ranks, within 3p − 1.
+# **Level 5**, `level_5`: 2 ranks, 4 micro-batches, at most 5 chunks held on a rank. (A program:
+# micro-batches a multiple of the ranks, at most 3p − 1 chunks held.)
 #
-# <details><summary>Hint 1</summary>Rank 0 never idles before its last gradient arrives. Micro-batches go round
-# in pairs: 0F0 0F1, and then the same two on stage 2.</details>
+# <details><summary>Hint 1</summary>Rank 1 never idles from its first action to its last. Micro-batches go round in
+# pairs: 0F0 0F1, and then the same two on stage 2.</details>
 #
 # <details><summary>Hint 2</summary>Rank 1 is the one to turn round: at which time is 3F0 done, and what should
 # follow it at once?</details>
@@ -348,11 +349,12 @@ F0 I0 F1 I1 W0 F2 I2 W1 W2
 # %%
 with check.needs("split_backward"):
     figures.show(board[6], level_6)
-    timeline = board[6].timeline(board[6].schedule(level_6))
-    work = sum(span.end - span.start for span in timeline.work if span.rank == 0)
-    print(f"rank 0 works for {work:g}; with whole backwards for {3 * (1 + 2)}")
-    words = {-1: "shorter", 0: "as long", 1: "longer"}
-    check.measured("The split makes a rank's work", words[(work > 9) - (work < 9)])
+    if board[6].solved(level_6):
+        timeline = board[6].timeline(board[6].schedule(level_6))
+        work = sum(span.end - span.start for span in timeline.work if span.rank == 0)
+        print(f"rank 0 works for {work:g}; with whole backwards for {3 * (1 + 2)}")
+        words = {-1: "shorter", 0: "as long", 1: "longer"}
+        check.measured("The split makes a rank's work", words[(work > 9) - (work < 9)])
 
 # %% nbgrader={"grade_id": "split_backward", "grade": true, "points": 0.75}
 check("split_backward")
@@ -364,8 +366,8 @@ check("split_backward")
 # %% [markdown]
 # ### Exercise 6 · In 1F1B's memory — 1.25 points, 20 minutes, ●●●
 # **Level 7**, `level_7`: 3 ranks, 5 micro-batches, and no rank may hold more than 3, which is what 1F1B
-# holds on its first rank. Qi and others call the schedule ZB-H1. (A program is asked for limits of p, and at
-# least p micro-batches.)
+# holds on its first rank. Qi and others call the schedule ZB-H1. (A program is asked for other sizes: each of p
+# ranks may hold p then, and there are at least p micro-batches.)
 #
 # <details><summary>Hint 1</summary>Every rank may hold three, also the last one, which under 1F1B held one. It
 # can put off two W's, the middle rank one.</details>
@@ -405,9 +407,10 @@ check("within_memory")
 
 # %% [markdown]
 # ## 6 · Rows without a gap
-# Nothing can end sooner than that: the last rank begins at p − 1 and then has its own work. But look at the
-# corners. Rank 0 begins first and, if it never waits, is done first; its next batch could begin right then. Batch after batch, what counts is how long a *row* is: from a rank's
-# own first action to its own last.
+# Nothing can end sooner than level 7 does: the last rank begins at p − 1 and then has its own work. But look at
+# the corners. Rank 0 begins first and, if it never waits, is done first; its next batch could begin right then.
+# Batch after batch, what counts is how long a *row* is: from a rank's own first action to its own last. (So the
+# board has no dashed line.)
 #
 # For that no rank may wait for the others before its update. Qi and others update first, and take back an
 # update that turns out to be wrong (a gradient that had to be clipped, or is not finite).
@@ -498,10 +501,11 @@ too_large = "both ways"
 # %%
 with check.needs("both_ways"):
     figures.show(board[9], level_9)
-    idle = board[9].timeline(board[9].schedule(level_9)).end - 4 * (1 + 2)
-    print(f"a rank idles for {idle:g}; one way for 9")
-    words = "nothing" if idle == 0 else "less than half" if idle < 4.5 else "all"
-    check.measured("Both ways, of one way's idle time remains", words)
+    if board[9].solved(level_9):
+        idle = board[9].timeline(board[9].schedule(level_9)).end - 4 * (1 + 2)
+        print(f"a rank idles for {idle:g}; one way for 9")
+        words = "nothing" if idle == 0 else "less than half" if idle < 4.5 else "all"
+        check.measured("Both ways, of one way's idle time remains", words)
 
 # %% nbgrader={"grade_id": "both_ways", "grade": true, "points": 1.25}
 check("both_ways")
@@ -590,8 +594,8 @@ with check.needs("within_memory"):
     print(f"{name} takes {share:.2f} of 1F1B's time (on paper {paper:.2f}, target below 0.9)")
 
 # %% [markdown]
-# *As they ran on three processes.* (On the first rank torch runs both parts where W stands: nobody waits for
-# its I.) And does a schedule of yours train? A network of three stages on torch's
+# *As they ran on three processes.* (On the first rank nobody waits for an I: torch runs both parts where W stands,
+# and the picture shows them there, W first.) Measured, a bubble also holds what starting and sending take. And does a schedule of yours train? A network of three stages on torch's
 # engine, with your actions, beside one process:
 
 
@@ -631,9 +635,9 @@ with check.needs("within_memory", "no_gap"):
 #   there is a solution. Megatron-LM's holds 5.
 # - Level 4 with the *last* rank slow: `replace(board[4], forward=(1, 1, 2), backward=(2, 2, 4))`. What is the
 #   shortest time, and does 1F1B reach it? The search answers both.
-# - Level 9 with 3 held on every rank: how much longer does the search say it takes?
+# - Level 9 with 3 held on every rank: raise `par` until the search says yes. By how much?
 # - Level 7 within 2 on each rank: what is left of the gain?
-# - Run level 8 with `measured`. Is its longest row shorter than level 7's?
+# - Run level 8 with `measured`. `board[8].time(…)` is its longest row: is that shorter than level 7's?
 
 # %% [markdown]
 # ## 11 · What you built is called

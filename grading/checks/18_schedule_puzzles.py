@@ -5,6 +5,7 @@ several numbers of ranks and micro-batches. What it takes and holds is computed 
 """
 
 import re
+from dataclasses import replace
 
 from grading.answer.exercise import exercise, part
 from grading.answer.fault import Fault
@@ -36,7 +37,7 @@ class _Level:
             puzzle = self.make(*size)
             given = self._given(puzzle)
             schedule = self._schedule(puzzle, program, given)
-            _legal(puzzle, schedule, given)
+            _legal(puzzle, schedule, given, program)
             runs.append((puzzle, schedule, puzzle.timeline(schedule), given))
         self.runs = runs
 
@@ -84,8 +85,7 @@ class _Level:
 
     def _schedule(self, puzzle, program, given):
         name = self.name
-        call = getattr(self.student, name)
-        got = call(puzzle.ranks, puzzle.microbatches) if program else self.student[name]
+        got = self._made(puzzle) if program else self.student[name]
         if type(got) not in (str, list, tuple):
             kind = "None (is a return missing?)" if got is None else type(got).__name__
             kind = "an object" if type(got) is Student else kind
@@ -108,6 +108,15 @@ class _Level:
                 given=given,
             ) from None
 
+    def _made(self, puzzle):
+        """What a program gives; one that takes other arguments costs this level alone."""
+        try:
+            return getattr(self.student, self.name)(puzzle.ranks, puzzle.microbatches)
+        except Fault as fault:
+            if fault.kind != "signature":
+                raise
+            raise replace(fault, kind="type") from None
+
 
 def _unreadable(said):
     """What is wrong with a word that is no action."""
@@ -122,19 +131,26 @@ def _unreadable(said):
     return near[0] if near else ""
 
 
-def _legal(puzzle, schedule, given):
+def _legal(puzzle, schedule, given, program=False):
     """It breaks no rule."""
     found = puzzle.problems(schedule)
     if found:
         said = found[0]
+        swapped = program and len(schedule) == puzzle.microbatches != puzzle.ranks
         if "is no action of this rank" in said:
             said = _foreign(puzzle, said)
-        elif "the backward of" in said and puzzle.kinds == "FIW":
+        elif puzzle.kinds == "FIW" and re.search("the backward of|part of a backward", said):
             said = "a part is missing"
+        elif "is no action;" in said and puzzle.chunks > 1:
+            said = "a tuple with its stage"
+        elif "deadlock" in said:
+            said = "deadlock" + " both ways" * bool(puzzle.upward) + " chunks" * (puzzle.chunks > 1)
         raise Fault(
             "value",
             "The schedule cannot run.",
-            next((why for piece, why in answers.UNRUNNABLE if piece in said), ""),
+            answers.SWAPPED
+            if swapped
+            else next((why for piece, why in answers.UNRUNNABLE if piece in said), ""),
             detail="\n".join(found[:2]),
             given=given,
         )
@@ -145,6 +161,8 @@ def _foreign(puzzle, said):
     word = re.search(r": (\d*)([FBIW])", said)
     if puzzle.chunks > 1 and word and not word[1]:
         return "its stage"
+    if puzzle.chunks == 1 and word and word[1]:
+        return "no stage"
     if word and word[2] in puzzle.kinds:
         return "elsewhere"
     return "whole" if puzzle.kinds == "FB" else "in parts"
@@ -169,6 +187,8 @@ def _slow(puzzle, schedule, timeline):
         mixed = not puzzle.upward and puzzle.chunks == 1 and _orders(schedule) > 1
         return answers.OTHER_ORDERS if mixed else answers.UNEXPLAINED, ""
     *_, why, rank, start = max(found)
+    if why in answers.WAITS:
+        return why, f"Look at rank {rank}, which waits until {start:g}."
     return why, f"Look at rank {rank}, at time {start:g}."
 
 
@@ -235,7 +255,7 @@ class _Ready:
         if self.waits(rank, to):
             return {"F": answers.FORWARD_LATE, "W": answers.W_LATE}.get(later, answers.BACK_LATE)
         if later == before:
-            return answers.ANOTHER_FIRST
+            return answers.ANOTHER_FIRST if rank < self.puzzle.ranks - 1 else answers.LAST_ORDER
         return {"W": answers.W_FIRST, "F": answers.FORWARD_FIRST}.get(before, answers.BACK_FIRST)
 
 

@@ -22,6 +22,12 @@ def _rows(ranks, microbatches, ahead, put_off=None):
 
 STYLES = {
     "fill_and_cut": {
+        "rows of words": """
+level_1 = [["F0", "F1", "F2", "F3", "B0", "B1", "B2", "B3"]] * 3
+""",
+        "lists of two": """
+level_1 = [[["F", m] for m in range(4)] + [["B", m] for m in range(4)] for rank in range(3)]
+""",
         "1F1B at level 1": """
 level_1 = '''F0 F1 F2 B0 F3 B1 B2 B3
 F0 F1 B0 F2 B1 F3 B2 B3

@@ -225,5 +225,5 @@ def test_a_broken_schedule_is_shown_with_what_is_wrong(capsys: pytest.CaptureFix
     assert "cannot run as it stands" in out
     figures.show(puzzles.fill(), "F0, F1")
     assert "Fill the pipeline: 'F0,' is no action" in capsys.readouterr().out
-    figures.show(puzzles.fill(), [["F0"], [], []])
+    figures.show(puzzles.fill(), [[("F0",)], [], []])
     assert "is no action" in capsys.readouterr().out

@@ -60,7 +60,7 @@ def test_a_known_schedule_has_no_problems(schedule: list[list[Action]]) -> None:
         ("F0 F0 B0\nF0 B0", "rank 0, step 1: forward of micro-batch 0 for a second time"),
         ("F0 B0 I0 W0\nF0 B0", "rank 0, step 2: backward, input of micro-batch 0, whose"),
         ("F0 W0 I0\nF0 B0", "rank 0, step 1: backward, weights of micro-batch 0 before that"),
-        ("F0 I0\nF0 B0", "rank 0: the backward of micro-batch 0 is missing."),
+        ("F0 I0\nF0 B0", "rank 0: W, the second part of a backward, lacks micro-batch 0."),
     ],
 )
 def test_a_problem_is_named_with_its_rank_and_step(text: str, says: str) -> None:

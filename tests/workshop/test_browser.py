@@ -141,7 +141,9 @@ def test_the_board_speaks_the_language_that_it_is_started_in(
         assert english(driver) == []
         driver.save_screenshot(str(board.folder / "ja.png"))
         driver.find_element(By.ID, "view").send_keys(Keys.ENTER)
-        wait(lambda: "30人がこのラボ" in text(driver, "summary"), "the projector view does not come")
+        wait(
+            lambda: "30人がこのラボ" in text(driver, "summary"), "the projector view does not come"
+        )
         assert english(driver) == []
         assert barriers(driver) == []
 

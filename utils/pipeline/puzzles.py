@@ -10,7 +10,7 @@ too, where its par is known. `shortest` proves pars, and `utils.figures.schedule
 puzzle and lets it be solved by clicking.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from utils.pipeline import schedules
@@ -113,13 +113,20 @@ class Puzzle:
                     )
         return found
 
+    def solved(self, answer: object) -> bool:
+        """Whether an answer breaks no rule and reaches par within the limits. ScheduleError."""
+        schedule = self.schedule(answer)
+        if self.problems(schedule):
+            return False
+        timeline = self.timeline(schedule)
+        pairs = zip(timeline.peak_stash(), self.limits, strict=True)
+        return self.time(timeline) <= self.par and all(peak <= most for peak, most in pairs)
+
     def timeline(self, schedule: Schedule) -> Timeline:
         """When everything runs that can run, also of a schedule that is not complete."""
         whole = list(schedule) + [[]] * (self.ranks - len(schedule))
-        known = [
-            [action for action in actions if action in placed]
-            for actions, placed in zip(whole[: self.ranks], self.actions, strict=True)
-        ]
+        pairs = zip(whole[: self.ranks], self.actions, strict=True)
+        known = [_in_order(action for action in actions if action in own) for actions, own in pairs]
         needs = self._needs()
         spans, _ = schedules.run(known, self.forward, self.backward, needs)
         return Timeline(tuple(spans), self.ranks)
@@ -144,9 +151,9 @@ class Puzzle:
             return f"{word} is no action of rank {rank}."
         if action in own:
             return f"{word} stands in this row already."
-        before = {"B": "F", "I": "F", "W": "I"}.get(letter)
-        if before and (f"{number}{before}", m) not in own:
-            return f"{word} comes after {number}{before}{m} of the same rank."
+        before = _before(action)
+        if before and before not in own:
+            return f"{word} comes after {_word(before)} of the same rank."
         source = self._needs()(stage, letter, m)
         if source:
             holder = source[0] % self.ranks
@@ -176,14 +183,31 @@ class Puzzle:
 
 
 def _row(rank: int, actions: object) -> list[Action]:
-    """The actions of one rank, which may be a line of text."""
+    """The actions of one rank: tuples, or lists of two, or a line of text, or of its words."""
     if isinstance(actions, str):
         return next(iter(schedules.parse(actions)), [])
     if not isinstance(actions, Sequence):
-        raise ScheduleError(
-            f"rank {rank}: its actions should be a list, not {type(actions).__name__}."
-        )
-    return list(actions)
+        raise ScheduleError(f"rank {rank}: its actions should be a list, or a line of text.")
+    if actions and all(isinstance(one, str) for one in actions):
+        return _row(rank, " ".join(actions))
+    return [tuple(one) if isinstance(one, list) else one for one in actions]
+
+
+def _before(action: Action) -> Action | None:
+    """What the same rank has to have done before."""
+    kind, m = action
+    needed = {"B": "F", "I": "F", "W": "I"}.get(kind[-1])
+    return (f"{kind[:-1]}{needed}", m) if needed else None
+
+
+def _in_order(actions: Iterable[Action]) -> list[Action]:
+    """Those of a row that come after what the rank has to have done before them."""
+    done: list[Action] = []
+    for action in actions:
+        before = _before(action)
+        if before is None or before in done:
+            done.append(action)
+    return done
 
 
 def held(actions: Sequence[Action]) -> int:

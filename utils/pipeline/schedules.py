@@ -236,8 +236,10 @@ def _rank_problems(
         where = f" on stage {stage}" if list(stages) != [rank] else ""
         if (stage, "F", m) not in seen:
             yield f"rank {rank}: the forward of micro-batch {m}{where} is missing."
-        elif (stage, "B", m) not in seen and not {(stage, "I", m), (stage, "W", m)} <= seen.keys():
+        elif (stage, "B", m) not in seen and (stage, "I", m) not in seen:
             yield f"rank {rank}: the backward of micro-batch {m}{where} is missing."
+        elif (stage, "B", m) not in seen and (stage, "W", m) not in seen:
+            yield f"rank {rank}: W, the second part of a backward, lacks micro-batch {m}{where}."
 
 
 def _deadlock(schedule: Schedule, upward: Collection[int]) -> list[str]:

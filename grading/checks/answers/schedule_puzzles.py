@@ -72,6 +72,7 @@ UNREADABLE = (
     ("'-", "A wait is not written down: a rank waits by itself."),
     ("'.", "A wait is not written down: a rank waits by itself."),
     ("'|", "Between actions stands a space, and nothing else."),
+    (";", "Each rank has a line of its own."),
 )
 TOGETHER = "Between actions stands a space."
 LOWER = "The letters are capitals: F, B, I, W."
@@ -86,6 +87,7 @@ UNRUNNABLE = (
     ),
     ("in parts", "In this level a backward has two parts: I, and W some time after it."),
     ("its stage", "Here an action begins with its stage, as in 2F0: a rank holds two."),
+    ("no stage", "On this board an action has no stage before its letter: F0, not 0F0."),
     ("elsewhere", "With p ranks, rank r holds the stages r and r + p, and no others."),
     ("before its forward", "A backward needs what its forward left behind: first F, then B or I."),
     (
@@ -93,6 +95,17 @@ UNRUNNABLE = (
         "W comes after the I of the same micro-batch: it uses the gradient that I got.",
     ),
     ("backward is done already", "A backward is either whole, B, or in two parts, I and W."),
+    (
+        "deadlock both ways",
+        "Each of these ranks waits for another one to go on first. What enters at rank 3 goes forward"
+        " there first and on rank 0 last, what enters at rank 0 the other way round; and no backward"
+        " comes before its forwards further on.",
+    ),
+    (
+        "deadlock chunks",
+        "Each of these ranks waits for another one to go on first: all ranks take micro-batches in one"
+        " order, and a micro-batch comes back through its later chunk first.",
+    ),
     (
         "deadlock",
         "Each of these ranks waits for another one to go on first: take micro-batches in the same"
@@ -104,6 +117,7 @@ UNRUNNABLE = (
         "Micro-batches count from 0 to m − 1: does a row go forward once more than there are, or"
         " begin with more forwards than there are?",
     ),
+    ("a tuple with its stage", 'In a list an action is a tuple with its stage, such as ("0F", 0).'),
     ("is no action;", 'In a list an action is a tuple of a kind and a number, such as ("F", 0).'),
     ("should be a list", "A schedule has a list of actions for each rank."),
     ("the forward of", "Every rank does all micro-batches: a forward is left out here."),
@@ -156,13 +170,22 @@ OTHER_ORDERS = (
     "Micro-batches go through the ranks in different orders, so that each rank waits for another one"
     " first: take them in the same order everywhere."
 )
-UNEXPLAINED = (
-    "In the picture, look for the rank that may wait least, the last or the slowest one, and for its"
-    " first gap in the middle: for whose action does it wait, and what does that rank do before it?"
+LAST_ORDER = (
+    "On the last rank two micro-batches stand in the wrong order: it takes first what comes first, and"
+    " the ranks before it get the gradients in that order."
 )
+UNEXPLAINED = (
+    "No single move makes it shorter. In the picture, look for the first rank that waits: for whose"
+    " action, and what does that rank do before it?"
+)
+WAITS = (FORWARD_LATE, BACK_LATE, W_LATE)
+SWAPPED = "A program gets the number of ranks first, and then that of micro-batches."
 
 # Why a rank holds more than it may.
-ALL_FORWARDS = "All forwards come before the first backward, as in GPipe: so every micro-batch is held at once."
+ALL_FORWARDS = (
+    "On this rank all forwards come before the first backward, as in GPipe: so all its micro-batches"
+    " are held at once."
+)
 W_PUT_OFF = (
     "A micro-batch is held up to the end of its W, and W's are put off too far here: one of them has"
     " to come before the next forward."
@@ -197,6 +220,30 @@ _FILL = [
         0.75,
         "Only one rank works",
         _text("level_2", _ONE_BY_ONE_3),
+    ),
+    Mistake(
+        "fill_and_cut",
+        "a function of nothing",
+        0.65,
+        "is called with 2 arguments",
+        'def level_1(): return "F0 F1 F2 F3 B0 B1 B2 B3\\n" * 3',
+    ),
+    Mistake(
+        "fill_and_cut",
+        "an array of lines",
+        0.65,
+        "should be text",
+        'import numpy\nlevel_1 = numpy.array(["F0 F1 F2 F3 B0 B1 B2 B3"] * 3)',
+    ),
+    Mistake(
+        "fill_and_cut",
+        "stages before the letters",
+        0.65,
+        "has no stage before its letter",
+        _text(
+            "level_1",
+            "\n".join(f"{r}F0 {r}F1 {r}F2 {r}F3 {r}B0 {r}B1 {r}B2 {r}B3" for r in range(3)),
+        ),
     ),
     Mistake("fill_and_cut", "GPipe within two", 0.75, "as in GPipe", _text("level_2", level_1)),
     Mistake(
@@ -404,7 +451,7 @@ def level_3(ranks, microbatches):
         "turn_round",
         "arguments exchanged",
         0,
-        "a line of its own",
+        "number of ranks first",
         _ROW
         + """
 def level_3(microbatches, ranks):
