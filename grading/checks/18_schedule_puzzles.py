@@ -113,7 +113,9 @@ class _Level:
         try:
             return getattr(self.student, self.name)(puzzle.ranks, puzzle.microbatches)
         except Fault as fault:
-            if fault.kind != "signature":
+            if fault.kind == "missing":  # what cannot be sent as a value, and is no function
+                fault.message = f"`{self.name}` should be text, a list for each rank or a function."
+            elif fault.kind != "signature":
                 raise
             raise replace(fault, kind="type") from None
 

@@ -122,6 +122,14 @@ def test_an_answer_that_uses_an_earlier_one_is_judged_with_a_right_one(
     assert "predict" in result.lent
 
 
+def test_a_function_of_other_arguments_costs_the_level_that_it_is_and_no_other() -> None:
+    lab = "18_schedule_puzzles"
+    namespace = answered(lab, "def level_1(): return ''")
+    result = Checks(lab).judged(exercise.load(lab)["fill_and_cut"], namespace)
+    assert result.score == 0.65, render.text(result)
+    assert "`level_1` is called with 2 arguments" in render.text(result)
+
+
 def test_an_answer_belongs_to_the_exercise_of_the_longest_name() -> None:
     exercises = ["conv2d", "conv2d_loops"]
     assert cells.exercise_of("conv2d_loops_code", exercises) == "conv2d_loops"

@@ -223,13 +223,6 @@ _FILL = [
     ),
     Mistake(
         "fill_and_cut",
-        "a function of nothing",
-        0.65,
-        "is called with 2 arguments",
-        'def level_1(): return "F0 F1 F2 F3 B0 B1 B2 B3\\n" * 3',
-    ),
-    Mistake(
-        "fill_and_cut",
         "an array of lines",
         0.65,
         "should be text",
