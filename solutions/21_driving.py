@@ -680,8 +680,8 @@ check.measured("with three runs each, the worse is ahead", words)
 # **By hand:** the runs of A and those of B each have a standard deviation of 30 metres, and A's mean is 20 metres above
 # B's. How many runs *of each* does it take for the difference to be two standard errors? Into `runs_needed`.
 #
-# **And decide:** three runs of each gave A 20 metres more than B, with a standard error of 25. What may you
-# say: `"A is better"`, `"B is better"`, `"they are equal"` or `"cannot tell"`? Into `may_say`.
+# **And decide:** three runs of each gave a new method 20 metres more than the old one, with a standard error of 25.
+# What may you say: `"new is better"`, `"old is better"`, `"they are equal"` or `"cannot tell"`? Into `may_say`.
 #
 # <details><summary>Hint 1</summary>By hand: with n runs of each, SE = √(2 · 30²/n). It has to be half of the difference.
 # </details>

@@ -69,7 +69,7 @@ def discounted_returns(student, rng):
                 MISTAKES,
                 "discounted_returns",
                 given,
-                what="the returns",
+                what="the tensor of returns",
                 rtol=1e-4,
                 atol=1e-5,
             )
@@ -84,12 +84,12 @@ def discounted_returns(student, rng):
         first, second = (int(t) for t in rng.choice(np.arange(1, 6), 2, replace=False))
         check(7, 2, [(first, 0)], gamma())
         check(7, 3, [(first, 0), (second, 1), (0, 2), (6, 2)], gamma(), torch.float32)
+        check(1, 2, [(0, 1)], gamma())
         check(6, 2, [(2, 0), (3, 0), (5, 1)], gamma())  # two in a row; the last row
     with part("γ = 0, γ = 1, and a single step", points=0.25):
-        for ends in ([], [(1, 0), (3, 1)]):
-            check(5, 2, ends, 0.0)
-            check(5, 2, ends, 1.0)
-        check(1, 2, [(0, 1)], gamma())
+        for discount in (0.0, 1.0):
+            check(5, 2, [], discount)
+        check(1, 2, [], gamma())
 
 
 def _lost(learner, scores, actions, advantages):
@@ -129,7 +129,8 @@ def policy_gradient_loss(student, rng):
         if type(got) is list and len(got) == 1:
             expect.close(got[0], right[0], what="the loss", given=given)
         got = expect.items(got, 4, what="the report", given=given)
-        expect.form(got[0], right[0], what="the loss", given=given)
+        with expect.otherwise(why):
+            expect.form(got[0], right[0], what="the loss", given=given)
         for at, what in items.items():
             of = lambda own, at=at: _lost(own, *asked)[at]  # noqa: E731
             knows = MISTAKES.values(name, of)
@@ -171,7 +172,7 @@ def advantages(student, rng):
                 MISTAKES,
                 "advantages",
                 {"returns": returns},
-                what="the advantages",
+                what="the tensor of advantages",
                 rtol=1e-4,
                 atol=1e-4,
             )
@@ -280,7 +281,7 @@ def _trained(learner, order, renamed, weights, seed, cars, plan, rate):
 
 
 trained = probe(_trained)
-FLOOR = 0.8  # of what the rule comes on the same tracks
+FLOOR = 0.85  # of what the rule comes on the same tracks
 HIDDEN = 32
 PLAN = (40, 50, 0.98)  # updates, steps, γ
 
@@ -310,7 +311,10 @@ def train_policy(student, rng):
     given = (
         f"For {U} updates of {T} steps with {N} cars, a learning rate of {rate} and γ = {gamma}."
     )
-    follows = []  # the log-probabilities of all actions, and those taken, once the weights are right
+    fair, follows = (
+        False,
+        [],
+    )  # the log-probabilities of all actions, and those taken, once the weights are right
 
     def reached(actions, variant=""):
         policy = answers.policy_of(weights)
@@ -329,7 +333,7 @@ def train_policy(student, rng):
         fine = actions.dtype == torch.int64 and bool(((actions >= 0) & (actions < 3)).all())
         expect.that(fine, "There is an action that is none of 0, 1 and 2.", given=given)
         right, chances = reached(actions)
-        expect.form(got["end"], weights, what="the weights", given=given)
+        expect.form(got["end"], weights, what="the vector of weights", given=given)
         steps = got["after"] if type(got["after"]) is list and len(got["after"]) == U else None
         knows = [
             (why, reached(actions, variant)[0][-1])
@@ -337,16 +341,19 @@ def train_policy(student, rng):
         ]
         knows.insert(0, (answers.NO_STEP, weights))
         close = {"given": given, "rtol": 2e-3, "atol": 2e-4}
-        what = "the weights after all updates"
+        what = "the vector of weights after all updates"
         expect.close(got["end"], right[-1], what=what, knows=knows, **close)
         if steps is not None:
-            expect.close(steps[0], right[0], what="the weights after the first update", **close)
+            expect.close(
+                steps[0], right[0], what="the vector of weights after the first update", **close
+            )
         follows = [(one, own.flatten()) for one, own in zip(chances, actions, strict=True)]
     with part("actions are drawn from the policy", points=0.3, alone=False):
         message = "This counts once the weights follow from the actions."
         expect.that(follows, message)
         message = "The actions do not come as often as their probabilities say."
-        expect.that(drawn_from(follows), message, given=given, diagnosis=answers.NOT_DRAWN)
+        fair = drawn_from(follows)
+        expect.that(fair, message, given=given, diagnosis=answers.NOT_DRAWN)
     with part("the metres of each update are returned", points=0.2):
         expect.that(follows, "This counts once the weights follow from the actions.")
         right = asked[1].sum(dim=1).mean(dim=1).tolist()
@@ -355,7 +362,7 @@ def train_policy(student, rng):
         with expect.otherwise(why):
             expect.close(list(came), right, what="the list of metres", given=given, rtol=1e-4)
     with part("trained, it comes far on tracks that are new", points=0.5):
-        expect.that(follows, "This counts once the weights follow from the actions.")
+        expect.that(fair, "This counts once the weights follow from actions that are drawn.")
         far(student, rng)
 
 
@@ -380,7 +387,7 @@ def far(student, rng):
     seed = int(rng.integers(2**31))
     got = trained(student, order, renamed, weights, seed, cars, PLAN, rate)
     given = f"For {PLAN[0]} updates of {PLAN[1]} steps with {cars} cars, and γ = {PLAN[2]}."
-    expect.form(got, weights, what="the weights", given=given)
+    expect.form(got, weights, what="the vector of weights", given=given)
     policy = answers.policy_of(got)
     tracks = driving.draw_tracks(8, first=int(rng.integers(1000, 10**6)))
     choose = lambda seen: renamed[policy(seen[:, order]).argmax(dim=1)]  # noqa: E731
@@ -428,10 +435,12 @@ COUNT = 600
 
 @exercise("ReplayBuffer", points=1.25)
 def ReplayBuffer(student, rng):
+    names, others = rng.permutation(900).tolist(), set()  # others: rewards of earlier buffers
+
     def batches(*sizes):
-        """Transitions whose rewards tell them apart."""
+        """Transitions whose rewards tell them apart, also from those of other buffers."""
         total, made, at = sum(sizes), [], 0
-        rewards = torch.tensor(rng.permutation(900)[:total] + 1.5).float()
+        rewards = torch.tensor([names.pop() + 1.5 for _ in range(total)]).float()
         for size in sizes:
             seen, after = (torch.tensor(rng.normal(size=(size, 8))).float() for _ in "sa")
             actions = torch.tensor(rng.integers(0, 3, size))
@@ -462,16 +471,19 @@ def ReplayBuffer(student, rng):
         counts = np.zeros(len(rewards), int)
         for one in samples:
             rows = [place.get(float(r), -1) for r in one[2]]
-            zero = bool((one[2] == 0).any())
-            why = answers.LATER if bool((one[2] == 7).any()) else answers.ROWS
+            strange = {float(r) for r in one[2]} - set(place)
+            why = answers.ROWS
+            for sign, meaning in answers.STRANGE.items():
+                why = meaning if sign in strange else why
+            why = answers.SHARED if strange & others else why
             message = "A sample holds rewards that never went in."
-            found = min(rows) >= 0
-            expect.that(found, message, given=given, diagnosis=answers.EMPTY if zero else why)
+            expect.that(not strange, message, given=given, diagnosis=why)
             for name, mine, all_of in zip(COLUMNS, one, columns, strict=True):
                 same = torch.equal(mine, all_of[rows])
                 message = f"{name} of a sampled row is not what went in with its reward."
                 expect.that(same, message, given=given, diagnosis=answers.LATER if later else why)
             counts += np.bincount(rows, minlength=len(rewards))
+        others.update(place)
         old = counts[: len(rewards) - wanted].sum() == 0
         expect.that(old, answers.OLDEST, given=given, diagnosis=gone)
         fresh = bool((counts[len(rewards) - wanted :] > 0).all())
@@ -487,8 +499,8 @@ def ReplayBuffer(student, rng):
         columns = [torch.cat(column) for column in zip(*made, strict=True)]
         wanted = min(capacity, sum(sizes))
         counts = held(columns, samples, given, answers.GONE, wanted)
-        expect.equal(length, wanted, what="its length", given=given)
-        expect.equal(empty, 0, what="its length at first", given=given)
+        expect.equal(length, wanted, what="the length", given=given)
+        expect.equal(empty, 0, what="the length at first", given=given)
         return counts, samples
 
     with part("what went in comes out, row by row", points=0.4):
@@ -511,19 +523,19 @@ def ReplayBuffer(student, rng):
         expect.that(even, message, given=given, diagnosis=answers.UNEVEN)
     with part("on its own: other buffers, and tensors that change later", points=0.25):
         made, seed = batches(3, 3, 5), int(rng.integers(2**20))
-        *mine, others = made
+        *mine, theirs = made
         given = (
             "For two buffers that were filled in turn, from tensors that were changed afterwards."
         )
         with expect.explained(*answers.IN_BUFFER):
-            got = buffered(student, 16, mine, others, COUNT, seed)
+            got = buffered(student, 16, mine, theirs, COUNT, seed)
         _, length, samples = whole(got, 16, given)
-        theirs = bool(torch.isin(samples[0][2], others[2]).any())
+        mixed = bool(torch.isin(samples[0][2], theirs[2]).any())
         message = "Transitions of another buffer come out of this one."
-        expect.that(not theirs, message, given=given, diagnosis=answers.SHARED)
+        expect.that(not mixed, message, given=given, diagnosis=answers.SHARED)
         columns = [torch.cat(column) for column in zip(*mine, strict=True)]
         held(columns, samples, given, answers.GONE, 6, later=True)
-        expect.equal(length, 6, what="its length", given=given)
+        expect.equal(length, 6, what="the length", given=given)
 
 
 def _aimed(learner, rewards, ends, after, W, b, gamma):
@@ -570,7 +582,13 @@ def q_learning(student, rng):
             got = expect.items(aimed(student, *asked), 2, what="the report")
         of = lambda own: _aimed(own, *asked)[0]  # noqa: E731
         knows = MISTAKES.values("q_learning", of, "td_targets")
-        close = {"what": "the targets", "given": shown, "knows": knows, "rtol": 1e-4, "atol": 1e-5}
+        close = {
+            "what": "the tensor of targets",
+            "given": shown,
+            "knows": knows,
+            "rtol": 1e-4,
+            "atol": 1e-5,
+        }
         expect.close(got[0], of(answers), **close)
         message = "The targets have a graph: a gradient would flow into the target network."
         expect.that(not graph or got[1] == 0.0, message, diagnosis=answers.GRAPH)
@@ -618,7 +636,8 @@ def q_learning(student, rng):
             share = float((got == best).double().mean())
             right = 1 - epsilon + epsilon / 3
             detail = f"{share:.3f} of {cars} cars take their best action; {right:.3f} were to be."
-            lone = (share == 1.0 and epsilon < 1) or bool((got == got[0]).all())
+            alone = epsilon < 1 and (share == 1.0 or abs(share - 1 / 3) < 0.04)
+            lone = alone or len(got[got != best].unique()) == 1
             message = "All cars do the same as one another."
             expect.that(not lone, message, diagnosis=answers.NO_ROW, detail=detail, **told)
             message = "The best action is taken too often, or too seldom."

@@ -284,11 +284,15 @@ ROWS = (
     " of row numbers."
 )
 OLDEST = "It holds others than the last ones that went in."
-LOST = "Some of the last transitions never come: when it is full, the oldest go, and no others."
+LOST = (
+    "Some of the last transitions never come: any that is held can be drawn, and only the oldest go"
+    " when it is full."
+)
 GONE = "Old transitions come that should have gone."
 EMPTY = "Rows of zeros come: draw from the rows that are filled, not from the whole ring."
 LATER = "It keeps the caller's own tensors, which were changed later: keep copies."
-SHARED = "A second buffer has the first one's transitions: make everything in `__init__`."
+STRANGE = {0.0: EMPTY, 7.0: LATER}  # what a reward says that nobody drew
+SHARED = "One buffer has another one's transitions: make everything in `__init__`."
 AGAIN = "Two samples in a row are the same: the generator is made once, in `__init__`."
 UNEVEN = "Some transitions come more often than others: each row is any of those held."
 NO_ROW = "One number over the cars: each car throws a coin of its own."
@@ -299,8 +303,8 @@ GRAPH = (
 )
 REPLIES = {
     "may_say": {
-        "A is better": "The difference is less than one of its standard errors: chance alone does that.",
-        "B is better": "Nothing speaks for that: A's mean is the higher one of the two.",
+        "new is better": "The difference is less than one of its standard errors: chance alone does that.",
+        "old is better": "Nothing speaks for that: the new one has the higher mean of the two.",
         "they are equal": "A difference may be there, of 50 metres even: too few runs show none.",
     },
 }
@@ -392,7 +396,7 @@ _RETURNS = [
     _returns("across ends", 0.75, _NEXT, step="rewards[t] + gamma * after"),
     _returns(
         "forwards in time",
-        0.25,
+        0,
         "It adds up what came before each step: the return is of what comes after it.",
         order="range(len(rewards))",
     ),
@@ -415,14 +419,8 @@ _RETURNS = [
         first="ends = torch.cat([ends[1:], torch.zeros_like(ends[:1])])",
     ),
     _returns(
-        "mask the wrong way round",
-        0,
-        "The mask is the wrong way round: it goes on where a drive ends, and stops where it does not.",
-        step="rewards[t] + gamma * after * ends[t]",
-    ),
-    _returns(
         "own reward discounted",
-        0.25,
+        0,
         "The step's own reward is discounted, too: G_t = r_t + γ G_{t+1}.",
         step="gamma * (rewards[t] + after * ~ends[t])",
     ),
@@ -434,15 +432,21 @@ _RETURNS = [
     ),
     _returns(
         "no discount",
-        0.15,
+        0,
         "Nothing is discounted: these are plain sums.",
         step="rewards[t] + after * ~ends[t]",
     ),
     _returns(
         "reward alone",
-        0.1,
+        0,
         "These are the rewards themselves: what comes later is missing.",
         last="returns = rewards.clone()",
+    ),
+    _returns(
+        "mask the wrong way round",
+        0,
+        "The mask is the wrong way round: it goes on where a drive ends, and stops where it does not.",
+        step="rewards[t] + gamma * after * ends[t]",
     ),
     _returns(
         "the first step's for all",
@@ -452,13 +456,13 @@ _RETURNS = [
     ),
     _returns(
         "upside down",
-        0.25,
+        0,
         "The rows are upside down: the last step's return is in the first row.",
         last="returns = returns.flip(0)",
     ),
     _returns(
         "discounted from the start",
-        0.25,
+        0,
         "It is discounted from the first row on, twice: γ counts from the step itself.",
         last="returns = returns * gamma ** torch.arange(len(returns)).to(returns)[:, None]",
     ),
@@ -641,7 +645,7 @@ _ADVANTAGES = [
     ),
     _adv(
         "others divided by all",
-        0.75,
+        0.6,
         "The sum over the others is divided by the number of all cars: they are one fewer.",
         result="returns - (returns.sum(dim=1, keepdim=True) - returns) / cars",
     ),
@@ -673,11 +677,11 @@ _ADVANTAGES = [
         "normalised at each step",
         0.6,
         "The result is divided by a spread: only the mean is taken off.",
-        result="(returns - returns.mean(1, True)) / (returns.std(1, True, unbiased=False) + 1e-8)",
+        result="(returns - returns.mean(1, True)) / (returns.std(1, keepdim=True, correction=0) + 1e-8)",
     ),
     _adv(
         "returns as they are",
-        0.75,
+        0.6,
         "These are the returns themselves: nothing is taken off.",
         result="returns.clone()",
     ),
@@ -752,23 +756,23 @@ _TRAIN = [
     ),
     _train_otherwise("no step", 0, NO_STEP, step=""),
     _train_otherwise(
-        "the likeliest action", 0.5, NOT_DRAWN, choose="lambda seen: policy(seen).argmax(dim=-1)"
+        "the likeliest action", 0.7, NOT_DRAWN, choose="lambda seen: policy(seen).argmax(dim=-1)"
     ),
     _train_otherwise(
         "a die",
-        0.5,
+        0.7,
         NOT_DRAWN,
         choose="lambda seen: torch.randint(3, (len(seen),))",
     ),
     _train_otherwise(
         "too cold",
-        0.5,
+        0.7,
         NOT_DRAWN,
         choose="lambda seen: Categorical(logits=5 * policy(seen)).sample()",
     ),
     _train_otherwise(
         "probabilities for scores",
-        0.5,
+        0.7,
         NOT_DRAWN,
         choose="lambda seen: Categorical(logits=policy(seen).softmax(-1)).sample()",
     ),
@@ -824,44 +828,44 @@ class ReplayBuffer:
 _BUFFER = [
     _buffer_otherwise(
         "keeps the first ones",
-        0.85,
+        0.65,
         GONE,
         keep="if len(self.held) < self.capacity: self.held.append(one)",
     ),
     _buffer_otherwise(
         "grows without end",
-        0.85,
+        0.65,
         GONE,
         keep="self.held.append(one)",
     ),
     _buffer_otherwise(
         "newest overwritten",
-        0.85,
+        0.65,
         GONE,
         keep="self.held.append(one)\n            if len(self.held) > self.capacity: self.held.pop(-2)",
     ),
     _buffer_otherwise(
         "emptied when full",
-        0.85,
+        0.65,
         LOST,
         keep="if len(self.held) == self.capacity: self.held.clear()\n            self.held.append(one)",
     ),
     _buffer_otherwise(
         "capacity less one",
-        0.85,
+        0.65,
         LOST,
         keep="self.held.append(one)\n            if len(self.held) >= self.capacity and self.capacity > 1: self.held.pop(0)",
     ),
     _buffer_otherwise(
         "one list for all buffers",
-        0.65,
+        0,
         SHARED,
         shared="held = []",
         own="pass",
     ),
     _buffer_otherwise(
         "the caller's tensors",
-        0.95,
+        1.0,
         LATER,
         copies="pass",
     ),
@@ -874,13 +878,13 @@ _BUFFER = [
     ),
     _buffer_otherwise(
         "the newest never drawn",
-        0.65,
+        0,
         LOST,
         rows="torch.randint(max(len(self.held) - 1, 1), (count,), generator=self.generator).tolist()",
     ),
     _buffer_otherwise(
         "a generator for each sample",
-        0.95,
+        1.05,
         AGAIN,
         rows="torch.randint(len(self.held), (count,), generator=torch.Generator().manual_seed(self.seed)).tolist()",
     ),
@@ -893,7 +897,7 @@ _BUFFER = [
     _buffer_otherwise(
         "a list of rows",
         0,
-        "a tuple of 5",
+        "The sample should have 5 members",
         result="[self.held[r] for r in rows]",
     ),
     _buffer_otherwise(
@@ -920,61 +924,61 @@ def td_targets(rewards, ends, after, target, gamma):
 _TARGETS = [
     _targets(
         "ends not looked at",
-        0.9,
+        0.8,
         "After its end a drive has no more to come: there the target is the reward alone.",
         result="rewards + gamma * best",
     ),
     _targets(
         "ends the wrong way round",
-        0.6,
+        0.45,
         "The mask is the wrong way round: what comes is counted where the drive ended.",
         result="rewards + gamma * best * ends",
     ),
     _targets(
         "mean over the actions",
-        0.75,
+        0.45,
         "That is the mean over the actions: the car will take the best one.",
         best="target(after).mean(dim=1)",
     ),
     _targets(
         "maximum over the batch",
-        0.75,
+        0.45,
         "The maximum is over the whole batch: each row has its own.",
         best="target(after).amax(dim=0).amax()",
     ),
     _targets(
         "which action",
-        0.75,
+        0.45,
         "That is the number of the best action, not its value.",
         best="target(after).argmax(dim=1)",
     ),
     _targets(
         "no discount",
-        0.6,
+        0.45,
         "γ is missing: what comes is discounted.",
         result="rewards + best * ~ends",
     ),
     _targets(
         "reward discounted",
-        0.6,
+        0.45,
         "The reward is discounted, too: r + γ · max Q.",
         result="gamma * (rewards + best * ~ends)",
     ),
     _targets(
         "reward lost at the end",
-        0.9,
+        0.8,
         "The reward of the step that ended the drive is lost: the target there is r, not 0.",
         result="(rewards + gamma * best) * ~ends",
     ),
     _targets(
         "minimum",
-        0.75,
+        0.45,
         "That is the smallest value: the car will take the largest.",
         best="target(after).amin(dim=1)",
     ),
     _targets_otherwise(
         "a square",
-        0.6,
+        0.45,
         "should have shape",
         best="target(after).amax(dim=1, keepdim=True)",
         result="rewards + gamma * best * ~ends[:, None]",
@@ -1027,7 +1031,7 @@ _EPSILON = [
     ),
     _eps_otherwise(
         "PyTorch's own generator",
-        1.15,
+        1.0,
         GENERATOR,
         die="torch.randint(actions, (cars,))",
         coin="torch.rand(cars) < epsilon",
@@ -1050,7 +1054,7 @@ def difference_and_error(a, b):
     error="float((a.var() / len(a) + b.var() / len(b)).sqrt())",
 )
 _ERROR = [
-    _error("b less a", 0.5, "The difference is the other way round: a's mean less b's.", gap="float(b.mean() - a.mean())"),
+    _error("b less a", 0.85, "The difference is the other way round: a's mean less b's.", gap="float(b.mean() - a.mean())"),
     _error(
         "divided by n",
         0.65,
@@ -1101,7 +1105,7 @@ _ERROR = [
         error="float(torch.cat([a, b]).std() / (len(a) + len(b)) ** 0.5)",
     ),
     Known("how_many_seeds", "one spread", 0.75, "That leaves one of the two spreads out: both means are noisy.", "runs_needed = 9"),
-    Known("how_many_seeds", "one error", 0.75, "Then the difference is one standard error: two are asked for.", "runs_needed = 4.5"),
+    Known("how_many_seeds", "one error", 0.75, "Then the difference is one standard error, and no number of runs is a half: two are asked for.", "runs_needed = 4.5"),
     Known("how_many_seeds", "one error, whole", 0.75, "Then the difference is one standard error: two are asked for.", "runs_needed = 5"),
     Known("how_many_seeds", "of both together", 0.75, "That many are needed of both together: asked for are those of each.", "runs_needed = 36"),
     Known("how_many_seeds", "no root", 0.75, "The standard error falls with the root of the number of runs, not with the number.", "runs_needed = 3"),
