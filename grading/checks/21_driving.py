@@ -16,7 +16,7 @@ from grading.checks import expect
 from grading.checks.answers import driving as answers
 from grading.checks.answers.driving import MISTAKES
 from grading.checks.limits import limits
-from utils import driving
+from utils import driving, driving_runs
 
 
 @exercise("step_reward", points=0.75)
@@ -258,7 +258,7 @@ def _trained(learner, order, renamed, weights, seed, cars, plan, rate):
     import torch
     from torch import nn
 
-    from utils import driving
+    from utils import driving, driving_runs
 
     class Disguised:
         def __init__(self):
@@ -392,7 +392,9 @@ def far(student, rng):
     tracks = driving.draw_tracks(8, first=int(rng.integers(1000, 10**6)))
     choose = lambda seen: renamed[policy(seen[:, order]).argmax(dim=1)]  # noqa: E731
     came = float(driving.metres(choose, tracks, cars=32, seed=seed).mean())
-    rule = float(driving.metres(driving.by_hand(5.0), tracks, cars=32, seed=seed).mean())
+    rule = float(
+        driving.metres(driving.by_hand(driving_runs.GAP), tracks, cars=32, seed=seed).mean()
+    )
     message = f"It comes less than {FLOOR:.0%} as far as the rule."
     detail = f"{came:.0f} metres a car on 8 new tracks; the rule {rule:.0f}."
     expect.that(came >= FLOOR * rule, message, given=given, detail=detail)

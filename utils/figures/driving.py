@@ -55,7 +55,8 @@ def paths(track: Track, drives: Mapping[str, NDArray[np.floating]]) -> Figure:
     """
     fig, ax = plt.subplots(figsize=(7.5, 4.6))
     _road(ax, track)
-    for number, (name, places) in enumerate(drives.items()):
+    for name, places in drives.items():
+        number = _look(name)
         crashed = len(places) <= DRIVE
         label = f"{name}: off the road after {STEP * len(places):.0f} s" if crashed else name
         look = {
@@ -96,6 +97,11 @@ def film(track: Track, drives: Mapping[str, NDArray[np.floating]], *, alt: str) 
     display({**still, "text/html": still["text/html"] + moving}, raw=True)
 
 
+def _look(name: str) -> int:
+    """Which of the course's looks a driver has: the same in every picture."""
+    return {"die": 0, "rule": 1}.get(name, 2)
+
+
 def _moving(track: Track, drives: Mapping[str, NDArray[np.floating]]) -> str:
     """The film as the text of an SVG picture, in decimetres."""
     line = track.centre
@@ -110,10 +116,10 @@ def _moving(track: Track, drives: Mapping[str, NDArray[np.floating]]) -> str:
         )
     )
     cars = "".join(
-        _car(name, places * flip, plots.CURVE_COLOURS[number])
-        for number, (name, places) in enumerate(drives.items())
+        _car(name, places * flip, plots.CURVE_COLOURS[_look(name)])
+        for name, places in drives.items()
     )
-    box = f"{10 * low[0]:.0f} {-10 * high[1]:.0f} {10 * (high - low)[0]:.0f} {10 * (high - low)[1]:.0f}"
+    box = " ".join(f"{10 * n:.0f}" for n in (low[0], -high[1], *(high - low)))
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{road}{cars}</svg>'
 
 
