@@ -25,6 +25,7 @@ from utils.driving import Drives, World, drive
 from utils.figures import driving as figures
 
 check = checks("21_driving")
+torch.set_num_threads(1)  # networks as small as these are slower on several cores
 sizes = settings.choose(
     scale,
     smoke={"updates": 60, "seeds": 2, "steps": 1500},

@@ -144,7 +144,7 @@ class World:
         spacing = self._lap / self._centre.shape[1]
         along = nearest * spacing + (to * ahead).sum(axis=1)
         aside = ahead[:, 0] * to[:, 1] - ahead[:, 1] * to[:, 0]
-        return along.astype(np.float32), aside
+        return along.astype(np.float32), aside.astype(np.float32)
 
     def _put(self, which: NDArray[np.bool_]) -> None:
         """Put cars somewhere on their centre lines, along the road."""
@@ -267,6 +267,8 @@ def _track(centre: NDArray[np.float64]) -> Track:
     left = HALF_WIDTH * np.stack([-middle[:, 1], middle[:, 0]], axis=1)
     lap = float(length.sum())
     at = np.arange(len(centre)) * lap / len(centre)
-    whole = [centre, ahead, at, np.stack([centre + left, centre - left])]
-    centre, ahead, at, walls = (one.astype(np.float32) for one in whole)
-    return Track(centre, ahead, at, lap, walls)
+    walls = np.stack([centre + left, centre - left])
+    single = np.float32
+    return Track(
+        centre.astype(single), ahead.astype(single), at.astype(single), lap, walls.astype(single)
+    )

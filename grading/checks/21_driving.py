@@ -258,7 +258,7 @@ def _trained(learner, order, renamed, weights, seed, cars, plan, rate):
     import torch
     from torch import nn
 
-    from utils import driving, driving_runs
+    from utils import driving
 
     class Disguised:
         def __init__(self):

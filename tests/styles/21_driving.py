@@ -70,7 +70,9 @@ STYLES = {
             "tries = torch.stack([after - before + k * lap for k in (-1, 0, 1)])\n"
             "    return tries.gather(0, tries.abs().argmin(0, keepdim=True))[0]"
         ),
-        "remainder": "step_reward = lambda before, after, lap: torch.remainder(after - before + 0.5 * lap, lap).sub(0.5 * lap)",
+        "remainder": _REWARD.format(
+            "half = 0.5 * lap\n    return torch.remainder(after - before + half, lap).sub(half)"
+        ),
         "NumPy inside": _REWARD.format(
             "d = after.numpy() - before.numpy()\n"
             "    return torch.from_numpy((d + lap / 2) % lap - lap / 2)"
@@ -116,7 +118,7 @@ STYLES = {
             "    before = torch.cumsum(ends.long(), 0) - ends.long()\n"
             "    t = torch.arange(steps)\n"
             "    later = t[None, :] - t[:, None]\n"
-            "    powers = torch.where(later >= 0, torch.tensor(float(gamma), dtype=rewards.dtype) ** later.clamp(min=0), torch.zeros((), dtype=rewards.dtype))\n"
+            "    powers = float(gamma) ** later.clamp(min=0).to(rewards.dtype) * (later >= 0)\n"
             "    same = (before[:, None, :] == before[None, :, :]).to(rewards.dtype)\n"
             "    return torch.einsum('ts,tsn,sn->tn', powers, same, rewards)"
         ),
@@ -131,7 +133,8 @@ STYLES = {
     },
     "policy_gradient_loss": {
         "cross_entropy": _LOSS.format(
-            "return (F.cross_entropy(scores, actions, reduction='none') * advantages.detach()).mean()"
+            "losses = F.cross_entropy(scores, actions, reduction='none')\n"
+            "    return (losses * advantages.detach()).mean()"
         ),
         "Categorical": _LOSS.format(
             "return -(Categorical(logits=scores).log_prob(actions) * advantages.detach()).mean()"
@@ -140,7 +143,8 @@ STYLES = {
             "rows = torch.arange(len(actions))\n"
             "    with torch.no_grad():\n"
             "        worth = advantages.clone()\n"
-            "    return ((scores.logsumexp(dim=-1) - scores[rows, actions]) * worth).sum() / len(actions)"
+            "    losses = scores.logsumexp(dim=-1) - scores[rows, actions]\n"
+            "    return (losses * worth).sum() / len(actions)"
         ),
         "one-hot": _LOSS.format(
             "chosen = F.one_hot(actions, scores.shape[1]).to(scores.dtype)\n"
@@ -180,7 +184,8 @@ STYLES = {
         ),
         "baseline first": _ADVANTAGES.format(
             "total, n = returns.sum(1), returns.size(1)\n"
-            "    baseline = (total[:, None] - returns) / (n - 1) if n > 1 else torch.zeros_like(returns)\n"
+            "    others = (total[:, None] - returns) / max(n - 1, 1)\n"
+            "    baseline = others if n > 1 else torch.zeros_like(returns)\n"
             "    return torch.sub(returns, baseline)"
         ),
         "numbers worked out": _ADVANTAGES.format(
@@ -196,7 +201,8 @@ STYLES = {
         "Gumbel's trick": _TRAIN.format(
             **{
                 **_TRAINED,
-                "choose": "lambda seen: (policy(seen) - torch.log(-torch.log(torch.rand(len(seen), 3).clamp(1e-9, 1 - 1e-7)))).argmax(1)",
+                "choose": "lambda seen: (policy(seen) - torch.rand(len(seen), 3)"
+                ".clamp(1e-9, 1 - 1e-7).log().neg().log()).argmax(1)",
             }
         ),
         "a function by name": """
@@ -209,7 +215,8 @@ def train_policy(policy, optimizer, world, updates, steps, gamma):
         log = drive(choose, world, steps)
         worth = advantages(discounted_returns(log.rewards, log.ends, gamma))
         policy.zero_grad()
-        policy_gradient_loss(policy(log.seen).view(-1, 3), log.actions.view(-1), worth.view(-1)).backward()
+        scores = policy(log.seen).view(-1, 3)
+        policy_gradient_loss(scores, log.actions.view(-1), worth.view(-1)).backward()
         optimizer.step()
         return log.rewards.sum().item() / log.rewards.shape[1]
 
@@ -219,7 +226,8 @@ def train_policy(policy, optimizer, world, updates, steps, gamma):
             **{
                 **_TRAINED,
                 "choose": "lambda seen: Categorical(probs=policy(seen).softmax(dim=1)).sample()",
-                "update": "policy.train()\n        optimizer.zero_grad(set_to_none=True)\n        loss.backward()\n        optimizer.step()",
+                "update": "policy.train()\n        optimizer.zero_grad(set_to_none=True)\n"
+                "        loss.backward()\n        optimizer.step()",
             }
         ),
         "step by step": """
@@ -291,7 +299,8 @@ class ReplayBuffer:
         return len(self.slots) if self.full else self.next
     def add(self, seen, actions, rewards, ends, after):
         for i in range(len(rewards)):
-            self.slots[self.next] = [one[i].clone() for one in (seen, actions, rewards, ends, after)]
+            columns = (seen, actions, rewards, ends, after)
+            self.slots[self.next] = [one[i].clone() for one in columns]
             self.next += 1
             if self.next == len(self.slots):
                 self.next, self.full = 0, True
@@ -307,8 +316,8 @@ class ReplayBuffer:
     def __len__(self):
         return len(self.store)
     def add(self, seen, actions, rewards, ends, after):
-        for row in zip(seen.numpy().copy(), actions.tolist(), rewards.tolist(), ends.tolist(), after.numpy().copy()):
-            self.store.append(row)
+        numbers = actions.tolist(), rewards.tolist(), ends.tolist()
+        self.store += zip(seen.numpy().copy(), *numbers, after.numpy().copy())
         del self.store[: max(0, len(self.store) - self.capacity)]
     def sample(self, count):
         rows = [self.store[i] for i in self.rng.choice(len(self.store), count, replace=True)]
@@ -347,8 +356,9 @@ class ReplayBuffer:
             "    return out"
         ),
         "a mask of numbers": _TARGETS.format(
-            "with torch.no_grad():\n"
-            "        return rewards + gamma * target(after).max(1)[0] * (1 - ends.to(rewards.dtype))"
+            "goes_on = 1 - ends.to(rewards.dtype)\n"
+            "    with torch.no_grad():\n"
+            "        return rewards + gamma * target(after).max(1)[0] * goes_on"
         )
         + _EPSILON.format(
             "n, k = values.shape\n"
@@ -381,7 +391,8 @@ class ReplayBuffer:
         ),
         "bernoulli": _EPSILON.format(
             "n, k = values.shape\n"
-            "    curious = torch.bernoulli(torch.full((n,), float(epsilon)), generator=generator).bool()\n"
+            "    chance = torch.full((n,), float(epsilon))\n"
+            "    curious = torch.bernoulli(chance, generator=generator).bool()\n"
             "    dice = (torch.rand(n, generator=generator) * k).long()\n"
             "    return torch.where(curious, dice, torch.argmax(values, dim=-1))"
         ),
@@ -404,7 +415,8 @@ class ReplayBuffer:
         ),
         "NumPy": _ERROR.format(
             "x, y = a.numpy(), b.numpy()\n"
-            "    return x.mean() - y.mean(), np.sqrt(x.var(ddof=1) / x.size + y.var(ddof=1) / y.size)"
+            "    squared = x.var(ddof=1) / x.size + y.var(ddof=1) / y.size\n"
+            "    return x.mean() - y.mean(), np.sqrt(squared)"
         ),
         "statistics": _ERROR.format(
             "import statistics as st\n"
@@ -413,7 +425,8 @@ class ReplayBuffer:
             "    return st.mean(x) - st.mean(y), error"
         ),
         "tensors in a list": _ERROR.format(
-            "return [a.mean() - b.mean(), torch.sqrt(torch.var(a, correction=1) / a.numel() + torch.var(b) / b.numel())]"
+            "squared = torch.var(a, correction=1) / a.numel() + torch.var(b) / b.numel()\n"
+            "    return [a.mean() - b.mean(), torch.sqrt(squared)]"
         ),
         "numbers worked out": "runs_needed = 8 * (30 / 20) ** 2\nmay_say = ' Cannot tell '",
     },

@@ -174,8 +174,8 @@ def runs(by_name: Mapping[str, ArrayLike], lines: Mapping[str, float]) -> Figure
     for number, values in enumerate(by_name.values()):
         row = np.asarray(values, dtype=float)
         shaken = number + rng.uniform(-0.22, 0.22, len(row))
-        look = {"color": plots.CURVE_COLOURS[number], "marker": plots.CURVE_MARKERS[number]}
-        ax.scatter(row, shaken, s=22, alpha=0.8, **look)
+        colour, marker = plots.CURVE_COLOURS[number], plots.CURVE_MARKERS[number]
+        ax.scatter(row, shaken, s=22, alpha=0.8, color=colour, marker=marker)
         ax.plot([row.mean()] * 2, [number - 0.38, number + 0.38], color=plots.INK, linestyle="-")
     for name, at in lines.items():
         ax.axvline(at, color=plots.INK, linewidth=1.2, linestyle=(0, (4, 3)))
