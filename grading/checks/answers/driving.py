@@ -112,6 +112,8 @@ def along(policy, actions, seen, rewards, ends, rate, gamma, variant=""):
             good = rewards[u]
         elif variant != "no baseline":
             good = advantages(good)
+        if variant == "transposed":
+            good = good.T
         if variant == "normalised":
             good = (good - good.mean()) / (good.std() + 1e-8)
         loss = policy_gradient_loss(scores, actions[u].flatten(), good.flatten())
@@ -131,12 +133,18 @@ WRONG_UPDATES = {
     "rewards": "Each action is judged by its own reward alone: it takes the returns.",
     "across ends": "Returns go on over the end of a drive: give `log.ends` to `discounted_returns`.",
     "no discount": "These are the weights for γ = 1: the function's own `gamma` is not used.",
+    "transposed": "The advantages come in another order than scores and actions: all three are (T, N), flattened.",
     "sum": "The loss is a sum over all steps: `policy_gradient_loss` of all of them at once is their mean.",
     "sum of steps": "The losses of the steps are added up: it is one mean, over all steps of all cars.",
     "uphill": "It goes downhill with the return: the loss has its minus already.",
     "normalised": "The advantages are divided by their spread: here they are taken as they are.",
 }
-NO_STEP = "The weights are as they were before: is there a `backward`, and a step of the optimizer?"
+NO_STEP = "The weights are as they were before: is there a `backward`, then a step of the optimizer, and no zero_grad between?"
+OTHER_OPTIMIZER = "The optimizer that was given made no step: use it, and no other one."
+ONE_UPDATE = (
+    "One update: drive; returns; advantages; the loss, of all steps of all cars in one order; and one"
+    " step of the optimizer, with nothing done to the gradient."
+)
 NOT_DRAWN = (
     "They look as if they were not drawn from the policy's probabilities: the softmax of its scores,"
     " without temperature and without a maximum."
@@ -279,6 +287,22 @@ IN_ERROR = (
         "The two sets need not be equally many: each has a variance of its own.",
     ),
 )
+NEAREST = "With d = after − before, it is the one of d, d + lap and d − lap that is nearest to 0."
+BOTH_AT_ONCE = "exp(10,000) is not finite, and log(0) is not: log_softmax takes both at once."
+STEP_BY_STEP = (
+    "For each step: the log-softmax of its scores, at the action that was taken, times its advantage."
+    " Then minus the mean over the steps."
+)
+NOBODY = "A car that drives alone has nobody to be compared with: its baseline is 0."
+LENGTH = "It holds as many as went in, `capacity` at most."
+TARGET = (
+    "For each row: r + γ times the largest of target(after), and r alone where the drive ended."
+)
+PARTS = (
+    "It is a's mean less b's.",
+    "Each set has its variance (`var`, with n − 1), divided by its number of runs; the two are added"
+    " up, and the root is taken.",
+)
 ROWS = (
     "A row of the sample is no transition that went in: take all five from one place, with one set"
     " of row numbers."
@@ -293,7 +317,9 @@ EMPTY = "Rows of zeros come: draw from the rows that are filled, not from the wh
 LATER = "It keeps the caller's own tensors, which were changed later: keep copies."
 STRANGE = {0.0: EMPTY, 7.0: LATER}  # what a reward says that nobody drew
 SHARED = "One buffer has another one's transitions: make everything in `__init__`."
-AGAIN = "Two samples in a row are the same: the generator is made once, in `__init__`."
+AGAIN = (
+    "Nothing is drawn, or the generator is made anew for each sample: make it once, in `__init__`."
+)
 UNEVEN = "Some transitions come more often than others: each row is any of those held."
 NO_ROW = "One number over the cars: each car throws a coin of its own."
 GENERATOR = "With an equal generator other actions come: all that is drawn comes from `generator`."
@@ -435,6 +461,12 @@ _RETURNS = [
         0,
         "Nothing is discounted: these are plain sums.",
         step="rewards[t] + after * ~ends[t]",
+    ),
+    _returns(
+        "discount squared",
+        0.25,
+        "The discount is squared at each step: G_t = r_t + γ G_{t+1}.",
+        step="rewards[t] + gamma**2 * after * ~ends[t]",
     ),
     _returns(
         "reward alone",
@@ -593,10 +625,10 @@ _LOSS = [
         "log_softmax takes both at once",
         taken="scores.softmax(dim=1).gather(1, actions[:, None])[:, 0].log()",
     ),
-    _loss_otherwise(
+    _loss(
         "logarithm with a small number",
         1.2,
-        "log_softmax takes both at once",
+        BOTH_AT_ONCE,
         taken="(scores.softmax(dim=1).gather(1, actions[:, None])[:, 0] + 1e-8).log()",
     ),
     _loss_otherwise(
@@ -743,6 +775,18 @@ _TRAIN = [
     _train_otherwise("rewards", 0, WRONG_UPDATES["rewards"], good="log.rewards.flatten()"),
     _train_otherwise(
         "across ends", 0, WRONG_UPDATES["across ends"], ends="torch.zeros_like(log.ends)"
+    ),
+    _train_otherwise(
+        "transposed",
+        0,
+        WRONG_UPDATES["transposed"],
+        good="advantages(returns).T.flatten()",
+    ),
+    _train_otherwise(
+        "an optimizer of its own",
+        0,
+        OTHER_OPTIMIZER,
+        first="optimizer = torch.optim.Adam(policy.parameters(), 0.02)",
     ),
     _train_otherwise("no discount", 0, WRONG_UPDATES["no discount"], gamma="1.0"),
     _train_otherwise("sum", 0, WRONG_UPDATES["sum"], more=" * len(actions)"),
@@ -1055,6 +1099,13 @@ def difference_and_error(a, b):
 )
 _ERROR = [
     _error("b less a", 0.85, "The difference is the other way round: a's mean less b's.", gap="float(b.mean() - a.mean())"),
+    _error(
+        "error first",
+        0.5,
+        "The two are in the wrong order: the difference comes first.",
+        gap="float((a.var() / len(a) + b.var() / len(b)).sqrt())",
+        error="float(a.mean() - b.mean())",
+    ),
     _error(
         "divided by n",
         0.65,
