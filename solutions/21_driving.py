@@ -416,7 +416,7 @@ with check.needs("train_policy"):
     fig = figures.learning(
         curves, {}, f"updates, {driving_runs.CARS} cars driving {seconds:g} s each"
     )
-    plots.show(fig, alt="Metres a car rise over the updates, on every seed, and not evenly.")
+    plots.show(fig, alt="Metres a car rise steeply over the first updates, then slowly, on every seed.")
 
 # %% [markdown]
 # *Metres a car while it learns, on the tracks to learn on.* Only the seed differs between the curves: of the first weights,
@@ -766,7 +766,8 @@ with check.needs("policy_gradient_loss", "discounted_returns"):
 # %% [markdown]
 # ## 10 · Further
 # - Pomerleau (1989), *ALVINN: an autonomous land vehicle in a neural network*, NIPS 1: a network of three layers steers a
-#   van by camera and range finder, shown how on simulated roads.
+#   test vehicle by camera and range finder, shown how on simulated roads.
+# - Watkins (1989), *Learning from delayed rewards*, thesis, University of Cambridge: Q-learning.
 # - Lin (1992), *Self-improving reactive agents based on reinforcement learning, planning and teaching*,
 #   [doi:10.1007/BF00992699](https://doi.org/10.1007/BF00992699): experience replay.
 # - Williams (1992), *Simple statistical gradient-following algorithms for connectionist reinforcement learning*,
