@@ -95,15 +95,15 @@ plots.show(figures.senses(world), alt="Seven rays go from the car to the edges o
 
 # %% [markdown]
 # ### Exercise 1 · What a step is paid — 0.75 points, 10 minutes, ●○○
-# The reward of a step is how many metres *along the road* it brought the car; less than 0 if it drove the wrong way.
-# Where a car is on its road is one number: the metres from the starting line along the centre line, from 0 up to
-# the length of the lap. There it begins at 0 again.
+# The reward of a step is how many metres *along the road* it brought the car; less than 0 for the wrong way.
+# A car's place is one number: metres from the starting line along the centre line. After a lap it begins at
+# 0 again.
 #
-# <details><summary>Hint 1</summary>A car is at 1 m, and was at 89 m of a lap of 90 m. How far did it come? And the other
-# way round, from 1 m to 89 m?</details>
+# <details><summary>Hint 1</summary>A car is at 1 m, and was at 89 m of a lap of 90 m. How far did it come? And from 1 m
+# to 89 m?</details>
 #
-# <details><summary>Hint 2</summary>No step is as long as half a lap. Which of d, d + lap and d − lap is the one
-# nearest to 0? The remainder, <code>%</code>, can find it for all cars at once.</details>
+# <details><summary>Hint 2</summary>No step is as long as half a lap. Which of d, d + lap and d − lap is nearest to 0?
+# The remainder, <code>%</code>, can find it.</details>
 
 
 # %% nbgrader={"grade_id": "step_reward_code", "solution": true}
@@ -345,11 +345,11 @@ def most_likely(scores: Callable[[Tensor], Tensor]) -> driving.Choose:
 
 # %% [markdown]
 # ### Exercise 5 · Train a policy — 1.5 points, 30 minutes, ●●●
-# Your function gets a policy, its optimizer and a world, and improves the policy in place, by your three functions.
+# Your function improves a policy in place, by your three functions.
 #
-# The check makes two updates in a small world of its own and looks at the weights. Then you train in a world of
-# small changes: the sensors come in another order, and the actions have other numbers. There your policy, driven by
-# the check on tracks that are new, has to come farther than the rule.
+# The check makes two updates in a world of its own and looks at the weights. Then you train where the sensors come in
+# another order and the actions have other numbers. Your policy, driven by the check on new tracks, has to come at
+# least 0.85 times as far as the rule.
 #
 # <details><summary>Hint 1</summary><code>drive</code> wants a function from what the cars see to actions.
 # <code>Categorical(logits=…)</code>, or <code>torch.multinomial</code>, draws.</details>
@@ -416,7 +416,9 @@ with check.needs("train_policy"):
     fig = figures.learning(
         curves, {}, f"updates, {driving_runs.CARS} cars driving {seconds:g} s each"
     )
-    plots.show(fig, alt="Metres a car rise steeply over the first updates, then slowly, on every seed.")
+    plots.show(
+        fig, alt="Metres a car rise steeply over the first updates, then slowly, on every seed."
+    )
 
 # %% [markdown]
 # *Metres a car while it learns, on the tracks to learn on.* Only the seed differs between the curves: of the first weights,
@@ -457,7 +459,8 @@ with check.needs("train_policy"):
 # Steps of one drive are much alike, and a network that is trained on nothing but the last ones forgets the rest. So the
 # last `capacity` **transitions** (s, a, r, end, s') go into a **replay buffer**, and batches are drawn from all of
 # them. (Lin 1992 had it first.)
-#
+
+# %% [markdown]
 # ### Exercise 6 · A replay buffer — 1.25 points, 25 minutes, ●●○
 # Transitions come N at a time, one of each car. When the buffer is full, the oldest go.
 #
@@ -473,12 +476,7 @@ class ReplayBuffer:
     """The last `capacity` transitions, of which batches are drawn at random.
 
     capacity: how many it holds; seed: of its own generator, which draws the batches.
-    >>> buffer = ReplayBuffer(3, seed=0)
-    >>> for reward in (1.0, 2.0, 3.0, 4.0):
-    ...     buffer.add(torch.zeros(1, 8), torch.tensor([1]), torch.tensor([reward]),
-    ...                torch.tensor([False]), torch.zeros(1, 8))
-    >>> len(buffer), sorted(set(buffer.sample(100)[2].tolist()))
-    (3, [2.0, 3.0, 4.0])
+    With capacity 3, after rewards of 1, 2, 3 and 4 in turn: those with 2, 3 and 4, length 3.
     """
 
     def __init__(self, capacity: int, seed: int) -> None:
@@ -515,8 +513,7 @@ class ReplayBuffer:
     def sample(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(seen, actions, rewards, ends, after) of `count` transitions, a row each.
 
-        Each row is any of those held, all equally likely, whatever was drawn before: with
-        replacement.
+        Each row is any of those held, all equally likely, and may come twice.
         """
         ### BEGIN SOLUTION
         rows = torch.randint(len(self), (count,), generator=self.generator)
@@ -588,6 +585,19 @@ check("q_learning")
 
 
 # %%
+def learn_q(
+    q: nn.Module, target: nn.Module, optimizer: torch.optim.Optimizer, *batch: Tensor
+) -> None:
+    """One step of Q-learning on a batch of transitions."""
+    seen, actions, rewards, ends, after = batch
+    goal = td_targets(rewards, ends, after, target, 0.95)
+    loss = F.smooth_l1_loss(q(seen).gather(1, actions[:, None])[:, 0], goal)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+# %%
 def train_q(steps: int, seed: int) -> nn.Sequential:
     """A network of Q, trained by driving 32 cars for so many steps."""
     q, world = new_policy(seed), World(LEARN, 32, seed)
@@ -601,12 +611,7 @@ def train_q(steps: int, seed: int) -> nn.Sequential:
         rewards, ends = map(torch.tensor, world.step(actions.numpy()))
         before, seen = seen, torch.tensor(world.observe())
         buffer.add(before, actions, rewards, ends, seen)
-        s, a, r, end, after = buffer.sample(128)
-        goal = td_targets(r, end, after, target, 0.95)
-        loss = F.smooth_l1_loss(q(s).gather(1, a[:, None])[:, 0], goal)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        learn_q(q, target, optimizer, *buffer.sample(128))
         if step % 50 == 0:
             target.load_state_dict(q.state_dict())
     return q
@@ -678,14 +683,13 @@ check.measured("with three runs each, the worse is ahead", words)
 # ### Exercise 8 · How many runs? — 1 point, 20 minutes, ●●○
 # `difference_and_error` of two sets of runs, which need not be equally many.
 #
-# **By hand:** the runs of A and those of B each have a standard deviation of 30 metres, and A's mean is 20 metres above
-# B's. How many runs *of each* does it take for the difference to be two standard errors? Into `runs_needed`.
+# **By hand:** runs of A and of B have a standard deviation of 30 metres, and A's mean is 20 metres above B's. For how
+# many runs *of each* is the difference two standard errors? Into `runs_needed`.
 #
-# **And decide:** three runs of each gave a new method 20 metres more than the old one, with a standard error of 25.
+# **And decide:** a few runs gave a new method 20 metres more than the old one, with a standard error of 25.
 # What may you say: `"new is better"`, `"old is better"`, `"they are equal"` or `"cannot tell"`? Into `may_say`.
 #
-# <details><summary>Hint 1</summary>By hand: with n runs of each, SE = √(2 · 30²/n). It has to be half of the difference.
-# </details>
+# <details><summary>Hint 1</summary>With n runs of each, SE = √(2 · 30²/n).</details>
 
 
 # %% nbgrader={"grade_id": "how_many_seeds_code", "solution": true}
@@ -728,14 +732,13 @@ with check.needs("how_many_seeds"):
 
 # %% [markdown]
 # ## 8 · Experiments
-# - **No baseline.** Give `policy_gradient_loss` the returns themselves. How do the curves of section 5 change, and on
-#   how many seeds?
-# - **Short sight.** γ = 0 and γ = 0.5: where does such a driver leave the road? And γ = 1?
-# - **Double DQN** (van Hasselt and others 2016). The maximum of noisy values is too high on average. Let the network choose the
-#   action, and the target network say its value. Compare max Q with what the drives return.
-# - **No target network.** Pass `q` itself as `target`. Five seeds each: what do you say, with your exercise 8?
+# - **No baseline.** Give `policy_gradient_loss` the returns themselves. How do the curves of section 5 change?
+# - **Short sight.** γ = 0 and γ = 0.5: where does such a driver leave the road?
+# - **Double DQN** (van Hasselt and others 2016). The maximum of noisy values is too high on average. Let the network choose
+#   the action, and the target network say its value.
+# - **No target network.** Pass `q` itself as `target`. Five seeds each: what does exercise 8 say?
 # - **A blind car.** Cover sensors (`seen * mask`). Which two are enough?
-# - **Narrower.** Set `driving.HALF_WIDTH = 2` before drawing tracks: does a driver trained on wide ones still drive?
+# - **Narrower.** With `driving.HALF_WIDTH = 2`, does a driver trained on wide tracks still drive?
 
 # %% [markdown]
 # ## 9 · What you built is called
