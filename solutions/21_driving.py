@@ -103,7 +103,7 @@ plots.show(figures.senses(world), alt="Seven rays go from the car to the edges o
 # to 89 m?</details>
 #
 # <details><summary>Hint 2</summary>No step is as long as half a lap. Which of d, d + lap and d − lap is nearest to 0?
-# The remainder, <code>%</code>, can find it.</details>
+# <code>%</code> can find it.</details>
 
 
 # %% nbgrader={"grade_id": "step_reward_code", "solution": true}
@@ -345,7 +345,7 @@ def most_likely(scores: Callable[[Tensor], Tensor]) -> driving.Choose:
 
 # %% [markdown]
 # ### Exercise 5 · Train a policy — 1.5 points, 30 minutes, ●●●
-# Your function improves a policy in place, by your three functions.
+# Improve a policy in place, by your three functions.
 #
 # The check makes two updates in a world of its own and looks at the weights. Then you train where the sensors come in
 # another order and the actions have other numbers. Your policy, driven by the check on new tracks, has to come at
