@@ -139,8 +139,8 @@ for gap in (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0):
     print(f"{gap:3g}  {driving.metres(driving.by_hand(gap), LEARN).mean():6.1f}")
 rule, die = driving.by_hand(driving_runs.GAP), driving.at_random(torch.Generator().manual_seed(1))
 controls = {"rule": driving.metres(rule, NEW), "die": driving.metres(die, NEW)}
-for name, came in controls.items():
-    print(f"{name} on new tracks: {came.mean():.1f} metres, in 30 seconds or until off the road")
+for name, far in controls.items():
+    print(f"{name} on new tracks: {far.mean():.1f} metres, in 30 seconds or until off the road")
 share = float(controls["die"].mean() / controls["rule"].mean())
 answer = "hardly" if share < 0.1 else "as far" if share > 0.9 else "half as far"
 check.measured("beside the rule, a die comes", answer)
@@ -347,7 +347,7 @@ def most_likely(scores: Callable[[Tensor], Tensor]) -> driving.Choose:
 # ### Exercise 5 · Train a policy — 1.5 points, 30 minutes, ●●●
 # Improve a policy in place, by your three functions.
 #
-# The check makes two updates in a world of its own and looks at the weights. Then you train where the sensors come in
+# The check makes two updates in a world of its own and looks at weights. Then you train where the sensors come in
 # another order and the actions have other numbers. Your policy, driven by the check on new tracks, has to come at
 # least 0.85 times as far as the rule.
 #
