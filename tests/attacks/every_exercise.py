@@ -66,7 +66,8 @@ their numbers, 0.9 (tree) and 1.15 (ring); lab 14, a batch in one piece where it
 0.9 of its exercise's points; lab 15, `measured_stash` computed from the schedule instead of
 measured, 1.5, and `run_stage`'s count of what it holds, 0.3; lab 16, that nothing flows back into
 another stage, 0.6, beside values that are right; lab 17, a checkpoint of tokens whose states stay
-in the process's memory, 2, and the kill of a real process, 0.25. In lab 13 the moments in `self.m`
+in the process's memory, 2, and the kill of a real process, 0.25; lab 21, that no gradient
+reaches the target network, 0.15, beside targets that are right. In lab 13 the moments in `self.m`
 and `self.v` are the state, since the judge puts other numbers there between two steps; that a rank
 keeps no second copy beside them is not seen. A kernel of lab 11 is read by the judge as text, which
 a process can hand in instead of the notebook's if it uses the same names, and which is the same
