@@ -54,7 +54,7 @@ plots.show(fig, alt="Eight drawn scenes; each ring, disc and cross has a box wit
 #
 # **Not in this lab:** detectors of two stages, transformers, masks.
 #
-# **You need** lab 06, and 155 minutes. All cells compute for about half a minute at scale `smoke`, some
+# **You need** lab 06, and 165 minutes. All cells compute for about half a minute at scale `smoke`, some
 # minutes at `cpu`. Data: scenes that the lab draws. At scale `cpu` and above also blood cells, where
 # `LAB_DATA` has `detection/BCCD.tar.gz` (`python -m utils.data.detection` says how).
 

@@ -83,8 +83,9 @@ def box_iou(student, rng):
         none = torch.zeros(0, 4, dtype=torch.float64)
         check([around(rng, int(rng.integers(2, 6))), none], [none, around(rng, 3)])
     with part("boxes without an area", points=0.2):
-        a = around(rng, 2, spread=1, least=14)
-        (x, y), tall = rng.uniform(18, 22, 2), float(rng.uniform(1, 4))
+        a = around(rng, 1, spread=1, least=14)
+        a = torch.cat([a, moved(a, 2, -3)])
+        (x, y), tall = rng.uniform(19, 21, 2), float(rng.uniform(1, 3))
         flat = tensor([[x, y, x, y + tall], [x, y, x, y]])  # all of them meet
         check([torch.cat([a, flat]), torch.cat([flat, a])], otherwise=answers.NO_AREA)
 
@@ -176,8 +177,9 @@ def match_anchors(student, rng):
     with part("no object, no meeting, equal values", points=0.25):
         iou = np.concatenate([[[0.05, 0.04, 0.03]], table(8, 3)[0]])
         iou[:, 1] = 0  # meets no anchor
-        few = rng.uniform(0.1, 0.9, (2, 4))
+        few = rng.uniform(0.1, 0.35, (2, 4))
         equal = rng.choice([0.25, 0.5, 0.75], (12, 3))
+        equal[:3] = 0.75
         check([iou], [few], [equal, 0.75, 0.5], [np.zeros((int(rng.integers(4, 30)), 0))])
 
 
@@ -428,23 +430,26 @@ def average_precision(student, rng):
         how |= {"causes": answers.IN_MARKS, "shape": answers.ALL}
         judged(student, "true_detections", named, otherwise=otherwise, **how)
 
-    def picture(objects, near=2.0, more=()):
-        """Objects apart from one another, a detection or two of each and one of none, by chance."""
+    def picture(objects):
+        """Objects apart from one another; a detection of each, second ones of two, one of nothing,
+        and before all of them one that is too far off its object."""
         truth = torch.cat([group(rng, at, [0]) for at in range(objects)])
-        found = [truth + tensor(rng.uniform(-near, near, truth.shape))]
-        found += [truth[rng.permutation(objects)[:2]] + tensor(rng.uniform(-near, near, 4))]
-        found += [moved(truth[:1], 0, 30), *more]
-        boxes = mixed(rng, torch.cat(found))[0]
-        return boxes, rng.uniform(0.05, 1, len(boxes)), truth
+        found = [truth + tensor(rng.uniform(-2, 2, truth.shape))]
+        found += [truth[rng.permutation(objects)[:2]] + tensor(rng.uniform(-2, 2, 4))]
+        found += [moved(truth[:1], 0, 30), moved(truth[-1:], 9)]
+        boxes = torch.cat(found)
+        scores = rng.uniform(0.05, 0.9, len(boxes))
+        scores[-1] = rng.uniform(0.91, 0.99)
+        return *mixed(rng, boxes, tensor(scores)), truth
 
     with part("true_detections: one for each object, of all pictures", points=0.3):
         marked([[picture(4), picture(3), picture(5)]], [[picture(6)]])
     with part("true_detections: the object with the largest IoU, or none", points=0.25):
         pictures, others = [], []
         for _ in range(4):
-            first = group(rng, 0, [0])  # two objects overlap; two detections are nearest to the first
-            found = torch.cat([moved(first, 1), moved(first, 0.5), moved(first, 0, 40)])
-            boxes, scores = mixed(rng, found, tensor(rng.uniform(0.1, 0.9, 3)))
+            first = group(rng, 0, [0])  # two objects overlap; three detections are nearest to it
+            found = torch.cat([moved(first, d) for d in (1, 0.5, 0.25)] + [moved(first, 0, 40)])
+            boxes, scores = mixed(rng, found, tensor(rng.uniform(0.1, 0.9, 4)))
             pictures.append((boxes, scores, torch.cat([first, moved(first, 3.5)])))
             truth = mixed(rng, torch.cat([first, moved(first, 4)]))[0]
             boxes = torch.cat([first, moved(first, 2.5), moved(first, 30)])
@@ -452,7 +457,7 @@ def average_precision(student, rng):
         marked([pictures], [others])
     with part("true_detections: pictures without objects, limits, equal scores", points=0.25):
         none = np.zeros((0, 4))
-        empty = picture(2)[0], rng.uniform(0.1, 0.9, 5), none
+        empty = *picture(2)[:2], none
         marked([[picture(3), empty, (none, np.zeros(0), picture(2)[2]), picture(2)]])
         whole = tensor([[0, 0, 8, 8]])
         both = [tensor([[0, 0, 8, 4]]), tensor([[0, 0, 8, 3]])] * 6  # an IoU of 1/2 and 3/8, exactly
@@ -477,7 +482,7 @@ def average_precision(student, rng):
         first = [True, False, True, False, True, True, *marks(2, 3)], 8
         area(first, ([False, *marks(5, 6), True], 6))
     with part("average_precision: objects that nobody found, nothing right, nothing", points=0.2):
-        missed = [True, *marks(3, 3)], int(rng.integers(7, 20))
+        missed = [True, False, True, True, *marks(2, 3)], int(rng.integers(7, 20))
         area(missed, ([False] * int(rng.integers(1, 5)), 3), ([], int(rng.integers(1, 9))))
 
 

@@ -154,7 +154,7 @@ def box_iou(a, b):
 _IOU = [
     _iou(
         "no clamp",
-        0.75,
+        0.95,
         "Boxes that do not meet have an intersection of 0: cut negative widths and heights off at 0.",
         both="(high - low).prod(dim=2)",
     ),
@@ -167,7 +167,7 @@ _IOU = [
     ),
     _iou(
         "pixels counted",
-        0.1,
+        0,
         "That adds 1 to widths and heights. Edges are no pixels: a box is right − left wide.",
         both="(high - low + 1).clamp(min=0).prod(dim=2)",
         size_a="(a[:, 2:] - a[:, :2] + 1)",
@@ -175,19 +175,19 @@ _IOU = [
     ),
     _iou(
         "sum of areas",
-        0.1,
+        0,
         "The sum of both areas counts the intersection twice: take it off once.",
         either="area_a + area_b",
     ),
     _iou(
         "Dice",
-        0.1,
+        0,
         "That is 2·I / (A + B), Dice's coefficient: asked for is I / (A + B − I).",
         either="(area_a + area_b) / 2",
     ),
     _iou(
         "over the smaller",
-        0.1,
+        0,
         "That divides by the smaller of the two areas: the union is what at least one covers.",
         either="torch.minimum(area_a, area_b)",
     ),
@@ -199,13 +199,13 @@ _IOU = [
     ),
     _iou(
         "over a",
-        0.1,
+        0,
         "That divides by the area of a's box alone: the union is what at least one of the two covers.",
         either="area_a + 0 * area_b",
     ),
     _iou(
         "over b",
-        0.1,
+        0,
         "That divides by the area of b's box alone: the union is what at least one of the two covers.",
         either="area_b + 0 * area_a",
     ),
@@ -219,7 +219,7 @@ _IOU = [
     ),
     _iou(
         "the area",
-        0.1,
+        0,
         "That is the area of the intersection: divide it by that of the union.",
         result="both",
     ),
@@ -247,7 +247,7 @@ _IOU = [
     ),
     _iou_otherwise("0 / 0", 1.05, "NaN comes from 0/0", result="both / either"),
     _iou_otherwise(
-        "the other way round", 0.1, "transpose", result="(both / either).nan_to_num().T"
+        "the other way round", 0, "transpose", result="(both / either).nan_to_num().T"
     ),
     Mistake(
         "box_iou",
@@ -566,16 +566,16 @@ def match_anchors(iou, high=0.5, low=0.4):
         least=">",
         least_low=">",
     ),
-    _match("above high", 1, "At least `high` belongs: >=, not >.", least=">"),
+    _match("above high", 0.75, "At least `high` belongs: >=, not >.", least=">"),
     _match(
         "above low",
-        1,
+        0.75,
         "An anchor at exactly `low` is ignored: only below `low` it is background.",
         least_low=">",
     ),
     _match(
         "none ignored",
-        0.35,
+        0.75,
         "Between `low` and `high` an anchor is ignored, −2: it is told nothing.",
         between="-1",
     ),
@@ -599,7 +599,7 @@ def match_anchors(iou, high=0.5, low=0.4):
     ),
     _match(
         "the worst",
-        0.4,
+        0.75,
         "That gives each anchor the object with the smallest IoU.",
         belongs="iou.argmin(dim=1)",
     ),
@@ -623,7 +623,7 @@ def match_anchors(iou, high=0.5, low=0.4):
     ),
     _match(
         "only what reaches low",
-        0.85,
+        0.75,
         "An object's own anchor is given whatever their IoU: no threshold counts in the second half.",
         nothing="low",
     ),
@@ -798,14 +798,14 @@ _HEADS = [
     _heads_otherwise("exchanged", 0, "should have shape", result="o, s"),
     _heads_otherwise(
         "all pictures in one row",
-        0,
+        0.3,
         "All anchors of all cells are rows of one picture",
         rows_s="s.permute(0, 2, 3, 1).reshape(-1, self.classes + 1)",
         rows_o="o.permute(0, 2, 3, 1).reshape(-1, 4)",
     ),
     _heads_otherwise(
         "axes kept apart",
-        0,
+        0.3,
         "All anchors of all cells are rows of one picture",
         rows_s="s.permute(0, 2, 3, 1).reshape(n, *s.shape[2:], -1, self.classes + 1)",
         rows_o="o.permute(0, 2, 3, 1).reshape(n, *o.shape[2:], -1, 4)",
@@ -882,26 +882,26 @@ _LOSS = [
     ),
     _loss(
         "no background",
-        0.55,
+        0.4,
         "Only objects count here: then 'object everywhere' has no loss. Add the hardest of the"
         " background.",
         chosen="each[:0]",
     ),
     _loss(
         "a fixed ratio",
-        1,
+        0.75,
         "The ratio is 3 here whatever is given: use the argument.",
         hard="min(3 * count, int(background.sum()))",
     ),
     _loss(
         "ratio of anchors in all",
-        0.4,
+        0.65,
         "That takes `ratio` anchors in all: it is `ratio` for each of the P.",
         hard="min(ratio, int(background.sum()))",
     ),
     _loss(
         "ignored is background",
-        1,
+        0.9,
         "Ignored anchors, class −1, are taken for background: they count nowhere.",
         each="F.cross_entropy(scores, classes.clamp(min=0), reduction='none')",
         background="classes <= 0",
@@ -926,25 +926,25 @@ _LOSS = [
     ),
     _loss(
         "a mean over the offsets",
-        0.95,
+        0.75,
         "The loss of the boxes is a mean over the four offsets, too: it is their sum.",
         result="of_classes / count, of_boxes / count / 4",
     ),
     _loss(
         "L1",
-        0.7,
+        0.75,
         "That is |d| throughout: where |d| is below 1, smooth L1 is d²/2, and else |d| − ½.",
         boxes="F.l1_loss(offsets[objects], targets[objects], reduction='sum')",
     ),
     _loss(
         "squares",
-        0.7,
+        0.75,
         "That is d² throughout: beyond 1 smooth L1 is |d| − ½.",
         boxes="F.mse_loss(offsets[objects], targets[objects], reduction='sum')",
     ),
     _loss(
         "half squares",
-        0.7,
+        0.75,
         "That is d²/2 throughout: beyond 1 smooth L1 is |d| − ½.",
         boxes="F.mse_loss(offsets[objects], targets[objects], reduction='sum') / 2",
     ),
@@ -956,23 +956,23 @@ _LOSS = [
     ),
     _loss(
         "boxes exchanged",
-        0.25,
+        0,
         "The two losses are exchanged: first the classes, then the boxes.",
         result="of_boxes / count, of_classes / count",
     ),
     _loss(
         "probabilities",
-        0.25,
+        0.4,
         "The scores went through a softmax before cross_entropy, which has its own.",
         each="F.cross_entropy(scores.softmax(1), classes, ignore_index=-1, reduction='none')",
     ),
     _loss("P of 0", 1.25, NO_OBJECT, count="int(objects.sum())"),
     _loss_otherwise(
-        "too many asked for", 1.1, "k is more than there are", hard="ratio * count"
+        "too many asked for", 0.95, "k is more than there are", hard="ratio * count"
     ),
     _loss_otherwise(
         "class −1 sent in",
-        0,
+        0.5,
         "Class −1 is none for cross_entropy",
         each="F.cross_entropy(scores, classes, reduction='none')",
     ),
@@ -1030,7 +1030,7 @@ def nms(boxes, scores, labels, threshold):
 _NMS = [
     _nms(
         "across classes",
-        0.7,
+        0.65,
         "A box drops those of other classes, too: each class is for itself.",
         alike="",
     ),
@@ -1043,7 +1043,7 @@ _NMS = [
     Known(
         "nms",
         "dropped boxes drop",
-        0.3,
+        0.45,
         "A box that was dropped drops others here: only those that stay do.",
         _ALL_BEFORE.format(test="if not (over & (labels[before] == labels[one])).any():"),
     ),
@@ -1055,37 +1055,37 @@ _NMS = [
     ),
     _nms(
         "the worst stay",
-        0.1,
+        0,
         "The box with the lowest score comes first here: sort by falling score.",
         order="scores.argsort(stable=True)",
     ),
     _nms(
         "by their places",
-        0.1,
+        0,
         "The places are in the order of the boxes: asked for is the order of falling scores.",
         result="torch.tensor(sorted(kept), dtype=torch.int64)",
     ),
     _nms(
         "as they stand",
-        0.1,
+        0,
         "The boxes were never sorted: the highest score goes first.",
         order="torch.arange(len(scores))",
     ),
     _nms(
         "what is apart goes",
-        0.1,
+        0,
         "The condition is the wrong way round: boxes that overlap by more than the threshold go.",
         over="<",
     ),
     _nms(
         "rising at the end",
-        0.1,
+        0,
         "The places come by rising score: asked for is falling.",
         result="torch.tensor(kept[::-1], dtype=torch.int64)",
     ),
     _nms(
         "nothing goes",
-        0.1,
+        0,
         "All boxes stay: those that overlap a better one of their class go.",
         over="> 9 +",
     ),
@@ -1233,7 +1233,7 @@ _PRECISION = [
     ),
     _marks(
         "taken by whoever comes",
-        0.7,
+        0.45,
         "An object counts as taken although no detection was right there yet.",
         take="if True:",
     ),
@@ -1243,11 +1243,12 @@ _PRECISION = [
         "There is a mark for each detection",
         empty="pass",
     ),
-    Mistake(
+    Known(
         "average_precision",
         "picture by picture",
-        0.75,
-        "has the wrong value",
+        0.45,
+        "The pictures are gone through one after the other: the detections of all of them are sorted"
+        " together.",
         """
 def true_detections(found, truth, least=0.5):
     right = []
@@ -1400,7 +1401,7 @@ _CUT = [
     ),
     _cut(
         "rounded down",
-        0.7,
+        0.9,
         "That lets one object too few pass: at least this share means rounding up.",
         place="int(recall * n + 1e-9) - 1",
     ),
@@ -1408,12 +1409,11 @@ _CUT = [
         "the rejected share",
         0.7,
         "That is where this share of the objects is rejected: it is the share that passes.",
-        own="-(-scores[objects]).sort().values.flip(0)",
         place="n - 1 - int(recall * n)",
     ),
     _cut(
         "an average of two",
-        0.9,
+        0.7,
         "That lies between the scores of two objects: the threshold is the score of one of them.",
         result="float(torch.quantile(scores[objects], 1 - recall))",
     ),
@@ -1423,7 +1423,7 @@ _CUT = [
         "That lets every object pass: it may be higher, as long as the share passes that is asked for.",
         place="n - 1",
     ),
-    _cut_otherwise("one too far", 0.9, "lies outside it", result="float(best[place + 1])"),
+    _cut_otherwise("one too far", 0.7, "lies outside it", result="float(best[place + 1])"),
     *(
         Known("where_to_cut", name, 1.05, says, f"for_counting = {value}")
         for name, value, says in (
