@@ -123,10 +123,9 @@ def precision_recall(
         precision = true / np.arange(1, len(true) + 1)
         recall = true / objects
         best = np.maximum.accumulate(precision[::-1])[::-1]
-        ax.plot(recall, precision, color=plots.VERMILLION, linewidth=0.9)
-        ax.step(
-            np.concatenate([[0], recall]), np.concatenate([best[:1], best]), color=plots.BLUE, lw=2.4
-        )
+        ends = np.concatenate([[0], recall]), np.concatenate([best[:1], best])
+        ax.step(*ends, color=plots.SKY, linewidth=3.2, linestyle="-")
+        ax.plot(recall, precision, color=plots.INK, linewidth=0.9, linestyle="-")
         ax.set(xlabel="recall", xlim=(0, 1.02), ylim=(0, 1.05))
         ax.set_title(f"{name}: AP {areas[name]:.2f}", fontsize=11)
     axes[0, 0].set_ylabel("precision")
@@ -139,7 +138,7 @@ def passing(scores: Tensor, objects: Tensor) -> Figure:
     edges = np.linspace(0, 1, 41)
     for mask, name, colour, style in (
         (~objects, "ground", plots.GREY, {"histtype": "stepfilled", "alpha": 0.6}),
-        (objects, "objects", plots.BLUE, {"histtype": "step", "linewidth": 2.2}),
+        (objects, "objects", plots.BLUE, {"histtype": "step", "lw": 2.2, "linestyle": "-"}),
     ):
         ax.hist(scores[mask].numpy(), bins=edges.tolist(), label=name, color=colour, **style)
     ax.set_yscale("log")
@@ -169,9 +168,10 @@ def counting(
     """The error of counts over the threshold; the one that was chosen, and a control."""
     fig, ax = plt.subplots(figsize=(6.4, 3.2))
     ax.axhline(control, color=plots.GREY, linestyle=(0, (2, 2)), zorder=1)
-    ax.text(marks[0], control, "control: the mean", va="bottom", color=plots.INK, fontsize=9)
-    ax.axvline(best, color=plots.INK, linewidth=1)
+    ax.text(marks[-1], control, "control: the mean", va="bottom", ha="right", fontsize=9)
+    ax.axvline(best, color=plots.INK, linewidth=1, linestyle="-")
     marked: NDArray[np.floating] = np.asarray(marks)
     plots.curves(ax, errors, "threshold on the score", "counts off by (objects)", x=marked)
-    ax.text(best, ax.get_ylim()[1], " chosen", va="top", fontsize=9)
+    ax.set_ylim(bottom=0)
+    ax.text(best, 0.02, " chosen", va="bottom", fontsize=9)
     return fig

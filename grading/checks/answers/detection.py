@@ -1418,6 +1418,13 @@ _CUT = [
         result="float(torch.quantile(scores[objects], 1 - recall))",
     ),
     _cut(
+        "the quantile below",
+        0.7,
+        "A quantile counts the steps between n values, n − 1 of them: that may let one object more pass"
+        " than is asked for.",
+        result='float(torch.quantile(scores[objects], 1 - recall, interpolation="lower"))',
+    ),
+    _cut(
         "the lowest",
         0.7,
         "That lets every object pass: it may be higher, as long as the share passes that is asked for.",
