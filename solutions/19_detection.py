@@ -539,9 +539,10 @@ def candidates(model: Detector, pictures: Pictures, anchors: Tensor, least: floa
     """
     model.eval()
     with torch.no_grad():
-        outputs = [model(x) for x in as_input(pictures).split(64)]
+        outputs = zip(*(model(x) for x in as_input(pictures).split(64)), strict=True)
+        every = [torch.cat(one).cpu() for one in outputs]
     found = []
-    for scores, offsets in zip(*(torch.cat(one).cpu() for one in zip(*outputs)), strict=True):
+    for scores, offsets in zip(*every, strict=True):
         chance, label = scores.softmax(dim=1)[:, 1:].max(dim=1)
         seen = chance >= least
         found.append((decode_boxes(offsets[seen], anchors[seen]), chance[seen], label[seen] + 1))
@@ -886,7 +887,9 @@ small = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 6, 3, 2, padding=1), nn.ReLU
 first = nn.Sequential(small, nn.Linear(6 * (WINDOW // 4) ** 2, 2)).to(device)
 fit_windows(first, window_x, (window_y > 0).long(), 8)
 cost["first stage"] = multiplications(first, tiles[0, 0])
-print(f"multiplications for a window: {cost['first stage']:,}, the classifier's {cost['one window']:,}")
+print(
+    f"multiplications for a window: {cost['first stage']:,}, the classifier's {cost['one window']:,}"
+)
 tuned_x, tuned_y = examples(tune, len(tune.x))
 with torch.no_grad():
     tuned = first(tuned_x).softmax(dim=1)[:, 1].cpu()
@@ -963,8 +966,12 @@ with check.needs("where_to_cut"), torch.no_grad():
     asked = passed.float().mean().item()
     windows = len(tile_boxes)
     cost["cascade"] = round(windows * (cost["first stage"] + asked * cost["one window"]))
-    print(f"threshold {threshold:.3f}: the classifier sees {asked * windows:.0f} of {windows} windows")
-    print(f"multiplications for a picture: {cost['cascade']:,}, without cascade {cost['all windows']:,}")
+    print(
+        f"threshold {threshold:.3f}: the classifier sees {asked * windows:.0f} of {windows} windows"
+    )
+    print(
+        f"multiplications for a picture: {cost['cascade']:,}, without cascade {cost['all windows']:,}"
+    )
     fig = figures.costs(cost)
     plots.show(fig, alt="Multiplications for a picture: all windows most, a cascade fewer.")
 
@@ -1074,7 +1081,9 @@ if cells is not None and cell_found is not None:
     means = torch.from_numpy(cells["train"].counts()).float().mean(dim=0).round()
     control = (truth - means).abs().mean(dim=0)
     for name, one, other in zip(detection.CELLS, off.tolist(), control.tolist(), strict=True):
-        print(f"{name:9} counts off by {one:.2f} a picture at {best}; the mean as a guess {other:.2f}")
+        print(
+            f"{name:9} counts off by {one:.2f} a picture at {best}; the mean as a guess {other:.2f}"
+        )
 
 # %% [markdown]
 # Not every red cell at the edge of a picture has a box in this data set: some "false alarms" are cells that nobody

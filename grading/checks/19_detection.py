@@ -422,7 +422,9 @@ def average_precision(student, rng):
         """Each is pictures, (boxes, scores, truth) of each, and the limit if there is one."""
         named = []
         for pictures, *least in cases:
-            found = [(tensor(boxes).reshape(-1, 4), tensor(scores)) for boxes, scores, _ in pictures]
+            found = [
+                (tensor(boxes).reshape(-1, 4), tensor(scores)) for boxes, scores, _ in pictures
+            ]
             truth = [tensor(objects).reshape(-1, 4) for *_, objects in pictures]
             named.append({"found": found, "truth": truth})
             named[-1] |= dict(zip(("least",), least, strict=False))
@@ -460,7 +462,10 @@ def average_precision(student, rng):
         empty = *picture(2)[:2], none
         marked([[picture(3), empty, (none, np.zeros(0), picture(2)[2]), picture(2)]])
         whole = tensor([[0, 0, 8, 8]])
-        both = [tensor([[0, 0, 8, 4]]), tensor([[0, 0, 8, 3]])] * 6  # an IoU of 1/2 and 3/8, exactly
+        both = [
+            tensor([[0, 0, 8, 4]]),
+            tensor([[0, 0, 8, 3]]),
+        ] * 6  # an IoU of 1/2 and 3/8, exactly
         limits = [(both[at], rng.uniform(0.1, 0.9, 1), whole) for at in rng.permutation(12)]
         marked([limits], [limits, 0.375])
         pictures = [picture(4) for _ in range(3)]

@@ -46,7 +46,8 @@ STYLES = {
             union = (r - l) * (d - t) + (R - L) * (D - T) - both
             table[i, j] = both / union if union else 0
     return table"""),
-        "nan_to_num": _IOU.format("""low, high = torch.maximum(a[:, None], b), torch.minimum(a[:, None], b)
+        "nan_to_num": _IOU.format("""low = torch.maximum(a[:, None], b)
+    high = torch.minimum(a[:, None], b)
     w, h = (high[..., 2] - low[..., 0]).clamp_min(0), (high[..., 3] - low[..., 1]).clamp_min(0)
     area = lambda one: (one[:, 2:] - one[:, :2]).prod(1)
     return (w * h / (area(a)[:, None] + area(b) - w * h)).nan_to_num(0)"""),
@@ -223,7 +224,8 @@ def match_anchors(iou, high=0.5, low=0.4):
 """,
     },
     "Heads": {
-        "movedim and flatten": _HEADS.format("""self.scores = nn.Conv2d(channels, anchors * self.k, kernel_size=3, padding=1)
+        "movedim and flatten": _HEADS.format("""wide = anchors * self.k
+        self.scores = nn.Conv2d(channels, wide, kernel_size=3, padding=1)
         self.offsets = nn.Conv2d(channels, 4 * anchors, kernel_size=3, padding="same")
 
     def forward(self, x):
@@ -241,7 +243,8 @@ def match_anchors(iou, high=0.5, low=0.4):
             y = y.view(N, self.a, k, H, W).permute(0, 3, 4, 1, 2)
             out.append(y.reshape(N, H * W * self.a, k))
         return tuple(out)"""),
-        "flatten, then transpose": _HEADS.format("""self.scores = nn.Conv2d(channels, anchors * self.k, (3, 3), 1, 1)
+        "flatten, then transpose": _HEADS.format("""wide = anchors * self.k
+        self.scores = nn.Conv2d(channels, wide, (3, 3), 1, 1)
         self.offsets = nn.Conv2d(channels, anchors * 4, (3, 3), 1, 1)
 
     def forward(self, x):
@@ -303,7 +306,8 @@ class Heads(nn.Module):
     k = min(int(ratio * number), int((~p).sum()))
     total = torch.cat([losses[p], torch.topk(losses[~p], k)[0]]).sum()
     return total / number, nn.SmoothL1Loss(reduction="sum")(offsets[p], targets[p]) / number"""),
-        "a list": _LOSS.format("""losses = [-scores[n].log_softmax(0)[c] for n, c in enumerate(classes.tolist()) if c > 0]
+        "a list": _LOSS.format("""own = [(n, c) for n, c in enumerate(classes.tolist()) if c > 0]
+    losses = [-scores[n].log_softmax(0)[c] for n, c in own]
     P = max(len(losses), 1)
     ground = [-scores[n].log_softmax(0)[0] for n, c in enumerate(classes.tolist()) if c == 0]
     losses += sorted(ground, key=lambda one: -float(one))[: ratio * P]
@@ -329,7 +333,9 @@ class Heads(nn.Module):
         if alive[n]:
             alive[n + 1 :] &= ~over[n, n + 1 :]
     return order[alive]"""),
-        "boxes of classes apart": _NMS.format("""far = boxes.max() - boxes.min() + 1 if len(boxes) else 0
+        "boxes of classes apart": _NMS.format("""far = 0
+    if len(boxes):
+        far = boxes.max() - boxes.min() + 1
     apart = boxes + (labels.to(boxes) * far)[:, None]
     places = list(scores.argsort(descending=True, stable=True).tolist())
     kept = []

@@ -3,7 +3,7 @@
     scenes = detection.drawn(600, seed=1)     # always there
     cells = detection.blood_cells()           # "train", "val", "test"; None where there are none
 
-A box is left, top, right, bottom in pixels, edges and not middles of pixels: it is right − left wide.
+A box is left, top, right, bottom in pixels: edges, so that it is right − left wide.
 The blood cells are the BCCD data set (S. Cheng and others, MIT licence). Nothing here downloads:
 `python -m utils.data.detection` says what is there, and what to put where.
 """
@@ -13,6 +13,7 @@ import tarfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,8 @@ class Pictures:
 def drawn(count: int, seed: int = 0) -> Pictures:
     """Scenes drawn by code; the same ones for the same seed.
 
-    In each are 1 to 6 rings, discs and crosses, 9 to 24 pixels wide and high and darker than the pale
-    ground, among thin lines and noise. They overlap little: two boxes have an IoU of 0.1 at most.
+    In each are 1 to 6 rings, discs and crosses, 9 to 24 pixels wide and high and darker than the
+    pale ground, among thin lines and noise. They overlap little: the IoU of two is 0.1 at most.
     """
     rng = np.random.default_rng([19, seed])
     x = np.empty((count, SIDE, SIDE, 3), np.uint8)
@@ -93,8 +94,8 @@ def blood_cells(root: str | Path | None = None) -> dict[str, Pictures] | None:
 
     root: a folder that holds detection/BCCD.tar.gz, or detection/BCCD with its folders. Without it
     LAB_DATA names the folder, and without that it is `data` in the repository. Each picture is
-    shrunk to 160 × 120, by the mean of 4 × 4 pixels. A box without an area is left out, and the line
-    says how many were, and of which pictures. None where there are no blood cells.
+    shrunk to 160 × 120, by the mean of 4 × 4 pixels. A box without an area is left out, and the
+    line says how many were, and of which pictures. None where there are no blood cells.
     Raises DataError for files that are there and cannot be used.
     """
     folder, _ = data_root(root)
@@ -228,16 +229,16 @@ def _file(files: Mapping[str, bytes], name: str, place: Path) -> bytes:
 
 def _picture(content: bytes, name: str, place: Path) -> NDArray[np.uint8]:
     """A picture, shrunk: (H / 4, W / 4, 3)."""
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
+    from matplotlib.image import imread  # here, as nothing else in this module needs it
 
     try:
-        encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        pixels = decode_jpeg(encoded, mode=ImageReadMode.RGB).float()
-    except (RuntimeError, ValueError) as error:
-        raise DataError(f"{name}.jpg in {place} is no picture that can be read.") from error
-    small = torch.nn.functional.avg_pool2d(pixels, SHRINK).round().to(torch.uint8)
-    return small.permute(1, 2, 0).contiguous().numpy()
+        pixels = np.asarray(imread(BytesIO(content), format="jpeg"))
+        height, width = (n // SHRINK for n in pixels.shape[:2])
+        tiles = pixels[: height * SHRINK, : width * SHRINK]
+        tiles = tiles.reshape(height, SHRINK, width, SHRINK, 3)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}.jpg in {place} is no colour picture that can be read.") from error
+    return tiles.mean(axis=(1, 3)).round().astype(np.uint8)
 
 
 def _annotation(content: bytes, name: str, place: Path) -> list[tuple[list[float], int]]:

@@ -43,11 +43,14 @@ def boxed(
         ax.axis("off")
     for ax, n in zip(axes.flat, places, strict=False):
         ax.imshow(pictures.x[n], extent=(0, width, height, 0))
+        marked = pictures.boxes[n], pictures.labels[n]
         if found is None:
-            rows_of = [(b, k, "") for b, k in zip(pictures.boxes[n], pictures.labels[n])]
+            rows_of = [(b, k, "") for b, k in zip(*marked, strict=True)]
         else:
             each = zip(*(one.numpy() for one in found[n]), strict=True)
-            rows_of = [(box, label, f" {score:.2f}") for box, score, label in each if score >= least]
+            rows_of = [
+                (box, label, f" {score:.2f}") for box, score, label in each if score >= least
+            ]
         crowded = len(rows_of) > 14
         for box, label, score in rows_of:
             name = pictures.class_names[int(label) - 1]

@@ -246,9 +246,7 @@ _IOU = [
         outer="maximum",
     ),
     _iou_otherwise("0 / 0", 1.05, "NaN comes from 0/0", result="both / either"),
-    _iou_otherwise(
-        "the other way round", 0, "transpose", result="(both / either).nan_to_num().T"
-    ),
+    _iou_otherwise("the other way round", 0, "transpose", result="(both / either).nan_to_num().T"),
     Mistake(
         "box_iou",
         "row by row",
@@ -824,7 +822,9 @@ _HEADS = [
 # ------------------------------------------------------------------- detection_loss
 
 ONE_NUMBER = "A loss is one number for the whole batch: sum up what counts."
-NO_GRADIENT = "The loss is to be differentiated: keep it a tensor, computed from scores and offsets."
+NO_GRADIENT = (
+    "The loss is to be differentiated: keep it a tensor, computed from scores and offsets."
+)
 NO_OBJECT = "Without an object P is 0: divide by 1, and the boxes' loss is a sum over none."
 IN_LOSS = (
     *causes(
@@ -967,9 +967,7 @@ _LOSS = [
         each="F.cross_entropy(scores.softmax(1), classes, ignore_index=-1, reduction='none')",
     ),
     _loss("P of 0", 1.25, NO_OBJECT, count="int(objects.sum())"),
-    _loss_otherwise(
-        "too many asked for", 0.95, "k is more than there are", hard="ratio * count"
-    ),
+    _loss_otherwise("too many asked for", 0.95, "k is more than there are", hard="ratio * count"),
     _loss_otherwise(
         "class −1 sent in",
         0.5,
@@ -1098,9 +1096,7 @@ _NMS = [
     ),
     _nms_otherwise("the boxes", 0, "has torch.float64", result="boxes[kept]"),
     _nms_otherwise("a list", 0, "should be a torch tensor and is a list", result="kept"),
-    _nms_otherwise(
-        "floats where none", 0.9, "dtype", result="torch.tensor(kept)"
-    ),
+    _nms_otherwise("floats where none", 0.9, "dtype", result="torch.tensor(kept)"),
     _nms_otherwise(
         "equals the other way round",
         0.85,
@@ -1461,7 +1457,11 @@ _CUT = [
         Known("where_to_cut", name, 0.95, says, f"rejected = {value}")
         for name, value, says in (
             ("half", 0.5, "The first stage costs something, too, and every window pays it."),
-            ("the share that passes", 0.46, "That is the share that passes: asked for is the rest."),
+            (
+                "the share that passes",
+                0.46,
+                "That is the share that passes: asked for is the rest.",
+            ),
             (
                 "worth it at all",
                 0.04,
