@@ -604,9 +604,9 @@ def thinned(found: list[tuple], threshold: float = 0.4) -> list[tuple]:
 
 if detector is not None:
     with check.needs("box_iou", "nms"):
-        final = thinned(raw)
-        print(f"{sum(len(one[0]) for one in final)} boxes for {held.counts().sum()} objects")
-        fig = figures.boxed(held, range(8), final)
+        few = thinned(raw)
+        print(f"{sum(len(one[0]) for one in few)} boxes for {held.counts().sum()} objects")
+        fig = figures.boxed(held, range(8), few)
         plots.show(fig, alt="The same scenes: nearly every object has one box of its class.")
 
 # %% [markdown]
@@ -716,6 +716,8 @@ def mean_ap(found: list[tuple], pictures: Pictures, least: float = 0.5) -> float
 
 # %%
 MEASURED = ("box_iou", "nms", "average_precision")
+final: list[tuple] = []
+areas: dict[str, float] = {}
 if detector is not None:
     with check.needs(*MEASURED):
         final = thinned(candidates(detector, held, anchors, 0.02))
@@ -725,7 +727,7 @@ if detector is not None:
         plots.show(fig, alt="Precision over recall for three classes, with its envelope.")
 
 # %% tags=["headline"]
-if detector is not None:
+if areas:
     with check.needs(*MEASURED):
         listed = ", ".join(f"{name} {area:.2f}" for name, area in areas.items())
         print(f"{held.name}: AP {listed}")
@@ -860,10 +862,10 @@ def part_of(pictures: Pictures, count: int) -> Pictures:
 with torch.no_grad():
     classifier.eval()
     slid = torch.stack([classifier(one) for one in tiles])
-shown = part_of(held, sizes.slid)
+shown, ways = part_of(held, sizes.slid), {}
 with check.needs(*MEASURED):
-    ways = {"windows": thinned(seen_in(slid), 0.3)}
-    if detector is not None:
+    ways["windows"] = thinned(seen_in(slid), 0.3)
+    if final:
         ways["detector"] = final[: sizes.slid]
     for name, found in ways.items():
         half, strict = (mean_ap(found, shown, least) for least in (0.5, 0.75))
@@ -959,6 +961,7 @@ check("where_to_cut")
 # Your threshold, on scenes that it was not chosen on:
 
 # %%
+passed: Tensor | None = None
 with check.needs("where_to_cut"), torch.no_grad():
     threshold = rejection_threshold(tuned, tuned_y.cpu() > 0, 0.98)
     chance = torch.stack([first(one).softmax(dim=1)[:, 1] for one in tiles])
@@ -976,14 +979,18 @@ with check.needs("where_to_cut"), torch.no_grad():
     plots.show(fig, alt="Multiplications for a picture: all windows most, a cascade fewer.")
 
 # %%
-with check.needs("where_to_cut", *MEASURED), torch.no_grad():
-    only_ground = torch.tensor([20.0] + [0.0] * len(names), device=device)
-    kept = torch.where(passed[..., None], slid, only_ground)
-    cascade_ap = mean_ap(thinned(seen_in(kept), 0.3), shown)
-    print(f"mAP {cascade_ap:.2f} with the cascade, {mean_ap(ways['windows'], shown):.2f} without")
-    other_x, other_y = examples(shown, len(shown.x))
-    held_recall = (first(other_x).softmax(dim=1)[:, 1] >= threshold)[other_y > 0].float().mean()
-    print(f"{held_recall:.1%} of the objects' windows pass (98 % of the tuning scenes' did)")
+if passed is not None and ways:
+    with check.needs(*MEASURED), torch.no_grad():
+        only_ground = torch.tensor([20.0] + [0.0] * len(names), device=device)
+        kept = torch.where(passed[..., None], slid, only_ground)
+        cascade_ap, plain_ap = (
+            mean_ap(found, shown) for found in (thinned(seen_in(kept), 0.3), ways["windows"])
+        )
+        print(f"mAP {cascade_ap:.2f} with the cascade, {plain_ap:.2f} without")
+        other_x, other_y = examples(shown, len(shown.x))
+        let_through = first(other_x).softmax(dim=1)[:, 1] >= threshold
+        share = let_through[other_y > 0].float().mean()
+        print(f"{share:.1%} of the objects' windows pass (98 % of the tuning scenes' did)")
 
 # %% [markdown]
 # ## 10 · Counting
@@ -1012,7 +1019,7 @@ def count_control(pictures: Pictures, learnt: Pictures) -> float:
 
 # %%
 marks = [round(0.05 * n, 2) for n in range(1, 20)]
-if detector is not None:
+if detector is not None and final:
     with check.needs("box_iou", "nms"):
         tuned_found = thinned(candidates(detector, tune, anchors, 0.02))
         errors = {
@@ -1072,9 +1079,10 @@ if cells is not None:
 
 # %%
 if cells is not None and cell_found is not None:
-    for k, name in enumerate(detection.CELLS, 1):
-        area = average_precision(*of_class(cell_found["test"], cells["test"], k))
-        print(f"{name:9} AP {area:.2f}")
+    with check.needs(*MEASURED):
+        for k, name in enumerate(detection.CELLS, 1):
+            area = average_precision(*of_class(cell_found["test"], cells["test"], k))
+            print(f"{name:9} AP {area:.2f}")
     best = min(marks, key=lambda mark: count_error(cell_found["val"], cells["val"], mark))
     truth = torch.from_numpy(cells["test"].counts())
     off = (counted(cell_found["test"], 3, best) - truth).abs().float().mean(dim=0)

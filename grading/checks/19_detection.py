@@ -487,7 +487,7 @@ def average_precision(student, rng):
         first = [True, False, True, False, True, True, *marks(2, 3)], 8
         area(first, ([False, *marks(5, 6), True], 6))
     with part("average_precision: objects that nobody found, nothing right, nothing", points=0.2):
-        missed = [True, False, True, True, *marks(2, 3)], int(rng.choice([7, 9, 14, 19]))
+        missed = [True, False, True, True, *marks(2, 3)], int(rng.choice([7, 14, 19]))
         area(missed, ([False] * int(rng.integers(1, 5)), 3), ([], int(rng.integers(1, 9))))
 
 

@@ -193,7 +193,7 @@ _IOU = [
     ),
     _iou(
         "over the larger",
-        0.2,
+        0,
         "That divides by the larger of the two areas: the union is what at least one covers.",
         either="torch.maximum(area_a, area_b)",
     ),
@@ -211,7 +211,7 @@ _IOU = [
     ),
     _iou(
         "over the box around both",
-        0.2,
+        0,
         "That divides by the area of the box around both: corners of it that neither covers do not"
         " belong to the union.",
         either="(torch.maximum(a[:, None, 2:], b[None, :, 2:])"
@@ -603,7 +603,7 @@ def match_anchors(iou, high=0.5, low=0.4):
     ),
     _match(
         "an anchor given twice",
-        1,
+        0.9,
         "An anchor that one object was given is given to another one again: it is no longer free.",
         done="left[:, one] = -1",
     ),
@@ -621,13 +621,13 @@ def match_anchors(iou, high=0.5, low=0.4):
     ),
     _match(
         "only what reaches low",
-        0.75,
+        0.5,
         "An object's own anchor is given whatever their IoU: no threshold counts in the second half.",
         nothing="low",
     ),
     _match(
         "only what is free",
-        1.25,
+        0.85,
         "The second half overrides the first: also an anchor that belongs to another object may be"
         " given.",
         table="torch.where((match >= 0)[:, None] & (match[:, None] != torch.arange(objects)), -1.0, iou)",
