@@ -472,6 +472,7 @@ def targets_of(pictures: Pictures, anchors: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(classes).to(device), torch.stack(offsets).to(device)
 
 
+# %%
 BUILT = ("box_iou", "box_coding", "match_anchors", "Heads", "detection_loss")
 with check.needs(*BUILT):
     classes, offsets = targets_of(train, anchors)
@@ -493,6 +494,7 @@ with check.needs(*BUILT):
 BALANCE = 10.0  # of the boxes' loss, beside 1 for the classes
 
 
+# %%
 def fit(
     model: Detector, x: Tensor, classes: Tensor, offsets: Tensor, epochs: int, rate: float = 4e-3
 ) -> list[tuple[float, float]]:
@@ -790,6 +792,7 @@ def examples(pictures: Pictures, count: int) -> tuple[Tensor, Tensor]:
     return torch.cat(kept), torch.cat(labels).to(device)
 
 
+# %%
 def fit_windows(net: nn.Module, x: Tensor, y: Tensor, epochs: int) -> None:
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     for _ in range(epochs):
@@ -859,6 +862,7 @@ def part_of(pictures: Pictures, count: int) -> Pictures:
     return Pictures(pictures.name, pictures.class_names, *kept)
 
 
+# %%
 with torch.no_grad():
     classifier.eval()
     slid = torch.stack([classifier(one) for one in tiles])

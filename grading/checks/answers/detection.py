@@ -127,6 +127,11 @@ def rejection_threshold(scores, objects, recall):
 NO_AREA = "A box without an area covers nothing: its IoU is 0, with itself, too."
 PAIRS = "Each box of a meets each of b: the table is (N, M). a[:, None] and b[None] make all pairs."
 IN_IOU = (
+    *causes(
+        "With no boxes there is nothing to stack: the table has N rows and M columns, also where one"
+        " of them is 0.",
+        "non-empty TensorList",
+    ),
     ("must match the size", PAIRS),
     ("not broadcastable", PAIRS),
 )
@@ -157,6 +162,35 @@ _IOU = [
         0.95,
         "Boxes that do not meet have an intersection of 0: cut negative widths and heights off at 0.",
         both="(high - low).prod(dim=2)",
+    ),
+    _iou(
+        "without signs",
+        0.95,
+        "Negative widths and heights are made positive: boxes that do not meet have an intersection of"
+        " 0.",
+        both="(high - low).abs().prod(dim=2)",
+    ),
+    _iou(
+        "widths alone",
+        0,
+        "Only widths count here: an area is width times height.",
+        both="(high - low).clamp(min=0)[..., 0]",
+        size_a="(a[:, 2:3] - a[:, :1])",
+        size_b="(b[:, 2:3] - b[:, :1])",
+    ),
+    _iou(
+        "widths plus heights",
+        0,
+        "Width and height are added: an area is their product.",
+        both="(high - low).clamp(min=0).sum(dim=2)",
+        size_a="(a[:, 2:] - a[:, :2]).sum(dim=1, keepdim=True)",
+        size_b="(b[:, 2:] - b[:, :2]).sum(dim=1, keepdim=True)",
+    ),
+    _iou(
+        "percent",
+        0,
+        "That is in percent: equal boxes have an IoU of 1.",
+        result="100 * torch.where(either > 0, both / either, 0 * both)",
     ),
     _iou(
         "clamped after the product",
@@ -380,6 +414,19 @@ _CODING = [
         middle="boxes[:, 2:] + boxes[:, :2]",
         centre="anchors[:, 2:] + anchors[:, :2]",
     ),
+    _encode(
+        "the width for both",
+        0.7,
+        "ty is divided by the anchor's width: its height is meant.",
+        shift="(middle - centre) / own[:, :1]",
+    ),
+    _encode(
+        "SSD's variances",
+        0.7,
+        "That is divided by 0.1 and 0.2, as SSD's code does: the formula here has no such factors.",
+        shift="(middle - centre) / own / 0.1",
+        stretch="torch.log(size / own) / 0.2",
+    ),
     _encode_otherwise(
         "side by side", 0.55, "should have shape", result="torch.stack([shift, stretch], dim=1)"
     ),
@@ -406,6 +453,18 @@ _CODING = [
         0.7,
         "tx and ty are taken for pixels: they count in widths and heights of the anchor.",
         middle="centre + offsets[:, :2]",
+    ),
+    _decode(
+        "YOLO's sigmoid",
+        0.7,
+        "tx and ty went through a sigmoid, as in YOLO: here they are taken as they are.",
+        middle="centre + (offsets[:, :2].sigmoid() - 0.5) * own",
+    ),
+    _decode(
+        "both edges of x first",
+        0.7,
+        "The columns are left, right, top, bottom here: asked for are left, top, right, bottom.",
+        result="torch.cat([middle - size / 2, middle + size / 2], dim=1)[:, [0, 2, 1, 3]]",
     ),
     _decode(
         "middle and size",
@@ -594,6 +653,42 @@ def match_anchors(iou, high=0.5, low=0.4):
         0,
         "Objects are counted from 0: 0 is the first one.",
         result="torch.where(match >= 0, match + 1, match)",
+    ),
+    _match(
+        "the band belongs",
+        0.75,
+        "Anchors between `low` and `high` belong to an object here: they are ignored, −2.",
+        between="place[best >= low]",
+    ),
+    _match(
+        "thresholds of its own",
+        0.75,
+        "The thresholds are 0.5 and 0.4 here whatever is given: use the arguments.",
+        least=">= 0.5 + 0 *",
+        least_low=">= 0.4 + 0 *",
+    ),
+    Known(
+        "match_anchors",
+        "the second half first",
+        0.85,
+        "The first half comes last here and overwrites anchors that objects were given: it is the other"
+        " way round.",
+        """
+def match_anchors(iou, high=0.5, low=0.4):
+    match = torch.full((len(iou),), -1, dtype=torch.int64)
+    left, objects = iou.clone(), iou.shape[1]
+    for _ in range(min(iou.shape)):
+        anchor, one = divmod(int(left.argmax()), objects)
+        if left[anchor, one] <= 0:
+            break
+        match[anchor] = one
+        left[anchor], left[:, one] = -1, -1
+    if objects:
+        best, place = iou.max(dim=1)
+        match[(best >= low) & (best < high)] = -2
+        match[best >= high] = place[best >= high]
+    return match
+""",
     ),
     _match(
         "the worst",
@@ -895,7 +990,7 @@ _LOSS = [
     ),
     _loss(
         "ratio of anchors in all",
-        0.65,
+        0.4,
         "That takes `ratio` anchors in all: it is `ratio` for each of the P.",
         hard="min(ratio, int(background.sum()))",
     ),
@@ -914,7 +1009,7 @@ _LOSS = [
     ),
     _loss(
         "sums",
-        0.25,
+        0,
         "Both are sums: divide them by P.",
         result="of_classes, of_boxes",
     ),
@@ -926,25 +1021,25 @@ _LOSS = [
     ),
     _loss(
         "a mean over the offsets",
-        0.75,
+        0.5,
         "The loss of the boxes is a mean over the four offsets, too: it is their sum.",
         result="of_classes / count, of_boxes / count / 4",
     ),
     _loss(
         "L1",
-        0.75,
+        0.5,
         "That is |d| throughout: where |d| is below 1, smooth L1 is d²/2, and else |d| − ½.",
         boxes="F.l1_loss(offsets[objects], targets[objects], reduction='sum')",
     ),
     _loss(
         "squares",
-        0.75,
+        0.5,
         "That is d² throughout: beyond 1 smooth L1 is |d| − ½.",
         boxes="F.mse_loss(offsets[objects], targets[objects], reduction='sum')",
     ),
     _loss(
         "half squares",
-        0.75,
+        0.5,
         "That is d²/2 throughout: beyond 1 smooth L1 is |d| − ½.",
         boxes="F.mse_loss(offsets[objects], targets[objects], reduction='sum') / 2",
     ),
@@ -966,6 +1061,26 @@ _LOSS = [
         "The scores went through a softmax before cross_entropy, which has its own.",
         each="F.cross_entropy(scores.softmax(1), classes, ignore_index=-1, reduction='none')",
     ),
+    _loss(
+        "nothing without an object",
+        1.25,
+        "Without an object nothing counts here: `ratio` of the background still do.",
+        hard="min(ratio * int(objects.sum()), int(background.sum()))",
+    ),
+    _loss(
+        "means of both kinds",
+        0,
+        "That is a mean over the objects and a mean over the background: one sum of both is divided by"
+        " P.",
+        result="each[objects].mean() + chosen.mean(), of_boxes / count / 4",
+    ),
+    _loss(
+        "the hardest by an object's score",
+        0.55,
+        "Those are the ones with the highest score of an object's class: the hardest have the largest"
+        " cross-entropy.",
+        chosen="each[background][scores[background][:, 1:].amax(dim=1).topk(hard).indices]",
+    ),
     _loss("P of 0", 1.25, NO_OBJECT, count="int(objects.sum())"),
     _loss_otherwise("too many asked for", 0.95, "k is more than there are", hard="ratio * count"),
     _loss_otherwise(
@@ -980,7 +1095,7 @@ _LOSS = [
         NO_GRADIENT,
         result="(of_classes / count).detach(), (of_boxes / count).detach()",
     ),
-    _loss_otherwise("one sum", 0, "of 4", result="of_classes / count + of_boxes / count"),
+    _loss_otherwise("one sum", 0, "a tuple of 2", result="of_classes / count + of_boxes / count"),
 ]
 
 # ------------------------------------------------------------------------------ nms
@@ -1044,6 +1159,35 @@ _NMS = [
         0.45,
         "A box that was dropped drops others here: only those that stay do.",
         _ALL_BEFORE.format(test="if not (over & (labels[before] == labels[one])).any():"),
+    ),
+    Known(
+        "nms",
+        "the last kept only",
+        0,
+        "A box is compared only with the last one that stays: with all of its class that stay.",
+        """
+def nms(boxes, scores, labels, threshold):
+    kept = []
+    for n in scores.argsort(descending=True, stable=True).tolist():
+        last = kept[-1:]
+        alike = bool(last) and bool(labels[last[0]] == labels[n])
+        if not alike or box_iou(boxes[last], boxes[n][None])[0, 0] <= threshold:
+            kept.append(n)
+    return torch.tensor(kept, dtype=torch.int64)
+""",
+    ),
+    _nms(
+        "places in the sorted list",
+        0,
+        "Those are places in the sorted list: asked for are those of the boxes as they were given.",
+        result="torch.tensor([scores.argsort(descending=True, stable=True).tolist().index(k)"
+        " for k in kept], dtype=torch.int64)",
+    ),
+    _nms(
+        "class by class",
+        0.45,
+        "The places come class by class: asked for is the order of falling scores over all classes.",
+        result="torch.tensor(sorted(kept, key=lambda k: int(labels[k])), dtype=torch.int64)",
     ),
     _nms(
         "at the threshold, too",
@@ -1277,6 +1421,22 @@ def true_detections(found, truth, least=0.5):
     return torch.tensor(right, dtype=torch.bool)
 """,
     ),
+    Known(
+        "average_precision",
+        "objects choose",
+        0.45,
+        "Each object chooses the detection that fits it best: it is the one with the highest score.",
+        """
+def true_detections(found, truth, least=0.5):
+    marks = [torch.zeros(len(boxes), dtype=torch.bool) for boxes, _ in found]
+    for mark, (boxes, _), objects in zip(marks, found, truth):
+        if len(boxes) and len(objects):
+            iou, place = box_iou(boxes, objects).max(dim=0)
+            mark[place[iou >= least]] = True
+    order = torch.cat([one for _, one in found]).argsort(descending=True, stable=True)
+    return torch.cat(marks)[order]
+""",
+    ),
     _marks_otherwise("a list", 0.45, "should be a torch tensor and is a list", result="right"),
     _area(
         "no envelope",
@@ -1319,6 +1479,18 @@ def true_detections(found, truth, least=0.5):
         0.8,
         "That is the recall of all detections together: asked for is the area under the curve.",
         result="float(true[-1]) / objects",
+    ),
+    _area(
+        "percent",
+        0.8,
+        "That is in percent: a perfect detector has an average precision of 1.",
+        result="100 * float(best[right].sum()) / objects",
+    ),
+    _area(
+        "F1",
+        0.8,
+        "That is the F1 of all detections together: asked for is the area under the curve.",
+        result="2 * float(true[-1]) / (len(right) + objects)",
     ),
     _area(
         "eleven recalls",
