@@ -271,7 +271,7 @@ def Heads(student, rng):
         right = [of_right(case, at) for case in asked]
         nothing = [0 * one for one in right]
         with (
-            expect.otherwise(answers.CUT * expect.alike(got, nothing)),
+            expect.otherwise(answers.CUT * (at > 1 and expect.alike(got, nothing))),
             expect.otherwise(shape=answers.ROWS if at < 2 else ""),
             expect.recognised(got, knows, only=True, **CLOSE),
         ):
