@@ -214,7 +214,7 @@ def _split(files: Mapping[str, bytes], split: str, place: Path, flat: list[str])
         kept = [(box, label) for box, label in found if box[2] > box[0] and box[3] > box[1]]
         flat += [name] * (len(found) - len(kept))
         corners = np.array([box for box, _ in kept], np.float32).reshape(-1, 4)
-        boxes.append(corners / SHRINK)
+        boxes.append(corners / np.float32(SHRINK))
         labels.append(np.array([label for _, label in kept], np.int64))
     if not names or len({one.shape for one in x}) > 1:
         raise DataError(f"{place}: the pictures of {split} are none, or not all of one size.")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from utils.data.detection import Pictures
 # By class: a colour, and a dash pattern that tells it without the colour.
 _COLOURS = (plots.ORANGE, plots.SKY, plots.PURPLE, plots.GREEN)
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_EDGE = [withStroke(linewidth=2.6, foreground=plots.BLACK)]
+_EDGE: list[AbstractPathEffect] = [withStroke(linewidth=2.6, foreground=plots.BLACK)]
 
 Found = Sequence[tuple[Tensor, Tensor, Tensor]]
 
