@@ -51,7 +51,8 @@ plots.show(fig, alt="Eight drawn scenes; each ring, disc and cross has a box wit
 # **You will** write how boxes are compared, coded and given to the cells of a grid; two heads on one
 # trunk, and their losses; the step that leaves one box for each object; and average precision. Then you
 # choose thresholds: for counting, and for a cascade that looks at most places only once.
-#
+
+# %% [markdown]
 # **Not in this lab:** detectors of two stages, transformers, masks.
 #
 # **You need** lab 06, and 165 minutes. All cells compute for about half a minute at scale `smoke`, some
@@ -122,7 +123,8 @@ with check.needs("box_iou"):
 # %% [markdown]
 # A move by a quarter of the width costs four tenths of the IoU. The usual bar for "found", 0.5, is stricter
 # than it sounds.
-#
+
+# %% [markdown]
 # ## 2 · A grid of anchors
 # A network puts out a fixed number of numbers; a picture holds any number of objects. The way out is
 # older than this lab: in DIGITS 4 (2016) NVIDIA's DetectNet laid a **grid** over the picture, and each cell
@@ -221,10 +223,10 @@ with check.needs("box_coding"):
 #    `high`. Below `low` it is background. Between the two it is **ignored**: it is told nothing.
 # 2. **By the object.** A small object between two cells may reach `high` with no anchor at all. So each object
 #    is given one anchor of its own, whatever their IoU, as long as they meet.
-#
-# The second half comes last and overrides the first.
 
 # %% [markdown]
+# The second half comes last and overrides the first.
+#
 # Two objects may want the same anchor, where they are close. Then the pair with the larger IoU goes first,
 # and the other object takes the best of what is left:
 #
@@ -297,7 +299,8 @@ with check.needs("box_iou", "match_anchors"):
 # %% [markdown]
 # *Thick: the objects. Thin, in the same style: the anchors that are responsible for them.* Far more anchors
 # see background than see an object. Section 5 has to do something about that.
-#
+
+# %% [markdown]
 # ## 4 · A trunk and two heads
 # All anchors share one network. Its **trunk** is a convolutional network like lab 06's, three halvings deep:
 # a picture of 64×64 becomes a map of 8×8 cells. On it stand two **heads**, single convolutions that see the
@@ -614,7 +617,8 @@ if detector is not None:
 # %% [markdown]
 # *What your detector found, with its probabilities.* Two objects of one class whose boxes overlap by more than
 # the threshold would be taken for one; the scenes here have none.
-#
+
+# %% [markdown]
 # ## 7 · How good is it?
 # A detection is **right** if its IoU with an object of its class is at least 0.5, and no better detection has
 # that object already: the second box on one object is an error. The rule is that of the VOC challenge
@@ -738,7 +742,8 @@ if areas:
 # %% [markdown]
 # *Thin: precision as it goes up and down; thick: the best from there on. The area under the thick line is the
 # AP.*
-#
+
+# %% [markdown]
 # ## 8 · The control: a window that slides
 # Before such networks, a detector was a classifier, slid over the picture at several sizes. How good is that
 # here, and what does it cost? The picture is resized so that objects of 10, 15 and 22 pixels become 16 pixels
@@ -878,7 +883,8 @@ with check.needs(*MEASURED):
 # %% [markdown]
 # At 0.5 the windows are a strong control: each sees its object zoomed to one size. At 0.75 they lose most, as no head
 # moves a window to the object's edges; and they pay many times the multiplications.
-#
+
+# %% [markdown]
 # ## 9 · A cascade
 # Most windows are easy: empty ground. So a tiny network looks first, at a quarter of the pixels, and says only
 # "perhaps" or "no". What it rejects is never looked at again; the classifier sees the rest. Viola and Jones
@@ -1033,7 +1039,9 @@ if detector is not None and final:
         best = marks[min(range(len(marks)), key=errors["tuning scenes"].__getitem__)]
         control = count_control(held, train)
         fig = figures.counting(marks, errors, best, control)
-        plots.show(fig, alt="The error of counts over the threshold: a wide valley in the middle.")
+        plots.show(
+            fig, alt="The error of counts over the threshold, far below the control; one is chosen."
+        )
         error = count_error(final, held, best)
         print(f"threshold {best}: counts are off by {error:.2f} a class; control {control:.2f}")
 
@@ -1100,7 +1108,8 @@ if cells is not None and cell_found is not None:
 # %% [markdown]
 # Not every red cell at the edge of a picture has a box in this data set: some "false alarms" are cells that nobody
 # marked.
-#
+
+# %% [markdown]
 # ## 12 · Experiments
 # Nothing here is graded.
 #
