@@ -663,6 +663,8 @@ with check.needs("within_memory", "no_gap"):
 #   31 % with more; schedules for measured times, found by a solver.
 # - Li, Hoefler (2021), *Chimera*, [arXiv:2107.06925](https://arxiv.org/abs/2107.06925): level 9; up to half of the
 #   bubbles of other synchronous schedules.
+#
+# **Next:** in lab 19 a network finds things in a picture, and counts them.
 
 # %%
 progress()
