@@ -34,10 +34,10 @@ Array = NDArray[np.floating]
 check = checks("20_synthesis")
 sizes = settings.choose(
     scale,
-    smoke={"seeds": 2, "drawn": 3000, "steps": 250, "gan": 800, "detail": 200},
+    smoke={"seeds": 2, "drawn": 2000, "steps": 200, "gan": 800, "detail": 150},
     cpu={"seeds": 5, "drawn": 10_000, "steps": 1000, "gan": 6000, "detail": 1500},
 )
-torch.set_num_threads(min(2, torch.get_num_threads()))  # such small networks gain nothing by more
+torch.set_num_threads(1)  # such small networks gain nothing by more
 
 # %%
 data = digits.load()
@@ -282,7 +282,7 @@ for name, camera in cameras.items():
     for seed in range(sizes.seeds):
         torch.manual_seed(seed)
         drawn = fonts.drawn(sizes.drawn, train_fonts, camera, side=side, seed=seed)
-        network = fitted(nn.Sequential(*first_half(), *second_half()), *drawn, sizes.steps)
+        network = fitted(first_half() + second_half(), *drawn, sizes.steps)
         handwriting[name].append(reads(network, test_x, test_y))
         print_held_out[name].append(reads(network, *unseen))
         readers = [*readers, network] if seed else [network]
@@ -428,9 +428,10 @@ for seed in range(sizes.seeds):
     for name, half in ((PRETRAINED, first), (RANDOM, first_half())):
         ways[name].append(reads(on_top_of(half, x, y, sizes.steps), test_x, test_y))
     more = self_labelled(readers[seed], x, y)
-    again = fitted(nn.Sequential(*first_half(), *second_half()), *more, sizes.steps)
+    again = fitted(first_half() + second_half(), *more, sizes.steps)
     ways["self-training"].append(reads(again, test_x, test_y))
-    reader = fitted(nn.Sequential(*first_half(), *second_half()), train_x, train_y, sizes.steps)
+    both = first_half() + second_half()
+    reader = fitted(both, train_x, train_y, 2 * sizes.steps)
     ways["labelled handwriting"].append(reads(reader, test_x, test_y))
 print(f"{data.name}, {len(test_y):,} handwritten test images, {sizes.seeds} seeds")
 for name, runs in ways.items():
@@ -1073,7 +1074,7 @@ with torch.no_grad():
 def from_few(count: int) -> float:
     """The accuracy on handwriting, trained on so many labelled handwritten digits."""
     torch.manual_seed(0)
-    network = nn.Sequential(*first_half(), *second_half())
+    network = first_half() + second_half()
     return reads(fitted(network, train_x[:count], train_y[:count], sizes.steps), test_x, test_y)
 
 

@@ -22,7 +22,6 @@ def rows(pictures: Pictures, *, columns: int = 10, signed: bool = False) -> Figu
     for row, (name, images) in zip(axes, pictures.items(), strict=True):
         _row(row, images, signed=signed)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8)
-    fig.subplots_adjust(wspace=0.08, hspace=0.12)
     return fig
 
 
@@ -67,7 +66,6 @@ def class_counts(counts: Mapping[str, ArrayLike], modes: Mapping[str, float]) ->
         ax.set(xlabel="digit", title=f"{name}\n{modes[name]:.1f} classes")
         ax.grid(axis="x", visible=False)
     axes[0, 0].set_ylabel("pictures")
-    fig.tight_layout()
     return fig
 
 
@@ -97,7 +95,6 @@ def over_steps(
         x=steps,
     )
     right.set_ylim(0, 10.5)
-    fig.tight_layout()
     return fig
 
 
@@ -109,7 +106,6 @@ def nearest(pairs: Mapping[str, tuple[Tensor, Tensor]], columns: int = 10) -> Fi
         for row, images, label in ((0, pictures, name), (1, found, "nearest")):
             _row(axes[2 * at + row], images)
             axes[2 * at + row][0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
-    fig.subplots_adjust(wspace=0.08, hspace=0.12)
     return fig
 
 

@@ -168,16 +168,25 @@ IN_GAN = (
         "D's weights have changed since its scores were computed: after D's step, ask D again.",
     ),
 )
-IN_FRECHET = (
-    (
-        "0-dimensional array given",
-        "Of one feature np.cov makes a single number, not a 1×1 matrix: np.atleast_2d helps.",
-    ),
-    (
-        "Array must be at least two-dimensional",
-        "Of one feature np.cov makes a single number, not a 1×1 matrix: np.atleast_2d helps.",
-    ),
+ONE_FEATURE = "Of one feature np.cov makes a single number, not a 1×1 matrix: np.atleast_2d helps."
+HOLDS_NAN = (
+    "Eigenvalues do not converge where the matrix holds NaN, such as the root of a negative number."
 )
+AS_ROWS = "The matrices have a row for each picture: np.cov takes rows as features, but for rowvar=False."
+
+
+def in_frechet(a, b):
+    """Of errors in frechet_distance: (a piece of NumPy's words, the sentence)."""
+    by_picture = f"(size {len(b)} is different from {len(a)})"
+    return (
+        ("0-dimensional array given", ONE_FEATURE),
+        ("Array must be at least two-dimensional", ONE_FEATURE),
+        ("did not converge", HOLDS_NAN),
+        ("infs or NaNs", HOLDS_NAN),
+        *([(by_picture, AS_ROWS)] if len(a) != len(b) else []),
+    )
+
+
 FEWER = (
     "With fewer pictures than features some eigenvalues are 0, and rounding can make them a little"
     " negative: before the root, clip them at 0."
@@ -286,7 +295,7 @@ _GRID = [
     ),
     _grid(
         "one matrix for all",
-        0.25,
+        0.85,
         "All images are looked up with the first H: each has its own.",
         H="H[:1].expand_as(H)",
     ),
@@ -304,19 +313,19 @@ _GRID = [
     ),
     _grid_other(
         "always float32",
-        1.15,
+        1.1,
         "The grid should have the dtype of H.",
         result="torch.stack((u / w, v / w), dim=-1).float()",
     ),
     _grid_other(
         "float32 on the way",
-        1.15,
+        1.1,
         "A dtype differs from H's on the way",
         at="(2 * torch.arange(side) + 1) / side - 1",
     ),
     _grid_other(
         "H changed",
-        0,
+        0.5,
         "changed its argument `H`",
         H="H.div_(H[:, 2:, 2:].clone())",
     ),
@@ -342,120 +351,120 @@ def photographed(ink, kernel, light, noise):
 _PHOTO = [
     _photo(
         "only along rows",
-        0.35,
+        0.6,
         "It is blurred along rows alone: the same kernel also goes along columns.",
         down="blurred",
     ),
     _photo(
         "only along columns",
-        0.35,
+        0.6,
         "It is blurred along columns alone: the same kernel also goes along rows.",
         down="F.conv2d(ink, kernel.reshape(1, 1, -1, 1), padding=(reach, 0))",
     ),
     _photo(
         "two blurs averaged",
-        0.35,
+        0.6,
         "Two blurs of the ink are averaged: the second one goes over what the first one made.",
         down="(blurred + F.conv2d(ink, kernel.reshape(1, 1, -1, 1), padding=(reach, 0))) / 2",
     ),
     _photo(
         "two blurs added",
-        0.35,
+        0,
         "Two blurs of the ink are added: the second one goes over what the first one made.",
         down="blurred + F.conv2d(ink, kernel.reshape(1, 1, -1, 1), padding=(reach, 0))",
     ),
     _photo(
         "no blur",
-        0.35,
+        0.6,
         "Nothing is blurred.",
         down="ink",
     ),
     _photo(
         "edges repeated",
-        0.35,
+        0.6,
         "Beyond the edge the outermost pixels are repeated: there is paper, which is 0.",
         down="F.conv2d(F.pad(ink, 4 * [reach], mode='replicate'),"
         " (kernel[:, None] * kernel)[None, None])",
     ),
     _photo(
         "edges mirrored",
-        0.35,
+        0.6,
         "Beyond the edge the image is mirrored: there is paper, which is 0.",
         down="F.conv2d(F.pad(ink, 4 * [reach], mode='reflect'),"
         " (kernel[:, None] * kernel)[None, None])",
     ),
     _photo(
         "light on the ink",
-        0.6,
+        0.75,
         "The light is multiplied with the ink: paper would get lighter in a shadow. It falls on the"
         " paper, 1 − ink.",
         result="(light * blurred + noise).clip(0, 1)",
     ),
     _photo(
         "brightness",
-        0.2,
+        0,
         "That is the brightness: ink is what it lacks of 1.",
         result="(light * (1 - blurred) + noise).clip(0, 1)",
     ),
     _photo(
         "brightness, noise from it",
-        0.2,
+        0,
         "That is the brightness, with the noise taken from it: ink is what it lacks of 1.",
         result="(light * (1 - blurred) - noise).clip(0, 1)",
     ),
     _photo(
         "light added",
-        0.6,
+        0.75,
         "The missing light is added to ink and paper alike: ink that is black gets no darker.",
         result="(blurred + 1 - light + noise).clip(0, 1)",
     ),
     _photo(
         "light before the blur",
-        0.9,
+        1.1,
         "The shadow is blurred, too: the blur is of the ink, before the light falls on it.",
         ink="1 - light * (1 - ink)",
         result="(blurred + noise).clip(0, 1)",
     ),
     _photo(
         "noise before the light",
-        0.9,
+        1.1,
         "The light also falls on the noise: noise comes after it, in the camera.",
         result="(1 - light * (1 - blurred - noise)).clip(0, 1)",
     ),
     _photo(
         "noise before the blur",
-        0.65,
+        1.1,
         "The noise is blurred, too: it comes last, in the camera.",
         ink="ink + noise",
         result="(1 - light * (1 - blurred)).clip(0, 1)",
     ),
     _photo(
         "not clipped",
-        0.95,
+        0.85,
         "Values below 0 and above 1 are left: clip them.",
         result="1 - light * (1 - blurred) + noise",
     ),
     _photo(
         "clipped below alone",
-        0.95,
+        0.85,
         "Values above 1 are left: clip them, too.",
         result="(1 - light * (1 - blurred) + noise).clip(min=0)",
     ),
     _photo(
         "clipped above alone",
-        0.95,
+        0.85,
         "Values below 0 are left: clip them, too.",
         result="(1 - light * (1 - blurred) + noise).clip(max=1)",
     ),
     _photo(
         "noise subtracted",
-        0.95,
+        0.85,
         "The noise is subtracted: add it.",
         result="(1 - light * (1 - blurred) - noise).clip(0, 1)",
     ),
     _photo(
         "noise as a factor",
-        0.95,
+        0.85,
         "The noise multiplies: add it.",
         result="((1 - light * (1 - blurred)) * (1 + noise)).clip(0, 1)",
     ),
@@ -467,7 +476,7 @@ _PHOTO = [
     ),
     _photo_other(
         "no padding",
-        0.35,
+        0,
         "as large as it was",
         down="F.conv2d(ink, (kernel[:, None] * kernel)[None, None])",
         result="(1 - blurred.mean() * light).clip(0, 1)[..., 1:, 1:]",
@@ -616,7 +625,7 @@ _HALF = [
     ),
     _half(
         "first learns, too",
-        0.6,
+        1.0,
         "The first half has learnt, too: no gradient may go into it.",
         grad=_AS_GIVEN,
     ),
@@ -635,13 +644,13 @@ _HALF = [
     ),
     _half(
         "old gradients of first",
-        1.0,
+        1.3,
         "Old gradients of first are still there, and the optimizer makes a step with them.",
         zero="second.zero_grad()",
     ),
     _half(
         "gradients of zero",
-        1.0,
+        1.3,
         "With a gradient of zero, weight decay still shrinks first's weights; a gradient of None makes no"
         " step.",
         zero="optimizer.zero_grad(set_to_none=False)",
@@ -649,14 +658,14 @@ _HALF = [
     _half(
         "emptied too late",
         0.6,
-        "The gradients are emptied between backward and step: there is nothing to step with.",
+        "Second's weights have not moved: the step is missing, or the gradients were emptied before it.",
         zero="pass",
         step="optimizer.zero_grad(); optimizer.step()",
     ),
     _half(
         "no step",
         0.6,
-        "Nothing has changed in second: the step is missing.",
+        "Second's weights have not moved: the step is missing, or the gradients were emptied before it.",
         step="pass",
     ),
     _half(
@@ -686,7 +695,7 @@ _HALF = [
     ),
     _half(
         "first left in evaluation mode",
-        1.3,
+        1.0,
         "First is left in another mode than it was in.",
         mode=_AS_GIVEN,
         seen="first.eval()(x)",
@@ -722,54 +731,54 @@ _LOSSES = [
     for name, points, says, code in (
         (
             "real and fake exchanged",
-            1.5,
+            1.4,
             "Real and made are exchanged: real pictures are to get high scores, made ones low ones.",
             "def discriminator_loss(real_scores, fake_scores):"
             " return F.softplus(real_scores).mean() + F.softplus(-fake_scores).mean()",
         ),
         (
             "halved",
-            1.5,
+            1.4,
             "That is half of it: the two means are added.",
             "def discriminator_loss(real_scores, fake_scores):"
             " return (F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()) / 2",
         ),
         (
             "one mean of all",
-            1.5,
+            1.4,
             "That is one mean over all scores: it is the sum of two means.",
             "def discriminator_loss(real_scores, fake_scores): return torch.cat("
             "(F.softplus(-real_scores).flatten(), F.softplus(fake_scores).flatten())).mean()",
         ),
         (
             "sums",
-            1.5,
+            1.4,
             "The scores' losses are summed: it is a mean over real ones and a mean over made ones.",
             "def discriminator_loss(real_scores, fake_scores):"
             " return F.softplus(-real_scores).sum() + F.softplus(fake_scores).sum()",
         ),
         (
             "real alone",
-            1.5,
+            1.4,
             "The term of the made pictures is missing.",
             "def discriminator_loss(real_scores, fake_scores): return F.softplus(-real_scores).mean()",
         ),
         (
             "made alone",
-            1.5,
+            1.4,
             "The term of the real pictures is missing.",
             "def discriminator_loss(real_scores, fake_scores): return F.softplus(fake_scores).mean()",
         ),
         (
             "Wasserstein",
-            1.5,
+            1.4,
             "Those are differences of scores, as in a Wasserstein GAN: here the loss is cross-entropy.",
             "def discriminator_loss(real_scores, fake_scores):"
             " return fake_scores.mean() - real_scores.mean()",
         ),
         (
             "sigmoid twice",
-            1.5,
+            1.4,
             "The scores went through the sigmoid twice.",
             "def discriminator_loss(real_scores, fake_scores):"
             " return F.softplus(-real_scores.sigmoid()).mean()"
@@ -777,44 +786,44 @@ _LOSSES = [
         ),
         (
             "saturating",
-            1.5,
+            1.4,
             "That is the saturating loss, the mean of log(1 − D): where D is sure it has hardly a slope.",
             "def generator_loss(fake_scores): return -F.softplus(fake_scores).mean()",
         ),
         (
             "for the discriminator",
-            1.5,
+            1.4,
             "That is what D wants of made pictures: G wants them taken for real ones.",
             "def generator_loss(fake_scores): return F.softplus(fake_scores).mean()",
         ),
         (
             "generator, summed",
-            1.5,
+            1.4,
             "The scores' losses are summed: it is their mean.",
             "def generator_loss(fake_scores): return F.softplus(-fake_scores).sum()",
         ),
         (
             "generator, upside down",
-            1.5,
+            1.4,
             "It has the opposite sign: a loss falls while D's scores of made pictures rise.",
             "def generator_loss(fake_scores): return -F.softplus(-fake_scores).mean()",
         ),
         (
             "generator, Wasserstein",
-            1.5,
+            1.4,
             "That is the mean score with its sign changed, as in a Wasserstein GAN: here the loss is"
             " cross-entropy.",
             "def generator_loss(fake_scores): return -fake_scores.mean()",
         ),
         (
             "generator, sigmoid twice",
-            1.5,
+            1.4,
             "The scores went through the sigmoid twice.",
             "def generator_loss(fake_scores): return F.softplus(-fake_scores.sigmoid()).mean()",
         ),
         (
             "probability",
-            1.5,
+            1.4,
             "That is 1 − D's mean probability: the loss is its logarithm, of each picture.",
             "def generator_loss(fake_scores): return 1 - fake_scores.sigmoid().mean()",
         ),
@@ -828,7 +837,7 @@ _OVERFLOW = [
     Mistake(
         "gan_step",
         "logarithm of the sigmoid, D",
-        1.85,
+        1.8,
         OVERFLOW,
         """
 def discriminator_loss(real_scores, fake_scores):
@@ -839,7 +848,7 @@ def discriminator_loss(real_scores, fake_scores):
     Mistake(
         "gan_step",
         "logarithm of the sigmoid, G",
-        1.85,
+        1.8,
         OVERFLOW,
         "def generator_loss(fake_scores): return -fake_scores.sigmoid().log().mean()",
     ),
@@ -873,13 +882,13 @@ def gan_step(G, D, opt_G, opt_D, real, z):
 _GAN = [
     _gan(
         "D's old gradients",
-        0.9,
+        1.4,
         "D's step also has old gradients, such as those that G's loss left in D: empty them before.",
         zero_D="pass",
     ),
     _gan(
         "G's old gradients",
-        1.4,
+        1.8,
         "G's step also has old gradients: empty them before its backward.",
         zero_G="pass",
     ),
@@ -894,7 +903,7 @@ _GAN = [
     ),
     _gan(
         "no step of D",
-        0.9,
+        1.0,
         "D has not changed: its step is missing.",
         step_D="pass",
     ),
@@ -906,27 +915,27 @@ _GAN = [
     ),
     _gan(
         "D steps again",
-        0.9,
+        1.0,
         "D makes another step, by G's loss: that one is G's alone.",
         step_G="opt_G.step(); opt_D.step()",
     ),
     _gan(
         "G works for D",
-        1.4,
+        1.0,
         "G is trained by D's term for made pictures: it then helps D.",
         loss_G="F.softplus(D(fake)).mean()",
     ),
     _gan(
         "G by other pictures",
-        1.4,
+        1.0,
         "G's loss is of other pictures than the ones of z.",
         loss_G="generator_loss(D(G(-z)))",
     ),
     Known(
         "gan_step",
         "G first",
-        0.7,
-        "G steps before D: D steps first, and G by the scores of the D after it.",
+        1.0,
+        "G steps by the scores of the D before its step: D steps first, and G by the D after it.",
         """
 def gan_step(G, D, opt_G, opt_D, real, z):
     fake = G(z)
@@ -944,8 +953,8 @@ def gan_step(G, D, opt_G, opt_D, real, z):
     Known(
         "gan_step",
         "by the old D",
-        1.4,
-        "G steps by the scores of the D before its step: ask the D after it.",
+        1.0,
+        "G steps by the scores of the D before its step: D steps first, and G by the D after it.",
         """
 def gan_step(G, D, opt_G, opt_D, real, z):
     fake = G(z)
@@ -962,40 +971,40 @@ def gan_step(G, D, opt_G, opt_D, real, z):
     ),
     _gan(
         "losses exchanged",
-        0.7,
+        1.0,
         "The two losses are exchanged: D's comes first.",
         result="loss_G.item(), loss_D.item()",
     ),
     _gan_other(
         "detached for G",
         1.4,
-        "Nothing in G's loss depends on G",
+        "or no gradient reaches it",
         loss_G="generator_loss(D(fake.detach()))",
     ),
     _gan_other(
         "without a graph",
-        0.7,
-        "Nothing in D's loss depends on D",
+        1.0,
+        "asks for a gradient",
         real="real",
         fake_D="fake.detach()",
         zero_D="opt_D.zero_grad(); D.requires_grad_(False)",
     ),
     _gan_other(
         "not detached",
-        0.7,
+        1.0,
         "The graph of G(z) is used up by D's backward",
         fake_D="fake",
     ),
     _gan_other(
         "D's weights changed under G",
-        0.7,
+        1.0,
         "D's weights have changed since its scores were computed",
         zero_D="scores = D(fake); opt_D.zero_grad()",
         loss_G="generator_loss(scores)",
     ),
     _gan_other(
         "one loss",
-        0.7,
+        1.0,
         "should be",
         result="loss_D.item() + loss_G.item()",
     ),
@@ -1093,49 +1102,49 @@ def effective_modes(counts):
 _MODES = [
     _modes(
         "entropy alone",
-        0.5,
+        0.6,
         "That is the entropy: the number of classes is e to its power.",
         result="float(-(share * share.log()).sum())",
     ),
     _modes(
         "bits to e",
-        0.5,
+        0.6,
         "The logarithm has base 2 and the power base e: both have the same.",
         result="float(torch.exp(-(share * share.log2()).sum()))",
     ),
     _modes(
         "e to bits",
-        0.5,
+        0.6,
         "The logarithm has base e and the power base 2: both have the same.",
         result="float(2 ** -(share * share.log()).sum())",
     ),
     _modes(
         "sign",
-        0.5,
+        0.6,
         "The minus is missing: that is 1 over the number asked for.",
         result="float(torch.exp((share * share.log()).sum()))",
     ),
     _modes(
         "classes that occur",
-        0.5,
+        0.6,
         "That is how many classes occur at all: one picture counts there as much as a thousand.",
         result="float((counts > 0).sum())",
     ),
     _modes(
         "by squares",
-        0.5,
+        0.6,
         "That is 1 over the sum of squared shares, another such measure: here it is e to the entropy.",
         result="float(1 / (share**2).sum())",
     ),
     _modes(
         "not shares",
-        0.5,
+        0.6,
         "The counts are not divided by their sum.",
         share="share = counts[counts > 0].double()",
     ),
     _modes(
         "share of the largest",
-        0.5,
+        0.6,
         "The counts are divided by the largest one: shares are of the sum.",
         share="share = counts[counts > 0].double() / counts.max()",
     ),
@@ -1148,12 +1157,12 @@ _MODES = [
     _modes_other(
         "0 · log 0",
         0.8,
-        "0 · log 0 is no number here",
+        "NaN comes from",
         share="share = counts.double() / total",
     ),
     _modes_other(
         "a small number inside",
-        0.8,
+        0.6,
         "A class that does not occur adds exactly 0",
         share="share = counts.double() / total + 1e-3",
     ),
@@ -1188,13 +1197,13 @@ _FRECHET = [
     ),
     _frechet(
         "means not squared",
-        0.25,
+        0,
         "The distance of the means is not squared.",
         result="float(np.sqrt(apart @ apart) + np.trace(A) + np.trace(B) - 2 * both)",
     ),
     _frechet(
         "means alone",
-        0.25,
+        0,
         "Those are the means alone: the covariances count, too.",
         result="float(apart @ apart)",
     ),
@@ -1206,7 +1215,7 @@ _FRECHET = [
     ),
     _frechet(
         "means averaged",
-        0.0,
+        0.15,
         "The squares of the means' differences are averaged over the features: sum them.",
         result="float((apart**2).mean() + np.trace(A) + np.trace(B) - 2 * both)",
     ),
@@ -1224,31 +1233,31 @@ _FRECHET = [
     ),
     _frechet(
         "root number by number",
-        0.25,
+        0.15,
         "The root is taken of each number of the product: it is a matrix's root, by eigenvalues.",
         both="np.trace(np.sqrt(np.abs(A @ B)))",
     ),
     _frechet(
         "diagonals alone",
-        0.25,
+        0.15,
         "Only the variances count there: features that move together show in the rest of the matrix.",
         both="np.sqrt(np.diag(A) * np.diag(B)).sum()",
     ),
     _frechet(
         "roots multiplied",
-        0.5,
+        0.15,
         "That is √A √B: it is the root of A B only where the two can be exchanged.",
         both="np.trace(root @ (lambda w, v: (v * np.sqrt(w.clip(0))) @ v.T)(*np.linalg.eigh(B)))",
     ),
     _frechet(
         "eigh of A B",
-        0.5,
+        0.15,
         "A B is not symmetric, and eigh reads one half of it alone: √A B √A is, and has its eigenvalues.",
         both="np.sqrt(np.linalg.eigvalsh(A @ B).clip(0)).sum()",
     ),
     _frechet(
         "eigenvalues without a root",
-        0.25,
+        0,
         "Those are the eigenvalues of A B: the root is missing.",
         both="np.linalg.eigvalsh(root @ B @ root).sum()",
     ),
@@ -1278,14 +1287,19 @@ _FRECHET = [
     ),
     _frechet_other(
         "not clipped",
-        0.85,
+        1.0,
         "NaN comes from",
-        clip="values - 1e-9",
         both="np.sqrt(np.linalg.eigvalsh(root @ B @ root) - 1e-9).sum()",
     ),
     _frechet_other(
-        "one feature",
+        "not clipped inside",
         1.0,
+        "Eigenvalues do not converge where the matrix holds NaN",
+        clip="values - 1e-9",
+    ),
+    _frechet_other(
+        "one feature",
+        1.1,
         "np.atleast_2d helps",
         cov="np.cov(one, rowvar=False)",
     ),
