@@ -15,7 +15,6 @@ scale = ""  # smoke, cpu, gpu or multi; empty: LAB_SCALE, else chosen by the mac
 
 # %%
 import copy
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -295,7 +294,9 @@ plots.show(
     + " of the handwriting read.",
 )
 for name, runs in print_held_out.items():
-    print(f"{name:10} handwriting {np.mean(handwriting[name]):5.1%}, new fonts {np.mean(runs):5.1%}")
+    print(
+        f"{name:10} handwriting {np.mean(handwriting[name]):5.1%}, new fonts {np.mean(runs):5.1%}"
+    )
 alone = {name: np.mean(handwriting[name]) for name in ("light", "shape", "wobble")}
 check.measured("which change alone helps most", max(alone, key=lambda name: alone[name]))
 
@@ -525,7 +526,9 @@ for score in (-8.0, -2.0, 2.0):
 # **Predict first:** what happens if `fake` is detached for $L_G$, too?
 
 # %%
-check.predict("if fake is detached for G's loss, too", "", "an error", "G stands still", "D gets worse")
+check.predict(
+    "if fake is detached for G's loss, too", "", "an error", "G stands still", "D gets worse"
+)
 
 # %% [markdown]
 # ### Exercise 5 · One step of a GAN — 2 points, 30 minutes, ●●●
@@ -669,7 +672,9 @@ def made_by(G: nn.Sequential, count: int) -> Tensor:
 # times as much against the same $D$. Of its 1,000 pictures at the end, how many kinds of digit are there?
 
 # %%
-check.predict("kinds of digit when G steps ten times as often", "", "all ten", "six to nine", "fewer")
+check.predict(
+    "kinds of digit when G steps ten times as often", "", "all ten", "six to nine", "fewer"
+)
 
 # %%
 torch.manual_seed(0)
@@ -822,7 +827,9 @@ check("frechet_distance")
 # a little noise. **Predict first:** which of them comes nearest?
 
 # %%
-check.predict("which set has the smallest distance", "", "handwriting held out", "copies", "in turn")
+check.predict(
+    "which set has the smallest distance", "", "handwriting held out", "copies", "in turn"
+)
 
 
 # %%
@@ -877,9 +884,13 @@ plots.show(fig, alt="Pictures and their nearest training images: alike, the same
 # %%
 limit = apart["handwriting held out"][0].quantile(0.05)
 fig = figures.distances({name: distance for name, (distance, _) in apart.items()})
-plots.show(fig, alt="Copies lie near 0; made and held-out digits are about as far from the training.")
+plots.show(
+    fig, alt="Copies lie near 0; made and held-out digits are about as far from the training."
+)
 for name, (distance, _) in apart.items():
-    print(f"{name:22} {(distance < limit).float().mean():6.1%} nearer than 95 % of what was held out")
+    print(
+        f"{name:22} {(distance < limit).float().mean():6.1%} nearer than 95 % of what was held out"
+    )
 
 # %% [markdown]
 # The copies give themselves away at once. The made digits do not lie nearer to the training images than
@@ -1034,8 +1045,13 @@ low, true = down(large_new), large_new - up(down(large_new))
 with torch.no_grad():
     for name, net, noise in (("least squares", squares, 0), ("adversarial", adversarial, 1)):
         detail = net(with_noise(low, noise))
-        strong, error = detail.std() / true.std(), (detail - true).square().mean() / true.square().mean()
-        print(f"{name:14} detail {strong:4.0%} as strong as the real one, squared error {error:4.0%}")
+        strong, error = (
+            detail.std() / true.std(),
+            (detail - true).square().mean() / true.square().mean(),
+        )
+        print(
+            f"{name:14} detail {strong:4.0%} as strong as the real one, squared error {error:4.0%}"
+        )
         if name == "least squares":
             word = "weaker" if strong < 0.95 else "as strong" if strong < 1.05 else "stronger"
             check.measured("how strong is the detail of least squares", word)

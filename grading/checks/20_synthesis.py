@@ -399,10 +399,11 @@ def modes(student, rng):
         effective(*drawn(5))
     zero = "A class that does not occur adds exactly 0 to the entropy."
     nan = "0 · log 0 is no number here: in the entropy it counts as 0, so leave such a class out."
-    with part("effective_modes: classes that do not occur", points=0.2):
-        with expect.otherwise(zero, exception=nan):
-            effective(*drawn(2), 0, *drawn(1), 0)
-            effective(0, 7, 0)
+    logarithm = ("math domain error", nan), ("expected a positive input", nan)
+    absent = part("effective_modes: classes that do not occur", points=0.2)
+    with absent, expect.explained(*logarithm), expect.otherwise(zero):
+        effective(*drawn(2), 0, *drawn(1), 0)
+        effective(0, 7, 0)
     with part("effective_modes: no pictures", points=0.1, alone=False):
         effective(0, 0, 0)
 

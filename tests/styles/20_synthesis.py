@@ -40,7 +40,8 @@ STYLES = {
     v = h[:, 1, 0] * x + h[:, 1, 1] * y + h[:, 1, 2]
     w = h[:, 2, 0] * x + h[:, 2, 1] * y + h[:, 2, 2]
     return torch.stack([u / w, v / w], -1)"""),
-        "a matrix product": _GRID.format("""p = (torch.arange(side).to(H.dtype) + 0.5) * 2 / side - 1
+        "a matrix product": _GRID.format("""p = torch.arange(side).to(H.dtype)
+    p = (p + 0.5) * 2 / side - 1
     x, y = torch.meshgrid(p, p, indexing="xy")
     points = torch.stack((x.flatten(), y.flatten(), torch.ones(side * side, dtype=H.dtype)))
     out = H @ points
@@ -69,8 +70,8 @@ STYLES = {
     blur = sum(kernel[k] * tall[..., k : k + H, :] for k in range(K))
     bright = light * (1 - blur)
     return (1 - bright + noise).clip(0, 1)"""),
-        "modules": _PHOTO.format("""across = nn.Conv2d(1, 1, (1, len(kernel)), padding="same", bias=False)
-    down = nn.Conv2d(1, 1, (len(kernel), 1), padding="same", bias=False)
+        "modules": _PHOTO.format("""K, how = len(kernel), {{"padding": "same", "bias": False}}
+    across, down = nn.Conv2d(1, 1, (1, K), **how), nn.Conv2d(1, 1, (K, 1), **how)
     with torch.no_grad():
         across, down = across.to(ink.dtype), down.to(ink.dtype)
         across.weight.copy_(kernel.reshape(1, 1, 1, -1))
@@ -191,8 +192,8 @@ def second_half_step(first, second, optimizer, x, y):
     "gan_step": {
         "cross-entropy of the library": """
 def discriminator_loss(real_scores, fake_scores):
-    f = F.binary_cross_entropy_with_logits
-    return f(real_scores, torch.ones_like(real_scores)) + f(fake_scores, torch.zeros_like(fake_scores))
+    f, one, zero = F.binary_cross_entropy_with_logits, torch.ones_like, torch.zeros_like
+    return f(real_scores, one(real_scores)) + f(fake_scores, zero(fake_scores))
 
 def generator_loss(fake_scores):
     return nn.BCEWithLogitsLoss()(fake_scores, torch.ones_like(fake_scores))
@@ -266,6 +267,8 @@ def generator_loss(fake_scores):
     },
     "modes": {
         "loops": """
+import math
+
 def mode_counts(scores, least):
     counts = [0] * scores.shape[1]
     for row in scores.softmax(1).tolist():
@@ -365,7 +368,8 @@ def effective_modes(counts):
     B = np.array([[np.cov(b[:, i], b[:, j])[0, 1] for j in range(D)] for i in range(D)])
     values = np.linalg.eigvals(A.dot(B))
     values = np.where(values.real > 0, values.real, 0)
-    return np.float64(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A + B) - 2 * (values**0.5).sum())"""),
+    apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    return np.float64(apart + np.trace(A + B) - 2 * (values**0.5).sum())"""),
     },
     "laplacian": {
         "recursion": """

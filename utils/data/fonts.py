@@ -36,6 +36,7 @@ class Camera:
 
     turn: degrees to either side; slant: of a standing line, pixels to the side for each pixel of
     height; stretch: by how much width and height may differ from what they were, as a share;
+    wobble: standard deviation of how far a place moves, its neighbours nearly along, in pixels;
     blur: largest standard deviation, in pixels of the 32×32; shadow: largest share of the light
     that is missing at the dark end; noise: largest standard deviation, where ink is 1.
     """
@@ -79,7 +80,7 @@ def glyphs(fill: float = 1.0) -> Glyphs:
 def drawn(
     count: int, source: Glyphs, camera: Camera | None = None, *, side: int = 8, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """(x, y): digits of random fonts, x (count, 1, side, side) float32 from 0 to 1, y (count,) int64.
+    """(x, y): digits of random fonts, x (count, 1, side, side) float32, 0 to 1, y (count,) int64.
 
     Every digit comes as often as any other, or once more. The same ones for the same seed. side:
     a divisor of 32; each pixel is the mean of those that it covers.
@@ -96,12 +97,14 @@ def drawn(
 
 
 def _seen(ink: Tensor, camera: Camera, rng: np.random.Generator) -> Tensor:
-    """ink (N, 1, 32, 32), turned, slanted, stretched and moved a little, blurred and in a shadow."""
+    """ink (N, 1, 32, 32): turned, slanted, stretched, wobbling, blurred and in a shadow."""
     count = len(ink)
     box = _half_sizes(ink)
     grid = F.affine_grid(_matrices(camera, rng, box), list(ink.shape), align_corners=False)
     if camera.wobble:
-        coarse = torch.from_numpy(rng.normal(size=(count, 2, 4, 4))).float() * camera.wobble * 2 / SIDE
+        coarse = (
+            torch.from_numpy(rng.normal(size=(count, 2, 4, 4))).float() * camera.wobble * 2 / SIDE
+        )
         field = F.interpolate(coarse, (SIDE, SIDE), mode="bicubic", align_corners=True)
         grid = grid + field.permute(0, 2, 3, 1)
     ink = F.grid_sample(ink, grid, align_corners=False)
@@ -149,9 +152,7 @@ def _blurred(x: Tensor, deviations: Tensor) -> Tensor:
     return both.transpose(0, 1)
 
 
-def _between(
-    rng: np.random.Generator, low: float, high: float, shape: Sequence[int]
-) -> Tensor:
+def _between(rng: np.random.Generator, low: float, high: float, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(rng.uniform(low, high, size=shape)).float()
 
 

@@ -99,7 +99,7 @@ def over_steps(
 
 
 def nearest(pairs: Mapping[str, tuple[Tensor, Tensor]], columns: int = 10) -> Figure:
-    """For each kind of pictures two rows: some of them, and below each its nearest training image."""
+    """For each kind of pictures two rows: some, and below each its nearest training image."""
     count = 2 * len(pairs)
     fig, axes = plt.subplots(count, columns, figsize=(0.72 * columns + 2.2, 0.78 * count))
     for at, (name, (pictures, found)) in enumerate(pairs.items()):
@@ -123,7 +123,7 @@ def distances(by_name: Mapping[str, Tensor]) -> Figure:
 
 
 def pyramid(x: Tensor, parts: Sequence[Tensor], back: Tensor) -> Figure:
-    """One image (1, H, W), its details from large to small, the small image, and all joined again."""
+    """One image (1, H, W), its details, largest first, the small image, and all joined again."""
     shown = [("image", x, False)]
     shown += [(f"detail {n}", one, True) for n, one in enumerate(parts[:-1])]
     shown += [("small image", parts[-1], False), ("joined", back, False)]

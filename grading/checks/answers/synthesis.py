@@ -147,7 +147,9 @@ ONE_NUMBER = "The loss should be one number: the mean over images and pixels."
 CLEAN_CHANGED = "`clean` is not as it was: the call changed it in place."
 KEPT_CHANGED = "`kept` is not as it was: the call changed it in place."
 NO_GRAPH = "The loss has no graph: nothing can learn from it."
-NUMBER_ALONE = "item(), detach() and torch.no_grad() leave a number alone: return the loss as it is."
+NUMBER_ALONE = (
+    "item(), detach() and torch.no_grad() leave a number alone: return the loss as it is."
+)
 NO_GRADIENT = "No gradient reaches the first half."
 CUT = "Somewhere between the first half and the loss the graph is cut: detach() and no_grad() do that."
 AFTER = "what first says of other images afterwards"
@@ -172,7 +174,9 @@ ONE_FEATURE = "Of one feature np.cov makes a single number, not a 1×1 matrix: n
 HOLDS_NAN = (
     "Eigenvalues do not converge where the matrix holds NaN, such as the root of a negative number."
 )
-AS_ROWS = "The matrices have a row for each picture: np.cov takes rows as features, but for rowvar=False."
+AS_ROWS = (
+    "The matrices have a row for each picture: np.cov takes rows as features, but for rowvar=False."
+)
 
 
 def in_frechet(a, b):
@@ -191,7 +195,9 @@ FEWER = (
     "With fewer pictures than features some eigenvalues are 0, and rounding can make them a little"
     " negative: before the root, clip them at 0."
 )
-FROM_THE_END = "The sizes do not fit: begin with the small image at the end, and enlarge before adding."
+FROM_THE_END = (
+    "The sizes do not fit: begin with the small image at the end, and enlarge before adding."
+)
 
 # -------------------------------------------------------------------------- perspective_grid
 
@@ -717,9 +723,7 @@ _HALF = [
 # ------------------------------------------------------------------------------- read_the_gap
 
 _READ = [
-    Mistake(
-        "read_the_gap", f"{name}: {word}", 0.5, says, f'{name} = "{word}"'
-    )
+    Mistake("read_the_gap", f"{name}: {word}", 0.5, says, f'{name} = "{word}"')
     for name, replies in REPLIES.items()
     for word, says in replies.items()
 ]
