@@ -33,7 +33,7 @@ Array = NDArray[np.floating]
 check = checks("20_synthesis")
 sizes = settings.choose(
     scale,
-    smoke={"seeds": 2, "drawn": 2000, "steps": 200, "gan": 800, "detail": 150},
+    smoke={"seeds": 2, "drawn": 2000, "steps": 160, "gan": 800, "detail": 150},
     cpu={"seeds": 5, "drawn": 10_000, "steps": 1000, "gan": 6000, "detail": 1500},
 )
 torch.set_num_threads(1)  # such small networks gain nothing by more
@@ -72,7 +72,7 @@ print(f"{train_fonts}; held out: {', '.join(other_fonts.names)}")
 
 # %% [markdown]
 # **You will** work out where a tilted camera sees each pixel; photograph digits in uneven light; train a
-# network's first half without labels and its second half alone; make the two steps of a GAN and send
+# network's first half without labels, and its second half alone; make the two steps of a GAN and send
 # each gradient where it belongs; count modes; compute a Fréchet distance; and take pictures apart by
 # size.
 #
@@ -460,14 +460,13 @@ fig = figures.rows({"clean": test_x[:10], "erased": erased, "mended": mended})
 plots.show(fig, alt="Ten handwritten digits; with holes; with most of the holes filled again.")
 
 # %% [markdown]
-# Most of the gain came from changing the drawn images. The first half that has never seen a label is far
-# above a random one and comes near one that was trained with labels: edges and strokes are what it found. It
-# closes no more of the gap, though. Print and handwriting have their strokes in common; how strokes make
-# a digit is for the second half to know. (DeepFont's photographs also differed from its drawings in
-# what a first half sees, such as grain and blur.)
+# Most of the gain came from changing the drawn images. A first half that has never seen a label is far
+# above a random one: it found edges and strokes. But it stays below one that learnt with labels, and closes
+# no more of the gap. Print and handwriting have their strokes in common; what a first half sees is not
+# where they differ. (DeepFont's photographs differed from its drawings there, too: in grain and blur.)
 #
-# Self-training gains a little, though a part of its labels is wrong. Labelled handwriting is in another
-# league: drawn data is where there is nothing else.
+# Self-training gains a little, though a part of its labels is wrong. Labelled handwriting is far above all
+# of them: drawn data is for where there is none.
 
 # %% [markdown]
 # ### Exercise 4 · Read the gap — 0.75 points, 10 minutes, ●○○
@@ -1019,7 +1018,7 @@ def by_least_squares(x: Tensor, steps: int) -> nn.Sequential:
 def against_a_critic(net: nn.Sequential, x: Tensor, steps: int) -> nn.Sequential:
     """The detailer, trained on as a generator."""
     net, D, loss = copy.deepcopy(net), critic(x.shape[-1]), F.binary_cross_entropy_with_logits
-    opt_G, opt_D = (torch.optim.Adam(n.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n in (net, D))
+    opt_G, opt_D = (torch.optim.Adam(n.parameters(), lr=2e-3, betas=(0.5, 0.999)) for n in (net, D))
     one, zero = torch.ones(32, 1), torch.zeros(32, 1)
     for batch in torch.randint(len(x), (steps, 32)):
         low = down(x[batch])
@@ -1070,8 +1069,8 @@ with torch.no_grad():
 # %% [markdown]
 # Least squares is right on average, and too soft: where several details are possible, their mean has the
 # smallest error. (For the best such guess, its strength squared and its error add up to 100 %.) The
-# adversarial detail is stronger, and its squared error larger: it commits itself. Which of the two is
-# better depends on what you want: a number near the truth, or a picture that could be true.
+# adversarial detail is stronger, and its squared error about twice as large: it commits itself. Which is
+# better depends on what you want, a number near the truth or a picture that could be true.
 
 # %% [markdown]
 # ## 10 · Experiments
