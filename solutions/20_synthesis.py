@@ -151,7 +151,7 @@ with check.needs("perspective_grid"):
     tilted = F.grid_sample(five, perspective_grid(1.1 * tilts, fonts.SIDE), align_corners=False)
     plots.show(
         figures.rows({"your grid": tilted}),
-        alt="A printed 5, ten times: leaning to the left and wide below, to leaning right, wide on top.",
+        alt="A printed 5, ten times: slanted, larger at the top; slanted back, larger at the bottom.",
     )
 
 # %% [markdown]
@@ -878,13 +878,13 @@ def nearest(x: Tensor) -> tuple[Tensor, Tensor]:
 
 apart = {name: nearest(sets[name]) for name in ("handwriting held out", "copies", "in turn")}
 fig = figures.nearest({name: (sets[name], found) for name, (_, found) in apart.items()})
-plots.show(fig, alt="Pictures and their nearest training images: alike, the same, and alike.")
+plots.show(fig, alt="Pictures above their nearest training images: alike, the same, less alike.")
 
 # %%
 limit = apart["handwriting held out"][0].quantile(0.05)
 fig = figures.distances({name: distance for name, (distance, _) in apart.items()})
 plots.show(
-    fig, alt="Copies lie near 0; made and held-out digits are about as far from the training."
+    fig, alt="Copies lie nearest, handwriting that was held out further off, made digits furthest."
 )
 for name, (distance, _) in apart.items():
     print(
@@ -1069,7 +1069,7 @@ with torch.no_grad():
 # %% [markdown]
 # Least squares is right on average, and too soft: where several details are possible, their mean has the
 # smallest error. (For the best such guess, its strength squared and its error add up to 100 %.) The
-# adversarial detail is stronger, and its squared error about twice as large: it commits itself. Which is
+# adversarial detail is stronger, and its squared error far larger: it commits itself. Which is
 # better depends on what you want, a number near the truth or a picture that could be true.
 
 # %% [markdown]

@@ -138,9 +138,9 @@ IN_CAMERA = (
         "expected 3D (unbatched) or 4D (batched) input",
         "F.conv2d takes images (N, 1, H, W) and a filter of four axes, too: (1, 1, rows, columns).",
     ),
-    (
-        "expected weight to be at least",
-        "F.conv2d takes a filter of four axes: for a row of K weights (1, 1, 1, K).",
+    *(
+        (piece, "F.conv2d takes a filter of four axes: for a row of K weights (1, 1, 1, K).")
+        for piece in ("expected weight to be at least", "weight should have at least three dim")
     ),
 )
 ONE_NUMBER = "The loss should be one number: the mean over images and pixels."
@@ -561,6 +561,18 @@ _DENOISE = [
         loss="F.l1_loss(decoder(first(clean * kept)), clean)",
     ),
     _denoise(
+        "half",
+        0.9,
+        "That is half the mean squared error.",
+        loss="F.mse_loss(decoder(first(clean * kept)), clean) / 2",
+    ),
+    _denoise(
+        "kept added",
+        0.9,
+        "The mask is added to the image: multiplied with it, it erases.",
+        loss="F.mse_loss(decoder(first(clean + kept)), clean)",
+    ),
+    _denoise(
         "root",
         0.9,
         "That is the root of the mean squared error: leave the root out.",
@@ -820,6 +832,19 @@ _LOSSES = [
             "def generator_loss(fake_scores): return -fake_scores.mean()",
         ),
         (
+            "least squares",
+            1.4,
+            "That is the loss of a least-squares GAN: here the loss is cross-entropy.",
+            "def generator_loss(fake_scores): return ((fake_scores - 1) ** 2).mean()",
+        ),
+        (
+            "hinge",
+            1.4,
+            "That is the hinge loss: here the loss is cross-entropy.",
+            "def discriminator_loss(real_scores, fake_scores):"
+            " return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()",
+        ),
+        (
             "generator, sigmoid twice",
             1.4,
             "The scores went through the sigmoid twice.",
@@ -834,7 +859,7 @@ _LOSSES = [
     )
 ]
 OVERFLOW = (
-    "At such scores the sigmoid is exactly 0 or 1, and the logarithm of 0 is infinite: softplus, logsigmoid"
+    "At such scores the sigmoid is exactly 0 or 1, and its logarithm infinite or cut off: softplus, logsigmoid"
     " and the …with_logits losses take the scores themselves."
 )
 _OVERFLOW = [
@@ -973,6 +998,26 @@ def gan_step(G, D, opt_G, opt_D, real, z):
     return loss_D.item(), loss_G.item()
 """,
     ),
+    Known(
+        "gan_step",
+        "D twice",
+        1.0,
+        "D makes two steps: one of D, then one of G.",
+        """
+def gan_step(G, D, opt_G, opt_D, real, z):
+    for _ in range(2):
+        fake = G(z)
+        opt_D.zero_grad()
+        loss_D = discriminator_loss(D(real), D(fake.detach()))
+        loss_D.backward()
+        opt_D.step()
+    opt_G.zero_grad()
+    loss_G = generator_loss(D(fake))
+    loss_G.backward()
+    opt_G.step()
+    return loss_D.item(), loss_G.item()
+""",
+    ),
     _gan(
         "losses exchanged",
         1.0,
@@ -1062,6 +1107,18 @@ _COUNTS = [
         0.9,
         "A picture with exactly the probability `least` is left out: it counts, too.",
         result="torch.bincount(label[chance > least], minlength=scores.shape[1])",
+    ),
+    _count(
+        "every class",
+        0.9,
+        "A picture counts there for each class that reaches `least`: it counts once, for the likeliest.",
+        result="(torch.softmax(scores, dim=1) >= least).sum(dim=0)",
+    ),
+    _count_other(
+        "floats",
+        0.5,
+        "should have dtype int64",
+        result="torch.bincount(label[chance >= least], minlength=scores.shape[1]).float()",
     ),
     _count(
         "shares",
