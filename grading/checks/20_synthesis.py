@@ -369,12 +369,17 @@ def gan_step(student, rng):
 @exercise("modes", points=1)
 def modes(student, rng):
     def count(pictures, classes, least, exact=False):
-        scores = 2.5 * rng.normal(size=(pictures, classes))
+        scores = 2.5 * rng.normal(size=(pictures, classes)) + rng.uniform(-2, 2, (pictures, 1))
         scores[:, -1] -= 20  # the last class never occurs
+        scores[0, :] = (
+            5.0  # high scores and nothing sure; sure and low scores; and what lies between
+        )
+        scores[1] = rng.permutation([-3.0, *[-20.0] * (classes - 2)]).tolist() + [-20.0]
+        middle = (least + np.log(least / max(1 - least, 0.1))) / 2
+        scores[2] = rng.permutation([middle, *[middle - 15] * (classes - 2)]).tolist() + [-20.0]
         if exact:  # two classes alike and no other: both have exactly one half
-            scores[:2] = -200.0
-            scores[:2, :2] = 1.0
-        scores -= rng.uniform(20, 40, (pictures, 1))  # which no softmax over classes can see
+            scores[3:5] = -200.0
+            scores[3:5, :2] = -1.0
         given = {"scores": torch.tensor(scores), "least": least}
         shape = "A count for each class: as many numbers as there are classes."
         with expect.otherwise(shape=shape):
@@ -392,8 +397,8 @@ def modes(student, rng):
         count(12, 4, 0.6)
         count(20, 5, 0.8)
     with part("mode_counts: exactly `least`, and none at all", points=0.1):
-        count(6, 3, 0.5, exact=True)
-        count(5, 3, 1.0001)
+        count(8, 3, 0.5, exact=True)
+        count(6, 3, 1.0001)
     with part("effective_modes: e to the entropy", points=0.2):
         effective(*drawn(3))
         effective(*drawn(5))
