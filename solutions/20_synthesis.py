@@ -78,8 +78,7 @@ print(f"{train_fonts}; held out: {', '.join(other_fonts.names)}")
 #
 # **Not in this lab:** diffusion, text, and pictures that anybody would take for photographs.
 #
-# **You need** lab 06, and 155 minutes. All cells compute for about half a minute at scale `smoke`, on two
-# cores without a GPU.
+# **You need** lab 06, and 155 minutes. All cells compute for about a minute at scale `smoke`, on a CPU.
 
 # %% [markdown]
 # The handwriting is MNIST where it is at hand (averaged to 16×16 pixels), else scikit-learn's digits of
@@ -422,18 +421,19 @@ def self_labelled(network: nn.Sequential, x: Tensor, y: Tensor) -> tuple[Tensor,
 PRETRAINED, RANDOM = "first half unsupervised", "first half random"
 ways = {"as printed": handwriting["as printed"], "changed": handwriting["all three"]}
 ways |= {name: [] for name in (PRETRAINED, RANDOM, "self-training", "labelled handwriting")}
+coders, classifiers = [], []  # one of each a seed; the last ones are used further down
 for seed in range(sizes.seeds):
     torch.manual_seed(seed)
     x, y = fonts.drawn(sizes.drawn, train_fonts, hand, side=side, seed=seed)
-    first, decoder = pretrained(torch.cat((train_x, x[: len(train_x)])), sizes.steps)
-    for name, half in ((PRETRAINED, first), (RANDOM, first_half())):
+    coders.append(pretrained(torch.cat((train_x, x[: len(train_x)])), sizes.steps))
+    for name, half in ((PRETRAINED, coders[-1][0]), (RANDOM, first_half())):
         ways[name].append(reads(on_top_of(half, x, y, sizes.steps), test_x, test_y))
     more = self_labelled(readers[seed], x, y)
     again = fitted(first_half() + second_half(), *more, sizes.steps)
     ways["self-training"].append(reads(again, test_x, test_y))
     both = first_half() + second_half()
-    reader = fitted(both, train_x, train_y, 2 * sizes.steps)
-    ways["labelled handwriting"].append(reads(reader, test_x, test_y))
+    classifiers.append(fitted(both, train_x, train_y, 2 * sizes.steps))
+    ways["labelled handwriting"].append(reads(classifiers[-1], test_x, test_y))
 print(f"{data.name}, {len(test_y):,} handwritten test images, {sizes.seeds} seeds")
 for name, runs in ways.items():
     print(f"{name:23} {np.mean(runs):6.1%}  (from {min(runs):.1%} to {max(runs):.1%})")
@@ -453,6 +453,7 @@ gains = {
     "neither": 0.005,
 }
 check.measured("which way closes more of the gap", max(gains, key=lambda name: gains[name]))
+(first, decoder), reader = coders[-1], classifiers[-1]
 erased = test_x[:10] * (torch.rand_like(test_x[:10]) > 0.3)
 with torch.no_grad():
     mended = decoder(first(erased)).clip(0, 1)
@@ -660,6 +661,7 @@ def trained_gan(steps: int, ahead: int = 1) -> tuple[nn.Sequential, dict[int, Te
     return G, album
 
 
+# %%
 def made_by(G: nn.Sequential, count: int) -> Tensor:
     """So many pictures. In training mode: each batch of 100 has its own statistics, as in training."""
     with torch.no_grad():
@@ -694,7 +696,8 @@ plots.show(
 # A generator that makes one perfect 7, again and again, fools its discriminator and is useless:
 # **mode collapse**. A classifier can count. Each picture counts for the class that the classifier finds
 # likeliest, if it is sure enough; the others count for none.
-#
+
+# %% [markdown]
 # The counts are summed up in one number. With the shares $p_c$ of the pictures that count, the
 # **entropy** is $-\sum_c p_c \ln p_c$, and $e$ to its power is the number of classes that would have it if
 # all came equally often: 10 for ten alike, 1 for one alone, and in between for a few that are rare.
@@ -971,7 +974,8 @@ with check.needs("laplacian"):
 # So a large picture can be made from a small one and an invented detail. Who invents it? For handwriting of
 # this size there is nothing larger to learn from. But drawn digits can be had in any size: a
 # network learns from *them* what detail belongs to a small image, and adds it to handwriting.
-#
+
+# %% [markdown]
 # Two networks of the same make. One is trained by **least squares**: its detail is to have the smallest
 # squared error. The other has a discriminator against it, which sees `up(low)` and a detail together.
 # It is also given noise, so that one small image may have many details.
@@ -1015,6 +1019,7 @@ def by_least_squares(x: Tensor, steps: int) -> nn.Sequential:
     return net
 
 
+# %%
 def against_a_critic(net: nn.Sequential, x: Tensor, steps: int) -> nn.Sequential:
     """The detailer, trained on as a generator."""
     net, D, loss = copy.deepcopy(net), critic(x.shape[-1]), F.binary_cross_entropy_with_logits

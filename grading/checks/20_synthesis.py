@@ -374,9 +374,9 @@ def modes(student, rng):
         scores[0, :] = (
             5.0  # high scores and nothing sure; sure and low scores; and what lies between
         )
-        scores[1] = rng.permutation([-3.0, *[-20.0] * (classes - 2)]).tolist() + [-20.0]
+        scores[1] = [*rng.permutation([-3.0, *[-20.0] * (classes - 2)]), -20.0]
         middle = (least + np.log(least / max(1 - least, 0.1))) / 2
-        scores[2] = rng.permutation([middle, *[middle - 15] * (classes - 2)]).tolist() + [-20.0]
+        scores[2] = [*rng.permutation([middle, *[middle - 15] * (classes - 2)]), -20.0]
         if exact:  # two classes alike and no other: both have exactly one half
             scores[3:5] = -200.0
             scores[3:5, :2] = -1.0

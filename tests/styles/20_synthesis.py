@@ -70,7 +70,7 @@ STYLES = {
     blur = sum(kernel[k] * tall[..., k : k + H, :] for k in range(K))
     bright = light * (1 - blur)
     return (1 - bright + noise).clip(0, 1)"""),
-        "modules": _PHOTO.format("""K, how = len(kernel), {{"padding": "same", "bias": False}}
+        "modules": _PHOTO.format("""K, how = len(kernel), {"padding": "same", "bias": False}
     across, down = nn.Conv2d(1, 1, (1, K), **how), nn.Conv2d(1, 1, (K, 1), **how)
     with torch.no_grad():
         across, down = across.to(ink.dtype), down.to(ink.dtype)
