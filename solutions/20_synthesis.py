@@ -1044,7 +1044,7 @@ large_hand = fonts.Camera(**shape, wobble=2.5)
 large, _ = fonts.drawn(sizes.drawn, train_fonts, large_hand, side=2 * side, seed=0)
 large_new, _ = fonts.drawn(500, other_fonts, large_hand, side=2 * side, seed=1)
 squares = by_least_squares(large, sizes.detail)
-adversarial = against_a_critic(squares, large, 2 * sizes.detail)
+adversarial = against_a_critic(squares, large, 3 * sizes.detail)
 low, true = down(large_new), large_new - up(down(large_new))
 with torch.no_grad():
     for name, net, noise in (("least squares", squares, 0), ("adversarial", adversarial, 1)):
