@@ -78,7 +78,7 @@ print(f"{train_fonts}; held out: {', '.join(other_fonts.names)}")
 #
 # **Not in this lab:** diffusion, text, and pictures that anybody would take for photographs.
 #
-# **You need** lab 06, and 155 minutes. All cells compute for about a minute at scale `smoke`, on a CPU.
+# **You need** lab 06, and 155 minutes. All cells compute for about a minute at scale `smoke` with the small digits, and two with MNIST, on a CPU.
 
 # %% [markdown]
 # The handwriting is MNIST where it is at hand (averaged to 16×16 pixels), else scikit-learn's digits of
