@@ -548,8 +548,7 @@ check.predict(
 def discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """L_D, one number: the sum of two means, over real and over made pictures.
 
-    real_scores, fake_scores: (N,) or (N, 1), and (M,) or (M, 1): D's scores, before any sigmoid. Right
-    for scores of any size.
+    real_scores: (N,) or (N, 1), fake_scores: (M,) or (M, 1): D's, before any sigmoid, of any size.
     >>> discriminator_loss(torch.zeros(3), torch.zeros(5))
     tensor(1.3863)
     """
@@ -843,6 +842,7 @@ def features(x: Tensor) -> Array:
         return reader[:-1](x).numpy()
 
 
+# %%
 copies = (train_x[:1000] + 0.05 * torch.randn(train_x[:1000].shape)).clip(0, 1)
 sets = {"handwriting held out": test_x, "copies": copies, **final, "printed": None}
 sets["printed"] = fonts.drawn(1000, train_fonts, side=side, seed=5)[0]
