@@ -241,8 +241,11 @@ def Heads(student, rng):
         shapes = [shape for head in shapes_of(answers, sizes) for shape in head]
         numbers = [tensor(rng.normal(size=shape)) for shape in shapes]
         features = tensor(rng.normal(size=(count, channels, height, width)))
-        words = f"{count} pictures, {height}×{width} cells, {anchors} anchors, {classes} classes"
-        return [sizes, numbers, features], f"For {words}."
+        given = (
+            f"For {count} pictures of {height}×{width} cells, {anchors} anchors a cell and {classes}"
+            " classes."
+        )
+        return [sizes, numbers, features], given
 
     def reply(asked, given):
         had = there(shapes_of)(student, asked[0])
@@ -290,8 +293,8 @@ def Heads(student, rng):
 NAMES = (
     "the scores",
     "the offsets",
-    "the gradient in the features, of the scores",
-    "the gradient in the features, of the offsets",
+    "the gradient of the scores in the features",
+    "the gradient of the offsets in the features",
 )
 
 

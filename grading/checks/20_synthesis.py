@@ -216,7 +216,7 @@ def two_halves(student, rng):
         got = expect.items(got, 3, what="the report", kind="list")
         of = lambda own: pick(halves(own, *copy.deepcopy(asked)))  # noqa: E731
         pick = lambda report: [report[i] for i in at]  # noqa: E731
-        names = ("the losses", "second's weights and statistics", answers.AFTER)
+        names = ("the losses", "the weights and statistics of second", "what first says afterwards")
         knows = MISTAKES.values("two_halves", of, "second_half_step")
         with expect.recognised(pick(got), knows, **CLOSE):
             for i in at:
@@ -339,7 +339,7 @@ def gan_step(student, rng):
         pick = lambda report: [report[i] for i in at]  # noqa: E731
         of = lambda own: pick(gan_steps(own, *copy.deepcopy(asked)))  # noqa: E731
         knows = MISTAKES.values("gan_step", of, "gan_step")
-        names = ("the losses", "D's weights", "G's weights")
+        names = ("the losses", "the weights of D", "the weights of G")
         with expect.recognised(pick(got), knows, **CLOSE):
             for i in at:
                 expect.close(got[i], right[i], what=names[i], given=given, **CLOSE)

@@ -671,7 +671,7 @@ def how_many_seeds(student, rng):
         b = torch.tensor(rng.normal(size=m) * rng.uniform(3, 15) + 130).double()
         given = {"a": a.round(decimals=1), "b": b.round(decimals=1)}
         asked = list(given.values())
-        what = ("the difference", "the standard error")[item]
+        what = "the standard error" if item else "the difference"
         with expect.explained(*answers.IN_ERROR):
             got = student.difference_and_error(*asked)
         got = expect.items(got, 2, what="the result", given=given)

@@ -152,7 +152,6 @@ NUMBER_ALONE = (
 )
 NO_GRADIENT = "No gradient reaches the first half."
 CUT = "Somewhere between the first half and the loss the graph is cut: detach() and no_grad() do that."
-AFTER = "what first says of other images afterwards"
 NO_SLOPE = "The loss is right and its gradient is not: is a part of it detached?"
 IN_HALVES = (
     (
