@@ -33,7 +33,7 @@ Array = NDArray[np.floating]
 check = checks("20_synthesis")
 sizes = settings.choose(
     scale,
-    smoke={"seeds": 2, "drawn": 1500, "steps": 150, "gan": 600, "detail": 120},
+    smoke={"seeds": 2, "drawn": 1000, "steps": 90, "gan": 360, "detail": 80},
     cpu={"seeds": 5, "drawn": 10_000, "steps": 1000, "gan": 6000, "detail": 1500},
 )
 torch.set_num_threads(1)  # such small networks gain nothing by more
