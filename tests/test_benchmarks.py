@@ -20,6 +20,7 @@ NO_COMMANDS = ("autograde_lab", "measured")
         ("pipeline.py --most 2 --repeats 1 --delay 0.001", "Largest difference from theory"),
         ("workshop.py --learners 3 --seconds 4 --kills 1", "from check to page: median"),
         ("capstone_kills.py --kills 1", "0 ended differently"),
+        ("driving_seeds.py --seeds 1 --updates 1", "RULE = "),
     ],
 )
 def test_a_benchmark_runs(command: str, says: str) -> None:

@@ -223,8 +223,8 @@ class _Ready:
                 for at in range(to + 1, len(actions)):
                     kind, m = actions[at]
                     source = self.needs(schedules.stage_of(rank, kind), kind[-1], m)
-                    own = {"B": "F", "I": "F", "W": "I"}.get(kind[-1])
-                    if own and (kind[:-1] + own, m) not in before:
+                    own = puzzles.needed_before(actions[at])
+                    if own is not None and own not in before:
                         continue
                     alike = kind == actions[to][0] and (m in up) == (actions[to][1] in up)
                     if not alike and (source is None or self.ends[(*source, m)] <= start):

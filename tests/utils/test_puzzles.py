@@ -227,3 +227,18 @@ def test_a_broken_schedule_is_shown_with_what_is_wrong(capsys: pytest.CaptureFix
     assert "Fill the pipeline: 'F0,' is no action" in capsys.readouterr().out
     figures.show(puzzles.fill(), [[("F0",)], [], []])
     assert "is no action" in capsys.readouterr().out
+
+
+def test_a_board_is_solved_in_pars_time_within_the_limits_and_not_otherwise() -> None:
+    gpipe, one_by_one = "F0 F1 F2 F3 B0 B1 B2 B3\n" * 3, "F0 B0 F1 B1 F2 B2 F3 B3\n" * 3
+    assert puzzles.fill().solved(gpipe)
+    assert not puzzles.fill().solved(one_by_one)  # late
+    assert not puzzles.cut().solved(gpipe)  # holds too many
+    assert not puzzles.fill().solved("F0 B0\n" * 3)  # lacks some
+
+
+def test_what_comes_before_its_own_forward_is_not_drawn() -> None:
+    drawn = puzzles.fill().timeline([[], [], [("B", 0), ("F", 0)]])
+    assert list(drawn.work) == []
+    backward_first = puzzles.fill(1, 1).timeline([[("B", 0), ("F", 0)]])
+    assert [span.kind for span in backward_first.work] == ["F"]

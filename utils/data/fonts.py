@@ -88,9 +88,9 @@ def drawn(
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(count) % 10)
     ink = torch.from_numpy(source.x[rng.integers(len(source.names), size=count), y])[:, None]
-    seen = F.avg_pool2d(_seen(ink, camera, rng), SIDE // side) if camera else None
-    if camera is None or seen is None:
+    if camera is None:
         return F.avg_pool2d(ink, SIDE // side), torch.from_numpy(y)
+    seen = F.avg_pool2d(_seen(ink, camera, rng), SIDE // side)
     strength = _between(rng, 0, camera.noise, (count, 1, 1, 1))
     noise = torch.from_numpy(rng.normal(size=seen.shape)).float()
     return (seen + strength * noise).clip(0, 1), torch.from_numpy(y)

@@ -151,7 +151,7 @@ class Puzzle:
             return f"{word} is no action of rank {rank}."
         if action in own:
             return f"{word} stands in this row already."
-        before = _before(action)
+        before = needed_before(action)
         if before and before not in own:
             return f"{word} comes after {_word(before)} of the same rank."
         source = self._needs()(stage, letter, m)
@@ -193,7 +193,7 @@ def _row(rank: int, actions: object) -> list[Action]:
     return [tuple(one) if isinstance(one, list) else one for one in actions]
 
 
-def _before(action: Action) -> Action | None:
+def needed_before(action: Action) -> Action | None:
     """What the same rank has to have done before."""
     kind, m = action
     needed = {"B": "F", "I": "F", "W": "I"}.get(kind[-1])
@@ -204,7 +204,7 @@ def _in_order(actions: Iterable[Action]) -> list[Action]:
     """Those of a row that come after what the rank has to have done before them."""
     done: list[Action] = []
     for action in actions:
-        before = _before(action)
+        before = needed_before(action)
         if before is None or before in done:
             done.append(action)
     return done
